@@ -1,0 +1,107 @@
+"""Builds denoise_wrapper._native, the C engine behind cffi, for wheels and for developers.
+
+`pip install .` runs the hook below through hatchling; `python build.py` builds in place, beside the Python files.
+Set DENOISE_WRAPPER_RNN_DATA to the path of your own rnn_data.c (`denoise-wrapper model convert MODEL rnn_data.c`
+writes one) to compile that model in instead of the one in native/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cffi
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).resolve().parent
+NATIVE = ROOT / "native"
+MODULE = "denoise_wrapper._native"
+STABLE_ABI = "0x030b0000"  # CPython 3.11's, so that one wheel serves every later version
+
+if sysconfig.get_platform().startswith("win"):
+    CFLAGS = ["/O2", "/std:c11", "/utf-8"]
+    LIBRARIES: list[str] = []
+else:  # -g0: no paths of the building machine in the wheel
+    CFLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-g0"]
+    LIBRARIES = ["m"]
+
+
+def declarations(header: str) -> str:
+    """What cffi has to know of a C header: all of it but comments, preprocessor lines and the bracket for C++."""
+    header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    header = re.sub(r"^#ifdef __cplusplus.*?^#endif", "", header, flags=re.DOTALL | re.MULTILINE)
+    header = re.sub(r"^#.*$", "", header, flags=re.MULTILINE)
+    return header.strip()
+
+
+def sources() -> list[Path]:
+    """The C files of the engine, with the user's own rnn_data.c in place of ours if the environment names one."""
+    files = sorted(NATIVE.glob("*.c"))
+    name = os.environ.get("DENOISE_WRAPPER_RNN_DATA")
+    if not name:
+        return files
+    data = Path(name).resolve()
+    if not data.is_file():
+        raise SystemExit(f"DENOISE_WRAPPER_RNN_DATA: there is no file {name}; give the path of an rnn_data.c, or unset it")
+    if "dn_builtin_data" not in data.read_text(encoding="utf-8", errors="replace"):
+        raise SystemExit(
+            f"DENOISE_WRAPPER_RNN_DATA: {name} defines no dn_builtin_data; "
+            "write it with 'denoise-wrapper model convert MODEL rnn_data.c'"
+        )
+    return [file for file in files if file.name != "rnn_data.c"] + [data]
+
+
+def compile_native(folder: Path) -> Path:
+    """Compile everything within folder, an empty one, so that no stale object is ever used; return the module."""
+    ffi = cffi.FFI()
+    ffi.cdef(declarations((NATIVE / "denoise.h").read_text(encoding="utf-8")))
+    ffi.set_source(
+        MODULE,
+        '#include "denoise.h"',
+        sources=[str(file) for file in sources()],
+        include_dirs=[str(NATIVE)],
+        libraries=LIBRARIES,
+        extra_compile_args=CFLAGS,
+        define_macros=[("Py_LIMITED_API", STABLE_ABI)],
+        py_limited_api=True,
+    )
+    return Path(ffi.compile(tmpdir=str(folder)))
+
+
+def build_in_place() -> Path:
+    """Put the module beside the Python files; processes that have the old one loaded keep it."""
+    with tempfile.TemporaryDirectory() as folder:
+        built = compile_native(Path(folder))
+        target = ROOT / "denoise_wrapper" / built.name
+        shutil.copy(built, target.with_suffix(".new"))
+        target.with_suffix(".new").replace(target)
+    return target
+
+
+class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Puts the compiled module into the wheel, and says for which Pythons and platform that wheel is."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        build_data["pure_python"] = False
+        platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
+        build_data["tag"] = f"cp311-abi3-{platform}"
+        if version == "editable":
+            build_in_place()
+            return
+        self.folder = tempfile.TemporaryDirectory()
+        built = compile_native(Path(self.folder.name))
+        build_data["force_include"][str(built)] = f"denoise_wrapper/{built.name}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if version != "editable":
+            self.folder.cleanup()
+
+
+if __name__ == "__main__":
+    print(build_in_place(), file=sys.stderr)
