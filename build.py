@@ -48,7 +48,9 @@ def sources() -> list[Path]:
         return files
     data = Path(name).resolve()
     if not data.is_file():
-        raise SystemExit(f"DENOISE_WRAPPER_RNN_DATA: there is no file {name}; give the path of an rnn_data.c, or unset it")
+        raise SystemExit(
+            f"DENOISE_WRAPPER_RNN_DATA: there is no file {name}; give the path of an rnn_data.c, or unset it"
+        )
     if "dn_builtin_data" not in data.read_text(encoding="utf-8", errors="replace"):
         raise SystemExit(
             f"DENOISE_WRAPPER_RNN_DATA: {name} defines no dn_builtin_data; "

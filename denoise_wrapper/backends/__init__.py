@@ -1,0 +1,47 @@
+"""Backends by name, each imported when it is first asked for."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import os
+
+from denoise_wrapper.backends.base import Backend, State
+from denoise_wrapper.errors import ModelError
+
+__all__ = ["Backend", "State", "backend_names", "load_backend"]
+
+# name -> module within this package, and the class in it that is called as Class(model, name)
+_BACKENDS = {
+    "rnnoise": ("rnnoise", "RNNoiseBackend"),
+}
+
+
+def backend_names() -> tuple[str, ...]:
+    """The names that `load_backend` knows, in the order in which they should be shown."""
+    return tuple(_BACKENDS)
+
+
+def load_backend(name: str, model: str | os.PathLike[str] | bytes | None = None) -> Backend:
+    """The backend of that name.
+
+    model: path or bytes of a model of one's own; None for the backend's own, which is loaded once and shared.
+    Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
+    """
+    if name not in _BACKENDS:
+        close = difflib.get_close_matches(str(name), _BACKENDS, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ModelError(f"there is no backend {name!r}; known are {', '.join(_BACKENDS)}{hint}")
+    return _default(name) if model is None else _load(name, model)
+
+
+def _load(name: str, model: str | os.PathLike[str] | bytes | None) -> Backend:
+    module, cls = _BACKENDS[name]
+    backend: Backend = getattr(importlib.import_module(f"{__name__}.{module}"), cls)(model, name)
+    return backend
+
+
+@functools.cache
+def _default(name: str) -> Backend:
+    return _load(name, None)

@@ -1,0 +1,65 @@
+"""What a denoiser owes: a backend that is shared, and a state that belongs to one stream."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+class State(Protocol):
+    """All that changes while the channels of one signal flow through a backend; one thread at a time.
+
+    States are picklable and copyable (`copy.deepcopy`): the copy goes on bit for bit like the original.
+    """
+
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        """Clean whole hops.
+
+        block: float32 (channels, n * hop), C-contiguous, full scale +-1; not changed.
+        min_gain: 0 to 1, the gain below which no part of the signal is turned down; 1 lets everything through.
+        Returns (cleaned, voice): float32 (channels, n * hop), `backend.delay` samples late and perhaps past full
+        scale, and float32 (channels, n) probabilities of speech, zeros if the backend has none.
+        Raises AudioError if a sample is not finite; the state is then as before.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Go back to silence, as fresh."""
+        ...
+
+
+class Backend(Protocol):
+    """A trained network and its signal processing at one fixed rate. Immutable, shared by threads and streams."""
+
+    @property
+    def name(self) -> str:
+        """The name it goes by in the registry."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def hop(self) -> int:
+        """Samples taken and given at a time."""
+        ...
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output is later than the input."""
+        ...
+
+    @property
+    def has_vad(self) -> bool:
+        """Whether the probabilities of speech mean anything."""
+        ...
+
+    def new_state(self, channels: int) -> State:
+        """Memory for one signal of so many channels, from silence."""
+        ...

@@ -1,0 +1,299 @@
+"""RNNoise by the C engine in native/. The only module that imports it."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.backends import classic, keras_files
+from denoise_wrapper.backends.base import Float32
+from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
+
+FRAME: int = lib.DN_FRAME  # samples, 10 ms
+FEATURES: int = lib.DN_FEATURES
+BANDS: int = lib.DN_BANDS
+MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB
+
+Buffer = bytes | bytearray | memoryview
+ModelSource = str | os.PathLike[str] | Buffer
+
+
+class RNNoiseBackend:
+    """The RNNoise network: 48 kHz, 10 ms a hop, late by 480 samples. Immutable, shared by threads and streams.
+
+    model: path or bytes of a model in any form that `model_bytes` knows; None for the one compiled in.
+    name: what it goes by. isa: the instruction set to use, `avx2` or `scalar`; None for the environment's
+    DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
+    Pickles by the bytes of its model. Raises FileError, ModelError or ConfigError.
+    """
+
+    sample_rate: int = lib.DN_RATE
+    hop: int = FRAME
+    has_vad: bool = True
+
+    def __init__(self, model: ModelSource | None = None, name: str = "rnnoise", isa: str | None = None) -> None:
+        self.name = name
+        self._source = None if model is None else model_bytes(model)
+        self._wanted_isa = isa
+        self._model = _load(self._source, model)
+        self.delay: int = lib.dn_model_delay(self._model)
+        isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
+        if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
+            known = _text(lib.dn_isa_names())
+            raise ConfigError(
+                f"the instruction set {isa!r} cannot be used here; this build knows {known} "
+                "(isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
+            )
+
+    def new_state(self, channels: int) -> RNNoiseState:
+        """Memory for one signal of so many channels, from silence."""
+        return RNNoiseState(self, channels)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        return _text(lib.dn_isa(self._model))
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers with their weights."""
+        return tuple(_layer(lib.dn_model_layer(self._model, index)) for index in range(lib.DN_LAYERS))
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What the model file says about itself (name, licence, origin ...); empty if it does not."""
+        size = ffi.new("size_t *")
+        text = lib.dn_model_metadata(self._model, size)
+        if text == ffi.NULL:
+            return {}
+        try:
+            metadata = json.loads(ffi.buffer(text, size[0])[:].decode("utf-8"))
+        except ValueError as error:
+            raise ModelError(f"metadata: not JSON in UTF-8 ({error})") from error
+        if not isinstance(metadata, dict):
+            raise ModelError(f"metadata: a JSON object is wanted, not {type(metadata).__name__}")
+        return metadata
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._source, self.name, self._wanted_isa)
+
+    def __copy__(self) -> RNNoiseBackend:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RNNoiseBackend:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<RNNoiseBackend {self.name!r} on {self.isa}>"
+
+
+class RNNoiseState:
+    """The memory of one signal, a C state a channel; one thread at a time. Copies and pickles go on bit for bit."""
+
+    def __init__(self, backend: RNNoiseBackend, channels: int) -> None:
+        if channels < 1:
+            raise AudioError(f"a signal has 1 channel or more, not {channels}")
+        self.backend = backend
+        self._channels = channels
+        self._owned = [_new_state(backend._model) for _ in range(channels)]
+        self._states = ffi.new("dn_state *[]", self._owned)
+
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
+        channels, samples = block.shape
+        frames, rest = divmod(samples, FRAME)
+        if channels != self._channels or rest or block.dtype != np.float32:
+            raise AudioError(
+                f"a block of {self._channels} channel(s) is float32 ({self._channels}, n * {FRAME}), "
+                f"not {block.dtype} {block.shape}"
+            )
+        cleaned = np.empty((channels, samples), np.float32)
+        voice = np.empty((channels, frames), np.float32)
+        if frames == 0:
+            return cleaned, voice
+        status = lib.dn_process(
+            self._states,
+            channels,
+            _floats(block),
+            _floats(cleaned),
+            _floats(voice),
+            frames,
+            min_gain,
+        )
+        if status:
+            _check(status, block)
+        return cleaned, voice
+
+    def reset(self) -> None:
+        """Go back to silence, as fresh."""
+        for state in self._owned:
+            lib.dn_state_reset(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"backend": self.backend, "memory": [_saved(state) for state in self._owned]}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        RNNoiseState.__init__(self, saved["backend"], len(saved["memory"]))
+        for state, memory in zip(self._owned, saved["memory"], strict=True):
+            _check(lib.dn_state_restore(state, memory, len(memory)))
+
+
+class FeatureExtractor:
+    """What the network sees and should answer, computed by the engine's own code; one signal, one thread at a time."""
+
+    def __init__(self) -> None:
+        out = ffi.new("dn_extractor **")
+        _check(lib.dn_extractor_create(out))
+        self._extractor = ffi.gc(out[0], lib.dn_extractor_destroy)
+
+    def extract(self, noisy: Float32, clean: Float32) -> tuple[Float32, Float32, Float32]:
+        """Features and targets of whole frames; memory carries on from call to call.
+
+        noisy, clean: float32 (n * 480,), 48 kHz, full scale +-1, in time with each other.
+        Returns float32 features (n, 42), zero in frames too quiet to be run; gains (n, 22), 0 to 1, or -1 where no
+        answer can be told; clean_energy (n, 22), the energy of the clean bands.
+        Raises AudioError for other shapes or types, or a sample that is not finite (nothing has changed then).
+        """
+        for what, signal in (("noisy", noisy), ("clean", clean)):
+            if signal.ndim != 1 or signal.dtype != np.float32 or signal.shape != noisy.shape or len(signal) % FRAME:
+                raise AudioError(
+                    f"noisy and clean are both float32 (n * {FRAME},); {what} is {signal.dtype} {signal.shape}"
+                )
+        frames = len(noisy) // FRAME
+        features = np.empty((frames, FEATURES), np.float32)
+        gains = np.empty((frames, BANDS), np.float32)
+        clean_energy = np.empty((frames, BANDS), np.float32)
+        if frames:
+            noisy, clean = np.ascontiguousarray(noisy), np.ascontiguousarray(clean)
+            outputs = _floats(features), _floats(gains), _floats(clean_energy)
+            _check(lib.dn_extract(self._extractor, _floats(noisy), _floats(clean), frames, *outputs), noisy, clean)
+        return features, gains, clean_energy
+
+
+def model_bytes(model: ModelSource) -> bytes:
+    """A model file as bytes that the engine loads: .rnnn, .rnn, .dnnw as they are, HDF5 and C source converted.
+
+    model: its path, or its bytes. Which form it is, is told from the content. Raises FileError or ModelError.
+    """
+    data = bytes(model) if isinstance(model, Buffer) else _read_file(model)
+    if not data:
+        raise ModelError(f"the model {_called(model)} is empty")
+    if len(data) > MODEL_BYTES_MAX:
+        raise ModelError(f"the model {_called(model)} has {len(data) >> 20} MB; {MODEL_BYTES_MAX >> 20} are the most")
+    try:
+        if keras_files.is_keras(data):
+            return classic.to_records(keras_files.read_keras(data))
+        if classic.is_c_source(data):
+            return classic.from_c_source(data)
+    except ModelError as error:
+        raise ModelError(f"{_called(model)}: {error}") from error
+    return data
+
+
+def _read_file(model: str | os.PathLike[str]) -> bytes:
+    """At most one byte more than a model may have, so that no device or giant file fills the memory."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"the model of rnnoise is a path or bytes, not {type(model).__name__}")
+    try:
+        with open(model, "rb") as file:
+            return file.read(MODEL_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise FileError(f"there is no model file {model}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot read the model {model}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _called(model: ModelSource | None) -> str:
+    if model is None:
+        return "compiled in"
+    return "given as bytes" if isinstance(model, Buffer) else os.fspath(model)
+
+
+def _load(data: bytes | None, model: ModelSource | None) -> Any:
+    """A dn_model that frees itself. model is what the message calls it."""
+    out = ffi.new("dn_model **")
+    message = ffi.new("char[]", lib.DN_MESSAGE)
+    if data is None:
+        status = lib.dn_model_builtin(out, message)
+    else:
+        status = lib.dn_model_load(ffi.from_buffer(data), len(data), out, message)
+    if status == lib.DN_BAD_MODEL:
+        raise ModelError(f"the model {_called(model)} cannot be used: {_text(message)}")
+    _check(status)
+    return ffi.gc(out[0], lib.dn_model_destroy)
+
+
+def _layer(layer: Any) -> Layer:
+    """A Layer that shares no memory with the engine."""
+    columns = layer.units * (3 if layer.is_gru else 1)
+
+    def array(pointer: Any, *shape: int) -> NDArray[np.int8]:
+        flat = np.frombuffer(ffi.buffer(pointer, int(np.prod(shape))), np.int8)
+        return flat.reshape(shape).copy()
+
+    return Layer(
+        name=_text(layer.name),
+        activation=ACTIVATIONS[layer.activation],
+        weights=array(layer.weights, layer.inputs, columns),
+        recurrent=array(layer.recurrent, layer.units, columns) if layer.is_gru else None,
+        bias=array(layer.bias, columns),
+    )
+
+
+def _new_state(model: Any) -> Any:
+    out = ffi.new("dn_state **")
+    _check(lib.dn_state_create(model, out))
+    # The destructor holds model too: whatever is collected first, the state goes before the model it borrows.
+    return ffi.gc(out[0], partial(_destroy_state, model))
+
+
+def _destroy_state(model: Any, state: Any) -> None:
+    lib.dn_state_destroy(state)
+
+
+def _saved(state: Any) -> bytes:
+    memory = bytearray(lib.dn_state_size(state))
+    lib.dn_state_save(state, ffi.from_buffer(memory))
+    return bytes(memory)
+
+
+def _floats(array: Float32) -> Any:
+    """A pointer to a C-contiguous float32 array, without a copy."""
+    return ffi.from_buffer("float[]", array)
+
+
+def _text(pointer: Any) -> str:
+    text: bytes = ffi.string(pointer)
+    return text.decode("utf-8", "replace")
+
+
+def _check(status: int, *signals: Float32) -> None:
+    """Turn a dn_status into the exception it means. signals: what was given to C, for the place of a bad sample."""
+    if status == lib.DN_OK:
+        return
+    if status == lib.DN_NO_MEMORY:
+        raise MemoryError("no memory for the engine")
+    if status == lib.DN_NOT_FINITE:
+        raise AudioError(_where_not_finite(signals))
+    if status == lib.DN_BAD_STATE:
+        raise ModelError(
+            "the saved state is damaged, or was saved from a stream with another model; start a new stream"
+        )
+    raise DenoiseError(f"the engine answered with an unknown code, {status}")
+
+
+def _where_not_finite(signals: tuple[Float32, ...]) -> str:
+    for signal in signals:
+        bad = np.argwhere(~np.isfinite(signal))
+        if len(bad):
+            channel = f" of channel {bad[0][0]}" if signal.ndim == 2 else ""
+            value = signal[tuple(bad[0])]
+            return f"sample {bad[0][-1]}{channel} of the block is {value}; every sample must be finite"
+    return "a sample is not finite"
