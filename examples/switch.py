@@ -1,0 +1,40 @@
+"""Changes the model inside a running stream: no click, no jump in time, as when a caller picks another one.
+
+python examples/switch.py NOISY.wav CLEAN.wav OTHER_MODEL.rnnn
+
+The first half of the file is cleaned by the model compiled in, the second by the other one.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import soundfile
+
+from denoise_wrapper import Denoiser
+
+CHUNK_S = 0.02
+
+
+def main() -> None:
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    source, target, other = sys.argv[1:]
+    noisy, rate = soundfile.read(source, dtype="float32", always_2d=True)
+    chunk = int(CHUNK_S * rate)
+    with Denoiser("rnnoise").stream(sample_rate=rate, channels=noisy.shape[1]) as stream:
+        cleaned = []
+        switched = False
+        for start in range(0, len(noisy), chunk):
+            if not switched and start >= len(noisy) // 2:
+                stream.switch("rnnoise", model=other)
+                switched = True
+            cleaned.append(stream.process(noisy[start : start + chunk]))
+        cleaned.append(stream.flush())
+        aligned = np.concatenate(cleaned)[stream.latency :]  # the stream is late by a constant
+    soundfile.write(target, aligned, rate)
+
+
+if __name__ == "__main__":
+    main()
