@@ -1,0 +1,133 @@
+/* RNNoise in plain C11: a recurrent network that takes noise out of speech, 10 ms at a time.
+ *
+ *     dn_model *model;                                    weights, loaded once, shared by any number of threads
+ *     dn_state *state;                                    the memory of one channel, one thread at a time
+ *     dn_model_load(bytes, size, &model, message, sizeof message);
+ *     dn_state_create(model, &state);
+ *     while (more) dn_process(&state, 1, in, out, voice, frames, 0.0f);
+ *     dn_state_destroy(state);
+ *     dn_model_destroy(model);
+ *
+ * Audio is mono float at 48 kHz, full scale +-1. Nothing here prints, exits, or keeps global writable data; only
+ * the *_create and *_load calls allocate. */
+#ifndef DN_DENOISE_H
+#define DN_DENOISE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    DN_RATE = 48000,   /* Hz */
+    DN_FRAME = 480,    /* samples taken and given at a time, 10 ms */
+    DN_BANDS = 22,     /* gains of the classic network */
+    DN_FEATURES = 42,  /* inputs of the classic network */
+    DN_MESSAGE = 200,  /* bytes that hold any message of a loader, its NUL included */
+};
+
+#define DN_LIMIT 1e6f /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
+
+typedef struct dn_model dn_model;         /* weights: read-only once loaded */
+typedef struct dn_state dn_state;         /* one channel's memory */
+typedef struct dn_extractor dn_extractor; /* one noisy and clean pair's memory, for training */
+
+typedef enum {
+    DN_OK,
+    DN_NO_MEMORY,
+    DN_BAD_MODEL,    /* the bytes are no model, or a damaged one: the message says which layer and why */
+    DN_NOT_FINITE,   /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
+    DN_BAD_STATE,    /* the bytes were not saved from a state of this model, or were damaged */
+    DN_NO_SUCH_ISA,  /* this processor, or this build, cannot run that instruction set */
+} dn_status;
+
+/* ---- model ---- */
+
+/* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), or a record file of our own; which
+ * one is told from the bytes. data is not kept. On failure *out is NULL and message, DN_MESSAGE bytes or NULL, holds
+ * one line that names the layer and what is wrong. */
+dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
+
+/* The model compiled in from rnn_data.c. */
+dn_status dn_model_builtin(dn_model **out, char *message);
+void dn_model_destroy(dn_model *model); /* NULL is fine */
+
+/* Samples by which the output of this model is later than its input. */
+int dn_model_delay(const dn_model *model);
+
+/* A layer of the model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru, denoise_output,
+ * vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns], recurrent[units][columns],
+ * bias[columns], where columns is units for a dense layer and 3 * units (update, reset, candidate) for a GRU. */
+typedef struct {
+    const char *name;
+    int inputs, units;
+    int activation;           /* 0 tanh, 1 sigmoid, 2 ReLU; the gates of a GRU are always sigmoid */
+    int is_gru;
+    const int8_t *weights;
+    const int8_t *recurrent;  /* NULL for a dense layer */
+    const int8_t *bias;
+} dn_layer;
+
+enum { DN_LAYERS = 6 };
+
+/* Layer 0 to DN_LAYERS - 1; the pointers live as long as the model. */
+dn_layer dn_model_layer(const dn_model *model, int index);
+
+/* The metadata that a record file carries: JSON in UTF-8, *size bytes, no NUL. NULL where there is none. */
+const char *dn_model_metadata(const dn_model *model, size_t *size);
+
+/* ---- state ---- */
+
+/* A state from silence. It borrows model, which must outlive it. On failure *out is NULL. */
+dn_status dn_state_create(const dn_model *model, dn_state **out);
+void dn_state_reset(dn_state *state);
+void dn_state_destroy(dn_state *state); /* NULL is fine */
+
+/* Cleans frames of 10 ms on each of channels states.
+ * in, out: [channels][frames * DN_FRAME] samples, full scale +-1; they may be the same buffer, no other overlap.
+ *     out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
+ * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
+ * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through.
+ * Returns DN_OK, or DN_NOT_FINITE before anything was touched. The states differ from each other, their models may. */
+dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
+                     size_t frames, float min_gain);
+
+/* A state as bytes: dn_state_size of them, to be read on a machine of the same byte order. Restoring checks all of
+ * them, and leaves the state as it was when they do not fit. */
+size_t dn_state_size(const dn_state *state);
+void dn_state_save(const dn_state *state, void *bytes);
+dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
+
+/* ---- training ---- */
+
+dn_status dn_extractor_create(dn_extractor **out);
+void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
+
+/* What the network sees of noisy, and what it should answer to get clean.
+ * noisy, clean: [frames * DN_FRAME] samples in time with each other, clean being what is wanted of noisy.
+ * features: [frames][DN_FEATURES], zero in frames too quiet to be run.
+ * gains: [frames][DN_BANDS], sqrt of the clean over the noisy energy of each band, 0 to 1; -1 where the band is too
+ *     quiet in both to say, or the frame too quiet to be run.
+ * clean_energy: [frames][DN_BANDS] on the scale of the features (a power of int16 samples / 960 a bin); or NULL.
+ * Memory carries on from call to call. Returns DN_OK, or DN_NOT_FINITE before anything was touched. */
+dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames, float *features,
+                     float *gains, float *clean_energy);
+
+/* ---- instruction sets ---- */
+
+/* The instruction set in use: "avx2" or "scalar". */
+const char *dn_isa(const dn_model *model);
+
+/* Names that this build knows, space separated, fastest first. */
+const char *dn_isa_names(void);
+
+/* Makes model run on the named instruction set; NULL picks the fastest that this processor has, which is what loading
+ * does. Call it before the model is shared. DN_NO_SUCH_ISA leaves the model as it was. */
+dn_status dn_model_set_isa(dn_model *model, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* Real Fourier transform of 960 points, the one length that the engine needs; the loops are in kernels_body.h.
+ *
+ * 960 reals are 480 complex numbers z, and 480 = 60 * 8: eight transforms of 60 points side by side, one a vector lane,
+ * then 60 of 8 points. 60 = 3 * 4 * 5 without common factors, so that its three passes need no twiddle factors
+ * (Good 1958, Thomas 1963). */
+#ifndef DN_FFT_H
+#define DN_FFT_H
+
+#include <stdint.h>
+
+enum { DN_WINDOW = 960, DN_BINS = 481, DN_HALF = 480 };
+
+typedef struct {
+    float re[DN_BINS + 7], im[DN_BINS + 7]; /* the last 7 only round the length up to whole vectors */
+} dn_spectrum;
+
+typedef struct {
+    int16_t input[60];            /* where the point of pass position p comes from */
+    int16_t output[60];           /* which bin of 60 pass position p ends in */
+    float lane_re[60][8], lane_im[60][8]; /* exp(-2 pi i k lane / 480), k = 0..59 */
+    float turn_re[248], turn_im[248];     /* exp(-2 pi i k / 960), k = 0..247 */
+} dn_fft;
+
+void dn_fft_init(dn_fft *fft);
+
+#endif

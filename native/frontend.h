@@ -1,0 +1,46 @@
+/* From samples to what the network sees: high-pass, spectrum, pitch, bands, features. Audio inside the engine has the
+ * scale of int16, which the published weights expect. */
+#ifndef DN_FRONTEND_H
+#define DN_FRONTEND_H
+
+#include "bands.h"
+#include "pitch.h"
+
+enum { DN_CEPSTRA = 8 };
+
+/* One channel's memory; all zero is silence. */
+typedef struct {
+    double highpass[2];
+    float samples[8 + DN_HISTORY];     /* high-passed, newest last: 8 older ones, then the history */
+    float cepstra[DN_CEPSTRA][24];     /* ring of the last frames that were not silent */
+    float distance[DN_CEPSTRA][DN_CEPSTRA]; /* squared, between entries of the ring */
+    int32_t newest;                    /* entry of the ring */
+    dn_pitch pitch;
+} dn_frontend;
+
+/* One frame, analysed. */
+typedef struct {
+    dn_spectrum X;                /* of the window's 20 ms, normalised by 1/960 */
+    dn_spectrum P;                /* of the 20 ms one pitch period earlier */
+    float energy[DN_BANDS];       /* of X */
+    float pitch_energy[DN_BANDS]; /* of P */
+    float coherence[DN_BANDS];    /* correlation of X and P over the root of their energies */
+    float features[DN_FEATURES];
+    int silent;                   /* too quiet to be worth a run of the network; features are zero */
+} dn_frame;
+
+/* Whether all of x[n] is finite and within +-DN_LIMIT. */
+int dn_usable(const float *x, size_t n);
+
+/* Takes in[DN_FRAME], full scale +-1, into the memory. removed, DN_FRAME samples of full scale +-1 or NULL: what the
+ * high-pass took away. */
+void dn_frontend_push(dn_frontend *front, const dn_kernels *k, const float *in, float *removed);
+
+/* X and energy of the newest window. */
+void dn_frontend_spectrum(const dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_spectrum *X,
+                          float *energy);
+
+/* All of frame. Call once after each push. */
+void dn_frontend_analyse(dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_frame *frame);
+
+#endif

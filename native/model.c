@@ -1,0 +1,217 @@
+#include "model.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+#include "rnn_data.h"
+
+static const char *const layer_names[DN_LAYERS] = {"input_dense", "vad_gru",        "noise_gru",
+                                                   "denoise_gru", "denoise_output", "vad_output"};
+
+dn_status dn_bad_model(char *message, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, DN_MESSAGE, format, arguments);
+    va_end(arguments);
+    return DN_BAD_MODEL;
+}
+
+static int columns(const dn_layer *layer) {
+    return layer->is_gru ? 3 * layer->units : layer->units;
+}
+
+dn_arrays dn_layer_arrays(const dn_source *source, int index) {
+    const dn_layer *layer = &source->layer[index];
+    size_t n = (size_t)columns(layer);
+    dn_arrays arrays = {.name = {"weights", "recurrent", "bias"},
+                        .size = {(size_t)layer->inputs * n, layer->is_gru ? (size_t)layer->units * n : 0, n}};
+    arrays.place[0] = source->values[index];
+    arrays.place[1] = arrays.place[0] + arrays.size[0];
+    arrays.place[2] = arrays.place[1] + arrays.size[1];
+    return arrays;
+}
+
+dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, long activation, char *message) {
+    dn_layer *layer = &source->layer[index];
+    if (inputs < 1 || inputs > DN_MAX_UNITS || units < 1 || units > DN_MAX_UNITS) {
+        return dn_bad_model(message, "layer %s is said to have %ld inputs and %ld units; 1 to %d are possible",
+                            layer->name, inputs, units, DN_MAX_UNITS);
+    }
+    if (activation < 0 || activation > 128) {
+        return dn_bad_model(message, "layer %s has activation %ld; 0 (tanh), 1 (sigmoid) and 2 (ReLU) are possible",
+                            layer->name, activation);
+    }
+    layer->inputs = (int)inputs;
+    layer->units = (int)units;
+    layer->activation = activation <= DN_RELU ? (int)activation : DN_TANH; /* as other readers take unknown ones */
+    layer->is_gru = index >= DN_VAD_GRU && index <= DN_DENOISE_GRU;
+    size_t n = (size_t)columns(layer), rows = (size_t)(inputs + 1 + (layer->is_gru ? units : 0));
+    source->values[index] = dn_new(rows * n);
+    if (!source->values[index]) return DN_NO_MEMORY;
+    dn_arrays arrays = dn_layer_arrays(source, index);
+    layer->weights = arrays.place[0];
+    layer->recurrent = layer->is_gru ? arrays.place[1] : NULL;
+    layer->bias = arrays.place[2];
+    return DN_OK;
+}
+
+/* Each layer has the inputs that the layers before it give, and the ends fit the signal processing. */
+static dn_status check_chain(const dn_source *source, char *message) {
+    const dn_layer *l = source->layer;
+    int first = l[DN_INPUT_DENSE].units, vad = l[DN_VAD_GRU].units, noise = l[DN_NOISE_GRU].units;
+    const int inputs[DN_LAYERS] = {DN_FEATURES,
+                                   first,
+                                   first + vad + DN_FEATURES,
+                                   vad + noise + DN_FEATURES,
+                                   l[DN_DENOISE_GRU].units,
+                                   vad};
+    for (int i = 0; i < DN_LAYERS; i++) {
+        if (l[i].inputs != inputs[i]) {
+            return dn_bad_model(message, "layer %s has %d inputs; the layers before it give %d", l[i].name, l[i].inputs,
+                                inputs[i]);
+        }
+    }
+    if (l[DN_DENOISE_OUTPUT].units != DN_BANDS) {
+        return dn_bad_model(message, "layer denoise_output has %d units; there are %d bands",
+                            l[DN_DENOISE_OUTPUT].units, DN_BANDS);
+    }
+    if (l[DN_VAD_OUTPUT].units != 1) {
+        return dn_bad_model(message, "layer vad_output has %d units; one is wanted", l[DN_VAD_OUTPUT].units);
+    }
+    return DN_OK;
+}
+
+static dn_status read_source(const void *data, size_t size, dn_source *source, char *message) {
+    if (size == 0) return dn_bad_model(message, "the model is empty");
+    if (size >= 10 && memcmp(data, "rnnoise-nu", 10) == 0) return dn_read_text(data, size, source, message);
+    if (size >= 4 && memcmp(data, "DNNw", 4) == 0) return dn_read_records(data, size, source, message);
+    if (*(const uint8_t *)data == DN_FEATURES) return dn_read_bytes(data, size, source, message);
+    return dn_bad_model(message, "these bytes are no model: neither rnnoise-nu text, nor DNNw records, nor the bytes "
+                                 "of a classic network");
+}
+
+static int round_up_8(int n) {
+    return (n + 7) / 8 * 8;
+}
+
+/* Integer weights [rows][blocks * units] to floats packed for matvec_add, each block padded to padded columns. */
+static void pack(const int8_t *from, int rows, int blocks, int units, float *to) {
+    int padded = round_up_8(units);
+    for (int block = 0; block < blocks; block++) {
+        for (int i = 0; i < units; i++) {
+            int column = block * padded + i;
+            float *group = to + (size_t)(column / 8) * (size_t)rows * 8 + column % 8;
+            for (int row = 0; row < rows; row++) group[8 * row] = (float)from[(row * blocks + block) * units + i] / 256;
+        }
+    }
+}
+
+/* The layer's floats, from *room on, which is moved behind them. With room NULL only counts them. */
+static size_t build_layer(const dn_layer *from, dn_weights *to, float *room) {
+    int blocks = from->is_gru ? 3 : 1, padded = round_up_8(from->units);
+    size_t n = (size_t)(blocks * padded), w = n * (size_t)from->inputs, u = from->is_gru ? n * (size_t)from->units : 0;
+    if (!room) return w + u + n;
+    pack(from->weights, from->inputs, blocks, from->units, room);
+    if (from->is_gru) pack(from->recurrent, from->units, blocks, from->units, room + w);
+    pack(from->bias, 1, blocks, from->units, room + w + u);
+    *to = (dn_weights){from->inputs, from->units, padded,      (dn_activation)from->activation,
+                       room,         u ? room + w : NULL, room + w + u};
+    return w + u + n;
+}
+
+static dn_status build_network(dn_model *model) {
+    size_t total = 0;
+    for (int i = 0; i < DN_LAYERS; i++) total += build_layer(&model->source.layer[i], NULL, NULL);
+    model->weights = dn_new(total * sizeof(float));
+    if (!model->weights) return DN_NO_MEMORY;
+    float *room = model->weights;
+    for (int i = 0; i < DN_LAYERS; i++) {
+        room += build_layer(&model->source.layer[i], &model->network.layer[i], room);
+    }
+    return DN_OK;
+}
+
+/* FNV-1a, 32 bits. */
+static uint32_t hash(uint32_t h, const void *data, size_t size) {
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++) h = (h ^ bytes[i]) * 16777619u;
+    return h;
+}
+
+static uint32_t fingerprint(const dn_source *source) {
+    uint32_t h = 2166136261u;
+    for (int i = 0; i < DN_LAYERS; i++) {
+        const dn_layer *l = &source->layer[i];
+        dn_arrays arrays = dn_layer_arrays(source, i);
+        const uint8_t shape[5] = {(uint8_t)l->inputs, (uint8_t)(l->inputs >> 8), (uint8_t)l->units,
+                                  (uint8_t)(l->units >> 8), (uint8_t)l->activation};
+        h = hash(h, shape, sizeof(shape));
+        for (int a = 0; a < 3; a++) h = hash(h, arrays.place[a], arrays.size[a]);
+    }
+    return h;
+}
+
+static dn_status fill_model(dn_model *model, const void *data, size_t size, char *message) {
+    for (int i = 0; i < DN_LAYERS; i++) model->source.layer[i].name = layer_names[i];
+    dn_status status = read_source(data, size, &model->source, message);
+    if (status == DN_OK) status = check_chain(&model->source, message);
+    if (status == DN_OK) status = build_network(model);
+    if (status != DN_OK) return status;
+    model->fingerprint = fingerprint(&model->source);
+    model->kernels = dn_kernels_find(NULL);
+    dn_tables_init(&model->tables);
+    return DN_OK;
+}
+
+dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message) {
+    char unread[DN_MESSAGE];
+    if (!message) message = unread;
+    message[0] = '\0';
+    *out = dn_new(sizeof(**out));
+    dn_status status = *out ? fill_model(*out, data, size, message) : DN_NO_MEMORY;
+    if (status == DN_NO_MEMORY) snprintf(message, DN_MESSAGE, "no memory for the model");
+    if (status != DN_OK) {
+        dn_model_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+dn_status dn_model_builtin(dn_model **out, char *message) {
+    return dn_model_load(dn_builtin_data, dn_builtin_size, out, message);
+}
+
+void dn_model_destroy(dn_model *model) {
+    if (!model) return;
+    for (int i = 0; i < DN_LAYERS; i++) dn_delete(model->source.values[i]);
+    dn_delete(model->source.metadata);
+    dn_delete(model->weights);
+    dn_delete(model);
+}
+
+int dn_model_delay(const dn_model *model) {
+    (void)model; /* the same for every classic network */
+    return DN_FRAME;
+}
+
+dn_layer dn_model_layer(const dn_model *model, int index) {
+    return model->source.layer[index];
+}
+
+const char *dn_model_metadata(const dn_model *model, size_t *size) {
+    *size = model->source.metadata_size;
+    return model->source.metadata;
+}
+
+const char *dn_isa(const dn_model *model) {
+    return model->kernels->name;
+}
+
+dn_status dn_model_set_isa(dn_model *model, const char *name) {
+    const dn_kernels *found = dn_kernels_find(name);
+    if (!found) return DN_NO_SUCH_ISA;
+    model->kernels = found;
+    return DN_OK;
+}

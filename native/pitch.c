@@ -1,0 +1,181 @@
+/* Open-loop pitch search on the whitened signal at half rate, coarse to fine, then a check for octave errors. The
+ * method is that of RNNoise 0.1, which has it from the CELT layer of Opus. */
+#include "pitch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HALF = DN_HISTORY / 2,              /* 864 samples of 24 kHz */
+    TARGET = DN_WINDOW / 2,             /* the newest 480 of them are matched with the past */
+    MAX_LAG = DN_MAX_PERIOD / 2,
+    MIN_LAG = DN_MIN_PERIOD / 2,
+    LAGS = 294,                         /* candidates at 24 kHz: periods from 768 down to 180 */
+    COARSE_LAGS = LAGS / 2,             /* and at 12 kHz */
+    COARSE_TARGET = TARGET / 2,
+    ORDER = 4,
+    PAD = 8,                            /* floats before and after an array, for whole vectors */
+};
+
+/* Levinson-Durbin: prediction error filter 1 + sum of a[i] z^-(i+1) from the autocorrelation r[0..ORDER]. */
+static void predict(const float *r, float *a) {
+    memset(a, 0, ORDER * sizeof(*a));
+    float error = r[0];
+    if (error <= 0) return;
+    for (int i = 0; i < ORDER; i++) {
+        float sum = r[i + 1];
+        for (int j = 0; j < i; j++) sum += a[j] * r[i - j];
+        float reflection = -sum / error;
+        a[i] = reflection;
+        for (int j = 0; j < (i + 1) / 2; j++) {
+            float low = a[j], high = a[i - 1 - j];
+            a[j] = low + reflection * high;
+            a[i - 1 - j] = high + reflection * low;
+        }
+        error -= reflection * reflection * error;
+        if (error < 0.001f * r[0]) return;
+    }
+}
+
+/* y[HALF]: history at half rate with its spectrum flattened. */
+static void whiten(const dn_kernels *k, const float *history, float *y) {
+    float raw[PAD + HALF] = {0};
+    float *x = raw + PAD;
+    k->halve(x, history, HALF);
+    x[0] = 0.25f * history[1] + 0.5f * history[0];
+
+    float r[ORDER + 1], a[ORDER];
+    for (int lag = 0; lag <= ORDER; lag++) {
+        float window = 0.008f * (float)lag;
+        r[lag] = k->dot(x, x + lag, HALF - lag) * (lag == 0 ? 1.0001f : 1 - window * window);
+    }
+    predict(r, a);
+    for (int i = 0; i < ORDER; i++) a[i] *= powf(0.9f, (float)(i + 1));
+    const float zero = 0.8f; /* times 1 + 0.8 z^-1 */
+    const float taps[5] = {a[0] + zero, a[1] + zero * a[0], a[2] + zero * a[1], a[3] + zero * a[2], zero * a[3]};
+    k->fir5(y, x, taps, HALF);
+}
+
+/* The best and second best candidate seen so far, by correlation squared over energy, compared without dividing. */
+typedef struct {
+    float score[2], energy[2];
+    int lag[2];
+} dn_best;
+
+static void offer(dn_best *best, float correlation, float energy, int lag) {
+    if (!(correlation > 0)) return;
+    float score = correlation * 1e-12f; /* keeps the square of a loud signal in range */
+    score *= score;
+    if (!(score * best->energy[1] > best->score[1] * energy)) return;
+    int place = score * best->energy[0] > best->score[0] * energy ? 0 : 1;
+    if (place == 0) {
+        best->score[1] = best->score[0];
+        best->energy[1] = best->energy[0];
+        best->lag[1] = best->lag[0];
+    }
+    best->score[place] = score;
+    best->energy[place] = energy;
+    best->lag[place] = lag;
+}
+
+static const dn_best no_best = {{-1, -1}, {0, 0}, {0, 1}};
+
+static void coarse_search(const dn_kernels *k, const float *y, int lag[2]) {
+    float every2nd[HALF / 2 + 2 * PAD] = {0}, correlation[COARSE_LAGS + PAD];
+    for (int i = 0; i < HALF / 2; i++) every2nd[i] = y[2 * i];
+    const float *target = every2nd + MAX_LAG / 2;
+    k->correlate(correlation, target, every2nd, COARSE_TARGET, (COARSE_LAGS + 7) / 8 * 8);
+
+    dn_best best = no_best;
+    float energy = 1 + k->dot(every2nd, every2nd, COARSE_TARGET);
+    for (int i = 0; i < COARSE_LAGS; i++) {
+        offer(&best, correlation[i], energy, i);
+        float enters = every2nd[i + COARSE_TARGET], leaves = every2nd[i];
+        energy = fmaxf(1, energy + (enters * enters - leaves * leaves));
+    }
+    lag[0] = best.lag[0];
+    lag[1] = best.lag[1];
+}
+
+/* Which way the true peak lies from the middle of three neighbouring correlations: -1, 0 or 1. */
+static int lean(float before, float here, float after) {
+    if (after - before > 0.7f * (here - before)) return 1;
+    if (before - after > 0.7f * (here - after)) return -1;
+    return 0;
+}
+
+/* The period in samples of 48 kHz. */
+static int search(const dn_kernels *k, const float *y) {
+    int coarse[2];
+    coarse_search(k, y, coarse);
+    const float *target = y + MAX_LAG;
+    float correlation[LAGS] = {0};
+    dn_best best = no_best;
+    for (int i = 0; i < LAGS; i++) {
+        if (abs(i - 2 * coarse[0]) > 2 && abs(i - 2 * coarse[1]) > 2) continue;
+        correlation[i] = fmaxf(-1, k->dot(target, y + i, TARGET));
+        offer(&best, correlation[i], 1 + k->dot(y + i, y + i, TARGET), i);
+    }
+    int i = best.lag[0], offset = 0;
+    if (i > 0 && i < LAGS - 1) offset = lean(correlation[i - 1], correlation[i], correlation[i + 1]);
+    return DN_MAX_PERIOD - (2 * i - offset);
+}
+
+static float normalised(float xy, float xx, float yy) {
+    return xy / sqrtf(1 + xx * yy);
+}
+
+/* Correlation of the target with itself lag samples ago, and the energy that it had then. */
+static void match(const dn_kernels *k, const float *target, int lag, float *xy, float *yy) {
+    *xy = k->dot(target, target - lag, TARGET);
+    *yy = k->dot(target - lag, target - lag, TARGET);
+}
+
+/* A period found may be a multiple of the true one: tries its half, third, ... fifteenth. */
+static void remove_multiples(const dn_kernels *k, const float *y, int period, dn_pitch *pitch) {
+    static const int second_multiple[16] = {0, 0, 0, 2, 3, 2, 5, 2, 3, 2, 3, 2, 5, 2, 3, 2};
+    const float *target = y + MAX_LAG;
+    int longest = period / 2 < MAX_LAG ? period / 2 : MAX_LAG - 1, before = pitch->period / 2, lag = longest;
+    float xx = k->dot(target, target, TARGET), best_xy, best_yy;
+    match(k, target, longest, &best_xy, &best_yy);
+    float longest_gain = normalised(best_xy, xx, best_yy), gain = longest_gain;
+    for (int n = 2; n <= 15; n++) {
+        int shorter = (2 * longest + n) / (2 * n);
+        if (shorter < MIN_LAG) break;
+        int other = (2 * second_multiple[n] * longest + n) / (2 * n);
+        if (n == 2) other = longest + shorter <= MAX_LAG ? longest + shorter : longest;
+        float xy, yy, xy_other, yy_other;
+        match(k, target, shorter, &xy, &yy);
+        match(k, target, other, &xy_other, &yy_other);
+        xy = 0.5f * (xy + xy_other);
+        yy = 0.5f * (yy + yy_other);
+        float shorter_gain = normalised(xy, xx, yy), continuity = 0;
+        if (abs(shorter - before) <= 1) {
+            continuity = pitch->gain;
+        } else if (abs(shorter - before) <= 2 && 5 * n * n < longest) {
+            continuity = 0.5f * pitch->gain;
+        }
+        float threshold = shorter < 3 * MIN_LAG ? fmaxf(0.4f, 0.85f * longest_gain - continuity)
+                                                : fmaxf(0.3f, 0.7f * longest_gain - continuity);
+        if (shorter_gain > threshold) {
+            best_xy = xy;
+            best_yy = yy;
+            lag = shorter;
+            gain = shorter_gain;
+        }
+    }
+    best_xy = fmaxf(0, best_xy);
+    float peak_gain = best_yy <= best_xy ? 1 : best_xy / (best_yy + 1);
+    float neighbours[3];
+    for (int i = 0; i < 3; i++) neighbours[i] = k->dot(target, target - (lag + i - 1), TARGET);
+    int fine = 2 * lag + lean(neighbours[0], neighbours[1], neighbours[2]);
+    pitch->period = fine > DN_MIN_PERIOD ? fine : DN_MIN_PERIOD;
+    pitch->gain = fminf(peak_gain, gain);
+}
+
+void dn_pitch_search(const dn_kernels *k, const float *history, dn_pitch *pitch) {
+    float y[HALF + PAD] = {0};
+    whiten(k, history, y);
+    remove_multiples(k, y, search(k, y), pitch);
+}

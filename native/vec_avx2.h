@@ -1,0 +1,93 @@
+/* v8 as one AVX2 register with fused multiply-add; the same operations as vec_scalar.h, told there. */
+#include <immintrin.h>
+
+typedef __m256 v8;
+
+static inline v8 v8_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+
+static inline void v8_store(float *p, v8 a) {
+    _mm256_storeu_ps(p, a);
+}
+
+static inline v8 v8_set(float x) {
+    return _mm256_set1_ps(x);
+}
+
+static inline v8 v8_add(v8 a, v8 b) {
+    return _mm256_add_ps(a, b);
+}
+
+static inline v8 v8_sub(v8 a, v8 b) {
+    return _mm256_sub_ps(a, b);
+}
+
+static inline v8 v8_mul(v8 a, v8 b) {
+    return _mm256_mul_ps(a, b);
+}
+
+static inline v8 v8_div(v8 a, v8 b) {
+    return _mm256_div_ps(a, b);
+}
+
+static inline v8 v8_min(v8 a, v8 b) {
+    return _mm256_min_ps(a, b);
+}
+
+static inline v8 v8_max(v8 a, v8 b) {
+    return _mm256_max_ps(a, b);
+}
+
+static inline v8 v8_fma(v8 a, v8 b, v8 c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
+    return _mm256_fnmadd_ps(a, b, c);
+}
+
+static inline v8 v8_reverse(v8 a) {
+    return _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+}
+
+static inline float v8_sum(v8 a) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+static inline void v8_split(v8 low, v8 high, v8 *a, v8 *b) {
+    __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88));
+    __m256d odd = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0xdd));
+    *a = _mm256_castpd_ps(_mm256_permute4x64_pd(even, 0xd8));
+    *b = _mm256_castpd_ps(_mm256_permute4x64_pd(odd, 0xd8));
+}
+
+static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
+    v8 first = _mm256_unpacklo_ps(a, b), second = _mm256_unpackhi_ps(a, b);
+    *low = _mm256_permute2f128_ps(first, second, 0x20);
+    *high = _mm256_permute2f128_ps(first, second, 0x31);
+}
+
+static inline void v8_transpose(v8 rows[8]) {
+    v8 pairs[8], quads[8];
+    for (int i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        quads[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+        quads[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+        quads[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+        quads[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        rows[i] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20);
+        rows[i + 4] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31);
+    }
+}
+
+static inline double fma_double(double a, double b, double c) {
+    return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
+}

@@ -1,0 +1,98 @@
+/* v8 in plain C: eight floats, for any processor. Included by one kernels_*.c, which then includes kernels_body.h. */
+typedef struct {
+    float f[8];
+} v8;
+
+#define V8_EACH(expression)                          \
+    v8 r;                                            \
+    for (int i = 0; i < 8; i++) r.f[i] = expression; \
+    return r
+
+static inline v8 v8_load(const float *p) {
+    V8_EACH(p[i]);
+}
+
+static inline void v8_store(float *p, v8 a) {
+    for (int i = 0; i < 8; i++) p[i] = a.f[i];
+}
+
+static inline v8 v8_set(float x) {
+    V8_EACH(x);
+}
+
+static inline v8 v8_add(v8 a, v8 b) {
+    V8_EACH(a.f[i] + b.f[i]);
+}
+
+static inline v8 v8_sub(v8 a, v8 b) {
+    V8_EACH(a.f[i] - b.f[i]);
+}
+
+static inline v8 v8_mul(v8 a, v8 b) {
+    V8_EACH(a.f[i] * b.f[i]);
+}
+
+static inline v8 v8_div(v8 a, v8 b) {
+    V8_EACH(a.f[i] / b.f[i]);
+}
+
+static inline v8 v8_min(v8 a, v8 b) {
+    V8_EACH(a.f[i] < b.f[i] ? a.f[i] : b.f[i]);
+}
+
+static inline v8 v8_max(v8 a, v8 b) {
+    V8_EACH(a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
+}
+
+/* a * b + c */
+static inline v8 v8_fma(v8 a, v8 b, v8 c) {
+    V8_EACH(a.f[i] * b.f[i] + c.f[i]);
+}
+
+/* c - a * b */
+static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
+    V8_EACH(c.f[i] - a.f[i] * b.f[i]);
+}
+
+static inline v8 v8_reverse(v8 a) {
+    V8_EACH(a.f[7 - i]);
+}
+
+static inline float v8_sum(v8 a) {
+    return ((a.f[0] + a.f[4]) + (a.f[2] + a.f[6])) + ((a.f[1] + a.f[5]) + (a.f[3] + a.f[7]));
+}
+
+/* Sixteen floats a0 b0 a1 b1 ..., as two vectors, into a and b, and back. */
+static inline void v8_split(v8 low, v8 high, v8 *a, v8 *b) {
+    for (int i = 0; i < 4; i++) {
+        a->f[i] = low.f[2 * i];
+        a->f[i + 4] = high.f[2 * i];
+        b->f[i] = low.f[2 * i + 1];
+        b->f[i + 4] = high.f[2 * i + 1];
+    }
+}
+
+static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
+    for (int i = 0; i < 4; i++) {
+        low->f[2 * i] = a.f[i];
+        low->f[2 * i + 1] = b.f[i];
+        high->f[2 * i] = a.f[i + 4];
+        high->f[2 * i + 1] = b.f[i + 4];
+    }
+}
+
+/* rows[i].f[j] <-> rows[j].f[i] */
+static inline void v8_transpose(v8 rows[8]) {
+    for (int i = 0; i < 8; i++) {
+        for (int j = 0; j < i; j++) {
+            float swap = rows[i].f[j];
+            rows[i].f[j] = rows[j].f[i];
+            rows[j].f[i] = swap;
+        }
+    }
+}
+
+/* a * b + c */
+static inline double fma_double(double a, double b, double c) {
+    return a * b + c;
+}
