@@ -1,0 +1,244 @@
+"""Audio in memory: arrays, bytes and AudioSegment to float32 frames and back, at the scale that their type says."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .errors import AudioError
+
+Array = NDArray[Any]
+Float32 = NDArray[np.float32]
+
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
+MAX_CHANNELS = 256
+LOUDEST = 1e6  # full scale is 1: beyond this a float sample is taken for damage, like NaN and inf
+
+# kind and bytes of a sample -> what is full scale, and the most that float32 can hold below it
+_FULL_SCALE = {"i2": (32768.0, 32767.0), "i4": (2147483648.0, 2147483520.0)}
+_TYPES = ("i2", "i4", "f4", "f8")
+_WANTED = "int16, int32, float32 or float64"
+_ADVICE = {
+    "f2": "use audio.astype(np.float32)",
+    "f16": "use audio.astype(np.float64)",
+    "u1": "for unsigned 8-bit audio use (audio.astype(np.int16) - 128) * 256",
+    "i1": "for signed 8-bit audio use audio.astype(np.int16) * 256",
+    "u2": "for unsigned 16-bit audio use (audio.astype(np.int32) - 32768).astype(np.int16)",
+    "i8": "use .astype(np.int16) or .astype(np.int32), whichever scale the values have",
+    "c8": "audio is real; use audio.real if the imaginary part means nothing",
+    "c16": "audio is real; use audio.real if the imaginary part means nothing",
+    "b1": "truth values are no audio",
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A whole clip as an array, and the way back to the kind of object that it came as.
+
+    samples: (frames,) or (frames, channels) of a supported type. sample_rate: Hz, or None if the object had none.
+    repack: makes an object of the first kind of an array like samples (of any number of frames).
+    """
+
+    samples: Array
+    sample_rate: int | None
+    repack: Callable[[Array], Any]
+
+
+def check_rate(sample_rate: object) -> int:
+    """The sampling rate as an int. Raises AudioError for what is no number of Hz, or an absurd one."""
+    rate: object = sample_rate
+    if isinstance(rate, float | np.floating) and float(rate).is_integer():
+        rate = int(rate)
+    try:
+        hertz = -1 if isinstance(rate, bool | np.bool_) else operator.index(rate)  # type: ignore[arg-type]
+    except TypeError:
+        hertz = -1
+    if not MIN_RATE <= hertz <= MAX_RATE:
+        raise AudioError(f"sample_rate is a whole number of Hz, {MIN_RATE} to {MAX_RATE}, not {sample_rate!r}")
+    return hertz
+
+
+def check_channels(channels: object) -> int:
+    """The number of channels as an int. Raises AudioError unless it is 1 to MAX_CHANNELS."""
+    try:
+        count = -1 if isinstance(channels, bool | np.bool_) else operator.index(channels)  # type: ignore[arg-type]
+    except TypeError:
+        count = -1
+    if not 1 <= count <= MAX_CHANNELS:
+        raise AudioError(f"channels is a whole number, 1 to {MAX_CHANNELS}, not {channels!r}")
+    return count
+
+
+def check_type(dtype: DTypeLike) -> np.dtype[Any]:
+    """The dtype, if it is one that audio may have here. Raises AudioError that says what to do instead."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError as error:
+        raise AudioError(f"dtype is {_WANTED}, not {dtype!r}") from error
+    code = f"{kind.kind}{kind.itemsize}"
+    if code not in _TYPES:
+        advice = _ADVICE.get(code, f"convert it to {_WANTED} first")
+        raise AudioError(f"samples are {_WANTED}, not {kind.name}; {advice}")
+    return kind
+
+
+def check_layout(audio: Array, channels: int | None = None) -> int:
+    """The number of channels of an array of audio, which is (frames,) or (frames, channels).
+
+    channels: how many there must be; None tells it from the shape, where more channels than frames mean that the
+    array lies on its side. Raises AudioError that says what to do.
+    """
+    shape = audio.shape
+    if audio.ndim == 1:
+        if channels not in (None, 1):
+            raise AudioError(f"audio of {channels} channels has shape (frames, {channels}), not {shape}")
+        return 1
+    if audio.ndim != 2:
+        raise AudioError(f"audio has shape (frames,) or (frames, channels), not {shape}")
+    frames, found = shape
+    if channels is None:
+        if found > max(2, frames) and frames > 0:
+            raise AudioError(f"audio has shape (frames, channels), and {shape} looks like (channels, frames); use audio.T")
+        return check_channels(found)
+    if found != channels:
+        fix = "; use audio.T" if frames == channels else ""
+        raise AudioError(f"audio of {channels} channels has shape (frames, {channels}), not {shape}{fix}")
+    return channels
+
+
+def as_array(audio: object, channels: int | None = None) -> Array:
+    """Audio as an array of a supported type and layout, not copied. Raises AudioError that says what to do."""
+    if not isinstance(audio, np.ndarray):
+        raise AudioError(
+            f"audio is a NumPy array, bytes or a pydub.AudioSegment, not {type(audio).__name__}; "
+            "use np.asarray(audio, dtype=np.float32) for a sequence of numbers within +-1"
+        )
+    check_type(audio.dtype)
+    check_layout(audio, channels)
+    return np.asarray(audio)
+
+
+def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Float32:
+    """Samples to float32 frames, full scale +-1.
+
+    audio: (frames,) or (frames, channels), of a supported type. non_finite: "raise", or "zero" to put zero in the
+    place of each sample that is NaN, infinite or beyond LOUDEST. position: of the first frame, for the error message.
+    Returns (frames, channels), C-contiguous, perhaps a view of audio. Raises AudioError saying where the first bad
+    sample is.
+    """
+    samples = audio if audio.ndim == 2 else audio.reshape(-1, 1)
+    scale = _FULL_SCALE.get(f"{audio.dtype.kind}{audio.dtype.itemsize}")
+    if scale is not None:
+        return np.multiply(samples, np.float32(1.0 / scale[0]), dtype=np.float32, order="C")
+    if audio.dtype.itemsize == 8:
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = samples.astype(np.float32)
+    frames = np.ascontiguousarray(samples, dtype=np.float32)
+    # The sum of squares is within the limit only if each sample is: one cheap pass tells that all is well.
+    if not np.vdot(frames, frames) <= LOUDEST * LOUDEST:
+        return _mend(frames, non_finite, position)
+    return frames
+
+
+def _mend(frames: Float32, non_finite: str, position: int) -> Float32:
+    """Frames of which some sample may be bad: as they are if none is, else mended, or AudioError."""
+    bad = ~(np.abs(frames) <= LOUDEST)
+    if not bad.any():
+        return frames
+    if non_finite == "zero":
+        return np.where(bad, np.float32(0), frames)
+    frame, channel = (int(index) for index in np.argwhere(bad)[0])
+    where = f"frame {position + frame}" + (f", channel {channel}" if frames.shape[1] > 1 else "")
+    raise AudioError(
+        f"{int(bad.sum())} of {bad.size} samples are not finite or beyond +-{LOUDEST:g}; the first, "
+        f'{frames[frame, channel]}, is at {where}; floats have full scale +-1; non_finite="zero" replaces such samples'
+    )
+
+
+def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
+    """Float32 frames to samples of a type; integers are rounded and clipped, floats are left beyond full scale.
+
+    frames: (frames, channels), may be overwritten. ndim: 1 gives (frames,) of a single channel.
+    """
+    scale = _FULL_SCALE.get(f"{dtype.kind}{dtype.itemsize}")
+    if scale is not None:
+        frames = np.multiply(frames, np.float32(scale[0]))
+        np.rint(frames, out=frames)
+        np.clip(frames, np.float32(-scale[0]), np.float32(scale[1]), out=frames)
+    samples: Array = frames if frames.dtype == dtype else frames.astype(dtype)
+    return samples.reshape(-1) if ndim == 1 else samples
+
+
+def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
+    """A clip of any kind as an array: ndarray, bytes (also bytearray and memoryview), or pydub.AudioSegment.
+
+    For bytes, sample_rate, channels and dtype must be given, as they say nothing themselves.
+    Raises AudioError that says what to do.
+    """
+    rate = None if sample_rate is None else check_rate(sample_rate)
+    if channels is not None:
+        check_channels(channels)
+    if isinstance(audio, bytes | bytearray | memoryview):
+        return _unpack_bytes(audio, rate, channels, dtype)
+    if is_segment(audio):
+        return _unpack_segment(audio, rate, channels, dtype)
+    samples = as_array(audio, channels)
+    if dtype is not None and np.dtype(dtype) != samples.dtype:
+        raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, arrays say it themselves")
+    return Clip(samples, rate, lambda cleaned: cleaned)
+
+
+def _unpack_bytes(
+    audio: bytes | bytearray | memoryview, rate: int | None, channels: int | None, dtype: DTypeLike | None
+) -> Clip:
+    """Interleaved PCM in native byte order, or in the order that dtype names."""
+    missing = [f"{name}=" for name, value in (("sample_rate", rate), ("channels", channels), ("dtype", dtype)) if value is None]
+    if missing or channels is None:
+        raise AudioError(f"bytes do not say what they hold; give {', '.join(missing)} too, as in dtype='int16'")
+    kind = check_type(dtype)
+    whole = kind.itemsize * channels
+    raw = memoryview(audio).cast("B") if isinstance(audio, memoryview) else memoryview(audio)
+    if len(raw) % whole:
+        raise AudioError(
+            f"{len(raw)} bytes are not a whole number of frames of {channels} x {kind.itemsize} bytes; "
+            "check channels and dtype, or cut the odd bytes off"
+        )
+    samples = np.frombuffer(raw, dtype=kind)
+    if channels > 1:
+        samples = samples.reshape(-1, channels)
+    make = bytearray if isinstance(audio, bytearray) else bytes
+    return Clip(samples, rate, lambda cleaned: make(cleaned.tobytes()))
+
+
+def is_segment(audio: object) -> bool:
+    """Whether audio is a pydub.AudioSegment, without importing pydub: who holds one has imported it."""
+    pydub = sys.modules.get("pydub")
+    return pydub is not None and isinstance(audio, pydub.AudioSegment)
+
+
+def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
+    """A segment's samples: 16 or 32 bit as they are, 8 bit by way of 16."""
+    for name, given, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
+        if given is not None and given != own:
+            raise AudioError(f"the AudioSegment has {name} {own}, not {given}; leave {name} away, segments say it themselves")
+    if dtype is not None:
+        raise AudioError("an AudioSegment says its own sample width; leave dtype away")
+    width, count = segment.sample_width, check_channels(segment.channels)
+    wide = segment if width in (2, 4) else segment.set_sample_width(2)
+    samples = np.frombuffer(wide.raw_data, dtype=np.int32 if width == 4 else np.int16)
+    if count > 1:
+        samples = samples.reshape(-1, count)
+
+    def repack(cleaned: Array) -> Any:
+        made = type(segment)(
+            data=cleaned.tobytes(), sample_width=wide.sample_width, frame_rate=segment.frame_rate, channels=count
+        )
+        return made if width in (2, 4) else made.set_sample_width(width)
+
+    return Clip(samples, check_rate(segment.frame_rate), repack)

@@ -1,0 +1,154 @@
+"""One backend at one caller's rate: resample, gather hops, clean, resample back, in time with the input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends.base import Backend
+from .errors import ConfigError
+from .gate import Gate
+from .resample import Resampler, max_lag
+from .settings import Settings
+
+Float32 = NDArray[np.float32]
+
+
+def chain_latency(backend: Backend, sample_rate: int) -> int:
+    """The least latency, in frames at sample_rate, with which a chain of this backend never runs dry.
+
+    After n frames the chain has given, in seconds, at least n minus the lag of the resampler in, minus up to hop - 1
+    samples that wait for their hop to be whole, minus the backend's delay, minus the lag of the resampler out.
+    """
+    late = backend.delay + backend.hop - 1
+    if sample_rate == backend.sample_rate:
+        return late
+    lag = max_lag(sample_rate, backend.sample_rate) + max_lag(backend.sample_rate, sample_rate)
+    return math.ceil((lag + late / backend.sample_rate) * sample_rate)
+
+
+class Chain:
+    """Takes frames and gives them cleaned and aligned: the n-th frame given belongs to the n-th taken.
+
+    voice: probabilities (channels, hops) of the hops that the last push completed.
+    """
+
+    def __init__(self, backend: Backend, sample_rate: int, channels: int, settings: Settings) -> None:
+        self.channels = channels
+        self.voice: Float32 = np.zeros((channels, 0), np.float32)
+        self._backend = backend
+        self._state = backend.new_state(channels)
+        self._min_gain = settings.min_gain
+        self._gate = make_gate(backend, settings) if settings.vad_gate == "mute" else None
+        self._hop = backend.hop
+        self._waiting = np.zeros((channels, backend.hop), np.float32)  # the beginning of a hop
+        self._filled = 0  # samples of it
+        self._skip = backend.delay  # of the samples to come, those before the beginning of the signal
+        own = sample_rate == backend.sample_rate
+        self._to_backend = None if own else Resampler(sample_rate, backend.sample_rate, channels)
+        self._to_caller = None if own else Resampler(backend.sample_rate, sample_rate, channels)
+
+    def push(self, frames: Float32) -> list[Float32]:
+        """Take frames (n, channels), and give those that are ready, in pieces (m, channels)."""
+        if self._to_backend is not None:
+            frames = self._to_backend.process(frames)
+        cleaned = self._clean_hops(frames)
+        if self._to_caller is not None:
+            return [self._to_caller.process(np.ascontiguousarray(piece)) for piece in cleaned]
+        return cleaned
+
+    def _clean_hops(self, frames: Float32) -> list[Float32]:
+        """Clean the hops that are whole with these frames; the rest waits."""
+        count, hop, filled = len(frames), self._hop, self._filled
+        done: list[tuple[Float32, Float32]] = []
+        start = 0
+        if filled:
+            start = min(hop - filled, count)
+            self._waiting[:, filled : filled + start] = frames[:start].T
+            self._filled = filled = filled + start
+            if filled == hop:
+                done.append(self._state.process(self._waiting, self._min_gain))
+                self._filled = 0
+        stop = start + (count - start) // hop * hop
+        if stop > start:
+            block = frames[start:stop].reshape(1, -1) if self.channels == 1 else np.ascontiguousarray(frames[start:stop].T)
+            done.append(self._state.process(block, self._min_gain))
+        if stop < count:
+            self._waiting[:, : count - stop] = frames[stop:].T
+            self._filled = count - stop
+        return self._finish(done)
+
+    def _finish(self, done: list[tuple[Float32, Float32]]) -> list[Float32]:
+        """Note the voice, gate the blocks, and cut off what is before the beginning of the signal."""
+        if len(done) == 1:
+            self.voice = done[0][1]
+        else:
+            self.voice = np.concatenate([voice for _, voice in done], axis=1) if done else self.voice[:, :0]
+        pieces = []
+        for block, voice in done:
+            if self._gate is not None:
+                self._gate.mute(block, voice)
+            skip = min(self._skip, block.shape[1])
+            self._skip -= skip
+            pieces.append((block[:, skip:] if skip else block).T)
+        return pieces
+
+
+def make_gate(backend: Backend, settings: Settings) -> Gate | None:
+    """The gate that settings ask for. Raises ConfigError if the backend tells no speech."""
+    if settings.vad_threshold is None:
+        return None
+    if not backend.has_vad:
+        raise ConfigError(f"{backend.name} tells no probability of speech; leave vad_threshold away, or use rnnoise")
+    return Gate.of(settings.vad_threshold, settings.vad_hold, backend.sample_rate, backend.hop)
+
+
+class Fifo:
+    """A queue of frames that begins with silence, and of which as many are taken as are put in.
+
+    channels: samples a frame. silence: frames of zeros in it at first.
+    """
+
+    def __init__(self, channels: int, silence: int) -> None:
+        self._data = np.zeros((silence, channels), np.float32)
+        self._start, self._end = 0, silence
+
+    def exchange(self, fresh: list[Float32], count: int) -> Float32:
+        """Put pieces (n, channels) in, and take the oldest count frames out, (count, channels), to be kept."""
+        have = self._end - self._start
+        if count <= have:
+            for piece in fresh:
+                self._put(piece)
+            taken = self._data[self._start : self._start + count].copy()
+            self._start += count
+            return taken
+        taken = np.empty((count, self._data.shape[1]), np.float32)
+        taken[:have] = self._data[self._start : self._end]
+        self._start = self._end = 0
+        for piece in fresh:
+            part = min(len(piece), count - have)
+            taken[have : have + part] = piece[:part]
+            have += part
+            if part < len(piece):
+                self._put(piece[part:])
+        assert have == count, f"the queue ran dry: {have} of {count} frames"
+        return taken
+
+    def _put(self, piece: Float32) -> None:
+        end = self._end + len(piece)
+        if end > len(self._data):
+            self._make_room(len(piece))
+            end = self._end + len(piece)
+        self._data[self._end : end] = piece
+        self._end = end
+
+    def _make_room(self, count: int) -> None:
+        """Move what is queued to the beginning, in twice the room that it needs now, so that this is seldom done."""
+        have = self._end - self._start
+        room = self._data
+        if 2 * (have + count) > len(room):
+            room = np.empty((4 * (have + count), room.shape[1]), np.float32)
+        room[:have] = self._data[self._start : self._end].copy()
+        self._data, self._start, self._end = room, 0, have

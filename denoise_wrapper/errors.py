@@ -1,0 +1,25 @@
+"""What can go wrong. Every message says what came, what is wanted and what to do."""
+
+
+class DenoiseError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class AudioError(DenoiseError):
+    """Audio of a shape, type, rate or content that cannot be cleaned."""
+
+
+class FileError(DenoiseError):
+    """A file that cannot be read or written, or would be overwritten."""
+
+
+class ModelError(DenoiseError):
+    """A backend or model that is unknown, damaged, or of the wrong kind."""
+
+
+class ConfigError(DenoiseError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+
+class DataError(DenoiseError):
+    """Training data that is absent, unusable or does not fit together."""

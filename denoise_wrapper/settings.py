@@ -1,0 +1,54 @@
+"""How strongly to clean, and what to do with silence and damage: checked once, the same for clips and streams."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+
+from .errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a Denoiser was asked for. Raises ConfigError for what is out of range.
+
+    atten_lim_db: dB, 0 or more, by which noise is turned down at most; 0 passes all, None sets no limit.
+    mix: 0 to 1, the share of the cleaned signal; the rest is the dry one, in time with it.
+    vad_threshold: 0 to 1, the probability of speech below which the gate closes; None for no gate.
+    vad_gate: "mute" silences what is gated, "drop" takes it out of the clip.
+    vad_hold: seconds for which the gate stays open after speech.
+    non_finite: "raise" refuses samples that are no numbers, "zero" replaces them.
+    """
+
+    atten_lim_db: float | None = None
+    mix: float = 1.0
+    vad_threshold: float | None = None
+    vad_gate: str = "mute"
+    vad_hold: float = 0.2
+    non_finite: str = "raise"
+
+    def __post_init__(self) -> None:
+        if self.atten_lim_db is not None:
+            _check("atten_lim_db", self.atten_lim_db, math.inf, "dB, 0 or more, or None for no limit")
+        _check("mix", self.mix, 1.0, "0 (dry) to 1 (cleaned)")
+        if self.vad_threshold is not None:
+            _check("vad_threshold", self.vad_threshold, 1.0, "0 to 1, or None for no gate")
+        _check("vad_hold", self.vad_hold, 3600.0, "seconds, 0 to 3600")
+        _check_choice("vad_gate", self.vad_gate, ("mute", "drop"))
+        _check_choice("non_finite", self.non_finite, ("raise", "zero"))
+
+    @property
+    def min_gain(self) -> float:
+        """The gain below which no part of the signal is turned down."""
+        return 0.0 if self.atten_lim_db is None else float(10.0 ** (-float(self.atten_lim_db) / 20.0))
+
+
+def _check(name: str, value: object, most: float, wanted: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= float(value) <= most:
+        raise ConfigError(f"{name} is {wanted}, not {value!r}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} is {' or '.join(repr(choice) for choice in choices)}, not {value!r}")

@@ -1,0 +1,230 @@
+"""A live signal: chunks of any length in, as many samples out, late by a constant."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .audio import Array, as_array, check_channels, check_rate, from_float, to_float
+from .backends.base import Backend
+from .chain import Chain, Fifo, chain_latency
+from .errors import ConfigError
+from .settings import Settings
+
+Float32 = NDArray[np.float32]
+
+WARM_UP_S = 0.2  # for which a new backend listens before it is heard, beyond the stream's latency
+FADE_S = 0.02  # for which one backend fades into the next
+
+
+class Stream:
+    """One signal at the caller's rate, channels and type, cleaned as it comes.
+
+        with Denoiser("rnnoise").stream(sample_rate=44100, channels=2) as stream:
+            for chunk in microphone:
+                speaker.write(stream.process(chunk))
+            speaker.write(stream.flush())
+
+    The output does not depend on how the input is cut into chunks, bit for bit. A stream is for one thread at a time;
+    any number of streams share a backend. It can be pickled and copied, and goes on bit for bit.
+
+    sample_rate: Hz. channels: samples a frame; they are cleaned apart from each other. latency: frames by which the
+    output is late; None for the least that the backend needs, more to be able to switch to a slower one later.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        settings: Settings | None = None,
+        latency: int | None = None,
+    ) -> None:
+        self._rate = backend.sample_rate if sample_rate is None else check_rate(sample_rate)
+        self._channels = check_channels(channels)
+        self._settings = Settings() if settings is None else settings
+        if self._settings.vad_threshold is not None and self._settings.vad_gate == "drop":
+            raise ConfigError(
+                'a stream gives as many samples as it takes, so it cannot drop frames; use vad_gate="mute", '
+                "or filter a whole clip"
+            )
+        self._latency = self._check_latency(backend, latency)
+        self._target = backend
+        self.reset()
+
+    @classmethod
+    def of_hops(cls, backend: Backend, settings: Settings) -> Stream:
+        """A mono stream at the backend's rate that is only ever given whole hops, so late by backend.delay alone."""
+        stream = cls(backend, settings=settings)
+        stream._latency = backend.delay
+        stream.reset()
+        return stream
+
+    def _check_latency(self, backend: Backend, latency: int | None) -> int:
+        needed = chain_latency(backend, self._rate)
+        if latency is None:
+            return needed
+        if isinstance(latency, bool) or not isinstance(latency, int | np.integer) or not 0 <= latency <= 60 * self._rate:
+            raise ConfigError(f"latency is a whole number of frames, {needed} to {60 * self._rate}, not {latency!r}")
+        if latency < needed:
+            raise ConfigError(
+                f"{backend.name} at {self._rate} Hz needs a latency of {needed} frames, not {latency}; leave latency away"
+            )
+        return int(latency)
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self._rate
+
+    @property
+    def channels(self) -> int:
+        """Samples a frame."""
+        return self._channels
+
+    @property
+    def latency(self) -> int:
+        """Frames by which the output is later than the input; constant, also across switches."""
+        return self._latency
+
+    @property
+    def latency_seconds(self) -> float:
+        """The latency as a time."""
+        return self._latency / self._rate
+
+    @property
+    def backend(self) -> Backend:
+        """The backend last asked for."""
+        return self._target
+
+    @property
+    def vad(self) -> Float32:
+        """Probabilities of speech in the hops that the last call completed: (hops,), or (hops, channels) of several.
+
+        Hops are those of the backend, `backend.hop / backend.sample_rate` seconds each; zeros if it tells none.
+        """
+        voice = self._lanes[0].chain.voice
+        return voice[0] if self._channels == 1 else voice.T
+
+    def process(self, chunk: Array) -> Array:
+        """Clean the next chunk.
+
+        chunk: (frames,) if mono, or (frames, channels); int16, int32, float32 or float64; any number of frames.
+        Returns an array of the same shape and type: what came `latency` frames ago, cleaned; zeros before the
+        beginning. Integers are clipped at full scale; floats may pass +-1.
+        Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
+        stream is then as if the chunk had not come.
+        """
+        samples = as_array(chunk, self._channels)
+        cleaned = self._clean(to_float(samples, self._settings.non_finite, self._taken))
+        self._taken += len(samples)
+        self._like = (samples.dtype, samples.ndim)
+        return from_float(cleaned, samples.dtype, samples.ndim)
+
+    def flush(self) -> Array:
+        """The last `latency` frames, of the type that the last chunk had; then the stream is as fresh."""
+        dtype, ndim = self._like
+        rest = self._clean(np.zeros((self._latency, self._channels), np.float32))
+        voice = self._lanes[0].chain.voice
+        self.reset()
+        self._lanes[0].chain.voice = voice
+        return from_float(rest, dtype, ndim)
+
+    def reset(self) -> None:
+        """Forget all that came; the stream is then as fresh, with the backend last asked for."""
+        self._like: tuple[np.dtype[Any], int] = (np.dtype(np.float32), 1 if self._channels == 1 else 2)
+        self._taken = 0  # frames since the beginning
+        self._lanes = [self._new_lane(self._target)]
+        self._dry = Fifo(self._channels, self._latency) if self._settings.mix < 1.0 else None
+
+    def switch(self, backend: str | Backend, model: Any = None) -> None:
+        """Go over to another backend without a click or a jump in time, while the signal goes on.
+
+        backend: a name or a Backend. model: as Denoiser takes it, with a name.
+        The old backend is heard until the new one has warmed up, latency + 0.2 s; then it fades into the new one in
+        20 ms. The latency stays: raises ConfigError, naming the latency to open the stream with, if the new one needs
+        more; ModelError for an unknown one. Of several switches in a row, those not yet heard are left out.
+        """
+        new = resolve_backend(backend, model)
+        needed = chain_latency(new, self._rate)
+        if needed > self._latency:
+            raise ConfigError(
+                f"{new.name} at {self._rate} Hz needs a latency of {needed} frames and this stream has {self._latency}; "
+                f"open it with stream(latency={needed})"
+            )
+        lane = self._new_lane(new, self._latency + round(WARM_UP_S * self._rate))
+        self._lanes = [self._lanes[0]] + [old for old in self._lanes[1:] if old.fade_in < 0]
+        self._lanes.append(lane)
+        self._target = new
+
+    def _new_lane(self, backend: Backend, fade_in: int = 0) -> _Lane:
+        return _Lane(Chain(backend, self._rate, self._channels, self._settings), self._latency, fade_in)
+
+    def _clean(self, frames: Float32) -> Float32:
+        """Frames in, as many out: all lanes cleaned, faded, and mixed with the dry signal."""
+        cleaned = self._lanes[0].process(frames)
+        if len(self._lanes) > 1:
+            self._fade(cleaned, frames)
+        if self._dry is not None:
+            mix = np.float32(self._settings.mix)
+            dry = self._dry.exchange([frames], len(frames))
+            cleaned *= mix
+            dry *= np.float32(1) - mix
+            cleaned += dry
+        return cleaned
+
+    def _fade(self, cleaned: Float32, frames: Float32) -> None:
+        """Fade each later lane over what is heard of those before it, in place; forget what is no longer heard."""
+        length = max(1, round(FADE_S * self._rate))
+        for lane in self._lanes[1:]:
+            fresh = lane.process(frames)
+            at = np.arange(1, len(frames) + 1, dtype=np.float32) - np.float32(lane.fade_in)
+            weight = np.clip(at / np.float32(length), 0, 1)[:, None]
+            # Written so that weights of 0 and 1 give one lane or the other exactly.
+            cleaned *= 1 - weight
+            cleaned += fresh * weight
+            lane.fade_in = max(lane.fade_in - len(frames), -length)
+        heard = [index for index, lane in enumerate(self._lanes) if index and lane.fade_in == -length]
+        if heard:
+            self._lanes = self._lanes[heard[-1] :]
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reset()
+
+    def __repr__(self) -> str:
+        return f"<Stream {self._target.name} {self._rate} Hz, {self._channels} channels, {1e3 * self.latency_seconds:.1f} ms>"
+
+
+class _Lane:
+    """A chain and the queue that makes it late by the stream's latency.
+
+    fade_in: frames until it begins to be heard; below zero, how far its fade has come.
+    """
+
+    def __init__(self, chain: Chain, latency: int, fade_in: int) -> None:
+        self.chain, self.fade_in = chain, fade_in
+        self._fifo = Fifo(chain.channels, latency)
+
+    def process(self, frames: Float32) -> Float32:
+        return self._fifo.exchange(self.chain.push(frames), len(frames))
+
+
+def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
+    """The backend of that name, or itself."""
+    if isinstance(backend, str):
+        from .backends import load_backend
+
+        return load_backend(backend, model)
+    if model is not None:
+        raise ConfigError("model goes with the name of a backend; a Backend has its model already")
+    if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
+        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+    return backend
