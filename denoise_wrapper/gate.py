@@ -31,7 +31,7 @@ class Gate:
         """Whether it is open in each hop. voice: probabilities (channels, hops)."""
         hops = voice.shape[1]
         index = np.arange(hops)
-        speech = voice.max(axis=0) >= self._threshold
+        speech = voice.max(axis=0, initial=0) >= self._threshold
         last = np.maximum.accumulate(np.where(speech, index, -1 - self._since))
         since: NDArray[np.int64] = index - last
         if hops:

@@ -1,0 +1,238 @@
+"""The façade: picks a backend by name and runs arrays, bytes, segments and files through a stream of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .audio import Array, check_rate, unpack
+from .backends.base import Backend
+from .chain import chain_latency, make_gate
+from .errors import AudioError, ConfigError
+from .gate import Cutter
+from .settings import Settings
+from .stream import Float32, Stream, resolve_backend
+
+BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
+
+
+class Denoiser:
+    """Takes the noise out of audio: same kind, type, rate, channels and length back, in time with the original.
+
+        clean = Denoiser("rnnoise").filter(audio, sample_rate=44100)
+        Denoiser().filter_file("meeting.flac")                      # writes meeting_denoised.flac
+
+    backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it.
+    atten_lim_db: dB, 0 or more, by which noise is turned down at most; None for no limit, 0 passes all through.
+    mix: 0 (dry) to 1 (cleaned).
+    vad_threshold: 0 to 1; where the probability of speech is below, the gate closes. None for no gate.
+    vad_gate: "mute" silences what is gated, "drop" takes it out, so that the result is shorter. The gate acts on the
+    cleaned signal and for all channels at once: it is open where any of them holds speech.
+    vad_hold: seconds for which the gate stays open after speech.
+    non_finite: "raise" refuses samples that are NaN, infinite or absurdly large, "zero" puts zeros in their place.
+
+    All methods but filter_frame and reset keep no state and may be called from several threads at once.
+    Raises ModelError for an unknown backend or a bad model, ConfigError for a setting out of range.
+    """
+
+    def __init__(
+        self,
+        backend: str | Backend = "rnnoise",
+        *,
+        model: Any = None,
+        atten_lim_db: float | None = None,
+        mix: float = 1.0,
+        vad_threshold: float | None = None,
+        vad_gate: str = "mute",
+        vad_hold: float = 0.2,
+        non_finite: str = "raise",
+    ) -> None:
+        self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
+        self._backend = self._resolve(backend, model)
+        self._frames: Stream | None = None  # that of filter_frame, made when it is first used
+
+    def _resolve(self, backend: str | Backend, model: Any = None) -> Backend:
+        found = resolve_backend(backend, model)
+        make_gate(found, self._settings)  # refuses a gate without a voice to open it
+        return found
+
+    @property
+    def backend(self) -> Backend:
+        """The backend in use. Set it to a name or a Backend: calls to come use that one, from fresh state."""
+        return self._backend
+
+    @backend.setter
+    def backend(self, backend: str | Backend) -> None:
+        self._backend = self._resolve(backend)
+        self._frames = None
+
+    @property
+    def backend_name(self) -> str:
+        """The name of the backend in use."""
+        return self._backend.name
+
+    @property
+    def settings(self) -> Settings:
+        """The strength, the gate, and what is done with damage."""
+        return self._settings
+
+    def filter(
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Any:
+        """Clean a whole clip, from fresh state.
+
+        audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
+        PCM; or a pydub.AudioSegment. Integers have their full scale, floats +-1.
+        sample_rate: Hz; None means that of the backend for an array, the segment's own for a segment.
+        channels, dtype: what bytes hold (needed for them, with sample_rate).
+        Returns the same kind of object: integers rounded and clipped, floats perhaps past +-1. The same length, but
+        with vad_gate="drop", which takes frames out. Raises AudioError that says what is wrong with the audio.
+        """
+        clip = unpack(audio, sample_rate, channels, dtype)
+        samples = clip.samples
+        rate = self._backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        cleaned = np.empty_like(samples, dtype=samples.dtype.newbyteorder("="))
+        end = 0
+        for block in self._cleaned(_blocks(samples, rate * BLOCK_S), rate, samples.shape[1:]):
+            cleaned[end : end + len(block)] = block
+            end += len(block)
+        return clip.repack(cleaned if end == len(cleaned) else cleaned[:end].copy())
+
+    def filter_file(
+        self,
+        src: str | os.PathLike[str],
+        dst: str | os.PathLike[str] | None = None,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Path:
+        """Clean an audio file, block by block: memory does not grow with its length.
+
+        src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
+        its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate, channels, tags and, within one format,
+        the sample type are kept. overwrite: whether dst may be replaced, also if it is src.
+        progress: called with (frames done, frames in all; 0 if unknown).
+        Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
+        audio cannot be cleaned; dst is then as it was before.
+        """
+        from .files import transform_file
+
+        source = Path(src)
+        target = source.with_name(f"{source.stem}_denoised{source.suffix}") if dst is None else Path(dst)
+
+        def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
+            return self._cleaned(blocks, rate, (channels,))
+
+        try:
+            transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, progress=progress)
+        except AudioError as error:
+            raise AudioError(f"{source}: {error}") from error
+        return target
+
+    def filter_frame(self, frame: Any) -> tuple[float, Any]:
+        """Clean one hop of a live mono signal at the backend's rate, keeping state from call to call.
+
+        frame: ndarray (hop,) of any supported type, or bytes of hop int16 samples (960 bytes for rnnoise).
+        Returns (probability of speech in it, the hop that came `backend.delay` samples ago, cleaned, as the same
+        kind). Raises AudioError for a frame of another size; the state is then as before.
+        """
+        hop, raw = self._backend.hop, isinstance(frame, bytes | bytearray | memoryview)
+        if raw and len(frame) != 2 * hop:
+            raise AudioError(f"a frame is {2 * hop} bytes, {hop} samples of int16, not {len(frame)} bytes")
+        samples = np.frombuffer(frame, np.int16) if raw else frame
+        if isinstance(samples, np.ndarray) and samples.shape not in ((hop,), (hop, 1)):
+            raise AudioError(f"a frame has shape ({hop},), not {samples.shape}; stream() takes chunks of any size")
+        if self._frames is None:
+            self._frames = Stream.of_hops(self._backend, self._settings)
+        cleaned = self._frames.process(samples)
+        return float(self._frames.vad[-1]), cleaned.tobytes() if raw else cleaned
+
+    def reset(self) -> None:
+        """Forget what filter_frame has heard."""
+        self._frames = None
+
+    def stream(self, sample_rate: int | None = None, channels: int = 1, latency: int | None = None) -> Stream:
+        """A live signal through the backend, with this denoiser's settings.
+
+        sample_rate: Hz; None for the backend's. channels: samples a frame. latency: frames; None for the least, more
+        to leave room for `Stream.switch` to a slower backend. Raises ConfigError for vad_gate="drop".
+        """
+        return Stream(self._backend, sample_rate, channels, self._settings, latency)
+
+    def latency(self, sample_rate: int | None = None) -> int:
+        """The least latency of a stream at that rate (None: the backend's), in frames."""
+        rate = self._backend.sample_rate if sample_rate is None else check_rate(sample_rate)
+        return chain_latency(self._backend, rate)
+
+    def speech_probability(
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> tuple[NDArray[np.float64], Float32]:
+        """How probable speech is, over a whole clip. Audio is given as to `filter`.
+
+        Returns (times, probabilities): float64 (hops,), the beginning of each hop in seconds, and float32 (hops,), or
+        (hops, channels) of several channels. Raises ConfigError if the backend tells no speech.
+        """
+        backend = self._backend
+        if not backend.has_vad:
+            raise ConfigError(f"{backend.name} tells no probability of speech; use rnnoise for that")
+        clip = unpack(audio, sample_rate, channels, dtype)
+        rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
+        stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
+        voice = []
+        for block in _blocks(clip.samples, rate * BLOCK_S):
+            stream.process(block)
+            voice.append(stream.vad)
+        stream.flush()
+        voice.append(stream.vad)
+        hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
+        return np.arange(hops) * (backend.hop / backend.sample_rate), np.concatenate(voice)[:hops]
+
+    def _cleaned(self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...]) -> Iterator[Array]:
+        """The blocks of a whole clip, cleaned and aligned: the latency is cut off, and gated frames if so asked.
+
+        shape: () for blocks (frames,), (channels,) for (frames, channels).
+        """
+        settings, cutter = self._settings, None
+        if settings.vad_gate == "drop" and settings.vad_threshold is not None:
+            gate = make_gate(self._backend, settings)
+            assert gate is not None
+            cutter = Cutter(gate, self._backend, rate)
+            settings = dataclasses.replace(settings, vad_threshold=None)
+        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings)
+        early = stream.latency
+        for block in _and_flush(stream, blocks):
+            cut = min(early, len(block))
+            early -= cut
+            kept = block[cut:]
+            yield kept if cutter is None else cutter.cut(kept, stream.vad.reshape(-1, stream.channels).T)
+
+    def __repr__(self) -> str:
+        return f"Denoiser({self.backend_name!r})"
+
+
+def _blocks(samples: Array, size: int) -> Iterator[Array]:
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _and_flush(stream: Stream, blocks: Iterable[Array]) -> Iterator[Array]:
+    """What a stream makes of the blocks, and in the end of none."""
+    for block in blocks:
+        yield stream.process(block)
+    yield stream.flush()

@@ -1,0 +1,293 @@
+"""Audio files in and out, block by block: by libsndfile, and what that does not know by ffmpeg."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from .atomic import atomic_path
+from .audio import Array, check_channels, check_rate
+from .errors import FileError
+
+# How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
+_TYPES = {
+    "PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "ULAW": "int16", "ALAW": "int16", "ALAC_16": "int16",
+    "PCM_24": "int32", "PCM_32": "int32", "ALAC_20": "int32", "ALAC_24": "int32", "ALAC_32": "int32",
+    "DOUBLE": "float64",
+}  # fmt: skip
+_TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
+_SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
+_WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
+_UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
+
+Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
+
+
+class Source(Protocol):
+    """An open audio file. total: frames, 0 if not known."""
+
+    rate: int
+    channels: int
+    total: int
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        """Arrays (size, channels), the last one shorter. Raises FileError if the file turns out damaged."""
+        ...
+
+
+class Target(Protocol):
+    """An audio file being written."""
+
+    def write(self, block: Array) -> None:
+        """Append frames (n, channels)."""
+        ...
+
+    def close(self) -> None:
+        """Make it whole. Raises OSError or FileError if it could not all be written."""
+        ...
+
+
+def transform_file(
+    src: Path,
+    dst: Path,
+    process: Process,
+    *,
+    overwrite: bool,
+    block_s: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> None:
+    """Read src, pass its blocks through process(blocks, rate, channels), write dst, which is there whole or not at all.
+
+    progress: called with (frames read, frames in all or 0). Raises FileError.
+    """
+    with atomic_path(dst, overwrite) as part, contextlib.ExitStack() as stack:
+        source = open_source(src, stack)
+        size = source.rate * block_s
+
+        def read() -> Iterator[Array]:
+            done = 0
+            for block in source.blocks(size):
+                yield block
+                done += len(block)
+                if progress is not None:
+                    progress(done, source.total)
+
+        target = open_target(part, dst, source, stack)
+        for block in process(read(), source.rate, source.channels):
+            target.write(block)
+        target.close()
+
+
+def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
+    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
+    _check_readable(path)
+    import soundfile
+
+    try:
+        file = stack.enter_context(soundfile.SoundFile(path))
+    except (soundfile.LibsndfileError, TypeError) as error:
+        return _open_other(path, stack, error)
+    return SoundFileSource(path, file)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise FileError(f"{path} is a folder; name a file in it")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise FileError(f"{path} is empty: there is no audio in it")
+    except FileNotFoundError as error:
+        raise FileError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:
+    """A file that libsndfile cannot open: ffmpeg's, unless its suffix says that libsndfile should have."""
+    reason = str(error).rpartition(": ")[2].rstrip(".")
+    if _format_of(path) is not None:
+        raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
+    from .ffmpeg import FFmpegSource
+
+    return FFmpegSource(path, stack)
+
+
+def _format_of(path: Path) -> str | None:
+    """The libsndfile format that a suffix means, None if it has none."""
+    import soundfile
+
+    suffix = path.suffix[1:].upper()
+    name = _SUFFIXES.get(suffix, suffix)
+    return name if name in soundfile.available_formats() and name != "RAW" else None
+
+
+class SoundFileSource:
+    """A file that libsndfile reads."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self.file, self._path = file, path
+        self.rate, self.channels = check_rate(file.samplerate), check_channels(file.channels)
+        self.total: int = file.frames
+        self.dtype = _TYPES.get(file.subtype, "float32")
+        promised, found = _cut_short(file.extra_info)
+        if found < promised:
+            raise self._truncated(promised, found, "bytes")
+
+    def blocks(self, size: int) -> Iterator[Array]:
+        import soundfile
+
+        done = 0
+        while True:
+            try:
+                block = self.file.read(size, dtype=self.dtype, always_2d=True)
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                reason = str(error).rpartition(": ")[2].rstrip(".")
+                raise FileError(f"{self._path} is damaged after {done} of {self.total} frames: {reason}") from error
+            if not len(block):
+                break
+            done += len(block)
+            yield block
+        if done < self.total and self.file.format != "MP3":  # the length of an MP3 may be an estimate
+            raise self._truncated(self.total, done, "frames")
+
+    def _truncated(self, promised: int, found: int, unit: str) -> FileError:
+        return FileError(
+            f"{self._path} was cut short: it promises {promised} {unit} of audio and holds {found}; get it anew, or "
+            "let another program, such as ffmpeg, write what is left to a new file"
+        )
+
+
+def _cut_short(info: str) -> tuple[int, int]:
+    """How much audio a header promises, and how much there is, by what libsndfile noted on opening; (0, 0) if it fits."""
+    found = re.search(r"^ ?(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
+    if found is None:
+        found = re.search(r"from 'ds64' chunk of (\d+)", info)
+        counted = re.search(r"Calculated frame count (\d+)", info)
+        return (int(found[1]), int(counted[1])) if found and counted else (0, 0)
+    promised, held = int(found[1]), int(found[2])
+    return (promised, held) if promised < _UNKNOWN_LENGTH else (0, 0)
+
+
+def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> Target:
+    """Begin the file part, which is to become dst, in the format that the suffix of dst means.
+
+    Raises FileError if there is no such format, or it cannot hold such audio.
+    """
+    if _format_of(dst) is None and not (isinstance(source, SoundFileSource) and not dst.suffix):
+        from .ffmpeg import FFmpegTarget
+
+        return FFmpegTarget(part, dst, source, stack)
+    return SoundFileTarget(part, dst, source, stack)
+
+
+class SoundFileTarget:
+    """A file that libsndfile writes, through a Python file that tells why a write failed."""
+
+    def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> None:
+        import soundfile
+
+        form, subtype, endian = _choose_format(dst, source)
+        self._raw = _Recorder(stack.enter_context(open(part, "w+b")))
+        try:
+            self._file = stack.enter_context(
+                _Closing(soundfile.SoundFile(self._raw, "w", source.rate, source.channels, subtype, endian, form))
+            ).file
+        except (soundfile.LibsndfileError, ValueError) as error:
+            self._raw.check()
+            reason = str(error).rpartition(": ")[2].rstrip(".")
+            raise FileError(
+                f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}: {reason}; "
+                "name a target of another format, such as .wav or .flac"
+            ) from error
+        if isinstance(source, SoundFileSource):
+            for tag, text in source.file.copy_metadata().items():
+                with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
+                    setattr(self._file, tag, text)
+
+    def write(self, block: Array) -> None:
+        import soundfile
+
+        try:
+            self._file.write(block)
+        except (soundfile.LibsndfileError, AssertionError):
+            self._raw.check()
+            raise
+        self._raw.check()
+
+    def close(self) -> None:
+        self._file.close()
+        self._raw.finish()
+
+
+class _Closing:
+    """Closes a SoundFile, also one whose disk is full."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def __enter__(self) -> _Closing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import soundfile
+
+        with contextlib.suppress(soundfile.LibsndfileError):
+            self.file.close()
+
+
+class _Recorder:
+    """A binary file for libsndfile, which only learns that a write failed: this one remembers why."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._error: OSError | None = None
+        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+
+    def write(self, data: bytes) -> int:
+        if self._error is None:
+            try:
+                return self._file.write(data)
+            except OSError as error:
+                self._error = error
+        return 0
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self._error is not None:
+            raise self._error
+
+    def finish(self) -> None:
+        """Bring everything to the disk, or raise."""
+        self.check()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _choose_format(dst: Path, source: Source) -> tuple[str, str | None, str | None]:
+    """(format, subtype, endian) for dst: those of the source as far as the suffix allows."""
+    import soundfile
+
+    form = _format_of(dst)
+    if isinstance(source, SoundFileSource):
+        file = source.file
+        if form is None or form == _format_of(Path(file.name)) or form == file.format:
+            return file.format, file.subtype, file.endian
+        plain = file.subtype.startswith("PCM") or file.subtype in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
+        wishes = [file.subtype, "PCM_24"] if plain and _TYPES.get(file.subtype) != "int16" else [file.subtype] * plain
+    else:
+        wishes = []
+    assert form is not None
+    if dst.suffix.lower() == ".opus":
+        wishes = ["OPUS"]
+    subtype = next((wish for wish in wishes if soundfile.check_format(form, wish)), soundfile.default_subtype(form))
+    width = np.dtype(_TYPES.get(subtype, "float32")).itemsize
+    if form == "WAV" and source.total * source.channels * width > _WAV_MAX:
+        form = "RF64"
+    return form, subtype, None
