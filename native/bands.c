@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Centres in bins of 50 Hz: 0 Hz to 20 kHz. */
-static const int16_t centres[DN_BANDS] = {0,  4,  8,  12, 16, 20,  24,  28,  32,  40,  48,
+static const int16_t centres[DN_BANDS] = {0,  4,  8,  12, 16,  20,  24,  28,  32,  40,  48,
                                           56, 64, 80, 96, 112, 136, 160, 192, 240, 312, 400};
 
 void dn_tables_init(dn_tables *tables) {

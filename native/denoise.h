@@ -21,11 +21,11 @@ extern "C" {
 #endif
 
 enum {
-    DN_RATE = 48000,   /* Hz */
-    DN_FRAME = 480,    /* samples taken and given at a time, 10 ms */
-    DN_BANDS = 22,     /* gains of the classic network */
-    DN_FEATURES = 42,  /* inputs of the classic network */
-    DN_MESSAGE = 200,  /* bytes that hold any message of a loader, its NUL included */
+    DN_RATE = 48000,  /* Hz */
+    DN_FRAME = 480,   /* samples taken and given at a time, 10 ms */
+    DN_BANDS = 22,    /* gains of the classic network */
+    DN_FEATURES = 42, /* inputs of the classic network */
+    DN_MESSAGE = 200, /* bytes that hold any message of a loader, its NUL included */
 };
 
 #define DN_LIMIT 1e6f /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
@@ -37,10 +37,10 @@ typedef struct dn_extractor dn_extractor; /* one noisy and clean pair's memory, 
 typedef enum {
     DN_OK,
     DN_NO_MEMORY,
-    DN_BAD_MODEL,    /* the bytes are no model, or a damaged one: the message says which layer and why */
-    DN_NOT_FINITE,   /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
-    DN_BAD_STATE,    /* the bytes were not saved from a state of this model, or were damaged */
-    DN_NO_SUCH_ISA,  /* this processor, or this build, cannot run that instruction set */
+    DN_BAD_MODEL,   /* the bytes are no model, or a damaged one: the message says which layer and why */
+    DN_NOT_FINITE,  /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
+    DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
+    DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
 } dn_status;
 
 /* ---- model ---- */
@@ -63,10 +63,10 @@ int dn_model_delay(const dn_model *model);
 typedef struct {
     const char *name;
     int inputs, units;
-    int activation;           /* 0 tanh, 1 sigmoid, 2 ReLU; the gates of a GRU are always sigmoid */
+    int activation; /* 0 tanh, 1 sigmoid, 2 ReLU; the gates of a GRU are always sigmoid */
     int is_gru;
     const int8_t *weights;
-    const int8_t *recurrent;  /* NULL for a dense layer */
+    const int8_t *recurrent; /* NULL for a dense layer */
     const int8_t *bias;
 } dn_layer;
 
@@ -91,8 +91,8 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
  * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through.
  * Returns DN_OK, or DN_NOT_FINITE before anything was touched. The states differ from each other, their models may. */
-dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
-                     size_t frames, float min_gain);
+dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
+                     float min_gain);
 
 /* A state as bytes: dn_state_size of them, to be read on a machine of the same byte order. Restoring checks all of
  * them, and leaves the state as it was when they do not fit. */

@@ -15,8 +15,8 @@ typedef struct {
 } dn_spectrum;
 
 typedef struct {
-    int16_t input[60];            /* where the point of pass position p comes from */
-    int16_t output[60];           /* which bin of 60 pass position p ends in */
+    int16_t input[60];                    /* where the point of pass position p comes from */
+    int16_t output[60];                   /* which bin of 60 pass position p ends in */
     float lane_re[60][8], lane_im[60][8]; /* exp(-2 pi i k lane / 480), k = 0..59 */
     float turn_re[248], turn_im[248];     /* exp(-2 pi i k / 960), k = 0..247 */
 } dn_fft;

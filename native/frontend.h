@@ -11,10 +11,10 @@ enum { DN_CEPSTRA = 8 };
 /* One channel's memory; all zero is silence. */
 typedef struct {
     double highpass[2];
-    float samples[8 + DN_HISTORY];     /* high-passed, newest last: 8 older ones, then the history */
-    float cepstra[DN_CEPSTRA][24];     /* ring of the last frames that were not silent */
+    float samples[8 + DN_HISTORY];          /* high-passed, newest last: 8 older ones, then the history */
+    float cepstra[DN_CEPSTRA][24];          /* ring of the last frames that were not silent */
     float distance[DN_CEPSTRA][DN_CEPSTRA]; /* squared, between entries of the ring */
-    int32_t newest;                    /* entry of the ring */
+    int32_t newest;                         /* entry of the ring */
     dn_pitch pitch;
 } dn_frontend;
 
@@ -26,7 +26,7 @@ typedef struct {
     float pitch_energy[DN_BANDS]; /* of P */
     float coherence[DN_BANDS];    /* correlation of X and P over the root of their energies */
     float features[DN_FEATURES];
-    int silent;                   /* too quiet to be worth a run of the network; features are zero */
+    int silent; /* too quiet to be worth a run of the network; features are zero */
 } dn_frame;
 
 /* Whether all of x[n] is finite and within +-DN_LIMIT. */

@@ -1,5 +1,5 @@
-/* The loops of kernels.h over v8, eight floats at a time. Included once by each kernels_*.c, after the vec_*.h that says
- * what a v8 is; the macro DN_TABLE names the table that comes out. */
+/* The loops of kernels.h over v8, eight floats at a time. Included once by each kernels_*.c, after the vec_*.h that
+ * says what a v8 is; the macro DN_TABLE names the table that comes out. */
 #include <math.h>
 
 #include "kernels.h"
@@ -240,8 +240,8 @@ static inline void dft8(complex8 z[8]) {
     dft4(&e0, &e1, &e2, &e3);
     dft4(&o0, &o1, &o2, &o3);
     v8 diagonal = v8_set(0.7071067812f);
-    o1 = c_scale(diagonal, c_sub_i(o1, o1));                   /* times (1 - i) / sqrt 2 */
-    o3 = c_scale(v8_set(-0.7071067812f), c_add_i(o3, o3));     /* times (-1 - i) / sqrt 2 */
+    o1 = c_scale(diagonal, c_sub_i(o1, o1));               /* times (1 - i) / sqrt 2 */
+    o3 = c_scale(v8_set(-0.7071067812f), c_add_i(o3, o3)); /* times (-1 - i) / sqrt 2 */
     z[0] = c_add(e0, o0);
     z[1] = c_add(e1, o1);
     z[2] = c_sub_i(e2, o2);

@@ -61,12 +61,8 @@ dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, l
 static dn_status check_chain(const dn_source *source, char *message) {
     const dn_layer *l = source->layer;
     int first = l[DN_INPUT_DENSE].units, vad = l[DN_VAD_GRU].units, noise = l[DN_NOISE_GRU].units;
-    const int inputs[DN_LAYERS] = {DN_FEATURES,
-                                   first,
-                                   first + vad + DN_FEATURES,
-                                   vad + noise + DN_FEATURES,
-                                   l[DN_DENOISE_GRU].units,
-                                   vad};
+    const int inputs[DN_LAYERS] = {
+        DN_FEATURES, first, first + vad + DN_FEATURES, vad + noise + DN_FEATURES, l[DN_DENOISE_GRU].units, vad};
     for (int i = 0; i < DN_LAYERS; i++) {
         if (l[i].inputs != inputs[i]) {
             return dn_bad_model(message, "layer %s has %d inputs; the layers before it give %d", l[i].name, l[i].inputs,
@@ -116,7 +112,7 @@ static size_t build_layer(const dn_layer *from, dn_weights *to, float *room) {
     pack(from->weights, from->inputs, blocks, from->units, room);
     if (from->is_gru) pack(from->recurrent, from->units, blocks, from->units, room + w);
     pack(from->bias, 1, blocks, from->units, room + w + u);
-    *to = (dn_weights){from->inputs, from->units, padded,      (dn_activation)from->activation,
+    *to = (dn_weights){from->inputs, from->units,         padded,      (dn_activation)from->activation,
                        room,         u ? room + w : NULL, room + w + u};
     return w + u + n;
 }

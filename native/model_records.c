@@ -77,18 +77,17 @@ static dn_status read_array(const uint8_t *data, size_t size, const char *layer,
     return DN_OK;
 }
 
-static dn_status read_layers(const uint8_t *data, size_t size, const record *shapes, dn_source *source,
-                             char *message) {
+static dn_status read_layers(const uint8_t *data, size_t size, const record *shapes, dn_source *source, char *message) {
     for (int i = 0; i < DN_LAYERS; i++) {
         const uint8_t *shape = shapes->payload + 12 * i;
-        dn_status status = dn_make_layer(source, i, little_endian(shape), little_endian(shape + 4),
-                                         little_endian(shape + 8), message);
+        dn_status status =
+            dn_make_layer(source, i, little_endian(shape), little_endian(shape + 4), little_endian(shape + 8), message);
         if (status != DN_OK) return status;
         dn_arrays arrays = dn_layer_arrays(source, i);
         for (int a = 0; a < 3; a++) {
             if (arrays.size[a] == 0) continue;
-            status = read_array(data, size, source->layer[i].name, arrays.name[a], arrays.place[a], arrays.size[a],
-                                message);
+            status =
+                read_array(data, size, source->layer[i].name, arrays.name[a], arrays.place[a], arrays.size[a], message);
             if (status != DN_OK) return status;
         }
     }

@@ -7,15 +7,15 @@
 #include <string.h>
 
 enum {
-    HALF = DN_HISTORY / 2,              /* 864 samples of 24 kHz */
-    TARGET = DN_WINDOW / 2,             /* the newest 480 of them are matched with the past */
+    HALF = DN_HISTORY / 2,  /* 864 samples of 24 kHz */
+    TARGET = DN_WINDOW / 2, /* the newest 480 of them are matched with the past */
     MAX_LAG = DN_MAX_PERIOD / 2,
     MIN_LAG = DN_MIN_PERIOD / 2,
-    LAGS = 294,                         /* candidates at 24 kHz: periods from 768 down to 180 */
-    COARSE_LAGS = LAGS / 2,             /* and at 12 kHz */
+    LAGS = 294,             /* candidates at 24 kHz: periods from 768 down to 180 */
+    COARSE_LAGS = LAGS / 2, /* and at 12 kHz */
     COARSE_TARGET = TARGET / 2,
     ORDER = 4,
-    PAD = 8,                            /* floats before and after an array, for whole vectors */
+    PAD = 8, /* floats before and after an array, for whole vectors */
 };
 
 /* Levinson-Durbin: prediction error filter 1 + sum of a[i] z^-(i+1) from the autocorrelation r[0..ORDER]. */

@@ -5,9 +5,9 @@
 #include "kernels.h"
 
 enum {
-    DN_MIN_PERIOD = 60,                        /* samples; 800 Hz */
-    DN_MAX_PERIOD = 768,                       /* 62.5 Hz */
-    DN_HISTORY = DN_MAX_PERIOD + DN_WINDOW,    /* samples that a search looks at */
+    DN_MIN_PERIOD = 60,                     /* samples; 800 Hz */
+    DN_MAX_PERIOD = 768,                    /* 62.5 Hz */
+    DN_HISTORY = DN_MAX_PERIOD + DN_WINDOW, /* samples that a search looks at */
 };
 
 /* What one frame's search hands to the next; zeros at the start. */

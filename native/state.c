@@ -9,8 +9,8 @@
 /* Everything but the network's memory, which follows it. */
 typedef struct {
     dn_frontend front;
-    float overlap[DN_FRAME];    /* second half of the last synthesis window */
-    float removed[DN_FRAME];    /* what the high-pass took out of the last frame */
+    float overlap[DN_FRAME]; /* second half of the last synthesis window */
+    float removed[DN_FRAME]; /* what the high-pass took out of the last frame */
     float last_gain[DN_BANDS];
 } memory;
 

@@ -3,9 +3,9 @@ typedef struct {
     float f[8];
 } v8;
 
-#define V8_EACH(expression)                          \
-    v8 r;                                            \
-    for (int i = 0; i < 8; i++) r.f[i] = expression; \
+#define V8_EACH(expression)                                                                                            \
+    v8 r;                                                                                                              \
+    for (int i = 0; i < 8; i++) r.f[i] = expression;                                                                   \
     return r
 
 static inline v8 v8_load(const float *p) {

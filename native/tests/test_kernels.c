@@ -1,0 +1,190 @@
+/* Each kernel of each instruction set against the formula, in double. */
+#include <math.h>
+#include <string.h>
+
+#include "bands.h"
+#include "check.h"
+#include "memory.h"
+
+enum { MOST = 1024 };
+
+static float a[MOST], b[MOST], c[MOST], y[MOST];
+
+static void fill(float *v, int n) {
+    for (int i = 0; i < n; i++) v[i] = random_float();
+}
+
+static void test_matvec(const dn_kernels *k) {
+    static const int sizes[][2] = {{1, 8}, {2, 24}, {42, 24}, {90, 144}, {17, 40}};
+    static float w[90 * 144];
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        int inputs = sizes[s][0], columns = sizes[s][1];
+        fill(w, inputs * columns);
+        fill(a, inputs);
+        fill(y, columns);
+        memcpy(c, y, sizeof(c));
+        k->matvec_add(y, w, a, inputs, columns);
+        for (int o = 0; o < columns; o++) {
+            double sum = c[o];
+            for (int j = 0; j < inputs; j++) sum += (double)a[j] * (double)w[(o / 8 * inputs + j) * 8 + o % 8];
+            CHECK(fabs(sum - (double)y[o]) < 1e-5);
+        }
+    }
+}
+
+static void test_activations(const dn_kernels *k) {
+    for (float from = -20; from < 20; from += 1) {
+        for (int i = 0; i < 1000; i++) a[i] = from + (float)i / 1000;
+        memcpy(b, a, sizeof(a));
+        k->tanh(a, 1000);
+        for (int i = 0; i < 1000; i++) CHECK(fabs((double)a[i] - tanh((double)b[i])) < 1e-6);
+        memcpy(a, b, sizeof(a));
+        k->sigmoid(a, 1000);
+        for (int i = 0; i < 1000; i++) CHECK(fabs((double)a[i] - 1 / (1 + exp(-(double)b[i]))) < 1e-6);
+    }
+}
+
+static void test_sums(const dn_kernels *k) {
+    for (int n = 0; n < 70; n++) {
+        fill(a, n);
+        fill(b, n);
+        double sum = 0;
+        for (int i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+        CHECK(fabs(sum - (double)k->dot(a, b, n)) < 1e-5);
+    }
+    fill(a, 240);
+    fill(b, 400);
+    for (int lags = 8; lags <= 152; lags += 72) {
+        k->correlate(y, a, b, 240, lags);
+        for (int lag = 0; lag < lags; lag++) {
+            double sum = 0;
+            for (int i = 0; i < 240; i++) sum += (double)a[i] * (double)b[i + lag];
+            CHECK(fabs(sum - (double)y[lag]) < 1e-4);
+        }
+    }
+}
+
+static void test_filters(const dn_kernels *k) {
+    const float taps[5] = {0.5f, -0.25f, 0.75f, -1, 0.125f};
+    fill(a, 200);
+    k->fir5(y, a + 8, taps, 192);
+    for (int i = 0; i < 192; i++) {
+        double sum = (double)a[i + 8];
+        for (int t = 0; t < 5; t++) sum += (double)taps[t] * (double)a[i + 7 - t];
+        CHECK(fabs(sum - (double)y[i]) < 1e-5);
+    }
+    k->halve(y, a + 1, 96);
+    for (int i = 0; i < 96; i++) {
+        double sum = 0.25 * (double)a[2 * i] + 0.5 * (double)a[2 * i + 1] + 0.25 * (double)a[2 * i + 2];
+        CHECK(fabs(sum - (double)y[i]) < 1e-6);
+    }
+    double memory[2] = {0, 0}, x1 = 0, x2 = 0, y1 = 0, y2 = 0;
+    fill(a, MOST);
+    k->highpass(y, a, memory, 1, 300);
+    k->highpass(y + 300, a + 300, memory, 1, MOST - 300);
+    for (int i = 0; i < MOST; i++) { /* the difference equation of H(z) */
+        double x0 = (double)a[i], y0 = x0 - 2 * x1 + x2 + 1.99599 * y1 - 0.99600 * y2;
+        CHECK(fabs(y0 - (double)y[i]) < 1e-5);
+        x2 = x1, x1 = x0, y2 = y1, y1 = y0;
+    }
+}
+
+static void test_highpass_forgets(const dn_kernels *k) {
+    double memory[2] = {0, 0};
+    memset(a, 0, sizeof(a));
+    a[0] = 1;
+    for (int i = 0; i < 100; i++) {
+        k->highpass(y, a, memory, 32768, 480);
+        a[0] = 0;
+    }
+    CHECK(memory[0] == 0 && memory[1] == 0);
+}
+
+static void test_fourier(const dn_kernels *k, const dn_fft *fft) {
+    dn_spectrum X;
+    fill(a, DN_WINDOW);
+    fill(b, DN_WINDOW);
+    k->fft(fft, b, a, &X);
+    for (int bin = 0; bin < DN_BINS; bin++) {
+        double re = 0, im = 0;
+        for (int i = 0; i < DN_WINDOW; i++) {
+            double turn = 6.283185307179586 * (bin * i % DN_WINDOW) / DN_WINDOW, x = (double)a[i] * (double)b[i];
+            re += x * cos(turn);
+            im -= x * sin(turn);
+        }
+        CHECK(fabs(re - (double)X.re[bin]) < 5e-5 && fabs(im - (double)X.im[bin]) < 5e-5);
+    }
+    for (int i = 0; i < DN_WINDOW; i++) c[i] = 1.0f / DN_WINDOW;
+    k->ifft(fft, c, &X, y);
+    for (int i = 0; i < DN_WINDOW; i++) CHECK(fabs((double)a[i] * (double)b[i] - (double)y[i]) < 1e-6);
+}
+
+static void test_bands(const dn_kernels *k, const dn_tables *tables) {
+    dn_spectrum X = {0}, P = {0};
+    fill(X.re, DN_BINS);
+    fill(X.im, DN_BINS);
+    fill(P.re, DN_BINS);
+    fill(P.im, DN_BINS);
+    k->cross_power(y, &X, &P, DN_BAND_BINS);
+    double total = 0;
+    for (int i = 0; i < DN_BAND_BINS; i++) {
+        double p = (double)X.re[i] * (double)P.re[i] + (double)X.im[i] * (double)P.im[i];
+        CHECK(fabs(p - (double)y[i]) < 1e-6);
+        total += p;
+    }
+    float bands[DN_BANDS];
+    dn_band_correlation(k, tables, &X, &P, bands);
+    bands[0] /= 2;
+    bands[DN_BANDS - 1] /= 2;
+    for (int i = 0; i < DN_BANDS; i++) total -= (double)bands[i]; /* every bin is shared out completely */
+    CHECK(fabs(total) < 1e-3);
+
+    for (int i = 0; i < DN_BANDS; i++) bands[i] = (float)(i * i);
+    dn_band_interpolate(k, tables, bands, y);
+    CHECK(y[0] == 0 && y[32] == 64 && y[36] == 72.5f && y[312] == 400);
+    dn_spectrum before = X;
+    k->add_scaled(&X, y, &P, DN_BAND_BINS);
+    for (int i = 0; i < DN_BAND_BINS; i++) CHECK(fabsf(before.re[i] + y[i] * P.re[i] - X.re[i]) < 1e-4f);
+    before = X;
+    k->scale(&X, y, DN_BAND_BINS);
+    for (int i = 0; i < DN_BINS; i++) CHECK(X.im[i] == before.im[i] * (i < DN_BAND_BINS ? y[i] : 1));
+}
+
+static void test_dct(const dn_kernels *k, const dn_tables *tables) {
+    float out[24];
+    fill(a, DN_BANDS);
+    dn_band_dct(k, tables, a, out);
+    double before = 0, after = 0;
+    for (int i = 0; i < DN_BANDS; i++) {
+        before += (double)a[i] * (double)a[i];
+        after += (double)out[i] * (double)out[i];
+    }
+    CHECK(fabs(before - after) < 1e-4); /* orthonormal */
+    CHECK(out[22] == 0 && out[23] == 0);
+}
+
+int main(void) {
+    dn_tables *tables = dn_new(sizeof(*tables));
+    dn_tables_init(tables);
+    CHECK(dn_kernels_find("no such set") == NULL);
+    CHECK(dn_kernels_find(NULL) != NULL);
+    const char *const names[] = {"scalar", "avx2"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const dn_kernels *k = dn_kernels_find(names[i]);
+        if (!k) {
+            printf("test_kernels: this processor has no %s\n", names[i]);
+            continue;
+        }
+        CHECK(strcmp(k->name, names[i]) == 0);
+        test_matvec(k);
+        test_activations(k);
+        test_sums(k);
+        test_filters(k);
+        test_highpass_forgets(k);
+        test_fourier(k, &tables->fft);
+        test_bands(k, tables);
+        test_dct(k, tables);
+    }
+    dn_delete(tables);
+    return done("test_kernels");
+}

@@ -1,0 +1,175 @@
+/* What a channel's state owes, with a network of random weights. */
+#include <math.h>
+
+#include "models.h"
+
+enum { FRAMES = 60, SAMPLES = FRAMES * DN_FRAME };
+
+static model_file file;
+static float noise[2 * SAMPLES], first[2 * SAMPLES], second[2 * SAMPLES], voice[2 * FRAMES];
+
+static int same(const float *x, const float *y, size_t n) {
+    return memcmp(x, y, n * sizeof(*x)) == 0;
+}
+
+static void test_calls_of_any_length(dn_state *state) {
+    dn_state_reset(state);
+    CHECK(dn_process(&state, 1, noise, first, voice, FRAMES, 0) == DN_OK);
+    dn_state_reset(state);
+    for (int done_frames = 0, n = 1; done_frames < FRAMES; done_frames += n, n = n % 7 + 1) {
+        if (n > FRAMES - done_frames) n = FRAMES - done_frames;
+        int at = done_frames * DN_FRAME;
+        CHECK(dn_process(&state, 1, noise + at, second + at, NULL, (size_t)n, 0) == DN_OK);
+    }
+    CHECK(same(first, second, SAMPLES));
+    for (int i = 0; i < FRAMES; i++) CHECK(voice[i] >= 0 && voice[i] <= 1);
+}
+
+static void test_channels_are_apart(dn_state *state, dn_state *other) {
+    dn_state *const both[2] = {state, other};
+    dn_state_reset(state);
+    dn_state_reset(other);
+    CHECK(dn_process(both, 2, noise, first, voice, FRAMES, 0) == DN_OK);
+    dn_state_reset(state);
+    CHECK(dn_process(&state, 1, noise + SAMPLES, second, NULL, FRAMES, 0) == DN_OK);
+    CHECK(same(first + SAMPLES, second, SAMPLES));
+    memcpy(second, noise, sizeof(second)); /* in place */
+    dn_state_reset(state);
+    dn_state_reset(other);
+    CHECK(dn_process(both, 2, second, second, NULL, FRAMES, 0) == DN_OK);
+    CHECK(same(first, second, 2 * SAMPLES));
+}
+
+static void test_bad_samples_change_nothing(dn_state *state) {
+    const float bad[] = {NAN, INFINITY, -INFINITY, 2 * DN_LIMIT};
+    float frame[DN_FRAME] = {0}, out[DN_FRAME];
+    dn_state_reset(state);
+    CHECK(dn_process(&state, 1, noise, first, NULL, 2, 0) == DN_OK);
+    CHECK(dn_process(&state, 1, noise + 2 * DN_FRAME, first, NULL, 10, 0) == DN_OK);
+    dn_state_reset(state);
+    CHECK(dn_process(&state, 1, noise, second, NULL, 2, 0) == DN_OK);
+    for (int i = 0; i < 4; i++) {
+        frame[17] = bad[i];
+        CHECK(dn_process(&state, 1, frame, out, NULL, 1, 0) == DN_NOT_FINITE);
+    }
+    CHECK(dn_process(&state, 1, noise + 2 * DN_FRAME, second, NULL, 10, 0) == DN_OK);
+    CHECK(same(first, second, 10 * DN_FRAME));
+}
+
+static void test_loudest_samples_do_no_harm(dn_state *state) {
+    dn_state_reset(state);
+    for (int i = 0; i < SAMPLES; i++) first[i] = noise[i] * DN_LIMIT;
+    CHECK(dn_process(&state, 1, first, first, voice, FRAMES, 0) == DN_OK);
+    CHECK(dn_process(&state, 1, noise, first, voice, FRAMES, 0) == DN_OK);
+    for (int i = 0; i < SAMPLES; i++) CHECK(isfinite(first[i]));
+    for (int i = 0; i < FRAMES; i++) CHECK(voice[i] >= 0 && voice[i] <= 1);
+}
+
+static void test_saved_and_restored(dn_state *state, dn_state *other) {
+    size_t size = dn_state_size(state);
+    char *bytes = malloc(size);
+    dn_state_reset(state);
+    dn_process(&state, 1, noise, first, NULL, 30, 0);
+    dn_state_save(state, bytes);
+    dn_process(&state, 1, noise + 30 * DN_FRAME, first, NULL, 30, 0);
+    dn_state_reset(other);
+    CHECK(dn_state_restore(other, bytes, size) == DN_OK);
+    dn_process(&other, 1, noise + 30 * DN_FRAME, second, NULL, 30, 0);
+    CHECK(same(first, second, 30 * DN_FRAME));
+
+    CHECK(dn_state_restore(other, bytes, size - 1) == DN_BAD_STATE);
+    bytes[8] = (char)(bytes[8] + 1); /* another model's */
+    CHECK(dn_state_restore(other, bytes, size) == DN_BAD_STATE);
+    bytes[8] = (char)(bytes[8] - 1);
+    for (int i = 0; i < 20000; i++) { /* damage may pass for a state, but must not crash what follows */
+        char *copy = malloc(size);
+        memcpy(copy, bytes, size);
+        copy[random_bits() % size] = (char)random_bits();
+        if (dn_state_restore(other, copy, size) == DN_OK && i % 50 == 0) {
+            dn_process(&other, 1, noise, second, NULL, 3, 0);
+        }
+        free(copy);
+    }
+    free(bytes);
+}
+
+/* min_gain 1 gives the input back, one frame late, rumble below the high-pass included. */
+static void test_pass_through(dn_state *state) {
+    dn_state_reset(state);
+    for (int i = 0; i < SAMPLES; i++) first[i] = 0.5f * noise[i] + 0.25f;
+    CHECK(dn_process(&state, 1, first, second, NULL, FRAMES, 1) == DN_OK);
+    float worst = 0;
+    for (int i = 0; i < SAMPLES - DN_FRAME; i++) worst = fmaxf(worst, fabsf(second[i + DN_FRAME] - first[i]));
+    CHECK(worst < 1e-5f);
+}
+
+static void test_silence(dn_state *state) {
+    dn_state_reset(state);
+    memset(first, 0, sizeof(first));
+    CHECK(dn_process(&state, 1, first, second, voice, FRAMES, 0) == DN_OK);
+    for (int i = 0; i < SAMPLES; i++) CHECK(second[i] == 0);
+    for (int i = 0; i < FRAMES; i++) CHECK(voice[i] == 0);
+}
+
+static void test_sets_agree(dn_model *model, dn_state *state) {
+    dn_state_reset(state);
+    CHECK(dn_model_set_isa(model, "scalar") == DN_OK && strcmp(dn_isa(model), "scalar") == 0);
+    dn_process(&state, 1, noise, first, NULL, FRAMES, 0);
+    CHECK(dn_model_set_isa(model, "none such") == DN_NO_SUCH_ISA);
+    CHECK(dn_model_set_isa(model, NULL) == DN_OK);
+    dn_state_reset(state);
+    dn_process(&state, 1, noise, second, NULL, FRAMES, 0);
+    double signal = 0, difference = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+        double d = (double)first[i] - (double)second[i];
+        signal += (double)first[i] * (double)first[i];
+        difference += d * d;
+    }
+    CHECK(difference <= 1e-6 * signal); /* 60 dB */
+}
+
+static void test_extractor(void) {
+    static float features[FRAMES * DN_FEATURES], gains[FRAMES * DN_BANDS], energy[FRAMES * DN_BANDS];
+    dn_extractor *extractor;
+    CHECK(dn_extractor_create(&extractor) == DN_OK);
+    for (int i = 0; i < SAMPLES; i++) first[i] = 0.25f * noise[i];
+    CHECK(dn_extract(extractor, noise, first, FRAMES, features, gains, energy) == DN_OK);
+    for (int i = DN_BANDS; i < FRAMES * DN_BANDS; i++) {
+        CHECK(fabsf(gains[i] - 0.25f) < 1e-3f);
+        CHECK(energy[i] > 0);
+    }
+    first[5] = NAN;
+    CHECK(dn_extract(extractor, noise, first, FRAMES, features, gains, energy) == DN_NOT_FINITE);
+    memset(noise, 0, sizeof(noise));
+    memset(first, 0, sizeof(first));
+    dn_extract(extractor, noise, first, 20, features, gains, NULL);
+    CHECK(features[19 * DN_FEATURES] == 0 && gains[19 * DN_BANDS] == -1);
+    dn_extractor_destroy(extractor);
+    dn_extractor_destroy(NULL);
+}
+
+int main(void) {
+    for (int i = 0; i < 2 * SAMPLES; i++) noise[i] = random_float();
+    for (int small = 0; small < 2; small++) {
+        dn_model *model;
+        dn_state *state, *other;
+        make_bytes(&file, small);
+        CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+        CHECK(dn_model_delay(model) == DN_FRAME);
+        CHECK(dn_state_create(model, &state) == DN_OK && dn_state_create(model, &other) == DN_OK);
+        test_calls_of_any_length(state);
+        test_channels_are_apart(state, other);
+        test_bad_samples_change_nothing(state);
+        test_loudest_samples_do_no_harm(state);
+        test_saved_and_restored(state, other);
+        test_pass_through(state);
+        test_silence(state);
+        test_sets_agree(model, state);
+        dn_state_destroy(state);
+        dn_state_destroy(other);
+        dn_state_destroy(NULL);
+        dn_model_destroy(model);
+    }
+    test_extractor();
+    return done("test_state");
+}
