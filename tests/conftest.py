@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,19 @@ def shared() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], str]:
+    """The path of a program; where it is absent the test is skipped, or fails if CI is true."""
+
+    def find(program: str) -> str:
+        path = shutil.which(program)
+        if path is None:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{program} is not installed")
+        return str(path)
+
+    return find
 
 
 @dataclass(frozen=True)

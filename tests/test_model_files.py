@@ -262,7 +262,7 @@ def test_layers_that_do_not_fit_together_are_refused_with_their_name() -> None:
     with pytest.raises(ModelError, match="vad_gru"):
         ClassicModel(tuple(layers))
     layers[1] = Layer(gru.name, gru.activation, gru.weights.astype(np.float32), gru.recurrent, gru.bias)  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="vad_gru.*int8"):
+    with pytest.raises(ModelError, match=r"vad_gru.*int8"):
         ClassicModel(tuple(layers))
     with pytest.raises(ModelError, match="input_dense"):
         ClassicModel(model.layers[1:])

@@ -92,7 +92,7 @@ def test_the_environment_names_the_instruction_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DENOISE_WRAPPER_ISA", "scalar")
     assert RNNoiseBackend().isa == "scalar"
     monkeypatch.setenv("DENOISE_WRAPPER_ISA", "mmx")
-    with pytest.raises(ConfigError, match="'mmx'.*scalar"):
+    with pytest.raises(ConfigError, match=r"'mmx'.*scalar"):
         RNNoiseBackend()
 
 
