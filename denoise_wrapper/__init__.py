@@ -1,9 +1,9 @@
 """Load a denoiser by name, give it any audio, get the same audio back without the noise."""
 
-from .backends import backend_names
-from .denoiser import Denoiser
-from .errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
-from .stream import Stream
+from denoise_wrapper.backends import backend_names
+from denoise_wrapper.denoiser import Denoiser
+from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
+from denoise_wrapper.stream import Stream
 
 __version__ = "0.1.0"
 

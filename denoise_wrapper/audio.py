@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .errors import AudioError
+from denoise_wrapper.errors import AudioError
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -104,7 +104,7 @@ def check_layout(audio: Array, channels: int | None = None) -> int:
     frames, found = shape
     if channels is None:
         if found > max(2, frames) and frames > 0:
-            raise AudioError(f"audio has shape (frames, channels), and {shape} looks like (channels, frames); use audio.T")
+            raise AudioError(f"audio is (frames, channels), and {shape} looks like (channels, frames); use audio.T")
         return check_channels(found)
     if found != channels:
         fix = "; use audio.T" if frames == channels else ""
@@ -190,7 +190,7 @@ def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: 
         return _unpack_segment(audio, rate, channels, dtype)
     samples = as_array(audio, channels)
     if dtype is not None and np.dtype(dtype) != samples.dtype:
-        raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, arrays say it themselves")
+        raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, it says so itself")
     return Clip(samples, rate, lambda cleaned: cleaned)
 
 
@@ -198,9 +198,10 @@ def _unpack_bytes(
     audio: bytes | bytearray | memoryview, rate: int | None, channels: int | None, dtype: DTypeLike | None
 ) -> Clip:
     """Interleaved PCM in native byte order, or in the order that dtype names."""
-    missing = [f"{name}=" for name, value in (("sample_rate", rate), ("channels", channels), ("dtype", dtype)) if value is None]
-    if missing or channels is None:
-        raise AudioError(f"bytes do not say what they hold; give {', '.join(missing)} too, as in dtype='int16'")
+    if rate is None or channels is None or dtype is None:
+        given = {"sample_rate": rate, "channels": channels, "dtype": dtype}
+        missing = ", ".join(name for name, value in given.items() if value is None)
+        raise AudioError(f"bytes do not say what they hold; give {missing} too, as in dtype='int16'")
     kind = check_type(dtype)
     whole = kind.itemsize * channels
     raw = memoryview(audio).cast("B") if isinstance(audio, memoryview) else memoryview(audio)
@@ -226,7 +227,7 @@ def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype:
     """A segment's samples: 16 or 32 bit as they are, 8 bit by way of 16."""
     for name, given, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
         if given is not None and given != own:
-            raise AudioError(f"the AudioSegment has {name} {own}, not {given}; leave {name} away, segments say it themselves")
+            raise AudioError(f"the AudioSegment has {name} {own}, not {given}; leave {name} away, it says so itself")
     if dtype is not None:
         raise AudioError("an AudioSegment says its own sample width; leave dtype away")
     width, count = segment.sample_width, check_channels(segment.channels)

@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends.base import Backend
-from .errors import ConfigError
-from .gate import Gate
-from .resample import Resampler, max_lag
-from .settings import Settings
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.gate import Gate
+from denoise_wrapper.resample import Resampler, max_lag
+from denoise_wrapper.settings import Settings
 
 Float32 = NDArray[np.float32]
 
@@ -73,7 +73,8 @@ class Chain:
                 self._filled = 0
         stop = start + (count - start) // hop * hop
         if stop > start:
-            block = frames[start:stop].reshape(1, -1) if self.channels == 1 else np.ascontiguousarray(frames[start:stop].T)
+            whole = frames[start:stop]
+            block = whole.reshape(1, -1) if self.channels == 1 else np.ascontiguousarray(whole.T)
             done.append(self._state.process(block, self._min_gain))
         if stop < count:
             self._waiting[:, : count - stop] = frames[stop:].T

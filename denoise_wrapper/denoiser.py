@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .audio import Array, check_rate, unpack
-from .backends.base import Backend
-from .chain import chain_latency, make_gate
-from .errors import AudioError, ConfigError
-from .gate import Cutter
-from .settings import Settings
-from .stream import Float32, Stream, resolve_backend
+from denoise_wrapper.audio import Array, check_rate, unpack
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.chain import chain_latency, make_gate
+from denoise_wrapper.errors import AudioError, ConfigError
+from denoise_wrapper.gate import Cutter
+from denoise_wrapper.settings import Settings
+from denoise_wrapper.stream import Float32, Stream, resolve_backend
 
 BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
@@ -126,7 +126,7 @@ class Denoiser:
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
         """
-        from .files import transform_file
+        from denoise_wrapper.files import transform_file
 
         source = Path(src)
         target = source.with_name(f"{source.stem}_denoised{source.suffix}") if dst is None else Path(dst)
@@ -202,7 +202,8 @@ class Denoiser:
         stream.flush()
         voice.append(stream.vad)
         hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
-        return np.arange(hops) * (backend.hop / backend.sample_rate), np.concatenate(voice)[:hops]
+        times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
+        return times, np.concatenate(voice)[:hops]
 
     def _cleaned(self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...]) -> Iterator[Array]:
         """The blocks of a whole clip, cleaned and aligned: the latency is cut off, and gated frames if so asked.

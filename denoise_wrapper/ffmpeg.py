@@ -1,4 +1,4 @@
-"""Audio that libsndfile does not know (m4a, mp4, webm, wma ...), by the program ffmpeg, through pipes: no temporary files."""
+"""Audio that libsndfile does not know (m4a, mp4, webm, wma ...), by the program ffmpeg, through pipes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from .audio import Array, check_channels, check_rate
-from .errors import FileError
+from denoise_wrapper.audio import Array, check_channels, check_rate
+from denoise_wrapper.errors import FileError
 
 # Decoder -> the encoder that makes the same again, where it is not called the same.
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "vorbis": "libvorbis", "aac": "aac", "alac": "alac", "ac3": "ac3"}
@@ -83,7 +83,7 @@ class _Running:
     """An ffmpeg at work, which stack ends if it has not ended by itself."""
 
     def __init__(self, arguments: list[str], stack: contextlib.ExitStack, **pipes: Any) -> None:
-        self._errors: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+        self._errors: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 stack closes it
         command = [_program("ffmpeg"), "-v", "error", "-nostdin", *arguments]
         if "stdin" in pipes:
             command.remove("-nostdin")
@@ -110,9 +110,10 @@ class _Running:
 
 def _probe(path: Path) -> dict[str, Any]:
     """What ffprobe knows of the first audio track. Raises FileError if there is none."""
-    entries = "stream=codec_name,sample_rate,channels,bit_rate,duration:format=duration"
-    command = [_program("ffprobe", path), "-v", "error", "-select_streams", "a:0", "-show_entries", entries, "-of", "json"]
-    probed = subprocess.run([*command, str(path.absolute())], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    wanted = "stream=codec_name,sample_rate,channels,bit_rate,duration:format=duration"
+    options = ["-v", "error", "-select_streams", "a:0", "-show_entries", wanted, "-of", "json"]
+    command = [_program("ffprobe", path), *options, str(path.absolute())]
+    probed = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     found = json.loads(probed.stdout or b"{}")
     if probed.returncode or not found.get("streams"):
         lines = probed.stderr.decode(errors="replace").strip().splitlines()
@@ -130,6 +131,6 @@ def _program(name: str, path: Path | None = None) -> str:
 
 
 def _as_float(block: Array) -> Array:
-    from .audio import to_float
+    from denoise_wrapper.audio import to_float
 
     return to_float(block).astype("<f4", copy=False)

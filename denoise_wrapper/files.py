@@ -11,9 +11,9 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
-from .atomic import atomic_path
-from .audio import Array, check_channels, check_rate
-from .errors import FileError
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.audio import Array, check_channels, check_rate
+from denoise_wrapper.errors import FileError
 
 # How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
 _TYPES = {
@@ -84,6 +84,28 @@ def transform_file(
         target.close()
 
 
+def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
+    """A whole file, (frames, channels), and its rate. Raises FileError."""
+    with contextlib.ExitStack() as stack:
+        source = open_source(Path(path), stack)
+        blocks = list(source.blocks(source.rate))
+        return (np.concatenate(blocks) if blocks else np.empty((0, source.channels), np.float32)), source.rate
+
+
+def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
+    """int16 or int32 samples as a WAV file, which replaces one of that name when it is whole. Raises FileError."""
+    import soundfile
+
+    with atomic_path(path, overwrite=True) as part, open(part, "w+b") as raw:
+        recorder = _Recorder(raw)
+        try:
+            soundfile.write(recorder, samples, rate, "PCM_32" if samples.dtype == np.int32 else "PCM_16", format="WAV")
+        except (soundfile.LibsndfileError, AssertionError):
+            recorder.check()
+            raise
+        recorder.finish()
+
+
 def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
     """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
     _check_readable(path)
@@ -114,7 +136,7 @@ def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> So
     reason = str(error).rpartition(": ")[2].rstrip(".")
     if _format_of(path) is not None:
         raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
-    from .ffmpeg import FFmpegSource
+    from denoise_wrapper.ffmpeg import FFmpegSource
 
     return FFmpegSource(path, stack)
 
@@ -165,7 +187,7 @@ class SoundFileSource:
 
 
 def _cut_short(info: str) -> tuple[int, int]:
-    """How much audio a header promises, and how much there is, by what libsndfile noted on opening; (0, 0) if it fits."""
+    """How much audio a header promises and how much there is, as libsndfile noted on opening; (0, 0) if it fits."""
     found = re.search(r"^ ?(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
     if found is None:
         found = re.search(r"from 'ds64' chunk of (\d+)", info)
@@ -181,7 +203,7 @@ def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitSta
     Raises FileError if there is no such format, or it cannot hold such audio.
     """
     if _format_of(dst) is None and not (isinstance(source, SoundFileSource) and not dst.suffix):
-        from .ffmpeg import FFmpegTarget
+        from denoise_wrapper.ffmpeg import FFmpegTarget
 
         return FFmpegTarget(part, dst, source, stack)
     return SoundFileTarget(part, dst, source, stack)
@@ -194,7 +216,7 @@ class SoundFileTarget:
         import soundfile
 
         form, subtype, endian = _choose_format(dst, source)
-        self._raw = _Recorder(stack.enter_context(open(part, "w+b")))
+        self._raw = _Recorder(stack.enter_context(open(part, "w+b")))  # noqa: SIM115 stack closes it
         try:
             self._file = stack.enter_context(
                 _Closing(soundfile.SoundFile(self._raw, "w", source.rate, source.channels, subtype, endian, form))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.backends.base import Backend
+
 Float32 = NDArray[np.float32]
 
 
@@ -60,23 +62,26 @@ class Cutter:
     """Cuts the frames out of a clip for which the gate is closed.
 
     What it cuts is what Gate.mute silences: a frame goes by the hop whose cleaned samples it comes from.
+    gate: may be replaced between calls. sample_rate: Hz, of the frames. position: of the first frame to come, below
+    zero if they are late; what is before the beginning goes by the first hop.
     """
 
-    def __init__(self, gate: Gate, backend: Any, sample_rate: int) -> None:
-        self._gate = gate
+    def __init__(self, gate: Gate, backend: Backend, sample_rate: int, position: int = 0) -> None:
+        self.gate = gate
         self._delay, self._hop, self._ratio = backend.delay, backend.hop, backend.sample_rate / sample_rate
         self._open = np.zeros(0, np.bool_)  # of the hops from self._first on
         self._first = 0
-        self._position = 0  # of the next frame, at the caller's rate
+        self._position = position
 
     def cut(self, frames: NDArray[Any], voice: Float32) -> NDArray[Any]:
         """The frames to keep, of those that follow the ones before. voice: probabilities of the hops heard since."""
-        self._open = np.concatenate([self._open, self._gate.open(voice)])
+        self._open = np.concatenate([self._open, self.gate.open(voice)])
         at = np.arange(self._position, self._position + len(frames))
-        hops = ((at * self._ratio + self._delay) // self._hop).astype(np.int64) - self._first
+        hops = np.maximum((at * self._ratio + self._delay) // self._hop, 0).astype(np.int64) - self._first
         keep = self._open[hops] if len(hops) else np.zeros(0, np.bool_)
         if len(hops):
             self._position += len(frames)
             self._first += int(hops[-1])
             self._open = self._open[hops[-1] :]
-        return frames[keep]
+        kept: NDArray[Any] = frames[keep]
+        return kept

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from numbers import Real
 
-from .errors import ConfigError
+from denoise_wrapper.errors import ConfigError
 
 
 @dataclass(frozen=True)

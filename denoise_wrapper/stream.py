@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio import Array, as_array, check_channels, check_rate, from_float, to_float
-from .backends.base import Backend
-from .chain import Chain, Fifo, chain_latency
-from .errors import ConfigError
-from .settings import Settings
+from denoise_wrapper.audio import Array, as_array, check_channels, check_rate, from_float, to_float
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.chain import Chain, Fifo, chain_latency
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.settings import Settings
 
 Float32 = NDArray[np.float32]
 
 WARM_UP_S = 0.2  # for which a new backend listens before it is heard, beyond the stream's latency
+MAX_LATENCY_S = 60  # that a stream may be opened with
 FADE_S = 0.02  # for which one backend fades into the next
 
 
@@ -53,6 +54,8 @@ class Stream:
             )
         self._latency = self._check_latency(backend, latency)
         self._target = backend
+        self._taken: int  # frames since the beginning
+        self._like: tuple[np.dtype[Any], int]  # type and number of axes of the last chunk
         self.reset()
 
     @classmethod
@@ -64,14 +67,13 @@ class Stream:
         return stream
 
     def _check_latency(self, backend: Backend, latency: int | None) -> int:
-        needed = chain_latency(backend, self._rate)
+        needed, most = chain_latency(backend, self._rate), MAX_LATENCY_S * self._rate
         if latency is None:
             return needed
-        if isinstance(latency, bool) or not isinstance(latency, int | np.integer) or not 0 <= latency <= 60 * self._rate:
-            raise ConfigError(f"latency is a whole number of frames, {needed} to {60 * self._rate}, not {latency!r}")
-        if latency < needed:
+        if isinstance(latency, bool) or not isinstance(latency, int | np.integer) or not needed <= latency <= most:
             raise ConfigError(
-                f"{backend.name} at {self._rate} Hz needs a latency of {needed} frames, not {latency}; leave latency away"
+                f"latency is {needed} to {most} frames for {backend.name} at {self._rate} Hz, not {latency!r}; "
+                "None takes the least"
             )
         return int(latency)
 
@@ -135,8 +137,8 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all that came; the stream is then as fresh, with the backend last asked for."""
-        self._like: tuple[np.dtype[Any], int] = (np.dtype(np.float32), 1 if self._channels == 1 else 2)
-        self._taken = 0  # frames since the beginning
+        self._like = (np.dtype(np.float32), 1 if self._channels == 1 else 2)
+        self._taken = 0
         self._lanes = [self._new_lane(self._target)]
         self._dry = Fifo(self._channels, self._latency) if self._settings.mix < 1.0 else None
 
@@ -152,8 +154,8 @@ class Stream:
         needed = chain_latency(new, self._rate)
         if needed > self._latency:
             raise ConfigError(
-                f"{new.name} at {self._rate} Hz needs a latency of {needed} frames and this stream has {self._latency}; "
-                f"open it with stream(latency={needed})"
+                f"{new.name} at {self._rate} Hz needs a latency of {needed} frames, and this stream was opened with "
+                f"{self._latency}; open it with stream(latency={needed})"
             )
         lane = self._new_lane(new, self._latency + round(WARM_UP_S * self._rate))
         self._lanes = [self._lanes[0]] + [old for old in self._lanes[1:] if old.fade_in < 0]
@@ -200,7 +202,8 @@ class Stream:
         self.reset()
 
     def __repr__(self) -> str:
-        return f"<Stream {self._target.name} {self._rate} Hz, {self._channels} channels, {1e3 * self.latency_seconds:.1f} ms>"
+        late_ms = 1e3 * self.latency_seconds
+        return f"<Stream {self._target.name}, {self._rate} Hz, {self._channels} channels, {late_ms:.1f} ms late>"
 
 
 class _Lane:
@@ -220,7 +223,7 @@ class _Lane:
 def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
     """The backend of that name, or itself."""
     if isinstance(backend, str):
-        from .backends import load_backend
+        from denoise_wrapper.backends import load_backend
 
         return load_backend(backend, model)
     if model is not None:

@@ -1,0 +1,162 @@
+"""A librnnoise shared library made by someone else, as a backend: whatever weights are compiled into it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from denoise_wrapper.backends.base import Float32
+from denoise_wrapper.errors import AudioError, DenoiseError, FileError, ModelError
+
+# rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
+# for does no harm in any C calling convention, so one declaration serves both.
+_DECLARATIONS = """
+void *rnnoise_create(void *model);
+void rnnoise_destroy(void *state);
+float rnnoise_process_frame(void *state, float *out, const float *in);
+int rnnoise_get_frame_size(void);
+"""
+_MACH_O = ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")  # of 32 and 64 bit, both byte orders, fat
+_MAGIC = (b"\x7fELF", b"MZ", *(bytes.fromhex(magic) for magic in _MACH_O))
+_SUFFIX = re.compile(r"\.(so(\.\d+)*|dylib|dll)$", re.IGNORECASE)
+FULL_SCALE = np.float32(32768)  # of the samples that librnnoise takes and gives
+USUAL_FRAME = 480
+
+
+def is_library(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a shared library, by its first bytes, or by its name if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_MAGIC)
+    except OSError:
+        return _SUFFIX.search(os.fspath(path)) is not None
+
+
+class ForeignBackend:
+    """librnnoise as somebody built it, loaded at run time: 48 kHz, mono frames of 10 ms.
+
+    path: the library. delay: samples by which its output is late; None to measure it.
+    Raises FileError if there is no such file, ModelError if it is no librnnoise that this machine can run.
+    """
+
+    sample_rate = 48000
+    has_vad = True
+
+    def __init__(self, path: str | os.PathLike[str], delay: int | None = None) -> None:
+        self.path = Path(path).absolute()
+        self.name = self.path.name
+        self.ffi, self.lib = _load(self.path)
+        self.hop = self._frame_size()
+        self.delay = self._measured_delay() if delay is None else delay
+
+    def new_state(self, channels: int) -> ForeignState:
+        """Memory for one signal of so many channels, from silence."""
+        return ForeignState(self, channels)
+
+    def _frame_size(self) -> int:
+        try:
+            size = int(self.lib.rnnoise_get_frame_size())
+        except AttributeError:  # the first versions did not tell
+            return USUAL_FRAME
+        if not 1 <= size <= self.sample_rate:
+            raise ModelError(f"{self.path} says that its frames have {size} samples; {USUAL_FRAME} are usual")
+        return size
+
+    def _measured_delay(self) -> int:
+        """How late a click comes out that is too faint to be cleaned, so that it passes as it is."""
+        frames, at = 6, self.hop // 4
+        click = np.zeros((1, frames * self.hop), np.float32)
+        click[0, at] = 1 / FULL_SCALE
+        cleaned, _ = ForeignState(self, 1, delay=0).process(click)
+        heard = np.abs(cleaned[0])
+        late = int(heard.argmax()) - at
+        return late if late >= 0 and heard.max() > 0.1 / FULL_SCALE else self.hop
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self.path), self.delay)
+
+    def __repr__(self) -> str:
+        return f"ForeignBackend({str(self.path)!r})"
+
+
+class ForeignState:
+    """The memory of one signal in a foreign library; it cannot be copied or pickled, as the library has no way to."""
+
+    def __init__(self, backend: ForeignBackend, channels: int, delay: int | None = None) -> None:
+        if channels < 1:
+            raise AudioError(f"a signal has 1 channel or more, not {channels}")
+        self._backend, self._channels = backend, channels
+        self._delay = backend.delay if delay is None else delay
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to silence, as fresh."""
+        self._states = [_create(self._backend) for _ in range(self._channels)]
+        self._dry = np.zeros((self._channels, self._delay), np.float32)
+
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        """Clean whole hops: see `base.State`. The library has no least gain: the late original is mixed in instead."""
+        channels, samples = block.shape
+        hop = self._backend.hop
+        hops, rest = divmod(samples, hop)
+        if channels != self._channels or rest:
+            raise AudioError(f"a block has shape ({self._channels}, n * {hop}), not {block.shape}")
+        if not np.isfinite(block).all():
+            raise AudioError("a sample of the block is not finite")
+        cleaned = np.multiply(block, FULL_SCALE)
+        voice = np.empty((channels, hops), np.float32)
+        for channel, state in enumerate(self._states):
+            self._process_channel(state, cleaned[channel], voice[channel])
+        cleaned /= FULL_SCALE
+        dry = np.concatenate([self._dry, block], axis=1)
+        self._dry = dry[:, samples:].copy()
+        if min_gain > 0:
+            cleaned *= np.float32(1 - min_gain)
+            cleaned += dry[:, :samples] * np.float32(min_gain)
+        return cleaned, voice
+
+    def _process_channel(self, state: Any, samples: Float32, voice: Float32) -> None:
+        """Clean the hops of one channel, in place."""
+        process, hop = self._backend.lib.rnnoise_process_frame, self._backend.hop
+        frames = self._backend.ffi.from_buffer("float[]", samples)
+        for index in range(len(voice)):
+            frame = frames + index * hop
+            voice[index] = process(state, frame, frame)
+
+    def __reduce__(self) -> NoReturn:
+        raise DenoiseError(
+            f"a stream through {self._backend.name} cannot be copied or pickled, as a foreign library keeps its memory "
+            "to itself; use a model file (.rnnn) with the rnnoise backend"
+        )
+
+
+@functools.cache
+def _load(path: Path) -> tuple[Any, Any]:
+    """(ffi, library), checked to be a librnnoise."""
+    from cffi import FFI
+
+    if not path.is_file():
+        raise FileError(f"there is no library {path}")
+    ffi = FFI()
+    ffi.cdef(_DECLARATIONS)
+    try:
+        lib = ffi.dlopen(str(path))
+    except OSError as error:
+        raise ModelError(f"{path} is no shared library that can be loaded here: {error}") from error
+    for name in ("rnnoise_create", "rnnoise_destroy", "rnnoise_process_frame"):
+        if not hasattr(lib, name):
+            raise ModelError(f"{path} is no librnnoise: it has no function {name}")
+    return ffi, lib
+
+
+def _create(backend: ForeignBackend) -> Any:
+    """A state that frees itself."""
+    state = backend.lib.rnnoise_create(backend.ffi.NULL)
+    if state == backend.ffi.NULL:
+        raise MemoryError(f"{backend.path} made no state")
+    return backend.ffi.gc(state, backend.lib.rnnoise_destroy)
