@@ -1,0 +1,236 @@
+"""Settings: one TOML file becomes one frozen dataclass, and anything that does not fit is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+import tomllib
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from denoise_wrapper.errors import ConfigError
+
+T = TypeVar("T")
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the audio is. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
+
+    speech: tuple[Path, ...]  # folders of clean speech
+    noise: tuple[Path, ...]  # folders of noise
+    rooms: tuple[Path, ...] = ()  # folders of room impulse responses
+    validation: float = 0.1  # share of the hours, by voice and by noise source, kept for validation
+
+    def __post_init__(self) -> None:
+        check_share(self, "validation")
+        if not 0.0 < self.validation < 1.0:
+            raise ConfigError(f"validation is the share of data kept for validation, above 0, not {self.validation}")
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """How clips are made. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
+
+    clip_s: float = 10.0  # seconds a clip
+    snr_db: Range = (-5.0, 25.0)  # dB, ratio of the mean powers over the clip
+    speech_db: Range = (-45.0, -12.0)  # dBFS, level of the speech while it sounds
+    speed: Range = (0.88, 1.14)  # speed and pitch of the speech, in speed_share of the clips
+    speed_share: float = 0.5
+    gap_s: Range = (0.05, 0.6)  # seconds between segments, drawn in the logarithm
+    long_gap_share: float = 0.08  # of the pauses, which last 1 to 3 s
+    two_voices_share: float = 0.15  # a second voice takes over in mid-clip
+    speech_only_share: float = 0.05
+    noise_only_share: float = 0.06
+    second_noise_share: float = 0.35
+    babble_share: float = 0.12  # four to eight voices as a noise
+    formula_share: float = 0.15  # a computed noise: coloured, hum, clicks, modulated
+    swell_share: float = 0.3  # of the noises, whose level drifts
+    filter_share: float = 0.6  # of the signals, which get a random second-order filter
+    room_share: float = 0.3
+    measured_room_share: float = 0.4  # of the rooms; the others are simulated
+    early_ms: float = 20.0  # reverberation that the target keeps
+    band_limit_share: float = 0.55  # of the mixes, which get a low-pass
+    band_limits_hz: tuple[float, ...] = (3400.0, 3900.0, 5500.0, 7600.0, 7900.0, 7900.0, 11000.0, 16000.0)
+    clipped_share: float = 0.04  # of the mixes, whose peaks are cut off
+    silence_share: float = 0.06  # of the mixes, part of which is digital silence
+    expand_below_db: float = -38.0  # the target's own hiss below this, relative to its loud frames, is turned down
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            if item.name.endswith("_share"):
+                check_share(self, item.name)
+            elif item.name in ("snr_db", "speech_db", "speed", "gap_s"):
+                check_range(self, item.name)
+        check_positive(self, "clip_s", "early_ms")
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How much is mixed for training and for validation, and kept as features."""
+
+    hours: float = 40.0  # of mixtures for training
+    validation_hours: float = 1.0
+    shard_hours: float = 0.5  # one file
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        check_positive(self, "hours", "validation_hours", "shard_hours", "processes")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes and activations of the classic network."""
+
+    dense: int = 24
+    vad_gru: int = 24
+    noise_gru: int = 48
+    denoise_gru: int = 96
+    activations: tuple[Literal["tanh", "relu"], ...] = ("tanh", "relu", "tanh")  # candidates of the three GRUs
+
+    def __post_init__(self) -> None:
+        check_positive(self, "dense", "vad_gru", "noise_gru", "denoise_gru")
+        if len(self.activations) != 3:
+            raise ConfigError(f"activations takes one of tanh, relu for each of three GRUs, not {self.activations}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop. Defaults are those of the shipped weights unless its TOML says otherwise."""
+
+    start_from: Path | None = None  # a model file to go on from, instead of random weights
+    steps: int = 20000
+    batch: int = 128  # clips side by side
+    frames: int = 200  # of each clip a step; the states are carried on to the next
+    rate: float = 2e-3  # of Adam, the peak
+    final_rate: float = 1e-5  # reached by a cosine
+    warm_up: int = 200  # steps from 0 to the peak
+    clip_norm: float = 1.0  # of the gradient
+    weight_decay: float = 0.0
+    gain_power: float = 0.5  # gains are compared after this power
+    fourth: float = 10.0  # weight of the fourth power of that difference
+    speech_weight: float = 0.0  # frames of speech count 1 + this
+    loudness: float = 1.0  # weight of the error in compressed band energies
+    loudness_power: float = 0.3  # their compression, a power of the amplitude
+    over: float = 0.0  # extra weight of too small gains (lost speech) in the loudness term
+    vad: float = 0.05  # weight of the voice probability's cross entropy
+    quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
+    log_every: int = 50  # steps
+    evaluate_every: int = 1000  # steps; a checkpoint is saved then too
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        check_positive(self, "steps", "batch", "frames", "rate", "clip_norm", "gain_power", "loudness_power",
+                       "log_every", "evaluate_every", "threads")  # fmt: skip
+        check_share(self, "quantise_from")
+
+
+@dataclass(frozen=True)
+class RNNoiseConfig:
+    """All that one training of the classic network needs."""
+
+    work_dir: Path  # cache, features, checkpoints and results; nothing else is written
+    data: DataConfig
+    name: str = "rnnoise"
+    seed: int = 1
+    licence: str = "MIT"  # of the weights
+    mix: MixConfig = field(default_factory=MixConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def load_config(path: Path, kind: type[T]) -> T:
+    """Read a TOML file into kind, a frozen dataclass.
+
+    Relative paths in it are relative to the current folder; ~ and $NAME are expanded.
+    Raises ConfigError for a file that is absent or no TOML, a setting that is unknown (naming the nearest known one),
+    missing, of the wrong type or out of range.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        return build(table, kind, "")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def build(table: dict[str, Any], kind: type[T], where: str) -> T:
+    """Make kind, a dataclass, of a table. where is the table's own name, for messages: "mix." or ""."""
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"no setting called '{where}{key}'; {hint}")
+    for name, item in known.items():
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and name not in table:
+            raise ConfigError(f"the setting '{where}{name}' is missing; it has no default")
+    return kind(**{key: convert(value, hints[key], where + key) for key, value in table.items()})
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """Make value, as TOML has it, the type that hint names; int passes for float, a string for a path."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise ConfigError(f"'{name}' is a table of settings, [{name}], not {value!r}")
+        return build(value, hint, name + ".")
+    if origin in (Union, types.UnionType):  # Optional: TOML has no null, so a value is of the other type
+        return convert(value, next(kind for kind in inner if kind is not type(None)), name)
+    if origin is Literal:
+        if value not in inner:
+            raise ConfigError(f"'{name}' is one of {', '.join(map(repr, inner))}, not {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
+            count = "some" if inner[-1] is Ellipsis else str(len(inner))
+            raise ConfigError(f"'{name}' is a list of {count} values, not {value!r}")
+        return tuple(convert(item, inner[0], f"{name}[{index}]") for index, item in enumerate(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(os.path.expandvars(value)).expanduser()
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"'{name}' is of type {hint.__name__}, not {type(value).__name__} ({value!r})")
+    return value
+
+
+def plain(config: Any) -> Any:
+    """The settings as tables, lists, strings and numbers, as JSON and checkpoints hold them."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+
+
+def fingerprint(*configs: Any) -> str:
+    """Twelve hex digits that change with any of the settings."""
+    text = json.dumps([plain(config) if dataclasses.is_dataclass(config) else config for config in configs])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_share(config: Any, name: str) -> None:
+    if not 0.0 <= getattr(config, name) <= 1.0:
+        raise ConfigError(f"'{name}' is a share, 0 to 1, not {getattr(config, name)}")
+
+
+def check_range(config: Any, name: str) -> None:
+    low, high = getattr(config, name)
+    if not low <= high:
+        raise ConfigError(f"'{name}' is [lowest, highest], not [{low}, {high}]")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise ConfigError(f"'{name}' is above 0, not {getattr(config, name)}")

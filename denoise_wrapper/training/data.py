@@ -1,0 +1,268 @@
+"""Audio for training: folders decoded once into memory-mapped files, cut into recordings, split by voice.
+
+A pack is a folder of audio files. Its segments.csv, if it has one, says where each recording lies and whose it is
+(columns file, start_s, end_s, and voice, source, licence where known). Without one each file is a recording, and its
+voice is the folder it lies in below the pack, or the file itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.training.config import DataConfig, fingerprint
+
+Float32 = NDArray[np.float32]
+Int16 = NDArray[np.int16]
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf"}
+FULL_SCALE = 32768.0
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A stretch of a cache: samples start to start + length, with nothing to hear above bandwidth_hz."""
+
+    audio: Int16
+    start: int
+    length: int
+    bandwidth_hz: float
+
+    def read(self, offset: int = 0, length: int | None = None) -> Float32:
+        """Samples from offset on, full scale +-1, at most length of them."""
+        stop = self.length if length is None else min(self.length, offset + length)
+        return self.audio[self.start + offset : self.start + stop].astype(np.float32) / FULL_SCALE
+
+
+@dataclass(frozen=True)
+class Source:
+    """A voice, or a noise: recordings that belong on one side of the split."""
+
+    name: str
+    recordings: tuple[Recording, ...]
+
+    @property
+    def length(self) -> int:
+        return sum(recording.length for recording in self.recordings)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All audio of one side of the split, at one rate. rooms: impulse responses, direct sound first."""
+
+    rate: int
+    voices: tuple[Source, ...]
+    noises: tuple[Source, ...]
+    rooms: tuple[Float32, ...]
+
+
+def open_corpora(config: DataConfig, rate: int, work_dir: Path, seed: int) -> tuple[Corpus, Corpus]:
+    """The training and the validation side of the data.
+
+    rate: Hz to which everything is brought. work_dir: where the decoded audio is kept, about 350 MB an hour at 48 kHz.
+    The split is by voice and by noise source and depends on the names, the lengths and the seed alone; rooms serve
+    both sides. Raises DataError where a folder is absent or holds no audio, or there are less than two voices or
+    noises to split.
+    """
+    voices = read_sources(config.speech, rate, work_dir, "speech")
+    noises = read_sources(config.noise, rate, work_dir, "noise")
+    rooms = tuple(response for folder in config.rooms for response in read_rooms(folder, rate))
+    spoken, noisy = (split(sources, config.validation, seed) for sources in (voices, noises))
+    return Corpus(rate, spoken[0], noisy[0], rooms), Corpus(rate, spoken[1], noisy[1], rooms)
+
+
+def read_sources(folders: tuple[Path, ...], rate: int, work_dir: Path, kind: str) -> tuple[Source, ...]:
+    """The sources of all packs, by name."""
+    if not folders:
+        raise DataError(f"the training set names no {kind}; give [data] {kind} at least one folder")
+    found: dict[str, list[Recording]] = defaultdict(list)
+    for folder in folders:
+        for name, recording in read_pack(folder, rate, work_dir):
+            found[name].append(recording)
+    return tuple(Source(name, tuple(found[name])) for name in sorted(found))
+
+
+def split(sources: tuple[Source, ...], share: float, seed: int) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+    """Part sources into training and validation, the latter about share of the hours and at least one source."""
+    if len(sources) < 2:
+        names = ", ".join(source.name for source in sources)
+        raise DataError(f"{names} alone cannot be split into training and validation; give at least two sources")
+    budget = share * sum(source.length for source in sources)
+    chosen: set[str] = set()
+    for index in np.random.default_rng([seed, len(sources)]).permutation(len(sources)):
+        if sources[index].length <= budget:
+            budget -= sources[index].length
+            chosen.add(sources[index].name)
+    if not chosen:
+        chosen.add(min(sources, key=lambda source: source.length).name)
+    return (
+        tuple(source for source in sources if source.name not in chosen),
+        tuple(source for source in sources if source.name in chosen),
+    )
+
+
+def read_pack(folder: Path, rate: int, work_dir: Path) -> list[tuple[str, Recording]]:
+    """The recordings of one pack, each with the name of its source."""
+    audio, files = open_cache(folder, rate, work_dir)
+    rows = read_table(folder)
+    found: list[tuple[str, Recording]] = []
+    if any("voice" in row for row in rows):
+        for row in rows:
+            entry = files.get(relative_name(folder, row["file"]))
+            if entry is None:
+                raise DataError(f"{folder / 'segments.csv'} names {row['file']}, which is not in {folder}")
+            first, last = (round(float(row[key]) * rate) for key in ("start_s", "end_s"))
+            length = min(last, entry["length"]) - first
+            if length > 0:
+                found.append((row["voice"], Recording(audio, entry["start"] + first, length, entry["bandwidth_hz"])))
+        return found
+    for name, entry in files.items():
+        recording = Recording(audio, entry["start"], entry["length"], entry["bandwidth_hz"])
+        found.append((source_name(name), recording))
+    return found
+
+
+def source_name(file: str) -> str:
+    """The source of a file in a pack that names none: its folder, or itself without a rate at the end (rain-16k)."""
+    path = Path(file)
+    return path.parts[0] if len(path.parts) > 1 else re.sub(r"-\d+k$", "", path.stem)
+
+
+def relative_name(folder: Path, file: str) -> str:
+    """A file as segments.csv has it, with or without the pack's own name before it, relative to the pack."""
+    return file.removeprefix(folder.resolve().name + "/")
+
+
+def read_table(folder: Path) -> list[dict[str, str]]:
+    """The rows of a pack's table, none if it has no table."""
+    path = folder / "segments.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    missing = {"file", "start_s", "end_s"} - set(rows[0] if rows else ("file", "start_s", "end_s"))
+    if missing:
+        raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it needs file, start_s and end_s")
+    return rows
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files of a folder and those below it, in order of their names."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; [data] speech, noise and rooms name folders of audio files")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise DataError(f"{folder} holds no audio file ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def open_cache(folder: Path, rate: int, work_dir: Path) -> tuple[Int16, dict[str, dict[str, Any]]]:
+    """The pack's decoded audio and, by file name, where each file lies in it; decoded now unless it was before.
+
+    The cache is made anew when a file's name, size or time changes.
+    """
+    files = audio_files(folder)
+    state = [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    stem = f"{folder.resolve().name}-{rate}-{fingerprint([CACHE_VERSION, rate, state])}"
+    data_path, index_path = work_dir / "cache" / f"{stem}.i16", work_dir / "cache" / f"{stem}.json"
+    if not index_path.is_file():
+        data_path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(data_path, overwrite=True) as temporary:
+            index = decode_files(folder, files, rate, temporary)
+        with atomic_path(index_path, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    return np.memmap(data_path, np.int16, "r"), json.loads(index_path.read_text(encoding="utf-8"))
+
+
+def decode_files(folder: Path, files: list[Path], rate: int, target: Path) -> dict[str, dict[str, Any]]:
+    """Write all files one after the other as mono int16 at rate; returns where each came to lie."""
+    index: dict[str, dict[str, Any]] = {}
+    position = 0
+    with target.open("wb") as stream:
+        for path in files:
+            audio, bandwidth_hz = decode(path, rate)
+            samples = np.clip(np.rint(audio * FULL_SCALE), -32768, 32767).astype(np.int16)
+            if np.any(samples):
+                name = path.relative_to(folder).as_posix()
+                index[name] = {"start": position, "length": len(samples), "bandwidth_hz": bandwidth_hz}
+                stream.write(samples.tobytes())
+                position += len(samples)
+    if not index:
+        raise DataError(f"all audio files in {folder} are empty or silent")
+    return index
+
+
+def decode(path: Path, rate: int) -> tuple[Float32, float]:
+    """One file as mono float32 at rate, and its bandwidth in Hz. Raises DataError if it can not be used."""
+    try:
+        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path} cannot be decoded ({error}); repair it or take it away") from error
+    mono = audio.mean(axis=1)
+    if not np.all(np.isfinite(mono)):
+        raise DataError(f"{path} holds samples that are not finite; repair it or take it away")
+    bandwidth_hz = measure_bandwidth(mono, file_rate)
+    if file_rate != rate:
+        mono = soxr.resample(mono, file_rate, rate)
+    return mono.astype(np.float32), min(bandwidth_hz, rate / 2)
+
+
+def measure_bandwidth(audio: Float32, rate: int, floor_db: float = -52.0) -> float:
+    """Hz above which the loud frames of a recording have less than floor_db against their 0.3 to 3 kHz."""
+    size = 1024
+    frames = audio[: len(audio) // size * size].reshape(-1, size)
+    if len(frames) == 0:
+        return rate / 2
+    step = max(1, len(frames) // 4000)
+    power = np.abs(np.fft.rfft(frames[::step] * np.hanning(size).astype(np.float32), axis=1)) ** 2
+    loud = power[power.sum(axis=1) >= np.median(power.sum(axis=1))]
+    level_db = 10.0 * np.log10(np.quantile(loud, 0.95, axis=0) + 1e-12)
+    frequency = np.fft.rfftfreq(size, 1.0 / rate)
+    reference_db = level_db[(frequency > 300.0) & (frequency < 3000.0)].max()
+    audible = frequency[level_db > reference_db + floor_db]
+    return float(max(audible[-1], 2000.0)) if len(audible) else rate / 2
+
+
+def read_rooms(folder: Path, rate: int) -> list[Float32]:
+    """Impulse responses of a folder, a channel each, from their direct sound on, peak 1, at most 2 s."""
+    responses = []
+    for path in audio_files(folder):
+        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        for channel in audio.T:
+            response = np.asarray(soxr.resample(channel, file_rate, rate), np.float32)
+            response = response[int(np.argmax(np.abs(response))) :][: 2 * rate]
+            if len(response) and np.isfinite(response).all() and response[0] != 0.0:
+                responses.append(cut_floor(response / response[0], rate))
+    return responses
+
+
+def cut_floor(response: Float32, rate: int, floor_db: float = -45.0) -> Float32:
+    """End a response where its energy still to come is floor_db of the whole, with a fade of 20 ms."""
+    left = np.cumsum(response[::-1].astype(np.float64) ** 2)[::-1]
+    stop = int(np.count_nonzero(left > left[0] * 10.0 ** (floor_db / 10.0)))
+    response = response[:stop].copy()
+    fade = min(len(response), rate // 50)
+    response[len(response) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
+    return response
+
+
+def licences(folders: tuple[Path, ...]) -> list[tuple[str, str, float]]:
+    """(source, licence, hours) of the audio, by the packs' tables; packs without one count as unknown."""
+    hours: dict[tuple[str, str], float] = defaultdict(float)
+    for folder in folders:
+        for row in read_table(folder):
+            key = (row.get("source") or folder.name, row.get("licence") or "unknown")
+            hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+    return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

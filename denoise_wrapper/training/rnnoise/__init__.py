@@ -1,0 +1,1 @@
+"""The classic RNNoise network: features, model, training."""

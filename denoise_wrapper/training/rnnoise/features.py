@@ -1,0 +1,137 @@
+"""Features on disk: mixtures seen through the engine's own front end, in shards that are made once.
+
+A shard is float16 (clips, frames, 87), columns FEATURES, GAINS, ENERGY and VOICE below. Which shards belong to a set
+of settings is in their folder's name; one that is missing is made again, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
+from denoise_wrapper.training.data import Corpus, open_corpora
+from denoise_wrapper.training.mixing import Mix, Mixer
+
+RATE = 48000
+EDGES_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 5600, 6800, 8000, 9600,
+            12000, 15600, 20000)  # fmt: skip
+FEATURES, GAINS, ENERGY, VOICE = slice(0, 42), slice(42, 64), slice(64, 86), 86
+COLUMNS = 87
+FEATURES_VERSION = 1
+SIDES = {"train": 0, "validation": 1}
+
+_worker: dict[str, Mixer] = {}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of clips first to first + count."""
+
+    path: Path
+    side: str
+    first: int
+    count: int
+
+
+def mix_features(mix: Mix) -> NDArray[np.float16]:
+    """A clip as rows of a shard: float16 (frames, 87).
+
+    GAINS are -1 where nothing can be said, also above the bandwidth of the speech while it sounds. ENERGY is
+    log10(0.001 + energy of the clean band). VOICE is 0, 0.5 or 1.
+    """
+    frames = len(mix.noisy) // FRAME
+    features, gains, energy = FeatureExtractor().extract(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME])
+    rows = np.empty((frames, COLUMNS), np.float32)
+    sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
+    gains[np.ix_(sounding, unknown_bands(mix.bandwidth_hz))] = -1.0
+    rows[:, FEATURES], rows[:, GAINS], rows[:, VOICE] = features, gains, mix.voice
+    rows[:, ENERGY] = np.log10(energy + 1e-3)
+    if not np.all(np.isfinite(rows)):
+        raise DataError("a mixture gave features that are not finite; this is a fault of the program, please report it")
+    return rows.astype(np.float16)
+
+
+def unknown_bands(bandwidth_hz: float) -> NDArray[np.intp]:
+    """Bands of which less than 37 % lies below bandwidth_hz; a band reaches from centre to centre of its neighbours."""
+    low = np.array((0, *EDGES_HZ[:-1]))
+    high = np.array((*EDGES_HZ[1:], EDGES_HZ[-1]))
+    return np.flatnonzero((bandwidth_hz - low) / (high - low) < 0.37)
+
+
+def shards(config: RNNoiseConfig) -> list[Shard]:
+    """All files that the settings ask for, whether they exist or not."""
+    data = fingerprint(FEATURES_VERSION, config.data, config.mix, config.seed, config.features.shard_hours)
+    found = []
+    per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
+    for side, hours in (("train", config.features.hours), ("validation", config.features.validation_hours)):
+        clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
+        for number, first in enumerate(range(0, clips, per_shard)):
+            path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
+            found.append(Shard(path, side, first, per_shard))
+    return found
+
+
+def make_features(config: RNNoiseConfig) -> list[Shard]:
+    """Make the shards that are missing, with as many processes as asked for; returns all of them."""
+    wanted = shards(config)
+    missing = [shard for shard in wanted if not shard.path.is_file()]
+    if not missing:
+        return wanted
+    missing[0].path.parent.mkdir(parents=True, exist_ok=True)
+    open_corpora(config.data, RATE, config.work_dir, config.seed)  # decode once, before the workers all want to
+    columns = (TextColumn("mixing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task("mixing", total=len(missing), rate="")
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(config.features.processes, start_worker, (config,)) as pool:
+            for shard in pool.imap_unordered(make_shard, missing):
+                progress.advance(task)
+                pace = (progress.tasks[0].speed or 0.0) * shard.count * config.mix.clip_s / 60.0
+                progress.update(task, rate=f"{pace:.1f} h a minute")
+    return wanted
+
+
+def start_worker(config: RNNoiseConfig) -> None:
+    """Open the audio, once a process."""
+    sides: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
+    for side, number in SIDES.items():
+        _worker[side] = Mixer(sides[number], config.mix, config.seed * len(SIDES) + number)
+
+
+def make_shard(shard: Shard) -> Shard:
+    """Mix the clips of one shard and write it, whole or not at all."""
+    mixer = _worker[shard.side]
+    rows = np.stack([mix_features(mixer.clip(index)) for index in range(shard.first, shard.first + shard.count)])
+    with atomic_path(shard.path, overwrite=True) as temporary, temporary.open("wb") as stream:
+        np.save(stream, rows)
+    return shard
+
+
+class FeatureSet:
+    """The clips of one side, read from their shards as they are asked for."""
+
+    def __init__(self, files: list[Shard], side: str) -> None:
+        self.shards = [np.load(shard.path, mmap_mode="r") for shard in files if shard.side == side]
+        if not self.shards:
+            raise DataError(f"there are no features for {side}; make them first")
+        self.starts = np.cumsum([0] + [len(shard) for shard in self.shards])
+        self.frames = int(self.shards[0].shape[1])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, clip: int, first: int, count: int) -> NDArray[np.float16]:
+        """Frames first to first + count of a clip: float16 (count, 87)."""
+        shard = int(np.searchsorted(self.starts, clip, side="right")) - 1
+        rows: NDArray[np.float16] = self.shards[shard][clip - self.starts[shard], first : first + count]
+        return rows
