@@ -82,7 +82,7 @@ def _publish(part: Path, wanted: Path, overwrite: bool) -> None:
 
 
 def _exists(target: str | os.PathLike[str]) -> str:
-    return f"{target} exists; ask for overwrite to replace it"
+    return f"{target} exists; overwrite=True (--overwrite) replaces it"
 
 
 def _reason(error: OSError) -> str:

@@ -53,7 +53,7 @@ def _layer_settings(file: Any) -> dict[str, dict[str, Any]]:
         raise ModelError(f"the HDF5 file's model_config is no Keras model: {error!r}") from error
 
 
-def _layer_arrays(file: Any, dataset_type: type) -> dict[str, dict[str, NDArray[Any]]]:
+def _layer_arrays(file: Any, dataset_type: Any) -> dict[str, dict[str, NDArray[Any]]]:
     """Layer name -> kernel, recurrent_kernel, bias, wherever below model_weights they lie."""
     found: dict[str, dict[str, NDArray[Any]]] = {}
     weights = file.get("model_weights", file)

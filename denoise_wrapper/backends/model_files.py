@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from denoise_wrapper.backends.classic import ClassicModel, Layer
 from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
 from denoise_wrapper.errors import FileError
 
-__all__ = ["ClassicModel", "Layer", "encode_model", "read_model", "write_model"]
+__all__ = ["ClassicModel", "Layer", "encode_model", "fingerprint", "read_model", "write_model"]
 
 _ENCODERS: dict[str, Callable[[ClassicModel], bytes]] = {
     ".rnnn": classic.to_text,
@@ -54,3 +55,8 @@ def write_model(model: ClassicModel, path: str | os.PathLike[str], overwrite: bo
     data = encode_model(model, Path(path).suffix)
     with atomic_path(path, overwrite) as part:
         part.write_bytes(data)
+
+
+def fingerprint(model: ClassicModel) -> str:
+    """SHA-256 of the layers, in hexadecimal: the same for one network in whatever form of file."""
+    return hashlib.sha256(classic.to_records(ClassicModel(model.layers))).hexdigest()

@@ -1,0 +1,6 @@
+"""`python -m denoise_wrapper` is the command `denoise-wrapper`."""
+
+from denoise_wrapper.cli import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,326 @@
+"""The command line: arguments -> Denoiser -> exit code. All that is decided here is which file goes where."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from denoise_wrapper import __version__
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
+from denoise_wrapper.progress import Progress, speed_line
+
+if TYPE_CHECKING:
+    from denoise_wrapper.denoiser import Denoiser
+
+PROGRAM = "denoise-wrapper"
+RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
+EXIT_CODES = """\
+exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
+1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
+
+# What is looked for in a folder; a file that is named is tried whatever its suffix.
+SUFFIXES = """
+    .3gp .aac .aif .aifc .aiff .amr .au .caf .flac .m4a .mka .mkv .mov .mp3 .mp4 .oga .ogg .opus .rf64 .w64 .wav .wave
+    .webm .wma
+""".split()
+DONE = "_denoised"  # what filter_file adds to the stem
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code (wrong usage raises SystemExit(2), as argparse does)."""
+    args = make_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        return code
+    except DenoiseError as error:
+        complain(error)
+        return 2
+    except MemoryError:
+        complain("out of memory")
+        return 1
+    except BrokenPipeError:  # who reads our output has had enough
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 1
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+
+
+def run() -> NoReturn:
+    """The installed command: main, and a `kill` leaves no half-written file either."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(main())
+
+
+def complain(message: object) -> None:
+    """One line on stderr, whatever the message."""
+    print(f"{PROGRAM}:", " ".join(str(message).split()), file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line too."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{message}; see '{self.prog} --help'")
+        sys.exit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog=PROGRAM, description="Takes the noise out of speech.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    _add_filter(verbs)
+    _add_model(verbs)
+    _add_train(verbs)
+    return parser
+
+
+def _add_filter(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "filter",
+        help="clean files, folders, or raw PCM through a pipe",
+        description="Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is "
+        "written beside each. '-' cleans raw PCM from standard input to standard output.",
+        epilog=EXIT_CODES,
+    )
+    verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
+    verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
+    verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
+    how = verb.add_argument_group("how to clean")
+    how.add_argument("--backend", default="rnnoise", metavar="NAME", help="see 'model list' (default: %(default)s)")
+    how.add_argument("--model", metavar="FILE", help="a model of your own for the backend")
+    how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
+    how.add_argument("--mix", type=float, default=1.0, metavar="0..1", help="share of the cleaned signal (default: 1)")
+    how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
+    how.add_argument("--vad-gate", default="mute", metavar="mute|drop", help="silence it, or take it out")
+    how.add_argument("--vad-hold", type=float, default=0.2, metavar="S", help="gate opens so long after speech")
+    how.add_argument("--non-finite", default="raise", metavar="raise|zero", help="what to do about NaN and inf")
+    raw = verb.add_argument_group("what raw PCM holds (for '-')")
+    raw.add_argument("--rate", type=int, metavar="HZ")
+    raw.add_argument("--channels", type=int, metavar="N")
+    raw.add_argument("--dtype", metavar="TYPE", help="int16, int32, float32 or float64")
+    verb.set_defaults(run=run_filter)
+
+
+def _add_model(verbs: Any) -> None:
+    jobs = verbs.add_parser("model", help="list, inspect and convert models").add_subparsers(
+        metavar="JOB", required=True
+    )
+    job = jobs.add_parser("list", help="the backends, and the models that they come with")
+    job.set_defaults(run=run_model_list)
+    job = jobs.add_parser("info", help="what a model file is")
+    job.add_argument(
+        "model", nargs="?", default="rnnoise", metavar="FILE|NAME", help="(default: %(default)s, built in)"
+    )
+    job.set_defaults(run=run_model_info)
+    job = jobs.add_parser(
+        "convert",
+        help="write a model in another form",
+        description="Writes a model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), "
+        ".dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in).",
+        epilog=EXIT_CODES,
+    )
+    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .c, Keras .hdf5, or 'rnnoise', built in")
+    job.add_argument("output", metavar="OUT")
+    job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    job.set_defaults(run=run_model_convert)
+
+
+def _add_train(verbs: Any) -> None:
+    kinds = verbs.add_parser("train", help="train a model of your own").add_subparsers(metavar="KIND", required=True)
+    kind = kinds.add_parser("rnnoise", help="the network of the rnnoise backend", epilog=EXIT_CODES)
+    kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
+    kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
+    kind.set_defaults(run=run_train)
+
+
+def run_filter(args: argparse.Namespace) -> int:
+    from denoise_wrapper.denoiser import Denoiser
+
+    if "-" in args.inputs:
+        _check_pipe(args)
+    denoiser = Denoiser(
+        args.backend,
+        model=args.model,
+        atten_lim_db=args.atten_lim,
+        mix=args.mix,
+        vad_threshold=args.vad_threshold,
+        vad_gate=args.vad_gate,
+        vad_hold=args.vad_hold,
+        non_finite=args.non_finite,
+    )
+    return _filter_pipe(args, denoiser) if "-" in args.inputs else _filter_files(args, denoiser)
+
+
+def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
+    """Each file for itself: one that fails does not keep the others from being done."""
+    jobs, failed = _jobs([Path(name) for name in args.inputs], args.output)
+    with Progress(len(jobs), args.quiet) as progress:
+        for source, target in jobs:
+            try:
+                with progress.file(source) as (report, done):
+                    if target is not None:
+                        _make_folder(target.parent)
+                    done(denoiser.filter_file(source, target, overwrite=args.overwrite, progress=report))
+            except DenoiseError as error:
+                complain(error)
+                failed += 1
+    return 2 if failed else 0
+
+
+def _jobs(inputs: list[Path], output: str | None) -> tuple[list[tuple[Path, Path | None]], int]:
+    """[(file to read, file to write or None for the one beside it)], and how many inputs were complained about."""
+    folder = None if output is None else Path(output)
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if single and output is not None and folder is not None and not folder.is_dir() and not output.endswith(os.sep):
+        return [(inputs[0], folder)], 0
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is a file; several files need a folder to be written to")
+    jobs: list[tuple[Path, Path | None]] = []
+    sources: dict[Path, Path] = {}
+    failed = 0
+    for given in inputs:
+        try:
+            found = _audio_files(given, folder) if given.is_dir() else [given]
+        except FileError as error:
+            complain(error)
+            failed += 1
+            continue
+        for source in found:
+            name = source.relative_to(given) if given.is_dir() else Path(source.name)
+            target = None if folder is None else folder / name
+            if target is not None and sources.setdefault(target, source) != source:
+                raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
+            jobs.append((source, target))
+    return jobs, failed
+
+
+def _audio_files(folder: Path, output: Path | None) -> list[Path]:
+    """The audio files below a folder, but for results of earlier runs."""
+    try:
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+    if output is None:
+        kept = [path for path in found if not path.stem.endswith(DONE)]
+    else:
+        kept = [path for path in found if output.resolve() == folder.resolve() or output not in path.parents]
+    if not kept:
+        raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
+    return kept
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _check_pipe(args: argparse.Namespace) -> None:
+    if args.inputs != ["-"]:
+        raise ConfigError("'-' stands alone: one pipe, or files")
+    if args.output not in (None, "-"):
+        raise ConfigError(f"what comes through a pipe goes to standard output: use '> {args.output}' in place of -o")
+    missing = [f"--{name}" for name in ("rate", "channels", "dtype") if getattr(args, name) is None]
+    if missing:
+        raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
+    for stream, advice in ((sys.stdin, "pipe raw PCM into it"), (sys.stdout, "pipe it on, or use '> FILE'")):
+        if stream.isatty():
+            raise ConfigError(f"'-' is for raw PCM, and this is a terminal: {advice}")
+
+
+def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
+    """Raw PCM through a stream, as it comes; what comes out is in time with it, and as long."""
+    import numpy as np
+
+    from denoise_wrapper.audio import check_type
+
+    dtype = check_type(args.dtype)
+    stream = denoiser.stream(args.rate, args.channels)
+    width = dtype.itemsize * stream.channels
+    early, rest, frames, begin = stream.latency, b"", 0, time.perf_counter()
+
+    def put(samples: Any) -> None:
+        nonlocal early
+        cut = min(early, len(samples))
+        early -= cut
+        sys.stdout.buffer.write(samples[cut:].tobytes())
+        sys.stdout.buffer.flush()
+
+    stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without waiting for more
+    while data := stdin.read1(RAW_BLOCK):
+        data = rest + data
+        count = len(data) // width
+        rest = data[count * width :]
+        put(stream.process(np.frombuffer(data, dtype, count * stream.channels).reshape(count, -1)))
+        frames += count
+    put(stream.flush())
+    if rest:
+        raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
+    if not args.quiet:
+        print(speed_line("standard input", frames / stream.sample_rate, begin), file=sys.stderr)
+    return 0
+
+
+def run_model_list(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends import backend_names, load_backend
+
+    for name in backend_names():
+        backend = load_backend(name)
+        hop, delay = (f"{1000 * samples / backend.sample_rate:g} ms" for samples in (backend.hop, backend.delay))
+        voice = ", tells speech" if backend.has_vad else ""
+        print(f"{name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
+        for key, value in getattr(backend, "metadata", {}).items():
+            print(f"    {key}: {value}")
+    return 0
+
+
+def _read_model(name: str) -> Any:
+    """The model of a file, or that of the backend of that name."""
+    from denoise_wrapper.backends import backend_names
+    from denoise_wrapper.backends.model_files import read_model
+
+    return read_model(None if name in backend_names() and not Path(name).exists() else name)
+
+
+def run_model_info(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends.model_files import fingerprint
+
+    model = _read_model(args.model)
+    print(
+        f"{args.model}: classic RNNoise network, {sum(a.size for layer in model.layers for a in layer.arrays)} weights"
+    )
+    for key, value in model.metadata.items():
+        print(f"    {key}: {value}")
+    print(f"    sha256 of the weights: {fingerprint(model)}")
+    for layer in model.layers:
+        kind = "dense" if layer.recurrent is None else "GRU"
+        print(f"    {layer.name}: {kind}, {layer.inputs} -> {layer.units}, {layer.activation}")
+    return 0
+
+
+def run_model_convert(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends.model_files import write_model
+
+    write_model(_read_model(args.model), args.output, args.overwrite)
+    return 0
+
+
+def run_train(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.rnnoise import train
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("denoise_wrapper"):
+            raise
+        raise ConfigError(f"training needs {error.name}: pip install 'denoise-wrapper[training]'") from error
+    code: int = train.main(args.config, args.resume)
+    return code
