@@ -85,10 +85,7 @@ class _Running:
     def __init__(self, arguments: list[str], stack: contextlib.ExitStack, **pipes: Any) -> None:
         self._errors: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 stack closes it
         command = [_program("ffmpeg"), "-v", "error", "-nostdin", *arguments]
-        if "stdin" in pipes:
-            command.remove("-nostdin")
-        else:
-            pipes["stdin"] = subprocess.DEVNULL
+        pipes.setdefault("stdin", subprocess.DEVNULL)
         self.process = subprocess.Popen(command, stderr=self._errors, **pipes)
         stack.callback(self._end)
 
