@@ -40,6 +40,7 @@ typedef enum {
     DN_BAD_MODEL,   /* the bytes are no model, or a damaged one: the message says which layer and why */
     DN_NOT_FINITE,  /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
     DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
+    DN_BAD_RANGE,   /* samples were asked for that cannot be made of those given */
     DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
 } dn_status;
 
@@ -114,6 +115,26 @@ void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
  * Memory carries on from call to call. Returns DN_OK, or DN_NOT_FINITE before anything was touched. */
 dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames, float *features,
                      float *gains, float *clean_energy);
+
+/* ---- change of sampling rate ---- */
+
+/* How one rate becomes another: a table of filters, read-only once made, shared by any number of signals. */
+typedef struct dn_ratio dn_ratio;
+
+/* in_rate, out_rate: Hz, 1 to 10^6, one at most 1000 times the other. Linear phase; flat to 0.45 of the lower rate, and
+ * 100 dB down from half of it. On failure *out is NULL. */
+dn_status dn_ratio_create(int32_t in_rate, int32_t out_rate, dn_ratio **out);
+void dn_ratio_destroy(dn_ratio *ratio); /* NULL is fine */
+
+/* Input samples before and after its own place that an output sample is made of: about 64 periods of the lower rate. */
+int32_t dn_ratio_reach(const dn_ratio *ratio);
+
+/* Output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
+ * there. Output sample m is what the signal is at input place m * in_rate / out_rate: nothing is late. It is made of
+ * the inputs from floor(place) - reach + 1 to floor(place) + reach; give zeros for those before the beginning.
+ * DN_BAD_RANGE, with out untouched, if in does not hold them all. Nothing depends on how a signal is cut into calls. */
+dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, size_t n, float *out, int64_t first,
+                      size_t count);
 
 /* ---- instruction sets ---- */
 
