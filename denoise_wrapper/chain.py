@@ -103,7 +103,7 @@ def make_gate(backend: Backend, settings: Settings) -> Gate | None:
         return None
     if not backend.has_vad:
         raise ConfigError(f"{backend.name} tells no probability of speech; leave vad_threshold away, or use rnnoise")
-    return Gate.of(settings.vad_threshold, settings.vad_hold, backend.sample_rate, backend.hop)
+    return Gate.of(settings.vad_threshold, settings.vad_hold, backend)
 
 
 class Fifo:

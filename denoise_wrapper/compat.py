@@ -12,11 +12,9 @@ import numpy as np
 
 from denoise_wrapper.audio import Array, as_array, check_rate, from_float, is_segment, to_float
 from denoise_wrapper.backends.base import Backend
-from denoise_wrapper.chain import make_gate
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, DenoiseError
 from denoise_wrapper.gate import Cutter, Gate
-from denoise_wrapper.settings import Settings
 from denoise_wrapper.stream import Stream
 
 if TYPE_CHECKING:
@@ -136,16 +134,16 @@ class _Live:
     """A live mono signal out of which frames without speech can be left."""
 
     def __init__(self, backend: Backend, rate: int) -> None:
-        self.rate, self._backend = rate, backend
+        self.rate = rate
         self._stream = Stream(backend, rate)
-        self._cutter = Cutter(Gate(0.0, 0), backend, rate, position=-self._stream.latency)
+        self._gate = Gate.of(0.0, 0.0, backend)
+        self._cutter = Cutter(self._gate, backend, rate, position=-self._stream.latency)
 
     def process(self, samples: Array, threshold: float) -> bytes:
-        gate = make_gate(self._backend, Settings(vad_threshold=threshold, vad_hold=0.0))
-        assert gate is not None
         cleaned = self._stream.process(samples)
-        self._cutter.gate = gate
-        return self._cutter.cut(cleaned, self._stream.vad[None, :]).tobytes()
+        self._gate.threshold = threshold
+        kept = self._cutter.cut(cleaned, self._stream.vad[None, :])
+        return (kept if threshold else cleaned).tobytes()
 
 
 def _backend(f_name_lib: str | os.PathLike[str] | None) -> Backend:

@@ -6,8 +6,9 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _TYPES = {
 _TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
 _SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
+_VORBIS_MAX_RATE = 200_000  # Hz
+_ELSE = "name a target of another format, such as .wav"
 _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
 
 Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
@@ -96,7 +99,7 @@ def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
     """int16 or int32 samples as a WAV file, which replaces one of that name when it is whole. Raises FileError."""
     import soundfile
 
-    with atomic_path(path, overwrite=True) as part, open(part, "w+b") as raw:
+    with atomic_path(path, overwrite=True) as part, open(part, "w+b", buffering=0) as raw:
         recorder = _Recorder(raw)
         try:
             soundfile.write(recorder, samples, rate, "PCM_32" if samples.dtype == np.int32 else "PCM_16", format="WAV")
@@ -158,9 +161,8 @@ class SoundFileSource:
         self.rate, self.channels = check_rate(file.samplerate), check_channels(file.channels)
         self.total: int = file.frames
         self.dtype = _TYPES.get(file.subtype, "float32")
-        promised, found = _cut_short(file.extra_info)
-        if found < promised:
-            raise self._truncated(promised, found, "bytes")
+        if missing := _shortfall(file.extra_info):
+            raise self._truncated(missing)
 
     def blocks(self, size: int) -> Iterator[Array]:
         import soundfile
@@ -177,24 +179,26 @@ class SoundFileSource:
             done += len(block)
             yield block
         if done < self.total and self.file.format != "MP3":  # the length of an MP3 may be an estimate
-            raise self._truncated(self.total, done, "frames")
+            raise self._truncated(f"it promises {self.total} frames and holds {done}")
 
-    def _truncated(self, promised: int, found: int, unit: str) -> FileError:
+    def _truncated(self, missing: str) -> FileError:
         return FileError(
-            f"{self._path} was cut short: it promises {promised} {unit} of audio and holds {found}; get it anew, or "
-            "let another program, such as ffmpeg, write what is left to a new file"
+            f"{self._path} was cut short: {missing}; get it anew, or let another program, such as ffmpeg, write what "
+            "is left to a new file"
         )
 
 
-def _cut_short(info: str) -> tuple[int, int]:
-    """How much audio a header promises and how much there is, as libsndfile noted on opening; (0, 0) if it fits."""
-    found = re.search(r"^ ?(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
-    if found is None:
-        found = re.search(r"from 'ds64' chunk of (\d+)", info)
-        counted = re.search(r"Calculated frame count (\d+)", info)
-        return (int(found[1]), int(counted[1])) if found and counted else (0, 0)
-    promised, held = int(found[1]), int(found[2])
-    return (promised, held) if promised < _UNKNOWN_LENGTH else (0, 0)
+def _shortfall(info: str) -> str | None:
+    """What a file lacks of what its header promises, by what libsndfile noted on opening; None if it is all there."""
+    found = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
+    if found is not None and int(found[2]) < int(found[1]) < _UNKNOWN_LENGTH:
+        return f"it promises {found[1]} bytes and holds {found[2]}"
+    found = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
+    if found is not None and int(found[1]) < int(found[2]):
+        return f"it promises {found[2]} frames and holds {found[1]}"
+    if "lacks an end-of-stream bit" in info and "Junk after the last page" in info:
+        return "its last Ogg page is not whole"
+    return None
 
 
 def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> Target:
@@ -216,7 +220,10 @@ class SoundFileTarget:
         import soundfile
 
         form, subtype, endian = _choose_format(dst, source)
-        self._raw = _Recorder(stack.enter_context(open(part, "w+b")))  # noqa: SIM115 stack closes it
+        cannot = f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
+        if subtype == "VORBIS" and source.rate > _VORBIS_MAX_RATE:  # libsndfile finds out too late, and crashes
+            raise FileError(f"{cannot}; {_ELSE}")
+        self._raw = _Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
         try:
             self._file = stack.enter_context(
                 _Closing(soundfile.SoundFile(self._raw, "w", source.rate, source.channels, subtype, endian, form))
@@ -224,10 +231,7 @@ class SoundFileTarget:
         except (soundfile.LibsndfileError, ValueError) as error:
             self._raw.check()
             reason = str(error).rpartition(": ")[2].rstrip(".")
-            raise FileError(
-                f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}: {reason}; "
-                "name a target of another format, such as .wav or .flac"
-            ) from error
+            raise FileError(f"{cannot}: {reason}; {_ELSE}") from error
         if isinstance(source, SoundFileSource):
             for tag, text in source.file.copy_metadata().items():
                 with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
@@ -265,20 +269,25 @@ class _Closing:
 
 
 class _Recorder:
-    """A binary file for libsndfile, which only learns that a write failed: this one remembers why."""
+    """A binary file for libsndfile, which only learns that a write failed: this one remembers why.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    file: unbuffered, so that nothing but write can fail.
+    """
+
+    def __init__(self, file: RawIOBase) -> None:
         self._file = file
         self._error: OSError | None = None
         self.seek, self.tell, self.read = file.seek, file.tell, file.read
 
     def write(self, data: bytes) -> int:
-        if self._error is None:
-            try:
-                return self._file.write(data)
-            except OSError as error:
-                self._error = error
-        return 0
+        """Write all of data; 0, and the reason kept, if that was not possible."""
+        rest = memoryview(data)
+        try:
+            while rest and self._error is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._error = error
+        return 0 if rest else len(data)
 
     def check(self) -> None:
         """Raise what went wrong, if anything did."""
@@ -288,7 +297,6 @@ class _Recorder:
     def finish(self) -> None:
         """Bring everything to the disk, or raise."""
         self.check()
-        self._file.flush()
         os.fsync(self._file.fileno())
 
 

@@ -16,24 +16,25 @@ Float32 = NDArray[np.float32]
 class Gate:
     """Open from the first hop that holds speech, on any channel, until some hops after the last one.
 
-    threshold: 0 to 1, the probability from which a hop is speech. hold: hops for which it stays open after speech.
+    threshold: 0 to 1, the probability from which a hop is speech; may be changed. hold: hops for which it stays open after speech.
     """
 
     def __init__(self, threshold: float, hold: int) -> None:
-        self._threshold, self._hold = threshold, hold
+        self.threshold, self._hold = threshold, hold
         self._since = hold + 1  # hops since the last one with speech
         self._gain = np.float32(0)  # of the last hop
 
     @classmethod
-    def of(cls, threshold: float, hold_s: float, sample_rate: int, hop: int) -> Gate:
-        """A gate that stays open for at least hold_s seconds, for hops at sample_rate."""
-        return cls(threshold, math.ceil(round(hold_s * sample_rate / hop, 6)))
+    def of(cls, threshold: float, hold_s: float, backend: Backend) -> Gate:
+        """A gate that stays open for at least hold_s seconds after the last speech came out of a backend."""
+        hold = hold_s * backend.sample_rate + backend.delay
+        return cls(threshold, math.ceil(round(hold / backend.hop, 6)))
 
     def open(self, voice: Float32) -> NDArray[np.bool_]:
         """Whether it is open in each hop. voice: probabilities (channels, hops)."""
         hops = voice.shape[1]
         index = np.arange(hops)
-        speech = voice.max(axis=0, initial=0) >= self._threshold
+        speech = voice.max(axis=0, initial=0) >= self.threshold
         last = np.maximum.accumulate(np.where(speech, index, -1 - self._since))
         since: NDArray[np.int64] = index - last
         if hops:
@@ -62,12 +63,12 @@ class Cutter:
     """Cuts the frames out of a clip for which the gate is closed.
 
     What it cuts is what Gate.mute silences: a frame goes by the hop whose cleaned samples it comes from.
-    gate: may be replaced between calls. sample_rate: Hz, of the frames. position: of the first frame to come, below
-    zero if they are late; what is before the beginning goes by the first hop.
+    sample_rate: Hz, of the frames. position: of the first frame to come, below
+    zero if they are late; what is before the beginning is cut out.
     """
 
     def __init__(self, gate: Gate, backend: Backend, sample_rate: int, position: int = 0) -> None:
-        self.gate = gate
+        self._gate = gate
         self._delay, self._hop, self._ratio = backend.delay, backend.hop, backend.sample_rate / sample_rate
         self._open = np.zeros(0, np.bool_)  # of the hops from self._first on
         self._first = 0
@@ -75,13 +76,13 @@ class Cutter:
 
     def cut(self, frames: NDArray[Any], voice: Float32) -> NDArray[Any]:
         """The frames to keep, of those that follow the ones before. voice: probabilities of the hops heard since."""
-        self._open = np.concatenate([self._open, self.gate.open(voice)])
+        self._open = np.concatenate([self._open, self._gate.open(voice)])
         at = np.arange(self._position, self._position + len(frames))
-        hops = np.maximum((at * self._ratio + self._delay) // self._hop, 0).astype(np.int64) - self._first
-        keep = self._open[hops] if len(hops) else np.zeros(0, np.bool_)
+        begun = at >= 0
+        hops = ((at[begun] * self._ratio + self._delay) // self._hop).astype(np.int64) - self._first
+        self._position += len(frames)
+        kept: NDArray[Any] = frames[begun][self._open[hops]]
         if len(hops):
-            self._position += len(frames)
             self._first += int(hops[-1])
             self._open = self._open[hops[-1] :]
-        kept: NDArray[Any] = frames[keep]
         return kept

@@ -1,0 +1,108 @@
+"""Which way imports point, and what a light import leaves alone."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import denoise_wrapper
+
+PACKAGE = Path(denoise_wrapper.__file__).parent
+
+# Each module of the package, and those of the package that it may import, at its top or inside a function.
+AUDIO = {"errors", "atomic", "audio", "files", "ffmpeg", "resample"}
+BACKENDS = {"backends", "errors", "_native"}
+ALLOWED = {
+    "errors": set(),
+    "atomic": {"errors"},
+    "audio": {"errors"},
+    "resample": set(),
+    "settings": {"errors"},
+    "files": AUDIO,
+    "ffmpeg": AUDIO,
+    "gate": {"backends"},
+    "chain": {"backends", "errors", "gate", "resample", "settings"},
+    "stream": {"backends", "errors", "audio", "chain", "gate", "settings"},
+    "denoiser": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream"},
+    "compat": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream", "denoiser"},
+    "backends": {"backends", "errors", "atomic", "_native"},
+    "training": {"training", "errors", "atomic", "audio", "files", "backends"},
+}
+FOREIGN = {  # imported packages that only some modules may name, at all
+    "_native": {"backends/rnnoise"},
+    "cffi": {"backends/foreign"},
+    "soundfile": {"files", "training"},
+    "soxr": {"resample", "compat", "training"},
+    "torch": {"training"},
+    "rich": {"cli", "progress", "training"},
+    "pydub": {"compat"},
+}
+LATE = {"pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
+
+
+def modules() -> list[str]:
+    return sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imports(name: str) -> list[tuple[str, bool]]:
+    """(what is imported, whether as the module is imported) of one module."""
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    inside = {
+        id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)
+    }
+    inside |= {id(node) for test in ast.walk(tree) if is_type_checking(test) for node in ast.walk(test)}
+    found = []
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports by a relative path"
+            names = [node.module or ""]
+            if node.module == "denoise_wrapper":
+                names = [f"denoise_wrapper.{alias.name}" for alias in node.names]
+        found += [(imported, id(node) not in inside) for imported in names]
+    return found
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name.split("/")[0] in ALLOWED])
+def test_imports_point_one_way(name: str) -> None:
+    for imported, _ in imports(name):
+        first, *rest = imported.split(".")
+        if first == "denoise_wrapper" and rest:
+            assert rest[0] in ALLOWED[name.split("/")[0]], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_only_some_modules_know_a_foreign_package(name: str) -> None:
+    for imported, _ in imports(name):
+        for part in imported.split("."):
+            if part in FOREIGN:
+                assert {name, name.split("/")[0]} & FOREIGN[part], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if not name.startswith("training")])
+def test_nothing_imports_training(name: str) -> None:
+    for imported, at_top in imports(name):
+        assert not (at_top and imported.startswith("denoise_wrapper.training")), f"{name} imports {imported}"
+
+
+def test_an_import_is_light() -> None:
+    program = (
+        "import sys, denoise_wrapper, denoise_wrapper.compat; print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert not LATE & set(loaded)
+
+
+def test_files_are_short_enough_to_read() -> None:
+    for name in modules():
+        assert len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) < 400, name
