@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def chain_latency(backend: Backend, sample_rate: int) -> int:
     if sample_rate == backend.sample_rate:
         return late
     lag = max_lag(sample_rate, backend.sample_rate) + max_lag(backend.sample_rate, sample_rate)
-    return math.ceil((lag + late / backend.sample_rate) * sample_rate)
+    return math.ceil((lag + Fraction(late, backend.sample_rate)) * sample_rate)
 
 
 class Chain:
@@ -56,7 +57,7 @@ class Chain:
             frames = self._to_backend.process(frames)
         cleaned = self._clean_hops(frames)
         if self._to_caller is not None:
-            return [self._to_caller.process(np.ascontiguousarray(piece)) for piece in cleaned]
+            return [self._to_caller.process(piece) for piece in cleaned]
         return cleaned
 
     def _clean_hops(self, frames: Float32) -> list[Float32]:

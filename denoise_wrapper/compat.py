@@ -15,6 +15,7 @@ from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, DenoiseError
 from denoise_wrapper.gate import Cutter, Gate
+from denoise_wrapper.resample import resample
 from denoise_wrapper.stream import Stream
 
 if TYPE_CHECKING:
@@ -165,10 +166,7 @@ def _at_rate(samples: Array, rate: int, wanted: int) -> Array:
     """int16 samples at another rate."""
     if rate == wanted or not len(samples):
         return samples
-    import soxr
-
-    frames = soxr.resample(to_float(samples), rate, wanted)
-    return from_float(np.ascontiguousarray(frames, np.float32), np.dtype(np.int16), samples.ndim)
+    return from_float(resample(to_float(samples), rate, wanted), np.dtype(np.int16), samples.ndim)
 
 
 def _segment_at(segment: Any, wanted: int) -> Any:

@@ -16,7 +16,8 @@ Float32 = NDArray[np.float32]
 class Gate:
     """Open from the first hop that holds speech, on any channel, until some hops after the last one.
 
-    threshold: 0 to 1, the probability from which a hop is speech; may be changed. hold: hops for which it stays open after speech.
+    threshold: 0 to 1, the probability from which a hop is speech; may be changed. hold: hops for which it stays open
+    after speech.
     """
 
     def __init__(self, threshold: float, hold: int) -> None:

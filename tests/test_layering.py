@@ -20,7 +20,7 @@ ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
     "audio": {"errors"},
-    "resample": set(),
+    "resample": {"errors", "_native"},
     "settings": {"errors"},
     "files": AUDIO,
     "ffmpeg": AUDIO,
@@ -28,15 +28,15 @@ ALLOWED = {
     "chain": {"backends", "errors", "gate", "resample", "settings"},
     "stream": {"backends", "errors", "audio", "chain", "gate", "settings"},
     "denoiser": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream"},
-    "compat": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream", "denoiser"},
+    "compat": {"backends", "errors", "audio", "files", "chain", "gate", "resample", "settings", "stream", "denoiser"},
     "backends": {"backends", "errors", "atomic", "_native"},
     "training": {"training", "errors", "atomic", "audio", "files", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/rnnoise"},
+    "_native": {"backends/rnnoise", "resample"},
     "cffi": {"backends/foreign"},
     "soundfile": {"files", "training"},
-    "soxr": {"resample", "compat", "training"},
+    "soxr": {"training"},
     "torch": {"training"},
     "rich": {"cli", "progress", "training"},
     "pydub": {"compat"},
@@ -51,10 +51,8 @@ def modules() -> list[str]:
 def imports(name: str) -> list[tuple[str, bool]]:
     """(what is imported, whether as the module is imported) of one module."""
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-    inside = {
-        id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)
-    }
-    inside |= {id(node) for test in ast.walk(tree) if is_type_checking(test) for node in ast.walk(test)}
+    later = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) or is_type_checking(node)]
+    inside = {id(node) for block in later for node in ast.walk(block)}
     found = []
     for node in ast.walk(tree):
         names = []
