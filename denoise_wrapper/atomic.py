@@ -26,8 +26,7 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
     Raises FileError if the target exists and overwrite is False, is no regular file, or cannot be written (no such
     folder, no permission, no room), also for an OSError of that kind from within the block.
     """
-    wanted = Path(os.path.realpath(target))
-    _check_target(target, wanted, overwrite)
+    wanted = _check_target(target, overwrite)
     part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")
     try:
         # Opened by hand, because tempfile would make it readable by its owner alone.
@@ -48,9 +47,10 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
             part.unlink()
 
 
-def _check_target(target: str | os.PathLike[str], wanted: Path, overwrite: bool) -> None:
-    """Refuse early what the rename would refuse after all the work."""
+def _check_target(target: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Where target really is. Refuses early what the rename would refuse after all the work."""
     try:
+        wanted = Path(os.path.realpath(target))
         if wanted.is_dir():
             raise FileError(f"{target} is a folder; name a file in it")
         if not wanted.parent.is_dir():
@@ -60,8 +60,11 @@ def _check_target(target: str | os.PathLike[str], wanted: Path, overwrite: bool)
                 raise FileError(f"{target} is not a regular file, so it cannot be replaced; name another target")
             if not overwrite:
                 raise FileError(_exists(target))
+    except ValueError as error:  # a NUL in the name
+        raise FileError(f"{target!r} cannot be the name of a file: {error}") from error
     except OSError as error:  # a name too long, a folder that may not be looked into
         raise FileError(f"cannot write {target}: {_reason(error)}") from error
+    return wanted
 
 
 def _publish(part: Path, wanted: Path, overwrite: bool) -> None:

@@ -1,0 +1,132 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import FileError
+
+
+def test_the_file_appears_when_the_block_ends_and_has_the_target_s_suffix(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    with atomic_path(target) as part:
+        assert part.parent == tmp_path
+        assert part.suffix == ".wav"
+        part.write_bytes(b"whole")
+        assert not target.exists()
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_changes_when_the_block_fails(tmp_path: Path, failure: type[BaseException], overwrite: bool) -> None:
+    target = tmp_path / "out.wav"
+    if overwrite:
+        target.write_bytes(b"old")
+
+    def fail() -> None:
+        with atomic_path(target, overwrite) as part:
+            part.write_bytes(b"half")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.wav", b"old")] * overwrite
+
+
+def test_a_target_that_exists_is_refused_before_any_work(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    with pytest.raises(FileError, match="exists"), atomic_path(target):
+        pytest.fail("the block must not run")
+    with atomic_path(target, overwrite=True) as part:
+        part.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+
+
+def test_a_target_that_another_makes_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    with pytest.raises(FileError, match="exists"), atomic_path(target):
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes mean little there")
+def test_permissions_are_those_of_a_plain_file_or_of_the_one_replaced(tmp_path: Path) -> None:
+    plain, target = tmp_path / "plain", tmp_path / "out"
+    plain.touch()
+    with atomic_path(target):
+        pass
+    assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    target.chmod(0o640)
+    with atomic_path(target, overwrite=True):
+        pass
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    with atomic_path(link, overwrite=True) as part:
+        part.write_bytes(b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", [".", "absent/out.wav", "file/out.wav", "x" * 300, "nul\0"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_target_that_cannot_be_is_refused(tmp_path: Path, name: str, overwrite: bool) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError), atomic_path(tmp_path / name, overwrite):
+        pytest.fail("the block must not run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="no devices here")
+def test_a_device_is_not_replaced() -> None:
+    with pytest.raises(FileError, match="regular"), atomic_path("/dev/null", overwrite=True):
+        pytest.fail("the block must not run")
+
+
+def test_a_full_disk_within_the_block_is_a_file_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="disk is full"), atomic_path(tmp_path / "out.wav"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_another_file_is_not_taken_for_one_of_the_target(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "out.wav"):
+        (tmp_path / "other").read_bytes()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_many_that_write_at_once_one_wins_and_the_others_hear_of_it(tmp_path: Path) -> None:
+    target, refused, start = tmp_path / "out.wav", [], threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait()
+        try:
+            with atomic_path(target) as part:
+                part.write_text(str(number) * 1000)
+        except FileError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 7
+    assert len(set(target.read_text())) == 1
+    assert list(tmp_path.iterdir()) == [target]
