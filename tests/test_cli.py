@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,9 @@ def make_file(path: Path, frames: int = RATE // 2, channels: int = 1, rate: int 
 
 
 def call(*arguments: str | os.PathLike[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*COMMAND, *map(os.fspath, arguments)], input=data, capture_output=True, check=False)
+    return subprocess.run(
+        [*COMMAND, *(os.fspath(word) for word in arguments)], input=data, capture_output=True, check=False
+    )
 
 
 def names(folder: Path) -> list[str]:
@@ -229,7 +232,7 @@ def test_a_folder_that_may_not_be_written_is_one_line_and_code_2(tmp_path: Path,
     ("dtype", "channels", "rate"), [("int16", 1, 48000), ("float32", 2, 44100), ("int32", 3, 8000)]
 )
 def test_a_pipe_gives_what_a_clip_gives(dtype: str, channels: int, rate: int) -> None:
-    clip = noise(30011, channels)
+    clip: NDArray[Any] = noise(30011, channels)
     clip = clip.astype(np.int32) * 65536 if dtype == "int32" else clip
     clip = (clip / 32768).astype(np.float32) if dtype == "float32" else clip
     raw = ["--rate", str(rate), "--channels", str(channels), "--dtype", dtype]

@@ -31,7 +31,7 @@ for package in ("hatchling", "setuptools", "cffi"):
 
 def run(*command: str | os.PathLike[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        list(map(os.fspath, command)),
+        [os.fspath(word) for word in command],
         cwd=cwd,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
