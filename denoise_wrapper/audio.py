@@ -20,9 +20,20 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 256
 LOUDEST = 1e6  # full scale is 1: beyond this a float sample is taken for damage, like NaN and inf
 
-# kind and bytes of a sample -> what is full scale, and the most that float32 can hold below it
-_FULL_SCALE = {"i2": (32768.0, 32767.0), "i4": (2147483648.0, 2147483520.0)}
-_TYPES = ("i2", "i4", "f4", "f8")
+# Type of a sample, in either byte order -> what is full scale, and the most that float32 can hold below it; None for
+# floats, which have 1 and no limit.
+_SCALES: dict[np.dtype[Any], tuple[np.float32, np.float32] | None] = {
+    np.dtype(order + code): scale
+    for order in "<>"
+    for code, scale in (
+        ("i2", (np.float32(2**15), np.float32(2**15 - 1))),
+        ("i4", (np.float32(2**31), np.float32(2**31 - 2**7))),
+        ("f4", None),
+        ("f8", None),
+    )
+}
+_FLOAT32 = np.dtype(np.float32)
+_MOST_POWER = LOUDEST * LOUDEST
 _WANTED = "int16, int32, float32 or float64"
 _ADVICE = {
     "f2": "use audio.astype(np.float32)",
@@ -81,9 +92,8 @@ def check_type(dtype: DTypeLike) -> np.dtype[Any]:
         kind = np.dtype(dtype)
     except TypeError as error:
         raise AudioError(f"dtype is {_WANTED}, not {dtype!r}") from error
-    code = f"{kind.kind}{kind.itemsize}"
-    if code not in _TYPES:
-        advice = _ADVICE.get(code, f"convert it to {_WANTED} first")
+    if kind not in _SCALES:
+        advice = _ADVICE.get(f"{kind.kind}{kind.itemsize}", f"convert it to {_WANTED} first")
         raise AudioError(f"samples are {_WANTED}, not {kind.name}; {advice}")
     return kind
 
@@ -119,9 +129,10 @@ def as_array(audio: object, channels: int | None = None) -> Array:
             f"audio is a NumPy array, bytes or a pydub.AudioSegment, not {type(audio).__name__}; "
             "use np.asarray(audio, dtype=np.float32) for a sequence of numbers within +-1"
         )
-    check_type(audio.dtype)
+    if audio.dtype not in _SCALES:
+        check_type(audio.dtype)
     check_layout(audio, channels)
-    return np.asarray(audio)
+    return audio if type(audio) is np.ndarray else np.asarray(audio)
 
 
 def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Float32:
@@ -133,17 +144,17 @@ def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Floa
     sample is.
     """
     samples = audio if audio.ndim == 2 else audio.reshape(-1, 1)
-    scale = _FULL_SCALE.get(f"{audio.dtype.kind}{audio.dtype.itemsize}")
+    scale = _SCALES[audio.dtype]
     if scale is not None:
-        return np.multiply(samples, np.float32(1.0 / scale[0]), dtype=np.float32, order="C")
+        return np.multiply(samples, 1 / scale[0], dtype=np.float32, order="C")
     if audio.dtype.itemsize == 8:
         with np.errstate(over="ignore", invalid="ignore"):
             samples = samples.astype(np.float32)
-    frames = np.ascontiguousarray(samples, dtype=np.float32)
+    frames = np.ascontiguousarray(samples, np.float32)
     # The sum of squares is within the limit only if each sample is: one cheap pass tells that all is well.
-    if not np.vdot(frames, frames) <= LOUDEST * LOUDEST:
-        return _mend(frames, non_finite, position)
-    return frames
+    if np.vdot(frames, frames) <= _MOST_POWER:
+        return frames
+    return _mend(frames, non_finite, position)
 
 
 def _mend(frames: Float32, non_finite: str, position: int) -> Float32:
@@ -166,12 +177,12 @@ def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
 
     frames: (frames, channels), may be overwritten. ndim: 1 gives (frames,) of a single channel.
     """
-    scale = _FULL_SCALE.get(f"{dtype.kind}{dtype.itemsize}")
+    scale = _SCALES[dtype]
     if scale is not None:
-        frames = np.multiply(frames, np.float32(scale[0]))
+        frames *= scale[0]
         np.rint(frames, out=frames)
-        np.clip(frames, np.float32(-scale[0]), np.float32(scale[1]), out=frames)
-    samples: Array = frames if frames.dtype == dtype else frames.astype(dtype)
+        np.clip(frames, -scale[0], scale[1], out=frames)
+    samples: Array = frames if dtype == _FLOAT32 else frames.astype(dtype)
     return samples.reshape(-1) if ndim == 1 else samples
 
 
