@@ -306,6 +306,22 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(tmp_path: Path, n
     assert names(tmp_path) == ["long.wav"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="files cannot be limited there")
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".rnnn"])
+def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -> None:
+    source = make_file(tmp_path / "a.wav", 5 * RATE)
+    target = tmp_path / f"out{suffix}"
+    command = ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise", target]
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000));"
+    code += "runpy.run_module('denoise_wrapper', run_name='__main__')"
+    words = [sys.executable, "-c", code, *(os.fspath(word) for word in command)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "cannot write" in done.stderr
+    assert names(tmp_path) == ["a.wav"]
+
+
 def test_models_are_listed_shown_and_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "list"]) == 0
     assert "rnnoise: 48000 Hz" in capsys.readouterr().out
