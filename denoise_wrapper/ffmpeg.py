@@ -24,11 +24,12 @@ class FFmpegSource:
     """The first audio track of a file, decoded by ffmpeg."""
 
     def __init__(self, path: Path, stack: contextlib.ExitStack) -> None:
-        self.path = path
+        self.path, self.total = path, 0
         track = _probe(path)
         self.rate, self.channels = check_rate(int(track["sample_rate"])), check_channels(int(track["channels"]))
         self.codec, self.bit_rate = str(track.get("codec_name", "")), track.get("bit_rate")
-        self.total = int(float(track.get("duration", 0)) * self.rate)
+        with contextlib.suppress(ValueError):  # some formats do not tell
+            self.total = int(float(track.get("duration", 0)) * self.rate)
         arguments = ["-i", str(path.absolute()), "-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "f32le", "-"]
         self._ffmpeg = _Running(arguments, stack, stdout=subprocess.PIPE)
 

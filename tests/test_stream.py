@@ -6,10 +6,12 @@ import copy
 import dataclasses
 import pickle
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from fakes import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -256,6 +258,28 @@ def test_a_switch_during_a_fade_has_no_click() -> None:
     step = np.abs(np.diff(made[480:-480])).max()
     assert step <= 1.1 * np.abs(np.diff(tone(144000))).max()
     np.testing.assert_allclose(made[-24000:-480], 0.5 * tone(144000)[-24000:-480], atol=2e-4)
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_switch_between_two_models_ends_as_the_second_alone(shared: Path, rate: int) -> None:
+    folder = shared / "reference" / "rnnoise"
+    samples, _ = soundfile.read(folder / "street.flac", dtype="float32")
+    at = rate
+    stream = Denoiser("rnnoise", model=folder / "sh.rnnn").stream(rate)
+    made = [stream.process(samples[:at])]
+    stream.switch("rnnoise", model=folder / "bd.rnnn")
+    made.append(stream.process(samples[at:]))
+    alone = [Denoiser("rnnoise", model=folder / f"{name}.rnnn").stream(rate) for name in ("sh", "bd")]
+    first = alone[0].process(samples)
+    second = alone[1].process(samples[at:])  # what the new model hears begins with the switch
+    heard = stream.latency + round(0.2 * rate)
+    faded = heard + round(0.02 * rate)
+    switched = np.concatenate(made)
+    np.testing.assert_array_equal(switched[: at + heard], first[: at + heard])
+    np.testing.assert_array_equal(switched[at + faded :], second[faded:])
+    weight = np.arange(1, faded - heard + 1) / (faded - heard)
+    between = first[at + heard : at + faded] * (1 - weight) + second[heard:faded] * weight
+    np.testing.assert_allclose(switched[at + heard : at + faded], between, atol=1e-6)
 
 
 def test_a_switch_to_a_slower_backend_names_the_latency_needed() -> None:
