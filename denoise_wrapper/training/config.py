@@ -41,18 +41,22 @@ class MixConfig:
     clip_s: float = 10.0  # seconds a clip
     snr_db: Range = (-5.0, 25.0)  # dB, ratio of the mean powers over the clip
     speech_db: Range = (-45.0, -12.0)  # dBFS, level of the speech while it sounds
-    speed: Range = (0.88, 1.14)  # speed and pitch of the speech, in speed_share of the clips
-    speed_share: float = 0.5
+    speed: Range = (0.82, 1.2)  # speed and pitch of the speech, in speed_share of the clips
+    speed_share: float = 0.7
+    noise_speed: Range = (0.7, 1.4)  # likewise of the recorded noises
+    noise_speed_share: float = 0.5
     gap_s: Range = (0.05, 0.6)  # seconds between segments, drawn in the logarithm
     long_gap_share: float = 0.08  # of the pauses, which last 1 to 3 s
     two_voices_share: float = 0.15  # a second voice takes over in mid-clip
     speech_only_share: float = 0.05
     noise_only_share: float = 0.06
-    second_noise_share: float = 0.35
+    second_noise_share: float = 0.45
     babble_share: float = 0.12  # four to eight voices as a noise
     formula_share: float = 0.15  # a computed noise: coloured, hum, clicks, modulated
     swell_share: float = 0.3  # of the noises, whose level drifts
-    filter_share: float = 0.6  # of the signals, which get a random second-order filter
+    filter_share: float = 0.7  # of the signals, which get random second-order filters
+    speech_peaks: int = 1  # peaks or dips of up to 9 dB in them, at most
+    noise_peaks: int = 3
     room_share: float = 0.3
     measured_room_share: float = 0.4  # of the rooms; the others are simulated
     early_ms: float = 20.0  # reverberation that the target keeps
@@ -66,7 +70,7 @@ class MixConfig:
         for item in dataclasses.fields(self):
             if item.name.endswith("_share"):
                 check_share(self, item.name)
-            elif item.name in ("snr_db", "speech_db", "speed", "gap_s"):
+            elif item.name in ("snr_db", "speech_db", "speed", "noise_speed", "gap_s"):
                 check_range(self, item.name)
         check_positive(self, "clip_s", "early_ms")
 

@@ -6,6 +6,7 @@ target, a random filter, a room; noises likewise; the levels; a low-pass on the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,8 @@ class Mixer:
         source, speed = self.pick_voice(rng)
         bandwidth_hz = self.rate / 2
         hop = self.rate // HOPS_PER_SECOND
-        position, changed = int(rng.uniform(0.0, 1.2) * HOPS_PER_SECOND) * hop, False
+        position = int(rng.uniform(0.0, min(1.2, 0.12 * self.config.clip_s)) * HOPS_PER_SECOND) * hop
+        changed = False
         while position < self.length:
             if position >= change and not changed:
                 (source, speed), changed = self.pick_voice(rng), True
@@ -122,7 +124,7 @@ class Mixer:
     def colour_speech(self, rng: np.random.Generator, raw: Float32, clean: Float32) -> tuple[Float32, Float32]:
         """The same random filter on both; a room on both, of which clean gets the early part."""
         if rng.uniform() < self.config.filter_share:
-            sections = random_filter(rng, self.rate)
+            sections = random_filter(rng, self.rate, self.config.speech_peaks)
             raw, clean = (scipy.signal.sosfilt(sections, signal).astype(np.float32) for signal in (raw, clean))
         if rng.uniform() < self.config.room_share:
             response = self.room(rng)
@@ -143,7 +145,8 @@ class Mixer:
         elif second:
             noise = noise + self.one_noise(rng)[0] * gain(rng.uniform(-12.0, 6.0))
         if rng.uniform() < self.config.filter_share:
-            noise = scipy.signal.sosfilt(random_filter(rng, self.rate), noise).astype(np.float32)
+            sections = random_filter(rng, self.rate, self.config.noise_peaks)
+            noise = scipy.signal.sosfilt(sections, noise).astype(np.float32)
         if rng.uniform() < self.config.room_share / 3:
             noise = convolve(noise, self.room(rng))
         return np.asarray(noise, np.float32)
@@ -160,13 +163,18 @@ class Mixer:
             recording = source.recordings[rng.integers(len(source.recordings))]
             if recording.bandwidth_hz >= 0.9 * reaching:
                 break
-        offset = int(rng.integers(recording.length))
-        noise = recording.read(offset, self.length)
-        while len(noise) < self.length:  # on from the start, around again if it is short
-            noise = np.concatenate([noise, recording.read(0, self.length - len(noise))])
+        fast = rng.uniform() < self.config.noise_speed_share
+        speed = float(rng.uniform(*self.config.noise_speed)) if fast else 1.0
+        offset, length = int(rng.integers(recording.length)), math.ceil(self.length * speed) + 1
+        noise = recording.read(offset, length)
+        while len(noise) < length:  # on from the start, around again if it is short
+            noise = np.concatenate([noise, recording.read(0, length - len(noise))])
+        if fast:
+            noise = np.asarray(soxr.resample(noise, self.rate * speed, self.rate, "LQ"), np.float32)
+        noise = fit(noise, self.length)
         if rng.uniform() < self.config.swell_share:
             noise = noise * self.swell(rng)
-        return noise / max(rms(noise), 1e-5), recording.bandwidth_hz
+        return noise / max(rms(noise), 1e-5), recording.bandwidth_hz * speed
 
     def swell(self, rng: np.random.Generator) -> Float32:
         """A level that drifts by some 6 dB, a new one every second or so."""
@@ -223,6 +231,11 @@ def odds(sources: tuple[Source, ...], power: float) -> NDArray[np.float64]:
     return weight / weight.sum()
 
 
+def fit(signal: Float32, length: int) -> Float32:
+    """The first length samples, zeros after the last if there are less."""
+    return np.pad(signal[:length], (0, max(0, length - len(signal))))
+
+
 def gain(level_db: float) -> np.float32:
     return np.float32(10.0 ** (level_db / 20.0))
 
@@ -266,11 +279,11 @@ def expander(segment: Float32, hop: int, below_db: float) -> tuple[Float32, Floa
     return (10.0 ** (curve.reshape(-1)[: len(segment)] / 20.0)).astype(np.float32), labels.astype(np.float32)
 
 
-def random_filter(rng: np.random.Generator, rate: int) -> NDArray[np.float64]:
-    """A gentle random spectrum: a second-order section over the whole band and a peak or dip of up to 9 dB."""
+def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> NDArray[np.float64]:
+    """A random spectrum: a second-order section over the whole band, and peaks or dips of up to 9 dB."""
     taps = rng.uniform(-0.375, 0.375, 4)
     sections = [[1.0, taps[0], taps[1], 1.0, taps[2], taps[3]]]
-    if rng.uniform() < 0.5:
+    for _ in range(int(rng.integers(0, most_peaks + 1))):
         angle = 2.0 * np.pi * np.exp(rng.uniform(np.log(100.0), np.log(6000.0))) / rate
         amplitude, alpha = 10.0 ** (rng.uniform(-9.0, 9.0) / 40.0), np.sin(angle) / (2.0 * rng.uniform(0.4, 2.0))
         middle = -2.0 * np.cos(angle)

@@ -73,7 +73,7 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
     data = fingerprint(FEATURES_VERSION, config.data, config.mix, config.seed, config.features.shard_hours)
     found = []
     per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
-    for side, hours in (("train", config.features.hours), ("validation", config.features.validation_hours)):
+    for side, hours in (("validation", config.features.validation_hours), ("train", config.features.hours)):
         clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"

@@ -1,0 +1,335 @@
+"""Training of the classic network: the recurrence, the loop, and what comes out of it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import soundfile
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+
+from torch import Tensor  # noqa: E402
+from training_packs import MIX, write_packs  # noqa: E402
+
+from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
+from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
+from denoise_wrapper.errors import ConfigError, DataError, FileError, ModelError  # noqa: E402
+from denoise_wrapper.training import evaluate  # noqa: E402
+from denoise_wrapper.training.config import (  # noqa: E402
+    DataConfig,
+    FeatureConfig,
+    NetworkConfig,
+    RNNoiseConfig,
+    TrainConfig,
+)
+from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
+from denoise_wrapper.training.rnnoise import train  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
+from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
+    ENERGY,
+    FEATURES,
+    GAINS,
+    VOICE,
+    FeatureSet,
+    make_features,
+    mix_features,
+    unknown_bands,
+)
+from denoise_wrapper.training.rnnoise.loss import compare  # noqa: E402
+from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
+
+SMALL = NetworkConfig(dense=4, vad_gru=3, noise_gru=5, denoise_gru=6)
+
+
+def naive_gru(x: Tensor, state: Tensor, weights: Tensor, recurrent: Tensor, bias: Tensor, relu: bool) -> Tensor:
+    """The formula, a step at a time, for autograd to differentiate."""
+    n, states = state.shape[1], []
+    for frame in x:
+        gates = torch.sigmoid(frame @ weights[:, : 2 * n] + state @ recurrent[:, : 2 * n] + bias[: 2 * n])
+        z, r = gates[:, :n], gates[:, n:]
+        c = frame @ weights[:, 2 * n :] + (r * state) @ recurrent[:, 2 * n :] + bias[2 * n :]
+        state = z * state + (1 - z) * (torch.relu(c) if relu else torch.tanh(c))
+        states.append(state)
+    return torch.stack(states)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_the_recurrence_is_the_formula_and_so_are_its_gradients(activation: str) -> None:
+    torch.manual_seed(1)
+    gru = Gru(4, 3, activation).double()
+    x, state = torch.randn(6, 2, 4, dtype=torch.double), torch.randn(2, 3, dtype=torch.double)
+    wanted = torch.randn(6, 2, 3, dtype=torch.double)
+    gradients = []
+    for form in ("fast", "naive"):
+        inputs = [x.clone().requires_grad_(), state.clone().requires_grad_()]
+        gru.zero_grad()
+        if form == "fast":
+            answer = gru(*inputs, torch.zeros(6, 2, 1, dtype=torch.double), False)
+        else:
+            answer = naive_gru(inputs[0], inputs[1], gru.weights, gru.recurrent, gru.bias, activation == "relu")
+        ((answer - wanted) ** 2).sum().backward()
+        gradients.append([answer.detach(), *(item.grad.clone() for item in (*inputs, *gru.parameters()))])
+    for fast, naive in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, naive, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_recurrence_passes_gradcheck(relu: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((4, 2, 6), (4, 2, 3), (2, 3), (3, 6), (3, 3))
+    inputs = [torch.randn(shape, dtype=torch.double, generator=generator).requires_grad_() for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *args: Recurrence.apply(*args, relu), inputs)
+
+
+def test_frames_that_the_engine_skips_leave_the_state_alone() -> None:
+    torch.manual_seed(1)
+    network = ClassicNetwork(SMALL)
+    features = torch.randn(9, 2, 42)
+    features[3:6, 1] = 0.0
+    gains, voice, state = network(features, network.new_state(2))
+    kept = torch.cat([features[:3, 1:], features[6:, 1:]])
+    kept_gains, kept_voice, kept_state = network(kept, network.new_state(1))
+    torch.testing.assert_close(torch.cat([gains[:3, 1:], gains[6:, 1:]]), kept_gains)
+    torch.testing.assert_close(torch.cat([voice[:3, 1:], voice[6:, 1:]]), kept_voice)
+    for part, kept_part in zip(state, kept_state, strict=True):
+        torch.testing.assert_close(part[1:], kept_part)
+
+
+def test_a_clip_in_two_halves_gives_what_it_gives_in_one() -> None:
+    torch.manual_seed(1)
+    network = ClassicNetwork(SMALL)
+    features = torch.randn(10, 2, 42)
+    whole, _, _ = network(features, network.new_state(2))
+    first, _, state = network(features[:4], network.new_state(2))
+    second, _, _ = network(features[4:], state)
+    torch.testing.assert_close(whole, torch.cat([first, second]))
+
+
+def test_rounding_passes_gradients_and_hits_what_the_file_stores() -> None:
+    weight = torch.tensor([0.0021, -0.4989, 0.3], requires_grad=True)
+    stored = rounded(weight)
+    stored.sum().backward()
+    np.testing.assert_array_equal((stored * 256).detach().numpy(), [1, -128, 77])
+    np.testing.assert_array_equal(weight.grad.numpy(), [1, 1, 1])
+
+
+@pytest.mark.parametrize("activations", [("tanh", "relu", "tanh"), ("relu", "relu", "relu")])
+def test_an_exported_network_answers_in_the_engine_as_in_torch(
+    tmp_path: Path, activations: tuple[Literal["tanh", "relu"], ...]
+) -> None:
+    torch.manual_seed(1)
+    network = ClassicNetwork(NetworkConfig(activations=activations))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.5)
+    write_model(network.to_model({"name": "test"}), tmp_path / "test.dnnw")
+    rng = np.random.default_rng(1)
+    audio = (0.05 * rng.standard_normal(100 * FRAME) * np.linspace(0.0, 1.0, 100 * FRAME)).astype(np.float32)
+    audio[60 * FRAME : 70 * FRAME] = 0.0
+    features, _, _ = FeatureExtractor().extract(audio, audio)
+    with torch.no_grad():
+        _, voice, _ = network(torch.from_numpy(features)[:, None], network.new_state(1), quantise=True)
+    _, heard = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
+    run = (features != 0.0).any(axis=1)
+    assert run.sum() > 80
+    np.testing.assert_allclose(torch.sigmoid(voice)[:, 0].numpy()[run], heard[0][run], atol=1e-3)
+
+
+def test_a_stored_model_can_be_gone_on_from(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = ClassicNetwork(SMALL)
+    write_model(network.to_model({}), tmp_path / "small.rnnn")
+    other = ClassicNetwork(SMALL)
+    other.load_model(read_model(tmp_path / "small.rnnn"))
+    for one, two in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(rounded(one), two)
+    with pytest.raises(ModelError, match="input_dense: weights of"):
+        ClassicNetwork(NetworkConfig()).load_model(read_model(tmp_path / "small.rnnn"))
+
+
+def made_rows(frames: int, batch: int) -> Tensor:
+    """Rows of a shard, made up: float32 (frames, batch, 87)."""
+    rows = torch.rand(frames, batch, 87, generator=torch.Generator().manual_seed(1))
+    rows[:, :, FEATURES] = 2.0 * rows[:, :, FEATURES] - 1.0
+    rows[:, :, VOICE] = rows[:, :, VOICE].round()
+    return rows
+
+
+def test_one_batch_is_learned_by_heart() -> None:
+    torch.manual_seed(1)
+    config = TrainConfig(loudness=0.3)
+    network, rows = ClassicNetwork(NetworkConfig()), made_rows(8, 4)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(150):
+        gains, voice, _ = network(rows[:, :, FEATURES], network.new_state(4))
+        loss = compare(gains, voice, rows, config)
+        optimiser.zero_grad()
+        loss.total.backward()
+        optimiser.step()
+        network.clip_weights()
+        losses.append(float(loss.total.detach()))
+    assert losses[-1] < 0.3 * losses[0]
+    assert max(float(parameter.detach().abs().max()) for parameter in network.parameters()) <= LIMIT + 1e-6
+
+
+def test_what_is_unknown_does_not_count() -> None:
+    rows = made_rows(8, 4)
+    rows[2:4, :, GAINS] = -1.0
+    rows[2:4, :, VOICE] = 0.5
+    gains, voice = torch.zeros(8, 4, 22), torch.zeros(8, 4)
+    before = compare(gains, voice, rows, TrainConfig())
+    gains[2:4], voice[2:4] = 5.0, 5.0
+    after = compare(gains, voice, rows, TrainConfig())
+    torch.testing.assert_close(before.total, after.total)
+
+
+def test_all_unknown_is_no_nan() -> None:
+    rows = made_rows(4, 2)
+    rows[:, :, GAINS], rows[:, :, VOICE], rows[:, :, FEATURES] = -1.0, 0.5, 0.0
+    loss = compare(torch.zeros(4, 2, 22), torch.zeros(4, 2), rows, TrainConfig())
+    assert float(loss.total) == 0.0
+
+
+def test_bands_above_the_speech_are_unknown_while_it_sounds() -> None:
+    rng = np.random.default_rng(1)
+    clean = 0.1 * rng.standard_normal(48000).astype(np.float32)
+    voice = np.ones(100, np.float32)
+    voice[50:] = 0.0
+    rows = mix_features(Mix(clean * 1.5, clean, voice, 7750.0)).astype(np.float32)
+    assert list(unknown_bands(7750.0)) == [17, 18, 19, 20, 21]
+    assert not len(unknown_bands(24000.0))
+    assert (rows[2:50, GAINS][:, 17:] == -1.0).all()
+    assert (rows[2:, GAINS][:, :17] >= 0.0).all()
+    assert (rows[51:, GAINS] >= 0.0).all()
+    assert np.isfinite(rows[:, ENERGY]).all()
+
+
+def small_config(folder: Path, **changes: Any) -> RNNoiseConfig:
+    """A training of seconds, with its packs."""
+    speech, noise = write_packs(folder)
+    values = {
+        "work_dir": folder / "work",
+        "data": DataConfig((speech,), (noise,), validation=0.3),
+        "mix": MIX,
+        "features": FeatureConfig(hours=6 / 3600, validation_hours=2 / 3600, shard_hours=2 / 3600),
+        "network": SMALL,
+        "train": TrainConfig(steps=8, batch=3, frames=40, warm_up=2, log_every=2, evaluate_every=3, threads=1),
+    }
+    return RNNoiseConfig(**{**values, **changes})
+
+
+def save_toml(config: RNNoiseConfig, path: Path) -> Path:
+    """The settings as a file that main reads."""
+    tables = tomllib.loads(settings(config))
+    for key in ("speech", "noise"):
+        tables["data"][key] = [str(item) for item in getattr(config.data, key)]
+    tables["work_dir"] = str(config.work_dir)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, dict)]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_features_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    first = [np.load(shard.path) for shard in make_features(config)]
+    for shard in make_features(config)[:2]:
+        shard.path.unlink()
+    again = make_features(dataclasses.replace(config, features=dataclasses.replace(config.features, processes=2)))
+    assert len(first) == 4
+    for one, shard in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, np.load(shard.path))
+
+
+def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(tmp_path)
+    path = save_toml(config, tmp_path / "settings.toml")
+    assert train.main(path) == 0
+    whole = (config.work_dir / "rnnoise.rnnn").read_bytes()
+    kept = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
+    (config.work_dir / train.CHECKPOINT).unlink()
+
+    calls = iter([False] * 5)
+    with monkeypatch.context() as patch:  # as Ctrl-C after five steps does
+        patch.setattr(threading.Event, "is_set", lambda self: next(calls, True))
+        assert train.main(path) == 1
+    assert torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)["step"] == 5
+    assert train.main(path, resume=True) == 0
+    assert (config.work_dir / "rnnoise.rnnn").read_bytes() == whole
+    resumed = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
+    for name, tensor in kept["network"].items():
+        assert torch.equal(tensor, resumed["network"][name])
+
+    with (config.work_dir / train.LOG).open(newline="") as stream:
+        steps = [int(row["step"]) for row in csv.DictReader(stream)]
+    assert steps == [2, 3, 4, 6, 8]
+    assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
+    assert read_model(config.work_dir / "rnn_data.c").layers[3].units == 6
+
+    with pytest.raises(FileError, match="go on with -R"):
+        train.main(path)
+    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, rate=0.5))
+    with pytest.raises(ConfigError, match=r"train\.rate"):
+        train.main(save_toml(changed, tmp_path / "changed.toml"), resume=True)
+    train.export(path, tmp_path / "exported")
+    assert (tmp_path / "exported" / "rnnoise.rnnn").read_bytes() == whole
+
+
+def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(FileError, match="no whole checkpoint"):
+        train.load_checkpoint(path)
+
+
+def test_all_clips_pass_before_any_comes_again(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    batches = train.Batches(FeatureSet(make_features(config), "train"), config.train, 1)
+    seen = [batches.clip(number) for number in range(12)]
+    assert sorted(seen[:6]) == sorted(seen[6:]) == list(range(6))
+    rows, fresh = batches.read(0)
+    assert rows.shape == (40, 3, 87)
+    assert fresh.tolist() == [True, False, True]
+
+
+def test_a_set_is_made_denoised_and_scored(tmp_path: Path) -> None:
+    from denoise_wrapper.training.data import open_corpora
+
+    config = small_config(tmp_path)
+    corpus, _ = open_corpora(config.data, 48000, config.work_dir, 1)
+    evaluate.make_set(Mixer(corpus, MIX, 1), 2, tmp_path / "set")
+    assert evaluate.read_set(tmp_path / "set") == ["000", "001"]
+    torch.manual_seed(1)
+    write_model(ClassicNetwork(SMALL).to_model({}), tmp_path / "small.dnnw")
+    evaluate.denoise_set(RNNoiseBackend(tmp_path / "small.dnnw"), tmp_path / "set", tmp_path / "out")
+    for name in ("000", "001"):
+        noisy, cleaned = (soundfile.info(tmp_path / part / f"{name}.flac") for part in ("set/noisy", "out"))
+        assert (cleaned.frames, cleaned.samplerate) == (noisy.frames, noisy.samplerate)
+    evaluate.write_scores(tmp_path / "quality.csv", "set", {"SISDR": 1.0})
+    evaluate.write_scores(tmp_path / "quality.csv", "set", {"SISDR": 2.0})
+    assert (tmp_path / "quality.csv").read_text().split() == ["set,metric,value", "set,SISDR,2.000"]
+    with pytest.raises(DataError, match="is no set"):
+        evaluate.read_set(tmp_path)
+
+
+def test_metrics_know_a_perfect_estimate_from_a_bad_one() -> None:
+    clean = np.random.default_rng(1).standard_normal(16000).astype(np.float32)
+    noisy = clean + np.random.default_rng(2).standard_normal(16000).astype(np.float32)
+    assert evaluate.si_sdr_db(3.0 * clean, clean) > 100.0
+    assert evaluate.si_sdr_db(noisy, clean) == pytest.approx(0.0, abs=0.3)
+    assert evaluate.log_spectral_distance_db(clean, clean) == 0.0
+    assert evaluate.log_spectral_distance_db(noisy, clean) > 3.0
+    assert np.isnan(evaluate.si_sdr_db(clean, np.zeros_like(clean)))
