@@ -261,7 +261,7 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
         data = rest + data
         count = len(data) // width
         rest = data[count * width :]
-        put(stream.process(np.frombuffer(data, dtype, count * stream.channels).reshape(count, -1)))
+        put(stream.process(np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)))
         frames += count
     put(stream.flush())
     if rest:
