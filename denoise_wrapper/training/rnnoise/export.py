@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def audio_section(config: RNNoiseConfig) -> str:
     for kind, folders in (("Speech", config.data.speech), ("Noise", config.data.noise)):
         by_licence: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for source, licence, hours in licences(folders):
-            by_licence[licence].append((source, hours))
+            by_licence[without_holder(licence)].append((source, hours))
         total = sum(hours for sources in by_licence.values() for _, hours in sources)
         lines.append(f"{kind}, {total:.1f} h with the validation's share:\n")
         lines.append("| licence | hours | sources |\n| --- | --- | --- |")
@@ -95,6 +96,11 @@ def audio_section(config: RNNoiseConfig) -> str:
     if config.data.rooms:
         lines.append("Measured rooms came on top, and simulated ones. The audio itself is not handed on.\n")
     return "\n".join(lines)
+
+
+def without_holder(licence: str) -> str:
+    """A licence that a table has as "holder year / GPL", without the holder; the source leads to the name."""
+    return re.sub(r"^.* / (?=(GNU )?(GPL|FDL))", "", licence)
 
 
 def losses_section(path: Path, rows: int = 12) -> str:
