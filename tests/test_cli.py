@@ -295,7 +295,11 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(tmp_path: Path, n
     with soundfile.SoundFile(source, "w", RATE, 1, "PCM_16") as file:
         for _ in range(600):
             file.write(np.zeros(RATE, np.int16))
-    with subprocess.Popen([*COMMAND, "filter", source], stderr=subprocess.PIPE) as process:
+
+    def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen([*COMMAND, "filter", source], stderr=subprocess.PIPE, preexec_fn=heed) as process:
         deadline = time.monotonic() + 60
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.005)
