@@ -315,7 +315,9 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(tmp_path: Path, n
 def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -> None:
     source = make_file(tmp_path / "a.wav", 5 * RATE)
     target = tmp_path / f"out{suffix}"
-    command = ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise", target]
+    command: list[str | Path] = (
+        ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise", target]
+    )
     code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000));"
     code += "runpy.run_module('denoise_wrapper', run_name='__main__')"
     words = [sys.executable, "-c", code, *(os.fspath(word) for word in command)]
