@@ -7,9 +7,9 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -52,8 +52,7 @@ def build(kind: str, tree: Path, out: Path) -> Path:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, unpacked: it must hold all that a build needs."""
     folder = tmp_path_factory.mktemp("sdist")
-    with tarfile.open(build("sdist", ROOT, folder / "dist")) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(build("sdist", ROOT, folder / "dist"), folder)
     (unpacked,) = (path for path in folder.iterdir() if path.name != "dist")
     return unpacked
 
