@@ -65,7 +65,12 @@ def as_type(signal: Array, dtype: Any) -> Array:
 
 
 def lag(late: Array, early: Array) -> float:
-    """Samples by which one signal is later than another, by cross-correlation, to a fraction of a sample."""
+    """Samples by which one signal is later than another, by cross-correlation, to a fraction of a sample.
+
+    Of the differences from sample to sample: the lowest tones, whose correlation is broad and which a high-pass turns
+    in phase, would hide where the peak is.
+    """
+    late, early = np.diff(late), np.diff(early)
     size = 2 * max(len(late), len(early))
     spectrum = np.fft.rfft(late.astype(np.float64), size) * np.conj(np.fft.rfft(early.astype(np.float64), size))
     correlation = np.fft.irfft(spectrum, size)
