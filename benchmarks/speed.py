@@ -97,7 +97,11 @@ def bench_engine_and_python(seconds: int, rounds: int) -> None:
         row(f"filter, {seconds} s of {name} at 48 kHz", f"{seconds / whole:.0f} x", f"{whole / in_c:.3f} of the C time")
     for rate in (16000, 44100):
         whole = best(rounds, lambda rate=rate: denoiser.filter(audio[: seconds * rate], rate))  # type: ignore[misc]
-        row(f"filter, {seconds} s of float32 at {rate} Hz", f"{seconds / whole:.0f} x", f"{whole / in_c:.3f} of the C time")
+        row(
+            f"filter, {seconds} s of float32 at {rate} Hz",
+            f"{seconds / whole:.0f} x",
+            f"{whole / in_c:.3f} of the C time",
+        )
     for chunk in (480, 960):
         median, late = live_calls(audio, chunk)
         row(f"stream.process of {chunk} samples, median", f"{median:.1f} us", f"99 %: {late:.1f} us")
@@ -131,7 +135,11 @@ def bench_long_file() -> None:
         for minutes in (1, 60):
             start = time.perf_counter()
             megabytes = peak_memory(minutes, Path(folder))
-            row(f"filter_file, {minutes} min, peak memory over import", f"{megabytes:.1f} MB", f"{time.perf_counter() - start:.0f} s")
+            row(
+                f"filter_file, {minutes} min, peak memory over import",
+                f"{megabytes:.1f} MB",
+                f"{time.perf_counter() - start:.0f} s",
+            )
 
 
 def main() -> None:
@@ -142,7 +150,9 @@ def main() -> None:
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, backends {backend_names()}")
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, backends {backend_names()}"
+    )
     bench_engine_and_python(args.seconds, args.rounds)
     if args.hour:
         bench_long_file()

@@ -51,7 +51,8 @@ static void whiten(const dn_kernels *k, const float *history, float *y) {
         r[lag] = k->dot(x, x + lag, HALF - lag) * (lag == 0 ? 1.0001f : 1 - window * window);
     }
     predict(r, a);
-    for (int i = 0; i < ORDER; i++) a[i] *= powf(0.9f, (float)(i + 1));
+    float narrower = 0.9f; /* bandwidth expansion */
+    for (int i = 0; i < ORDER; i++, narrower *= 0.9f) a[i] *= narrower;
     const float zero = 0.8f; /* times 1 + 0.8 z^-1 */
     const float taps[5] = {a[0] + zero, a[1] + zero * a[0], a[2] + zero * a[1], a[3] + zero * a[2], zero * a[3]};
     k->fir5(y, x, taps, HALF);
