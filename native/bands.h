@@ -1,4 +1,4 @@
-/* The 22 triangular bands of the classic network, and the tables that all channels share. */
+/* The triangular bands of either network, and the tables that all channels share. */
 #ifndef DN_BANDS_H
 #define DN_BANDS_H
 
@@ -6,26 +6,41 @@
 #include "fft.h"
 #include "kernels.h"
 
-enum { DN_BAND_BINS = 400 }; /* bins below 20 kHz; those above belong to no band */
+enum {
+    DN_BAND_BINS = 400, /* bins below 20 kHz; those above belong to no band */
+    DN_MAX_BANDS = 32,
+    DN_MAX_EDGES = 34,
+};
+
+/* Triangles between edges, from 0 Hz to 20 kHz. The classic network has a band at each of 22 edges. The v0.2 one has 34
+ * edges and a band at each but the first and the last, whose half triangles belong to the bands beside them. */
+typedef struct {
+    int count;                              /* of bands */
+    int padded;                             /* count rounded up to a multiple of 8 */
+    int edges;                              /* how many */
+    int first;                              /* the edge of band 0: 0 or 1 */
+    const int16_t *edge;                    /* [edges], in bins of 50 Hz */
+    float rise[DN_BAND_BINS];               /* how far bin i is from the edge below it to the one above, 0 to 1 */
+    float dct[DN_MAX_BANDS * DN_MAX_BANDS]; /* packed for matvec_add: count inputs, padded outputs */
+} dn_bands;
 
 typedef struct {
     dn_fft fft;
     float analysis[DN_WINDOW];  /* Vorbis window / 960: the transform comes out normalised */
     float synthesis[DN_WINDOW]; /* Vorbis window / 32768: back to full scale 1 */
-    float rise[DN_BAND_BINS];   /* how far bin i is from the centre of its band to that of the next, 0 to 1 */
-    float dct[DN_BANDS * 24];   /* packed for matvec_add: 22 inputs, 22 outputs padded to 24 */
+    dn_bands bands;
 } dn_tables;
 
-void dn_tables_init(dn_tables *tables);
+void dn_tables_init(dn_tables *tables, dn_family family);
 
-/* out[DN_BANDS] = sum over the band of Re(X conj Y); energy when X is Y. */
-void dn_band_correlation(const dn_kernels *k, const dn_tables *tables, const dn_spectrum *X, const dn_spectrum *Y,
+/* out[count] = sum over the band of Re(X conj Y); energy when X is Y. */
+void dn_band_correlation(const dn_kernels *k, const dn_bands *bands, const dn_spectrum *X, const dn_spectrum *Y,
                          float *out);
 
-/* bins[DN_BAND_BINS]: bands[DN_BANDS] interpolated. */
-void dn_band_interpolate(const dn_kernels *k, const dn_tables *tables, const float *bands, float *bins);
+/* bins[DN_BAND_BINS]: values[count] interpolated. */
+void dn_band_interpolate(const dn_kernels *k, const dn_bands *bands, const float *values, float *bins);
 
-/* out[24]: orthonormal cosine transform of bands[DN_BANDS]; the last two are zero. */
-void dn_band_dct(const dn_kernels *k, const dn_tables *tables, const float *bands, float *out);
+/* out[padded]: cosine transform of values[count], orthonormal for the classic network; the padding is zero. */
+void dn_band_dct(const dn_kernels *k, const dn_bands *bands, const float *values, float *out);
 
 #endif

@@ -23,8 +23,8 @@ extern "C" {
 enum {
     DN_RATE = 48000,  /* Hz */
     DN_FRAME = 480,   /* samples taken and given at a time, 10 ms */
-    DN_BANDS = 22,    /* gains of the classic network */
-    DN_FEATURES = 42, /* inputs of the classic network */
+    DN_BANDS = 22,    /* gains of the classic network, and of dn_extract */
+    DN_FEATURES = 42, /* inputs of the classic network, and of dn_extract */
     DN_MESSAGE = 200, /* bytes that hold any message of a loader, its NUL included */
 };
 
@@ -46,21 +46,28 @@ typedef enum {
 
 /* ---- model ---- */
 
-/* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), or a record file of our own; which
- * one is told from the bytes. data is not kept. On failure *out is NULL and message, DN_MESSAGE bytes or NULL, holds
- * one line that names the layer and what is wrong. */
+/* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), a record file of our own, or a
+ * weights blob of RNNoise 0.2; which one is told from the bytes. data is not kept. On failure *out is NULL and message,
+ * DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
 dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
 
-/* The model compiled in from rnn_data.c. */
+/* The model compiled in from rnn_data.c, and the bytes that it is loaded from, which live for ever. */
 dn_status dn_model_builtin(dn_model **out, char *message);
+const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
+
+/* The two networks that this engine runs: of 22 bands and six layers, or of 32 bands and one frame of look-ahead. */
+typedef enum { DN_CLASSIC, DN_V02 } dn_family;
+
+dn_family dn_model_family(const dn_model *model);
 
 /* Samples by which the output of this model is later than its input. */
 int dn_model_delay(const dn_model *model);
 
-/* A layer of the model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru, denoise_output,
- * vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns], recurrent[units][columns],
- * bias[columns], where columns is units for a dense layer and 3 * units (update, reset, candidate) for a GRU. */
+/* A layer of a classic model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru,
+ * denoise_output, vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns],
+ * recurrent[units][columns], bias[columns], where columns is units for a dense layer and 3 * units (update, reset,
+ * candidate) for a GRU. */
 typedef struct {
     const char *name;
     int inputs, units;
@@ -73,8 +80,23 @@ typedef struct {
 
 enum { DN_LAYERS = 6 };
 
-/* Layer 0 to DN_LAYERS - 1; the pointers live as long as the model. */
+/* Layer 0 to DN_LAYERS - 1; the pointers live as long as the model. All zero in a v0.2 model. */
 dn_layer dn_model_layer(const dn_model *model, int index);
+
+/* A linear map of a v0.2 model: conv1, conv2, gru1_input, gru1_recurrent, the same of gru2 and gru3, dense_out,
+ * vad_dense. */
+typedef struct {
+    const char *name;
+    int inputs, outputs;
+    int is_int8;      /* or float */
+    int has_diagonal; /* outputs weights more */
+    size_t weights;   /* kept of inputs * outputs; all of them unless the map is block-sparse */
+} dn_map;
+
+enum { DN_MAPS = 10 };
+
+/* Map 0 to DN_MAPS - 1. All zero in a classic model. */
+dn_map dn_model_map(const dn_model *model, int index);
 
 /* The metadata that a record file carries: JSON in UTF-8, *size bytes, no NUL. NULL where there is none. */
 const char *dn_model_metadata(const dn_model *model, size_t *size);

@@ -15,7 +15,7 @@ dn_status dn_extractor_create(dn_extractor **out) {
     *out = dn_new(sizeof(**out));
     if (!*out) return DN_NO_MEMORY;
     (*out)->kernels = dn_kernels_find(NULL);
-    dn_tables_init(&(*out)->tables);
+    dn_tables_init(&(*out)->tables, DN_CLASSIC);
     return DN_OK;
 }
 
@@ -28,16 +28,16 @@ static void extract_frame(dn_extractor *e, const float *noisy, const float *clea
     const float unknown = -1, too_quiet = 0.05f, floor = 1e-3f;
     dn_frame frame;
     dn_spectrum clean_X;
-    float energy[DN_BANDS];
+    float energy[DN_BANDS], all_features[DN_MAX_FEATURES];
     dn_frontend_push(&e->noisy, e->kernels, noisy, NULL);
     dn_frontend_push(&e->clean, e->kernels, clean, NULL);
-    dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame);
+    int loud = dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame, all_features);
     dn_frontend_spectrum(&e->clean, e->kernels, &e->tables, &clean_X, energy);
-    memcpy(features, frame.features, sizeof(frame.features));
+    memcpy(features, all_features, DN_FEATURES * sizeof(*features));
     for (int b = 0; b < DN_BANDS; b++) {
         int quiet = frame.energy[b] < too_quiet && energy[b] < too_quiet;
         float ratio = sqrtf((energy[b] + floor) / (frame.energy[b] + floor));
-        gains[b] = frame.silent || quiet ? unknown : fminf(ratio, 1);
+        gains[b] = !loud || quiet ? unknown : fminf(ratio, 1);
     }
     if (clean_energy) memcpy(clean_energy, energy, sizeof(energy));
 }

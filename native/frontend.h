@@ -6,27 +6,25 @@
 #include "bands.h"
 #include "pitch.h"
 
-enum { DN_CEPSTRA = 8 };
+enum { DN_CEPSTRA = 8, DN_MAX_FEATURES = 65 };
 
 /* One channel's memory; all zero is silence. */
 typedef struct {
     double highpass[2];
     float samples[8 + DN_HISTORY];          /* high-passed, newest last: 8 older ones, then the history */
-    float cepstra[DN_CEPSTRA][24];          /* ring of the last frames that were not silent */
+    float cepstra[DN_CEPSTRA][24];          /* ring of the last frames that were not silent; classic features only */
     float distance[DN_CEPSTRA][DN_CEPSTRA]; /* squared, between entries of the ring */
     int32_t newest;                         /* entry of the ring */
     dn_pitch pitch;
 } dn_frontend;
 
-/* One frame, analysed. */
+/* One frame, analysed: all that gains need to act on it. */
 typedef struct {
-    dn_spectrum X;                /* of the window's 20 ms, normalised by 1/960 */
-    dn_spectrum P;                /* of the 20 ms one pitch period earlier */
-    float energy[DN_BANDS];       /* of X */
-    float pitch_energy[DN_BANDS]; /* of P */
-    float coherence[DN_BANDS];    /* correlation of X and P over the root of their energies */
-    float features[DN_FEATURES];
-    int silent; /* too quiet to be worth a run of the network; features are zero */
+    dn_spectrum X;                    /* of the window's 20 ms, normalised by 1/960 */
+    dn_spectrum P;                    /* of the 20 ms one pitch period earlier */
+    float energy[DN_MAX_BANDS];       /* of X */
+    float pitch_energy[DN_MAX_BANDS]; /* of P */
+    float coherence[DN_MAX_BANDS];    /* correlation of X and P over the root of their energies */
 } dn_frame;
 
 /* Whether all of x[n] is finite and within +-DN_LIMIT. */
@@ -40,7 +38,9 @@ void dn_frontend_push(dn_frontend *front, const dn_kernels *k, const float *in, 
 void dn_frontend_spectrum(const dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_spectrum *X,
                           float *energy);
 
-/* All of frame. Call once after each push. */
-void dn_frontend_analyse(dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_frame *frame);
+/* All of frame, and features[DN_MAX_FEATURES], of which a network of few bands has fewer. Call once after each push.
+ * Returns 0 for a frame too quiet to be worth a run of the network; its features are zero. */
+int dn_frontend_analyse(dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_frame *frame,
+                        float *features);
 
 #endif

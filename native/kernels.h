@@ -13,6 +13,18 @@ typedef struct dn_kernels {
      * w[columns / 8][inputs][8]. */
     void (*matvec_add)(float *y, const float *w, const float *x, int inputs, int columns);
 
+    /* The same with only some of the weights, blocks of 4 inputs by a group of 8 outputs: w[blocks][4][8].
+     * index: for each of the groups how many blocks, then the first input of each. */
+    void (*blocks_add)(float *y, const float *w, const uint16_t *index, const float *x, int groups);
+
+    /* The same in integers: y += scale * sum of q * steps, the sum being exact; q[blocks][8 outputs][4 inputs],
+     * scale[8 * groups]; steps, what quantise gives, are from -127 to 127. */
+    void (*blocks_add_int8)(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
+                            int groups);
+
+    /* steps[i] = floor(127 x[i] + 0.5), i < n, x being cut off at -1 and 1. */
+    void (*quantise)(int8_t *steps, const float *x, int n);
+
     /* v[n] in place, n a multiple of 8; errors below 1e-6. */
     void (*tanh)(float *v, int n);
     void (*sigmoid)(float *v, int n);

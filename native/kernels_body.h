@@ -51,6 +51,38 @@ static void matvec_add(float *y, const float *w, const float *x, int inputs, int
     for (; c < columns; c += 8) matvec_one(y + c, w + c * inputs, x, inputs);
 }
 
+static void blocks_add(float *y, const float *w, const uint16_t *index, const float *x, int groups) {
+    for (int g = 0; g < groups; g++) {
+        v8 a = v8_load(y + 8 * g), b = v8_set(0), c = b, d = b;
+        for (int left = *index++; left > 0; left--, w += 32) {
+            const float *in = x + *index++;
+            a = v8_fma(v8_set(in[0]), v8_load(w), a);
+            b = v8_fma(v8_set(in[1]), v8_load(w + 8), b);
+            c = v8_fma(v8_set(in[2]), v8_load(w + 16), c);
+            d = v8_fma(v8_set(in[3]), v8_load(w + 24), d);
+        }
+        v8_store(y + 8 * g, v8_add(v8_add(a, b), v8_add(c, d)));
+    }
+}
+
+static void blocks_add_int8(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
+                            int groups) {
+    for (int g = 0; g < groups; g++) {
+        v8i sum = v8i_zero();
+        for (int left = *index++; left > 0; left--, q += 32) sum = v8i_dot4(sum, q, steps + *index++);
+        v8_store(y + 8 * g, v8_fma(v8_load(scale + 8 * g), v8_from_v8i(sum), v8_load(y + 8 * g)));
+    }
+}
+
+static void quantise(int8_t *steps, const float *x, int n) {
+    for (int i = 0; i < n; i++) {
+        float in = x[i] > -1.0f ? x[i] : -1.0f;
+        float value = 127.0f * (in < 1.0f ? in : 1.0f) + 0.5f;
+        int whole = (int)value; /* towards zero */
+        steps[i] = (int8_t)(whole - ((float)whole > value));
+    }
+}
+
 /* tanh(x) = x P(x^2) / Q(x^2) on |x| <= 9, the coefficients fitted to the least greatest relative error (3e-8). */
 static v8 tanh_vector(v8 x) {
     x = v8_min(v8_max(x, v8_set(-9.0f)), v8_set(9.0f));
@@ -323,9 +355,10 @@ static void fft960(const dn_fft *fft, const float *window, const float *x, dn_sp
         c_store_reverse_conj(X->re + 473 - k, X->im + 473 - k, c_sub(E, turned));
         c_store(X->re + k, X->im + k, c_add(E, turned));
     }
+    c_store(X->re + DN_HALF, X->im + DN_HALF, zero); /* the padding too, so that no garbage is ever saved */
     X->re[0] = re[0] + im[0];
     X->re[DN_HALF] = re[0] - im[0];
-    X->im[0] = X->im[DN_HALF] = 0;
+    X->im[0] = 0;
 }
 
 /* fft960 undone, without the factor 1/960: A = X[k] + conj X[480-k], B = conj(W^k) (X[k] - conj X[480-k]),
@@ -406,6 +439,9 @@ static void add_scaled(dn_spectrum *X, const float *g, const dn_spectrum *P, int
 const dn_kernels DN_TABLE = {
     .name = DN_TABLE_NAME,
     .matvec_add = matvec_add,
+    .blocks_add = blocks_add,
+    .blocks_add_int8 = blocks_add_int8,
+    .quantise = quantise,
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .dot = dot,

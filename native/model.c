@@ -79,10 +79,14 @@ static dn_status check_chain(const dn_source *source, char *message) {
     return DN_OK;
 }
 
+static int has_records(const void *data, size_t size) {
+    return size >= 4 && memcmp(data, "DNNw", 4) == 0;
+}
+
 static dn_status read_source(const void *data, size_t size, dn_source *source, char *message) {
     if (size == 0) return dn_bad_model(message, "the model is empty");
+    if (has_records(data, size)) return dn_read_records((dn_records){data, size}, source, message);
     if (size >= 10 && memcmp(data, "rnnoise-nu", 10) == 0) return dn_read_text(data, size, source, message);
-    if (size >= 4 && memcmp(data, "DNNw", 4) == 0) return dn_read_records(data, size, source, message);
     if (*(const uint8_t *)data == DN_FEATURES) return dn_read_bytes(data, size, source, message);
     return dn_bad_model(message, "these bytes are no model: neither rnnoise-nu text, nor DNNw records, nor the bytes "
                                  "of a classic network");
@@ -129,35 +133,60 @@ static dn_status build_network(dn_model *model) {
     return DN_OK;
 }
 
-/* FNV-1a, 32 bits. */
-static uint32_t hash(uint32_t h, const void *data, size_t size) {
+uint32_t dn_hash(uint32_t before, const void *data, size_t size) {
     const uint8_t *bytes = data;
+    uint32_t h = before;
     for (size_t i = 0; i < size; i++) h = (h ^ bytes[i]) * 16777619u;
     return h;
 }
 
 static uint32_t fingerprint(const dn_source *source) {
-    uint32_t h = 2166136261u;
+    uint32_t h = DN_HASH_START;
     for (int i = 0; i < DN_LAYERS; i++) {
         const dn_layer *l = &source->layer[i];
         dn_arrays arrays = dn_layer_arrays(source, i);
         const uint8_t shape[5] = {(uint8_t)l->inputs, (uint8_t)(l->inputs >> 8), (uint8_t)l->units,
                                   (uint8_t)(l->units >> 8), (uint8_t)l->activation};
-        h = hash(h, shape, sizeof(shape));
-        for (int a = 0; a < 3; a++) h = hash(h, arrays.place[a], arrays.size[a]);
+        h = dn_hash(h, shape, sizeof(shape));
+        for (int a = 0; a < 3; a++) h = dn_hash(h, arrays.place[a], arrays.size[a]);
     }
     return h;
 }
 
-static dn_status fill_model(dn_model *model, const void *data, size_t size, char *message) {
+static dn_status fill_classic(dn_model *model, const void *data, size_t size, char *message) {
     for (int i = 0; i < DN_LAYERS; i++) model->source.layer[i].name = layer_names[i];
     dn_status status = read_source(data, size, &model->source, message);
     if (status == DN_OK) status = check_chain(&model->source, message);
     if (status == DN_OK) status = build_network(model);
+    if (status == DN_OK) model->fingerprint = fingerprint(&model->source);
+    return status;
+}
+
+/* What records of either family have in common: the metadata, and which family they are. */
+static dn_status read_about(dn_model *model, dn_records file, char *message) {
+    dn_record classic, v02, metadata;
+    dn_status status = dn_record_find(file, "classic_layers", &classic, message);
+    if (status == DN_OK) status = dn_record_find(file, "conv1_bias", &v02, message);
+    if (status == DN_OK) status = dn_record_find(file, "metadata", &metadata, message);
     if (status != DN_OK) return status;
-    model->fingerprint = fingerprint(&model->source);
+    model->family = v02.payload && !classic.payload ? DN_V02 : DN_CLASSIC;
+    if (!metadata.payload) return DN_OK;
+    model->metadata = dn_new(metadata.size);
+    if (!model->metadata) return DN_NO_MEMORY;
+    memcpy(model->metadata, metadata.payload, metadata.size);
+    model->metadata_size = metadata.size;
+    return DN_OK;
+}
+
+static dn_status fill_model(dn_model *model, const void *data, size_t size, char *message) {
+    dn_records file = {data, size};
+    dn_status status = has_records(data, size) ? read_about(model, file, message) : DN_OK;
+    if (status != DN_OK) return status;
+    status = model->family == DN_V02 ? dn_read_v02(file, &model->v02, &model->fingerprint, message)
+                                     : fill_classic(model, data, size, message);
+    if (status != DN_OK) return status;
     model->kernels = dn_kernels_find(NULL);
-    dn_tables_init(&model->tables);
+    dn_tables_init(&model->tables, model->family);
     return DN_OK;
 }
 
@@ -179,26 +208,39 @@ dn_status dn_model_builtin(dn_model **out, char *message) {
     return dn_model_load(dn_builtin_data, dn_builtin_size, out, message);
 }
 
+const void *dn_builtin_bytes(size_t *size) {
+    *size = dn_builtin_size;
+    return dn_builtin_data;
+}
+
 void dn_model_destroy(dn_model *model) {
     if (!model) return;
     for (int i = 0; i < DN_LAYERS; i++) dn_delete(model->source.values[i]);
-    dn_delete(model->source.metadata);
+    for (int i = 0; i < DN_MAPS; i++) dn_delete(model->v02.map[i].room);
+    dn_delete(model->metadata);
     dn_delete(model->weights);
     dn_delete(model);
 }
 
+dn_family dn_model_family(const dn_model *model) {
+    return model->family;
+}
+
 int dn_model_delay(const dn_model *model) {
-    (void)model; /* the same for every classic network */
-    return DN_FRAME;
+    return model->family == DN_V02 ? 2 * DN_FRAME : DN_FRAME; /* the overlap's frame, and the look-ahead's */
 }
 
 dn_layer dn_model_layer(const dn_model *model, int index) {
     return model->source.layer[index];
 }
 
+dn_map dn_model_map(const dn_model *model, int index) {
+    return model->family == DN_V02 ? dn_v02_map(&model->v02, index) : (dn_map){0};
+}
+
 const char *dn_model_metadata(const dn_model *model, size_t *size) {
-    *size = model->source.metadata_size;
-    return model->source.metadata;
+    *size = model->metadata_size;
+    return model->metadata;
 }
 
 const char *dn_isa(const dn_model *model) {

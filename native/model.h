@@ -5,29 +5,37 @@
 #include "bands.h"
 #include "denoise.h"
 #include "network.h"
+#include "network_v02.h"
+#include "records.h"
 
 /* What a reader finds in a file, before the layers are checked against each other. */
 typedef struct {
     dn_layer layer[DN_LAYERS]; /* weights, recurrent and bias point into values */
     int8_t *values[DN_LAYERS]; /* from dn_new */
-    char *metadata;            /* from dn_new, or NULL */
-    size_t metadata_size;
 } dn_source;
 
 struct dn_model {
+    dn_family family;
     const dn_kernels *kernels;
     dn_tables tables;
-    dn_network network;
+    dn_network network; /* classic: these three */
     dn_source source;
-    float *weights;       /* all of the network's, from dn_new */
+    float *weights;     /* all of the network's, from dn_new */
+    dn_network_v02 v02; /* v0.2: this */
+    char *metadata;     /* from dn_new, or NULL */
+    size_t metadata_size;
     uint32_t fingerprint; /* of layers and weights: a saved state names the model that it belongs to */
 };
 
-/* Readers fill source, whose names are set beforehand, and leave what they allocated to the caller, also when they
- * fail. message is DN_MESSAGE bytes. */
+/* Readers of the classic network fill source, whose names are set beforehand, and leave what they allocated to the
+ * caller, also when they fail. message is DN_MESSAGE bytes. */
 dn_status dn_read_text(const char *data, size_t size, dn_source *source, char *message);
 dn_status dn_read_bytes(const uint8_t *data, size_t size, dn_source *source, char *message);
-dn_status dn_read_records(const uint8_t *data, size_t size, dn_source *source, char *message);
+dn_status dn_read_records(dn_records file, dn_source *source, char *message);
+
+/* Fills net, whose rooms are the caller's to free, also when it fails. */
+dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprint, char *message);
+dn_map dn_v02_map(const dn_network_v02 *net, int index);
 
 /* Checks the shape of a layer and gives it room for its values. */
 dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, long activation, char *message);
@@ -41,6 +49,10 @@ typedef struct {
 } dn_arrays;
 
 dn_arrays dn_layer_arrays(const dn_source *source, int index);
+
+/* FNV-1a, 32 bits, of data after that of what came before. */
+#define DN_HASH_START 2166136261u
+uint32_t dn_hash(uint32_t before, const void *data, size_t size);
 
 /* Writes one line to message and returns DN_BAD_MODEL. */
 dn_status dn_bad_model(char *message, const char *format, ...)

@@ -6,26 +6,36 @@
 #include "memory.h"
 #include "model.h"
 
-/* Everything but the network's memory, which follows it. */
+/* All but what follows it, whose size is the model's. */
 typedef struct {
     dn_frontend front;
     float overlap[DN_FRAME]; /* second half of the last synthesis window */
     float removed[DN_FRAME]; /* what the high-pass took out of the last frame */
-    float last_gain[DN_BANDS];
+    float last_gain[DN_MAX_BANDS];
 } memory;
+
+/* What a model with look-ahead keeps of the last frame, on which the gains of this one act; nothing but floats. */
+typedef struct {
+    dn_frame frame;
+    float removed[DN_FRAME]; /* out of the frame before the last */
+} held_back;
 
 struct dn_state {
     const dn_model *model;
     memory m;
-    float hidden[]; /* dn_network_memory(&model->network) */
+    float tail[]; /* the network's memory, and with look-ahead a held_back */
 };
 
-static size_t hidden_size(const dn_state *state) {
-    return (size_t)dn_network_memory(&state->model->network) * sizeof(float);
+static int network_floats(const dn_model *model) {
+    return model->family == DN_V02 ? dn_v02_memory(&model->v02) : dn_network_memory(&model->network);
+}
+
+static size_t tail_size(const dn_model *model) {
+    return (size_t)network_floats(model) * sizeof(float) + (model->family == DN_V02 ? sizeof(held_back) : 0);
 }
 
 dn_status dn_state_create(const dn_model *model, dn_state **out) {
-    *out = dn_new(sizeof(**out) + (size_t)dn_network_memory(&model->network) * sizeof(float));
+    *out = dn_new(sizeof(**out) + tail_size(model));
     if (!*out) return DN_NO_MEMORY;
     (*out)->model = model;
     return DN_OK;
@@ -33,7 +43,7 @@ dn_status dn_state_create(const dn_model *model, dn_state **out) {
 
 void dn_state_reset(dn_state *state) {
     memset(&state->m, 0, sizeof(state->m));
-    memset(state->hidden, 0, hidden_size(state));
+    memset(state->tail, 0, tail_size(state->model));
 }
 
 void dn_state_destroy(dn_state *state) {
@@ -46,35 +56,37 @@ void dn_state_destroy(dn_state *state) {
  * then brings each band back to the energy that it had. keep, 0 to 1, is how much of all this is done. */
 static void pitch_filter(const dn_model *model, dn_frame *frame, const float *gain, float keep) {
     const dn_kernels *k = model->kernels;
-    float bands[DN_BANDS], bins[DN_BAND_BINS];
-    for (int b = 0; b < DN_BANDS; b++) {
+    const dn_bands *bands = &model->tables.bands;
+    float values[DN_MAX_BANDS], bins[DN_BAND_BINS];
+    for (int b = 0; b < bands->count; b++) {
         float coherence = frame->coherence[b], c2 = coherence * coherence, g2 = gain[b] * gain[b], strength = 1;
         if (coherence <= gain[b]) {
             strength = sqrtf(fminf(fmaxf(c2 * (1 - g2) / (0.001f + g2 * (1 - c2)), 0), 1));
         }
-        bands[b] = keep * strength * sqrtf(frame->energy[b] / (1e-8f + frame->pitch_energy[b]));
+        values[b] = keep * strength * sqrtf(frame->energy[b] / (1e-8f + frame->pitch_energy[b]));
     }
-    dn_band_interpolate(k, &model->tables, bands, bins);
+    dn_band_interpolate(k, bands, values, bins);
     k->add_scaled(&frame->X, bins, &frame->P, DN_BAND_BINS);
 
-    float energy[DN_BANDS];
-    dn_band_correlation(k, &model->tables, &frame->X, &frame->X, energy);
-    for (int b = 0; b < DN_BANDS; b++) bands[b] = sqrtf(frame->energy[b] / (1e-8f + energy[b]));
-    dn_band_interpolate(k, &model->tables, bands, bins);
+    float energy[DN_MAX_BANDS];
+    dn_band_correlation(k, bands, &frame->X, &frame->X, energy);
+    for (int b = 0; b < bands->count; b++) values[b] = sqrtf(frame->energy[b] / (1e-8f + energy[b]));
+    dn_band_interpolate(k, bands, values, bins);
     k->scale(&frame->X, bins, DN_BAND_BINS);
 }
 
-/* Turns the bands of frame->X down. */
+/* Turns the bands of frame->X down. last_gain: those of the frame before in, this frame's out. */
 static void apply_gains(const dn_model *model, dn_frame *frame, const float *network_gain, float *last_gain,
                         float min_gain) {
-    float gain[DN_BANDS], bins[DN_BAND_BINS];
-    for (int b = 0; b < DN_BANDS; b++) gain[b] = fminf(fmaxf(network_gain[b], 0), 1);
+    const dn_bands *bands = &model->tables.bands;
+    float gain[DN_MAX_BANDS], bins[DN_BAND_BINS];
+    for (int b = 0; b < bands->count; b++) gain[b] = fminf(fmaxf(network_gain[b], 0), 1);
     if (min_gain < 1) pitch_filter(model, frame, gain, 1 - min_gain);
-    for (int b = 0; b < DN_BANDS; b++) {
+    for (int b = 0; b < bands->count; b++) {
         last_gain[b] = fmaxf(gain[b], 0.6f * last_gain[b]); /* no faster than 44 dB in 100 ms */
         gain[b] = fmaxf(last_gain[b], min_gain);
     }
-    dn_band_interpolate(model->kernels, &model->tables, gain, bins);
+    dn_band_interpolate(model->kernels, bands, gain, bins);
     model->kernels->scale(&frame->X, bins, DN_BAND_BINS);
     for (int i = DN_BAND_BINS; i < DN_BINS; i++) { /* above 20 kHz */
         frame->X.re[i] *= min_gain;
@@ -89,21 +101,61 @@ static void synthesise(const dn_model *model, const dn_spectrum *X, float *overl
     memcpy(overlap, window + DN_FRAME, DN_FRAME * sizeof(*overlap));
 }
 
+/* Gives back what the high-pass took out of the frame that is coming out. */
+static void restore_rumble(const float *removed, float min_gain, float *out) {
+    for (int i = 0; i < DN_FRAME; i++) out[i] += min_gain * removed[i];
+}
+
+/* The classic network: its gains act on the frame that it has just seen. */
+static void finish_now(dn_state *state, dn_frame *frame, const float *gain, float min_gain, float *out) {
+    memory *m = &state->m;
+    if (gain) apply_gains(state->model, frame, gain, m->last_gain, min_gain);
+    synthesise(state->model, &frame->X, m->overlap, out);
+    restore_rumble(m->removed, min_gain, out);
+}
+
+/* With look-ahead: the gains act on the frame before, and what they hold this frame to is less where it is louder. */
+static void finish_last(dn_state *state, const dn_frame *frame, const float *gain, float min_gain, float *out) {
+    const dn_model *model = state->model;
+    memory *m = &state->m;
+    held_back *held = (held_back *)(void *)(state->tail + network_floats(model));
+    dn_frame *last = &held->frame;
+    if (gain) {
+        apply_gains(model, last, gain, m->last_gain, min_gain);
+        for (int b = 0; b < model->tables.bands.count; b++) {
+            float fall = (last->energy[b] + 1e-3f) / (frame->energy[b] + 1e-3f);
+            m->last_gain[b] = fminf(m->last_gain[b] * fall, 1);
+        }
+    }
+    synthesise(model, &last->X, m->overlap, out);
+    restore_rumble(held->removed, min_gain, out);
+    *last = *frame;
+    memcpy(held->removed, m->removed, sizeof(held->removed));
+}
+
+/* gain: at least DN_MAX_BANDS. Returns the probability of speech. */
+static float run_network(dn_state *state, const float *features, float *gain) {
+    const dn_model *model = state->model;
+    float voice = model->family == DN_V02
+                      ? dn_v02_run(&model->v02, model->kernels, features, state->tail, gain)
+                      : dn_network_run(&model->network, model->kernels, features, state->tail, gain);
+    return fminf(fmaxf(voice, 0), 1);
+}
+
 /* in and out: DN_FRAME samples, which may be the same. Returns the probability of speech. */
 static float process_frame(dn_state *state, const float *in, float *out, float min_gain) {
     const dn_model *model = state->model;
     memory *m = &state->m;
     dn_frame frame;
-    float removed[DN_FRAME], gain[24], voice = 0;
+    float removed[DN_FRAME], features[DN_MAX_FEATURES], gain[DN_MAX_BANDS], voice = 0;
     dn_frontend_push(&m->front, model->kernels, in, removed);
-    dn_frontend_analyse(&m->front, model->kernels, &model->tables, &frame);
-    if (!frame.silent) {
-        voice = dn_network_run(&model->network, model->kernels, frame.features, state->hidden, gain);
-        voice = fminf(fmaxf(voice, 0), 1);
-        apply_gains(model, &frame, gain, m->last_gain, min_gain);
+    int loud = dn_frontend_analyse(&m->front, model->kernels, &model->tables, &frame, features);
+    if (loud) voice = run_network(state, features, gain);
+    if (model->family == DN_V02) {
+        finish_last(state, &frame, loud ? gain : NULL, min_gain, out);
+    } else {
+        finish_now(state, &frame, loud ? gain : NULL, min_gain, out);
     }
-    synthesise(model, &frame.X, m->overlap, out);
-    for (int i = 0; i < DN_FRAME; i++) out[i] += min_gain * m->removed[i];
     memcpy(m->removed, removed, sizeof(removed));
     return voice;
 }
@@ -133,11 +185,11 @@ typedef struct {
 } saved_head;
 
 static saved_head make_head(const dn_state *state) {
-    return (saved_head){{'D', 'N', 's', 't'}, 1, state->model->fingerprint, (uint32_t)dn_state_size(state)};
+    return (saved_head){{'D', 'N', 's', 't'}, 2, state->model->fingerprint, (uint32_t)dn_state_size(state)};
 }
 
 size_t dn_state_size(const dn_state *state) {
-    return sizeof(saved_head) + sizeof(state->m) + hidden_size(state);
+    return sizeof(saved_head) + sizeof(state->m) + tail_size(state->model);
 }
 
 void dn_state_save(const dn_state *state, void *bytes) {
@@ -145,7 +197,7 @@ void dn_state_save(const dn_state *state, void *bytes) {
     char *to = bytes;
     memcpy(to, &head, sizeof(head));
     memcpy(to + sizeof(head), &state->m, sizeof(state->m));
-    memcpy(to + sizeof(head) + sizeof(state->m), state->hidden, hidden_size(state));
+    memcpy(to + sizeof(head) + sizeof(state->m), state->tail, tail_size(state->model));
 }
 
 static int all_finite(const float *x, size_t n) {
@@ -162,7 +214,7 @@ static int is_sound(const memory *m) {
            all_finite(f->distance[0], sizeof(f->distance) / sizeof(float)) && f->newest >= 0 &&
            f->newest < DN_CEPSTRA && f->pitch.period >= 0 && f->pitch.period < DN_MAX_PERIOD &&
            isfinite(f->pitch.gain) && all_finite(m->overlap, DN_FRAME) && all_finite(m->removed, DN_FRAME) &&
-           all_finite(m->last_gain, DN_BANDS);
+           all_finite(m->last_gain, DN_MAX_BANDS);
 }
 
 dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size) {
@@ -173,12 +225,12 @@ dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size) {
     memcpy(&m, from + sizeof(wanted), sizeof(m));
     from += sizeof(wanted) + sizeof(m);
     if (!is_sound(&m)) return DN_BAD_STATE;
-    for (size_t i = 0; i < hidden_size(state) / sizeof(float); i++) {
-        float h;
-        memcpy(&h, from + i * sizeof(h), sizeof(h));
-        if (!isfinite(h)) return DN_BAD_STATE;
+    for (size_t i = 0; i < tail_size(state->model) / sizeof(float); i++) {
+        float x;
+        memcpy(&x, from + i * sizeof(x), sizeof(x));
+        if (!isfinite(x)) return DN_BAD_STATE;
     }
     state->m = m;
-    memcpy(state->hidden, from, hidden_size(state));
+    memcpy(state->tail, from, tail_size(state->model));
     return DN_OK;
 }

@@ -1,4 +1,6 @@
 /* v8 in plain C: eight floats, for any processor. Included by one kernels_*.c, which then includes kernels_body.h. */
+#include <stdint.h>
+
 typedef struct {
     float f[8];
 } v8;
@@ -90,6 +92,27 @@ static inline void v8_transpose(v8 rows[8]) {
             rows[j].f[i] = swap;
         }
     }
+}
+
+/* Eight integers. */
+typedef struct {
+    int32_t i[8];
+} v8i;
+
+static inline v8i v8i_zero(void) {
+    return (v8i){{0}};
+}
+
+/* sum[o] + the sum over j < 4 of q[o][j] * steps[j], steps being from -127 to 127 */
+static inline v8i v8i_dot4(v8i sum, const int8_t *q, const int8_t *steps) {
+    for (int o = 0; o < 8; o++) {
+        for (int j = 0; j < 4; j++) sum.i[o] += q[4 * o + j] * steps[j];
+    }
+    return sum;
+}
+
+static inline v8 v8_from_v8i(v8i a) {
+    V8_EACH((float)a.i[i]);
 }
 
 /* a * b + c */

@@ -1,0 +1,26 @@
+/* Linear maps y = W x + b of the v0.2 network, in the forms that its files have: float or int8, whole or block-sparse,
+ * with or without a diagonal. */
+#ifndef DN_LINEAR_H
+#define DN_LINEAR_H
+
+#include "kernels.h"
+
+enum { DN_MAX_INPUTS = 4096, DN_MAX_OUTPUTS = 3072 }; /* of a map; also bound the places in index */
+
+/* The outputs are in groups of 8, the last one filled up with zeros. A block is 4 inputs by the 8 outputs of a group.
+ * All pointers but room are NULL where the map has no such thing. */
+typedef struct {
+    int inputs, outputs, padded; /* padded: outputs rounded up to a multiple of 8 */
+    const float *bias;           /* [padded] */
+    const float *diagonal; /* [outputs]: adds diagonal[o] * x[o % inputs], three square maps being on each other */
+    const float *w;        /* whole: [padded / 8][inputs][8]; with index: [blocks][4 inputs][8 outputs] */
+    const int8_t *q;       /* [blocks][8 outputs][4 inputs] */
+    const float *scale;    /* [padded], of q */
+    const uint16_t *index; /* for each group: how many blocks, then the first input of each */
+    void *room;            /* all of the above, from dn_new */
+} dn_linear;
+
+/* y[padded]; x[inputs], which an int8 map takes in steps of 1/127 from -1 to 1. */
+void dn_linear_run(const dn_linear *l, const dn_kernels *k, const float *x, float *y);
+
+#endif

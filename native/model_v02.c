@@ -1,0 +1,237 @@
+/* Reader of RNNoise 0.2's weights blob. Each linear map L is made of records, of which it has
+ *     L_bias                float [outputs]
+ *     L_weights_float       float [inputs][outputs], or blocks; preferred where both are there
+ *     L_weights_int8        int8, blocks; y = L_scale * sum of q * round(127 x)
+ *     L_scale               float [outputs], with int8
+ *     L_weights_idx         int32: the blocks are some of all; for each 8 outputs how many, then the first input of
+ * each L_weights_diag        float [outputs], of a recurrent map: its diagonal, which the matrix then lacks What is
+ * called L_subias makes up for unsigned inputs; ours are signed. Sizes are those of the records. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+#include "model.h"
+
+enum { BLOCK = 32, BLOCK_INPUTS = 4, GROUP = 8 };
+
+static const char *const map_names[DN_MAPS] = {"conv1",      "conv2",          "gru1_input", "gru1_recurrent",
+                                               "gru2_input", "gru2_recurrent", "gru3_input", "gru3_recurrent",
+                                               "dense_out",  "vad_dense"};
+
+/* The records of one map; payload NULL: it has none. */
+typedef struct {
+    const char *name;
+    int inputs, outputs;
+    dn_record bias, weights, index, scale, diagonal;
+    size_t blocks; /* in weights, where that is made of blocks */
+} parts;
+
+/* DN_OK with found->payload NULL: there is none. */
+static dn_status find_part(dn_records file, const char *layer, const char *array, dn_record *found, char *message) {
+    char name[DN_RECORD_NAME];
+    snprintf(name, sizeof(name), "%s_%s", layer, array);
+    return dn_record_find(file, name, found, message);
+}
+
+static dn_status want_floats(dn_records file, const parts *p, const char *array, dn_record *found, char *message) {
+    size_t count = (size_t)p->outputs;
+    dn_status status = dn_record_want(file, p->name, array, DN_RECORD_FLOAT, count, found, message);
+    for (size_t i = 0; status == DN_OK && i < count; i++) {
+        if (isfinite(dn_record_float(found, i))) continue;
+        status = dn_bad_model(message, "layer %s: value %lu of %s is not finite", p->name, (unsigned long)i, array);
+    }
+    return status;
+}
+
+/* Counts the blocks of the index, all of which must lie within the inputs and outputs. */
+static dn_status check_index(parts *p, char *message) {
+    const dn_record *r = &p->index;
+    if (r->type != DN_RECORD_INT32 || r->size % 4 != 0) {
+        return dn_bad_model(message, "layer %s: weights_idx has %lu bytes of type %d; type 1 (int32) is wanted",
+                            p->name, (unsigned long)r->size, (int)r->type);
+    }
+    size_t n = r->size / 4, at = 0, groups = 0;
+    for (; at < n; groups++) {
+        int32_t count = dn_record_int(r, at++);
+        if (count < 0 || (size_t)count > n - at || count > p->inputs / BLOCK_INPUTS) {
+            return dn_bad_model(message, "layer %s: group %lu of weights_idx is said to have %ld blocks", p->name,
+                                (unsigned long)groups, (long)count);
+        }
+        for (int32_t i = 0; i < count; i++, at++) {
+            int32_t place = dn_record_int(r, at);
+            if (place >= 0 && place % BLOCK_INPUTS == 0 && place + BLOCK_INPUTS - 1 < p->inputs) continue;
+            return dn_bad_model(message,
+                                "layer %s: weights_idx has a block at input %ld; multiples of 4 below %d are "
+                                "possible",
+                                p->name, (long)place, p->inputs - BLOCK_INPUTS + 1);
+        }
+        p->blocks += (size_t)count;
+    }
+    if (groups * GROUP == (size_t)p->outputs) return DN_OK;
+    return dn_bad_model(message, "layer %s: weights_idx has %lu groups of 8 outputs, for %d outputs", p->name,
+                        (unsigned long)groups, p->outputs);
+}
+
+/* Finds the weights, float or int8, and checks that there are as many as there should be. */
+static dn_status find_weights(dn_records file, parts *p, char *message) {
+    dn_status status = find_part(file, p->name, "weights_idx", &p->index, message);
+    if (status == DN_OK && p->index.payload) status = check_index(p, message);
+    if (status == DN_OK) status = find_part(file, p->name, "weights_float", &p->weights, message);
+    if (status != DN_OK) return status;
+    int is_float = p->weights.payload != NULL;
+    size_t count = (size_t)p->inputs * (size_t)p->outputs;
+    if (!is_float && !p->index.payload) {
+        if (p->inputs % BLOCK_INPUTS != 0 || p->outputs % GROUP != 0) {
+            return dn_bad_model(message,
+                                "layer %s: int8 weights of %d inputs and %d outputs; multiples of 4 and of 8 "
+                                "are possible, or weights_float",
+                                p->name, p->inputs, p->outputs);
+        }
+        p->blocks = count / BLOCK;
+    }
+    if (p->index.payload) count = p->blocks * BLOCK;
+    status = is_float ? dn_record_want(file, p->name, "weights_float", DN_RECORD_FLOAT, count, &p->weights, message)
+                      : dn_record_want(file, p->name, "weights_int8", DN_RECORD_INT8, count, &p->weights, message);
+    for (size_t i = 0; status == DN_OK && is_float && i < count; i++) {
+        if (isfinite(dn_record_float(&p->weights, i))) continue;
+        status = dn_bad_model(message, "layer %s: value %lu of weights_float is not finite", p->name, (unsigned long)i);
+    }
+    return status;
+}
+
+static dn_status find_parts(dn_records file, parts *p, int is_recurrent, char *message) {
+    dn_status status = want_floats(file, p, "bias", &p->bias, message);
+    if (status == DN_OK) status = find_weights(file, p, message);
+    if (status == DN_OK && is_recurrent) status = find_part(file, p->name, "weights_diag", &p->diagonal, message);
+    if (status == DN_OK && p->diagonal.payload) status = want_floats(file, p, "weights_diag", &p->diagonal, message);
+    if (status != DN_OK || p->weights.type == DN_RECORD_FLOAT) return status;
+    status = want_floats(file, p, "scale", &p->scale, message);
+    for (size_t i = 0; status == DN_OK && i < (size_t)p->outputs; i++) {
+        if (dn_record_float(&p->scale, i) > 0) continue;
+        status = dn_bad_model(message, "layer %s: value %lu of scale is not above zero", p->name, (unsigned long)i);
+    }
+    return status;
+}
+
+/* The floats of a record, from *room on, which is moved behind n of them. NULL for a record that is not there. */
+static const float *take_floats(const dn_record *r, size_t n, float **room) {
+    if (!r->payload) return NULL;
+    float *to = *room;
+    for (size_t i = 0; i < r->size / 4; i++) to[i] = dn_record_float(r, i);
+    *room += n;
+    return to;
+}
+
+/* [inputs][outputs] as matvec_add wants it. */
+static const float *pack_whole(const parts *p, float **room, int padded) {
+    float *to = *room;
+    for (int j = 0; j < p->inputs; j++) {
+        for (int o = 0; o < p->outputs; o++) {
+            float value = dn_record_float(&p->weights, (size_t)j * (size_t)p->outputs + (size_t)o);
+            to[(o / GROUP * p->inputs + j) * GROUP + o % GROUP] = value;
+        }
+    }
+    *room += p->inputs * padded;
+    return to;
+}
+
+/* The index of the file, or that of all blocks where it has none. */
+static void make_index(const parts *p, uint16_t *to) {
+    if (p->index.payload) {
+        for (size_t i = 0; i < p->index.size / 4; i++) to[i] = (uint16_t)dn_record_int(&p->index, i);
+        return;
+    }
+    for (int group = 0; group < p->outputs / GROUP; group++) {
+        *to++ = (uint16_t)(p->inputs / BLOCK_INPUTS);
+        for (int j = 0; j < p->inputs; j += BLOCK_INPUTS) *to++ = (uint16_t)j;
+    }
+}
+
+static dn_status build_map(const parts *p, dn_linear *l) {
+    size_t padded = ((size_t)p->outputs + GROUP - 1) / GROUP * GROUP;
+    int is_int8 = p->weights.type == DN_RECORD_INT8, is_whole = !is_int8 && !p->index.payload;
+    size_t floats = 3 * padded + (is_int8 ? 0 : is_whole ? (size_t)p->inputs * padded : p->blocks * BLOCK);
+    size_t bytes = is_int8 ? p->blocks * BLOCK : 0, index = is_whole ? 0 : padded / GROUP + p->blocks;
+    l->room = dn_new(floats * sizeof(float) + bytes + index * sizeof(uint16_t));
+    if (!l->room) return DN_NO_MEMORY;
+    float *room = l->room;
+    l->inputs = p->inputs;
+    l->outputs = p->outputs;
+    l->padded = (int)padded;
+    l->bias = take_floats(&p->bias, padded, &room);
+    l->diagonal = take_floats(&p->diagonal, padded, &room);
+    l->scale = take_floats(&p->scale, padded, &room);
+    if (is_whole) {
+        l->w = pack_whole(p, &room, l->padded);
+        return DN_OK;
+    }
+    if (!is_int8) l->w = take_floats(&p->weights, p->blocks * BLOCK, &room);
+    int8_t *q = (int8_t *)room;
+    if (is_int8) l->q = memcpy(q, p->weights.payload, bytes);
+    uint16_t *places = (uint16_t *)(void *)(q + bytes);
+    make_index(p, places);
+    l->index = places;
+    return DN_OK;
+}
+
+/* Of the units that a bias tells. */
+static dn_status read_units(dn_records file, const char *name, int *units, char *message) {
+    dn_record bias;
+    dn_status status = dn_record_find(file, name, &bias, message);
+    if (status != DN_OK) return status;
+    if (!bias.payload) return dn_bad_model(message, "there is no record %s: this is no v0.2 network", name);
+    if (bias.type != DN_RECORD_FLOAT || bias.size % 4 != 0 || bias.size / 4 > DN_V02_MAX_UNITS) {
+        return dn_bad_model(message, "record %s has %lu bytes of type %d; 4 to %d of type 0 (float) are possible", name,
+                            (unsigned long)bias.size, (int)bias.type, 4 * DN_V02_MAX_UNITS);
+    }
+    *units = (int)(bias.size / 4);
+    return DN_OK;
+}
+
+/* What saved states of this model are told by. */
+static uint32_t hash_parts(uint32_t h, const parts *p) {
+    const dn_record *records[] = {&p->bias, &p->weights, &p->index, &p->scale, &p->diagonal};
+    for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++) {
+        uint8_t size[2] = {(uint8_t)records[i]->size, (uint8_t)(records[i]->size >> 8)};
+        h = dn_hash(dn_hash(h, size, sizeof(size)), records[i]->payload, records[i]->size);
+    }
+    return h;
+}
+
+dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprint, char *message) {
+    dn_status status = read_units(file, "conv1_bias", &net->convolved, message);
+    if (status == DN_OK) status = read_units(file, "conv2_bias", &net->units, message);
+    int first = net->convolved, n = net->units;
+    const int shape[DN_MAPS][2] = {{3 * DN_V02_FEATURES, first},
+                                   {3 * first, n},
+                                   {n, 3 * n},
+                                   {n, 3 * n},
+                                   {n, 3 * n},
+                                   {n, 3 * n},
+                                   {n, 3 * n},
+                                   {n, 3 * n},
+                                   {4 * n, DN_V02_BANDS},
+                                   {4 * n, 1}};
+    *fingerprint = dn_hash(DN_HASH_START, "v0.2", 4);
+    for (int i = 0; i < DN_MAPS && status == DN_OK; i++) {
+        parts p = {.name = map_names[i], .inputs = shape[i][0], .outputs = shape[i][1]};
+        int is_recurrent = i >= DN_GRU1_INPUT && i < DN_DENSE_OUT && (i - DN_GRU1_RECURRENT) % 2 == 0;
+        status = find_parts(file, &p, is_recurrent, message);
+        if (status == DN_OK) status = build_map(&p, &net->map[i]);
+        if (status == DN_OK) *fingerprint = hash_parts(*fingerprint, &p);
+    }
+    return status;
+}
+
+dn_map dn_v02_map(const dn_network_v02 *net, int index) {
+    const dn_linear *l = &net->map[index];
+    dn_map map = {map_names[index], l->inputs, l->outputs, l->q != NULL, l->diagonal != NULL, 0};
+    if (!l->index) {
+        map.weights = (size_t)l->inputs * (size_t)l->outputs;
+        return map;
+    }
+    const uint16_t *group = l->index;
+    for (int g = 0; g < l->padded / GROUP; g++, group += 1 + group[0]) map.weights += (size_t)group[0] * BLOCK;
+    return map;
+}
