@@ -1,5 +1,6 @@
 /* Time of the engine alone: microseconds for each 10 ms frame of noise, the best of several rounds.
- *     engine ISA FRAMES ROUNDS      ISA "scalar", "avx2" ...; prints one number, or fails if this CPU lacks the set */
+ *     engine ISA FRAMES ROUNDS [MODEL]      ISA "scalar", "avx2" ...; MODEL a file, without it the one compiled in
+ * Prints one number, or fails if this CPU lacks the set. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -22,12 +23,23 @@ static void fill(float *audio, size_t samples) {
     }
 }
 
+/* The model in a file, or that compiled in for NULL. */
+static dn_status load(const char *path, dn_model **out) {
+    static unsigned char data[64 << 20];
+    if (!path) return dn_model_builtin(out, NULL);
+    FILE *file = fopen(path, "rb");
+    if (!file) return DN_BAD_MODEL;
+    size_t size = fread(data, 1, sizeof(data), file);
+    fclose(file);
+    return dn_model_load(data, size, out, NULL);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
+    if (argc != 4 && argc != 5) return 2;
     size_t frames = strtoul(argv[2], NULL, 10), samples = frames * DN_FRAME;
     dn_model *model;
     dn_state *state;
-    if (dn_model_builtin(&model, NULL) != DN_OK || dn_model_set_isa(model, argv[1]) != DN_OK) return 1;
+    if (load(argv[4], &model) != DN_OK || dn_model_set_isa(model, argv[1]) != DN_OK) return 1;
     if (dn_state_create(model, &state) != DN_OK) return 1;
     float *in = malloc(samples * sizeof(*in)), *out = malloc(samples * sizeof(*out));
     if (!in || !out) return 1;

@@ -34,8 +34,8 @@ static dn_status find_part(dn_records file, const char *layer, const char *array
     return dn_record_find(file, name, found, message);
 }
 
-static dn_status want_floats(dn_records file, const parts *p, const char *array, dn_record *found, char *message) {
-    size_t count = (size_t)p->outputs;
+static dn_status want_floats(dn_records file, const parts *p, const char *array, size_t count, dn_record *found,
+                             char *message) {
     dn_status status = dn_record_want(file, p->name, array, DN_RECORD_FLOAT, count, found, message);
     for (size_t i = 0; status == DN_OK && i < count; i++) {
         if (isfinite(dn_record_float(found, i))) continue;
@@ -75,39 +75,43 @@ static dn_status check_index(parts *p, char *message) {
 
 /* Finds the weights, float or int8, and checks that there are as many as there should be. */
 static dn_status find_weights(dn_records file, parts *p, char *message) {
-    dn_status status = find_part(file, p->name, "weights_idx", &p->index, message);
+    dn_record as_float, as_int8;
+    dn_status status = find_part(file, p->name, "weights_float", &as_float, message);
+    if (status == DN_OK) status = find_part(file, p->name, "weights_int8", &as_int8, message);
+    if (status == DN_OK) status = find_part(file, p->name, "weights_idx", &p->index, message);
     if (status == DN_OK && p->index.payload) status = check_index(p, message);
-    if (status == DN_OK) status = find_part(file, p->name, "weights_float", &p->weights, message);
     if (status != DN_OK) return status;
-    int is_float = p->weights.payload != NULL;
     size_t count = (size_t)p->inputs * (size_t)p->outputs;
-    if (!is_float && !p->index.payload) {
+    if (p->index.payload) {
+        count = p->blocks * BLOCK;
+    } else if (!as_float.payload && as_int8.payload) {
         if (p->inputs % BLOCK_INPUTS != 0 || p->outputs % GROUP != 0) {
             return dn_bad_model(message,
-                                "layer %s: int8 weights of %d inputs and %d outputs; multiples of 4 and of 8 "
-                                "are possible, or weights_float",
+                                "layer %s: int8 weights of %d inputs and %d outputs; multiples of 4 and of 8 are "
+                                "possible, or weights_float",
                                 p->name, p->inputs, p->outputs);
         }
         p->blocks = count / BLOCK;
+    } else if (!as_float.payload) {
+        return dn_bad_model(message, "layer %s: there is neither weights_float nor weights_int8", p->name);
     }
-    if (p->index.payload) count = p->blocks * BLOCK;
-    status = is_float ? dn_record_want(file, p->name, "weights_float", DN_RECORD_FLOAT, count, &p->weights, message)
-                      : dn_record_want(file, p->name, "weights_int8", DN_RECORD_INT8, count, &p->weights, message);
-    for (size_t i = 0; status == DN_OK && is_float && i < count; i++) {
-        if (isfinite(dn_record_float(&p->weights, i))) continue;
-        status = dn_bad_model(message, "layer %s: value %lu of weights_float is not finite", p->name, (unsigned long)i);
+    if (!as_float.payload) {
+        return dn_record_want(file, p->name, "weights_int8", DN_RECORD_INT8, count, &p->weights, message);
     }
-    return status;
+    return want_floats(file, p, "weights_float", count, &p->weights, message);
 }
 
 static dn_status find_parts(dn_records file, parts *p, int is_recurrent, char *message) {
-    dn_status status = want_floats(file, p, "bias", &p->bias, message);
+    size_t n = (size_t)p->outputs;
+    dn_status status = want_floats(file, p, "bias", n, &p->bias, message);
     if (status == DN_OK) status = find_weights(file, p, message);
     if (status == DN_OK && is_recurrent) status = find_part(file, p->name, "weights_diag", &p->diagonal, message);
-    if (status == DN_OK && p->diagonal.payload) status = want_floats(file, p, "weights_diag", &p->diagonal, message);
+    if (status == DN_OK && p->diagonal.payload) {
+        status = want_floats(file, p, "weights_diag", n, &p->diagonal, message);
+    }
     if (status != DN_OK || p->weights.type == DN_RECORD_FLOAT) return status;
-    status = want_floats(file, p, "scale", &p->scale, message);
-    for (size_t i = 0; status == DN_OK && i < (size_t)p->outputs; i++) {
+    status = want_floats(file, p, "scale", n, &p->scale, message);
+    for (size_t i = 0; status == DN_OK && i < n; i++) {
         if (dn_record_float(&p->scale, i) > 0) continue;
         status = dn_bad_model(message, "layer %s: value %lu of scale is not above zero", p->name, (unsigned long)i);
     }

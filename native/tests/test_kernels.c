@@ -32,6 +32,83 @@ static void test_matvec(const dn_kernels *k) {
     }
 }
 
+/* Index of groups of 8 outputs that have some of the blocks of 4 inputs; returns how many. */
+static int make_index(uint16_t *index, int inputs, int groups) {
+    int blocks = 0;
+    for (int g = 0; g < groups; g++) {
+        uint16_t *count = index++;
+        *count = 0;
+        for (int j = 0; j < inputs; j += 4) {
+            if (g == 1 || random_bits() % 3 == 0) continue; /* group 1 stays empty */
+            *index++ = (uint16_t)j;
+            ++*count;
+        }
+        blocks += *count;
+    }
+    return blocks;
+}
+
+static void test_blocks(const dn_kernels *k) {
+    enum { INPUTS = 52, GROUPS = 5, BLOCKS = INPUTS / 4 * GROUPS };
+    static float w[32 * BLOCKS], scale[8 * GROUPS];
+    static int8_t q[32 * BLOCKS], steps[INPUTS];
+    uint16_t index[GROUPS + BLOCKS], *at = index;
+    int blocks = make_index(index, INPUTS, GROUPS), block = 0;
+    fill(w, 32 * blocks);
+    fill(scale, 8 * GROUPS);
+    fill(a, INPUTS);
+    fill(b, 8 * GROUPS);
+    for (int i = 0; i < 32 * blocks; i++) q[i] = (int8_t)random_bits();
+    for (int i = 0; i < INPUTS; i++) steps[i] = (int8_t)((int)(random_bits() % 255) - 127);
+    memcpy(y, b, sizeof(b));
+    memcpy(c, b, sizeof(b));
+    k->blocks_add(y, w, index, a, GROUPS);
+    k->blocks_add_int8(c, q, scale, index, steps, GROUPS);
+    for (int g = 0; g < GROUPS; g++) {
+        double sum[8] = {0};
+        int32_t whole[8] = {0};
+        for (int left = *at++; left > 0; left--, block++) {
+            int place = *at++;
+            for (int i = 0; i < 32; i++) {
+                sum[i % 8] += (double)w[32 * block + i] * (double)a[place + i / 8];
+                whole[i / 4] += q[32 * block + i] * steps[place + i % 4];
+            }
+        }
+        for (int o = 0; o < 8; o++) {
+            double before = (double)b[8 * g + o], exact = before + (double)scale[8 * g + o] * whole[o];
+            CHECK(fabs(before + sum[o] - (double)y[8 * g + o]) < 1e-5);
+            CHECK(fabs(exact - (double)c[8 * g + o]) <= 1e-6 * (1 + fabs(exact)));
+        }
+    }
+    CHECK(block == blocks);
+}
+
+/* Sums of two products that would pass 16 bits, were inputs or weights taken as unsigned. */
+static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
+    static const int extremes[][2] = {{127, 127}, {-128, -127}, {127, -127}, {-128, 127}};
+    uint16_t index[2] = {1, 0};
+    float scale[8], sums[8];
+    int8_t q[32], steps[4];
+    for (int i = 0; i < 8; i++) scale[i] = 1;
+    for (int e = 0; e < 4; e++) {
+        memset(q, extremes[e][0], sizeof(q));
+        memset(steps, extremes[e][1], sizeof(steps));
+        memset(sums, 0, sizeof(sums));
+        k->blocks_add_int8(sums, q, scale, index, steps, 1);
+        for (int o = 0; o < 8; o++) CHECK(sums[o] == (float)(4 * extremes[e][0] * extremes[e][1]));
+    }
+}
+
+static void test_quantise(const dn_kernels *k) {
+    static int8_t steps[MOST];
+    const float outside[] = {-1e30f, -1.001f, -1, 1, 1.001f, 1e30f};
+    for (int i = 0; i < MOST; i++) a[i] = (float)i / (MOST / 2) - 1;
+    k->quantise(steps, a, MOST);
+    for (int i = 0; i < MOST; i++) CHECK(steps[i] == (int)floor(127 * (double)a[i] + 0.5));
+    k->quantise(steps, outside, 6);
+    for (int i = 0; i < 6; i++) CHECK(steps[i] == (i < 3 ? -127 : 127));
+}
+
 static void test_activations(const dn_kernels *k) {
     for (float from = -20; from < 20; from += 1) {
         for (int i = 0; i < 1000; i++) a[i] = from + (float)i / 1000;
@@ -119,7 +196,7 @@ static void test_fourier(const dn_kernels *k, const dn_fft *fft) {
     for (int i = 0; i < DN_WINDOW; i++) CHECK(fabs((double)a[i] * (double)b[i] - (double)y[i]) < 1e-6);
 }
 
-static void test_bands(const dn_kernels *k, const dn_tables *tables) {
+static void test_bands(const dn_kernels *k, const dn_bands *layout) {
     dn_spectrum X = {0}, P = {0};
     fill(X.re, DN_BINS);
     fill(X.im, DN_BINS);
@@ -133,14 +210,14 @@ static void test_bands(const dn_kernels *k, const dn_tables *tables) {
         total += p;
     }
     float bands[DN_BANDS];
-    dn_band_correlation(k, tables, &X, &P, bands);
+    dn_band_correlation(k, layout, &X, &P, bands);
     bands[0] /= 2;
     bands[DN_BANDS - 1] /= 2;
     for (int i = 0; i < DN_BANDS; i++) total -= (double)bands[i]; /* every bin is shared out completely */
     CHECK(fabs(total) < 1e-3);
 
     for (int i = 0; i < DN_BANDS; i++) bands[i] = (float)(i * i);
-    dn_band_interpolate(k, tables, bands, y);
+    dn_band_interpolate(k, layout, bands, y);
     CHECK(y[0] == 0 && y[32] == 64 && y[36] == 72.5f && y[312] == 400);
     dn_spectrum before = X;
     k->add_scaled(&X, y, &P, DN_BAND_BINS);
@@ -150,22 +227,44 @@ static void test_bands(const dn_kernels *k, const dn_tables *tables) {
     for (int i = 0; i < DN_BINS; i++) CHECK(X.im[i] == before.im[i] * (i < DN_BAND_BINS ? y[i] : 1));
 }
 
-static void test_dct(const dn_kernels *k, const dn_tables *tables) {
-    float out[24];
-    fill(a, DN_BANDS);
-    dn_band_dct(k, tables, a, out);
+/* Bins 0 and 2 are edges 0 and 1, 12 and 15 are 6 and 7; 356 is edge 32, 400 the last. */
+static void test_v02_bands(const dn_kernels *k, const dn_bands *layout) {
+    float bands[DN_MAX_BANDS];
+    for (int i = 0; i < DN_MAX_BANDS; i++) bands[i] = (float)(i * i);
+    dn_band_interpolate(k, layout, bands, y);
+    CHECK(y[0] == 0 && y[1] == 0 && y[2] == 0 && y[3] == 0.5f && y[12] == 25);
+    CHECK(fabsf(y[13] - (25 + 11 / 3.0f)) < 1e-5f && y[356] == 961 && y[399] == 961);
+
+    dn_spectrum X = {0};
+    X.re[1] = 1; /* half to the sum at bin 0, half to that at bin 2 */
+    dn_band_correlation(k, layout, &X, &X, bands);
+    CHECK(fabsf(bands[0] - 2 / 3.0f) < 1e-6f && bands[1] == 0 && bands[31] == 0);
+    X.re[1] = 0;
+    X.im[13] = 3;
+    X.im[380] = 2;
+    dn_band_correlation(k, layout, &X, &X, bands);
+    CHECK(bands[0] == 0 && fabsf(bands[5] - 6) < 1e-5f && fabsf(bands[6] - 3) < 1e-5f);
+    CHECK(bands[30] == 0 && fabsf(bands[31] - 4 * 2 / 3.0f) < 1e-5f);
+}
+
+/* size: what the transform multiplies the sum of squares by. */
+static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
+    float out[DN_MAX_BANDS];
+    fill(a, layout->count);
+    dn_band_dct(k, layout, a, out);
     double before = 0, after = 0;
-    for (int i = 0; i < DN_BANDS; i++) {
+    for (int i = 0; i < layout->count; i++) {
         before += (double)a[i] * (double)a[i];
         after += (double)out[i] * (double)out[i];
     }
-    CHECK(fabs(before - after) < 1e-4); /* orthonormal */
-    CHECK(out[22] == 0 && out[23] == 0);
+    CHECK(fabs(size * before - after) < 1e-4);
+    for (int i = layout->count; i < layout->padded; i++) CHECK(out[i] == 0);
 }
 
 int main(void) {
-    dn_tables *tables = dn_new(sizeof(*tables));
-    dn_tables_init(tables);
+    dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
+    dn_tables_init(tables, DN_CLASSIC);
+    dn_tables_init(v02, DN_V02);
     CHECK(dn_kernels_find("no such set") == NULL);
     CHECK(dn_kernels_find(NULL) != NULL);
     const char *const names[] = {"scalar", "avx2"};
@@ -177,14 +276,20 @@ int main(void) {
         }
         CHECK(strcmp(k->name, names[i]) == 0);
         test_matvec(k);
+        test_blocks(k);
+        test_blocks_of_the_greatest_weights(k);
+        test_quantise(k);
         test_activations(k);
         test_sums(k);
         test_filters(k);
         test_highpass_forgets(k);
         test_fourier(k, &tables->fft);
-        test_bands(k, tables);
-        test_dct(k, tables);
+        test_bands(k, &tables->bands);
+        test_v02_bands(k, &v02->bands);
+        test_dct(k, &tables->bands, 1);
+        test_dct(k, &v02->bands, 32.0 / 22);
     }
     dn_delete(tables);
+    dn_delete(v02);
     return done("test_kernels");
 }

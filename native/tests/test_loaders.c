@@ -1,7 +1,22 @@
-/* The three readers: what they must take, and that damage of any kind is refused with a reason and without harm. */
-#include "models.h"
+/* The readers: what they must take, and that damage of any kind is refused with a reason and without harm. */
+#include <math.h>
+
+#include "models_v02.h"
 
 static model_file file, damaged;
+
+/* A network that was damaged and still loads is run for a few frames. */
+static void run(const dn_model *model) {
+    float audio[4 * DN_FRAME];
+    dn_state *state;
+    for (int i = 0; i < 4 * DN_FRAME; i++) audio[i] = random_float();
+    CHECK(dn_state_create(model, &state) == DN_OK);
+    CHECK(dn_process(&state, 1, audio, audio, NULL, 4, 0) == DN_OK);
+    int finite = 1;
+    for (int i = 0; i < 4 * DN_FRAME; i++) finite &= isfinite(audio[i]) != 0;
+    CHECK(finite);
+    dn_state_destroy(state);
+}
 
 static dn_status load(const model_file *f, char *message) {
     dn_model *model;
@@ -11,6 +26,7 @@ static dn_status load(const model_file *f, char *message) {
     free(exact);
     CHECK((status == DN_OK) == (model != NULL));
     CHECK(status == DN_OK || message[0] != '\0');
+    if (model) run(model);
     dn_model_destroy(model);
     return status;
 }
@@ -26,17 +42,15 @@ static void copy_to_damage(void) {
     damaged = file;
 }
 
-static void test_good(void (*make)(model_file *, int)) {
+static void test_good(void (*make)(model_file *, int), int variant) {
     char message[DN_MESSAGE];
-    for (int small = 0; small < 2; small++) {
-        make(&file, small);
-        CHECK(load(&file, message) == DN_OK);
-    }
+    make(&file, variant);
+    CHECK(load(&file, message) == DN_OK);
 }
 
-static void test_every_truncation(void (*make)(model_file *, int), size_t step) {
+static void test_every_truncation(void (*make)(model_file *, int), int variant, size_t step) {
     char message[DN_MESSAGE];
-    make(&file, 1);
+    make(&file, variant);
     for (size_t size = 0; size + 64 < file.size; size += step) {
         copy_to_damage();
         damaged.size = size;
@@ -45,9 +59,9 @@ static void test_every_truncation(void (*make)(model_file *, int), size_t step) 
 }
 
 /* Any outcome but a crash: a changed weight is still a model. */
-static void test_mutations(void (*make)(model_file *, int), int count) {
+static void test_mutations(void (*make)(model_file *, int), int variant, int count) {
     char message[DN_MESSAGE];
-    make(&file, 1);
+    make(&file, variant);
     for (int i = 0; i < count; i++) {
         copy_to_damage();
         for (uint32_t n = random_bits() % 4 + 1; n > 0; n--) {
@@ -107,21 +121,93 @@ static void test_layers_read_back(void) {
     CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
     dn_layer gru = dn_model_layer(model, 3);
     CHECK(strcmp(gru.name, "denoise_gru") == 0 && gru.inputs == 114 && gru.units == 96 && gru.is_gru);
+    CHECK(dn_model_family(model) == DN_CLASSIC && dn_model_map(model, 0).name == NULL);
     CHECK(gru.recurrent != NULL && dn_model_layer(model, 5).recurrent == NULL);
     const char *metadata = dn_model_metadata(model, &size);
     CHECK(metadata && size == 18 && memcmp(metadata, "{\"name\": \"random\"}", size) == 0);
     dn_model_destroy(model);
 }
 
-int main(void) {
-    void (*const makers[])(model_file *, int) = {make_text, make_bytes, make_records};
-    for (int i = 0; i < 3; i++) {
-        test_good(makers[i]);
-        test_every_truncation(makers[i], 7);
-        test_mutations(makers[i], 5000);
+/* The heads of the records and the indices are where damage does most. */
+static void test_mutations_of_records(int kind, int count) {
+    char message[DN_MESSAGE];
+    make_v02(&file, kind);
+    for (int i = 0; i < count; i++) {
+        copy_to_damage();
+        size_t at = 0;
+        for (uint32_t skip = random_bits() % 40; skip > 0; skip--) {
+            const unsigned char *block = file.data + at + 16;
+            size_t next = at + 64 + (size_t)(block[0] | block[1] << 8 | block[2] << 16);
+            at = next < file.size ? next : 0;
+        }
+        uint32_t place = random_bits() % (i % 2 ? 96 : 24);
+        damaged.data[at + place] = (unsigned char)(i % 3 ? random_bits() : damaged.data[at + place] ^ 1u);
+        load(&damaged, message);
     }
+}
+
+/* value into the record of that name, as an int32 at place. */
+static void expect_v02(int kind, const char *record, int place, int32_t value, const char *words) {
+    make_v02(&file, kind);
+    copy_to_damage();
+    put_int(find_payload(&damaged, record) + 4 * place, value);
+    expect(&damaged, words);
+}
+
+static void test_v02_messages(void) {
+    enum { HEAD_NAME = -11, HEAD_TYPE = -14, HEAD_SIZE = -13, NAN_BITS = 0x7fc00000, INFINITE_BITS = 0x7f800000 };
+    expect_v02(2, "gru1_input_weights_idx", 0, 9, "layer gru1_input: group 0 of weights_idx");
+    expect_v02(2, "gru1_input_weights_idx", 0, -1, "layer gru1_input: group 0 of weights_idx");
+    expect_v02(2, "gru1_input_weights_idx", 1, 2, "layer gru1_input: weights_idx has a block at input 2;");
+    expect_v02(2, "gru1_input_weights_idx", 1, 32, "block at input 32; multiples of 4 below 29");
+    expect_v02(2, "gru1_input_weights_idx", 1, -4, "block at input -4");
+    expect_v02(2, "gru3_recurrent_scale", 5, 0, "layer gru3_recurrent: value 5 of scale is not above zero");
+    expect_v02(2, "gru3_recurrent_scale", 5, NAN_BITS, "layer gru3_recurrent: value 5 of scale is not finite");
+    expect_v02(2, "gru2_recurrent_weights_diag", 7, INFINITE_BITS, "value 7 of weights_diag is not finite");
+    expect_v02(0, "conv2_weights_float", 3, NAN_BITS, "layer conv2: value 3 of weights_float is not finite");
+    expect_v02(0, "dense_out_bias", 31, NAN_BITS, "layer dense_out: value 31 of bias is not finite");
+    expect_v02(0, "dense_out_bias", HEAD_NAME, 0, "layer dense_out: there is no record dense_out_bias");
+    expect_v02(0, "conv1_weights_float", HEAD_NAME, 0, "layer conv1: there is neither weights_float nor weights_int8");
+    expect_v02(0, "conv2_bias", HEAD_NAME, 0, "no record conv2_bias");
+    expect_v02(0, "conv1_bias", HEAD_NAME, 0, "neither a record classic_layers nor conv1_bias");
+    expect_v02(0, "conv1_bias", HEAD_SIZE, 51, "record conv1_bias has 51 bytes of type 0");
+    expect_v02(0, "conv1_bias", HEAD_TYPE, 1, "record conv1_bias has 52 bytes of type 1");
+    expect_v02(1, "conv2_weights_int8", HEAD_TYPE, 2, "of type 2; 1152 of type 3 (int8) are wanted");
+    expect_v02(3, "gru1_input_weights_float", HEAD_SIZE, 128, "has 128 bytes of type 0");
+}
+
+static void test_v02_maps_read_back(void) {
+    dn_model *model;
+    size_t size;
+    make_v02(&file, 2);
+    CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+    CHECK(dn_model_family(model) == DN_V02 && dn_model_layer(model, 0).weights == NULL);
+    dn_map map = dn_model_map(model, 3);
+    CHECK(strcmp(map.name, "gru1_recurrent") == 0 && map.inputs == 32 && map.outputs == 96);
+    CHECK(map.is_int8 && map.has_diagonal && map.weights % 32 == 0 && map.weights < 32 * 96);
+    map = dn_model_map(model, 0);
+    CHECK(strcmp(map.name, "conv1") == 0 && !map.is_int8 && !map.has_diagonal && map.weights == 3 * 65 * 24);
+    CHECK(dn_model_metadata(model, &size) != NULL && size == 18);
+    dn_model_destroy(model);
+}
+
+int main(void) {
+    static const struct {
+        void (*make)(model_file *, int);
+        int variants;
+    } forms[] = {{make_text, 2}, {make_bytes, 2}, {make_records, 2}, {make_v02, V02_KINDS}};
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+        for (int v = 0; v < forms[i].variants; v++) test_good(forms[i].make, v);
+        for (int v = 1; v < forms[i].variants; v++) {
+            test_every_truncation(forms[i].make, v, i == 3 ? 197 : 7);
+            test_mutations(forms[i].make, v, i == 3 ? 500 : 5000);
+        }
+    }
+    for (int kind = 0; kind < V02_KINDS; kind++) test_mutations_of_records(kind, 1500);
     test_messages();
     test_layers_read_back();
+    test_v02_messages();
+    test_v02_maps_read_back();
     dn_model_destroy(NULL);
     return done("test_loaders");
 }

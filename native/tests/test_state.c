@@ -1,7 +1,7 @@
 /* What a channel's state owes, with a network of random weights. */
 #include <math.h>
 
-#include "models.h"
+#include "models_v02.h"
 
 enum { FRAMES = 60, SAMPLES = FRAMES * DN_FRAME };
 
@@ -93,13 +93,13 @@ static void test_saved_and_restored(dn_state *state, dn_state *other) {
     free(bytes);
 }
 
-/* min_gain 1 gives the input back, one frame late, rumble below the high-pass included. */
-static void test_pass_through(dn_state *state) {
+/* min_gain 1 gives the input back, late by delay samples, rumble below the high-pass included. */
+static void test_pass_through(dn_state *state, int delay) {
     dn_state_reset(state);
     for (int i = 0; i < SAMPLES; i++) first[i] = 0.5f * noise[i] + 0.25f;
     CHECK(dn_process(&state, 1, first, second, NULL, FRAMES, 1) == DN_OK);
     float worst = 0;
-    for (int i = 0; i < SAMPLES - DN_FRAME; i++) worst = fmaxf(worst, fabsf(second[i + DN_FRAME] - first[i]));
+    for (int i = 0; i < SAMPLES - delay; i++) worst = fmaxf(worst, fabsf(second[i + delay] - first[i]));
     CHECK(worst < 1e-5f);
 }
 
@@ -148,28 +148,78 @@ static void test_extractor(void) {
     dn_extractor_destroy(NULL);
 }
 
+/* All of the above, on the model in file. */
+static void test_model(int delay) {
+    dn_model *model;
+    dn_state *state, *other;
+    CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+    CHECK(dn_model_delay(model) == delay);
+    CHECK(dn_state_create(model, &state) == DN_OK && dn_state_create(model, &other) == DN_OK);
+    test_calls_of_any_length(state);
+    test_channels_are_apart(state, other);
+    test_bad_samples_change_nothing(state);
+    test_loudest_samples_do_no_harm(state);
+    test_saved_and_restored(state, other);
+    test_pass_through(state, delay);
+    test_silence(state);
+    test_sets_agree(model, state);
+    dn_state_destroy(state);
+    dn_state_destroy(other);
+    dn_state_destroy(NULL);
+    dn_model_destroy(model);
+}
+
+/* Of the same sizes, so that only the weights tell them apart. */
+static void test_states_of_other_models_are_refused(void) {
+    dn_model *model[2];
+    dn_state *state[2];
+    for (int i = 0; i < 2; i++) {
+        make_v02(&file, 1);
+        CHECK(dn_model_load(file.data, file.size, &model[i], NULL) == DN_OK);
+        CHECK(dn_state_create(model[i], &state[i]) == DN_OK);
+    }
+    size_t size = dn_state_size(state[0]);
+    char *bytes = malloc(size);
+    dn_state_save(state[0], bytes);
+    CHECK(dn_state_restore(state[0], bytes, size) == DN_OK);
+    CHECK(dn_state_size(state[1]) == size && dn_state_restore(state[1], bytes, size) == DN_BAD_STATE);
+    free(bytes);
+    for (int i = 0; i < 2; i++) {
+        dn_state_destroy(state[i]);
+        dn_model_destroy(model[i]);
+    }
+}
+
+/* In the quiet the frame held back comes out as it went in, which is what the next one then does. */
+static void test_look_ahead_passes_what_is_quiet(void) {
+    dn_model *model;
+    dn_state *state;
+    make_v02(&file, 0);
+    CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK && dn_state_create(model, &state) == DN_OK);
+    for (int i = 0; i < SAMPLES; i++) first[i] = 1e-6f * noise[i];
+    CHECK(dn_process(&state, 1, first, second, voice, FRAMES, 0) == DN_OK);
+    double kept = 0, power = 0;
+    for (int i = 20 * DN_FRAME; i < SAMPLES - 2 * DN_FRAME; i++) {
+        power += (double)first[i] * (double)first[i];
+        kept += (double)first[i] * (double)second[i + 2 * DN_FRAME];
+    }
+    CHECK(kept > 0.99 * power && kept < 1.01 * power);
+    dn_state_destroy(state);
+    dn_model_destroy(model);
+}
+
 int main(void) {
     for (int i = 0; i < 2 * SAMPLES; i++) noise[i] = random_float();
     for (int small = 0; small < 2; small++) {
-        dn_model *model;
-        dn_state *state, *other;
         make_bytes(&file, small);
-        CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
-        CHECK(dn_model_delay(model) == DN_FRAME);
-        CHECK(dn_state_create(model, &state) == DN_OK && dn_state_create(model, &other) == DN_OK);
-        test_calls_of_any_length(state);
-        test_channels_are_apart(state, other);
-        test_bad_samples_change_nothing(state);
-        test_loudest_samples_do_no_harm(state);
-        test_saved_and_restored(state, other);
-        test_pass_through(state);
-        test_silence(state);
-        test_sets_agree(model, state);
-        dn_state_destroy(state);
-        dn_state_destroy(other);
-        dn_state_destroy(NULL);
-        dn_model_destroy(model);
+        test_model(DN_FRAME);
     }
+    for (int kind = 0; kind < V02_KINDS; kind++) {
+        make_v02(&file, kind);
+        test_model(2 * DN_FRAME);
+    }
+    test_states_of_other_models_are_refused();
+    test_look_ahead_passes_what_is_quiet();
     test_extractor();
     return done("test_state");
 }
