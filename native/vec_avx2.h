@@ -90,24 +90,24 @@ static inline void v8_transpose(v8 rows[8]) {
     }
 }
 
-typedef __m256i v8i;
+typedef __m256i dots8;
 
-static inline v8i v8i_zero(void) {
+static inline dots8 dots8_zero(void) {
     return _mm256_setzero_si256();
 }
 
 /* The sign goes from q to the steps, as one factor of vpmaddubsw is unsigned; its sums of two products, at most
  * 2 * 128 * 127, fit 16 bits for any q. */
-static inline v8i v8i_dot4(v8i sum, const int8_t *q, const int8_t *steps) {
+static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
     int32_t four;
     memcpy(&four, steps, sizeof(four));
     __m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)q);
     __m256i turned = _mm256_sign_epi8(_mm256_set1_epi32(four), weights);
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), turned);
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-static inline v8 v8_from_v8i(v8i a) {
+static inline v8 v8_from_dots8(dots8 a) {
     return _mm256_cvtepi32_ps(a);
 }
 

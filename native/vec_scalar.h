@@ -1,5 +1,6 @@
 /* v8 in plain C: eight floats, for any processor. Included by one kernels_*.c, which then includes kernels_body.h. */
 #include <stdint.h>
+#include <string.h>
 
 typedef struct {
     float f[8];
@@ -94,25 +95,26 @@ static inline void v8_transpose(v8 rows[8]) {
     }
 }
 
-/* Eight integers. */
+/* Eight sums of products of integers in the making. Every product has a sum of its own until the end, which is what
+ * compilers can turn into vectors. */
 typedef struct {
-    int32_t i[8];
-} v8i;
+    int32_t sum[32];
+} dots8;
 
-static inline v8i v8i_zero(void) {
-    return (v8i){{0}};
+static inline dots8 dots8_zero(void) {
+    return (dots8){{0}};
 }
 
-/* sum[o] + the sum over j < 4 of q[o][j] * steps[j], steps being from -127 to 127 */
-static inline v8i v8i_dot4(v8i sum, const int8_t *q, const int8_t *steps) {
-    for (int o = 0; o < 8; o++) {
-        for (int j = 0; j < 4; j++) sum.i[o] += q[4 * o + j] * steps[j];
-    }
-    return sum;
+/* sums[o] + the sum over j < 4 of q[o][j] * steps[j], steps being from -127 to 127 */
+static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
+    int8_t repeated[32];
+    for (int o = 0; o < 8; o++) memcpy(repeated + 4 * o, steps, 4);
+    for (int i = 0; i < 32; i++) sums.sum[i] += (int16_t)q[i] * (int16_t)repeated[i];
+    return sums;
 }
 
-static inline v8 v8_from_v8i(v8i a) {
-    V8_EACH((float)a.i[i]);
+static inline v8 v8_from_dots8(dots8 a) {
+    V8_EACH((float)(a.sum[4 * i] + a.sum[4 * i + 1] + a.sum[4 * i + 2] + a.sum[4 * i + 3]));
 }
 
 /* a * b + c */

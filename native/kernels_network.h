@@ -1,0 +1,107 @@
+/* The loops of the networks: the first part of kernels_body.h, which includes this. */
+
+/* Four groups of columns at once, two inputs at a time: eight sums that do not wait for each other. */
+static void matvec_four(float *y, const float *w, const float *x, int inputs) {
+    const float *w0 = w, *w1 = w0 + 8 * inputs, *w2 = w1 + 8 * inputs, *w3 = w2 + 8 * inputs;
+    v8 a0 = v8_load(y), a1 = v8_load(y + 8), a2 = v8_load(y + 16), a3 = v8_load(y + 24);
+    v8 b0 = v8_set(0), b1 = b0, b2 = b0, b3 = b0;
+    int j = 0;
+    for (; j + 2 <= inputs; j += 2) {
+        v8 xa = v8_set(x[j]), xb = v8_set(x[j + 1]);
+        a0 = v8_fma(xa, v8_load(w0 + 8 * j), a0);
+        a1 = v8_fma(xa, v8_load(w1 + 8 * j), a1);
+        a2 = v8_fma(xa, v8_load(w2 + 8 * j), a2);
+        a3 = v8_fma(xa, v8_load(w3 + 8 * j), a3);
+        b0 = v8_fma(xb, v8_load(w0 + 8 * j + 8), b0);
+        b1 = v8_fma(xb, v8_load(w1 + 8 * j + 8), b1);
+        b2 = v8_fma(xb, v8_load(w2 + 8 * j + 8), b2);
+        b3 = v8_fma(xb, v8_load(w3 + 8 * j + 8), b3);
+    }
+    if (j < inputs) {
+        v8 xa = v8_set(x[j]);
+        a0 = v8_fma(xa, v8_load(w0 + 8 * j), a0);
+        a1 = v8_fma(xa, v8_load(w1 + 8 * j), a1);
+        a2 = v8_fma(xa, v8_load(w2 + 8 * j), a2);
+        a3 = v8_fma(xa, v8_load(w3 + 8 * j), a3);
+    }
+    v8_store(y, v8_add(a0, b0));
+    v8_store(y + 8, v8_add(a1, b1));
+    v8_store(y + 16, v8_add(a2, b2));
+    v8_store(y + 24, v8_add(a3, b3));
+}
+
+static void matvec_one(float *y, const float *w, const float *x, int inputs) {
+    v8 a = v8_load(y), b = v8_set(0);
+    int j = 0;
+    for (; j + 2 <= inputs; j += 2) {
+        a = v8_fma(v8_set(x[j]), v8_load(w + 8 * j), a);
+        b = v8_fma(v8_set(x[j + 1]), v8_load(w + 8 * j + 8), b);
+    }
+    if (j < inputs) a = v8_fma(v8_set(x[j]), v8_load(w + 8 * j), a);
+    v8_store(y, v8_add(a, b));
+}
+
+static void matvec_add(float *y, const float *w, const float *x, int inputs, int columns) {
+    int c = 0;
+    for (; c + 32 <= columns; c += 32) matvec_four(y + c, w + c * inputs, x, inputs);
+    for (; c < columns; c += 8) matvec_one(y + c, w + c * inputs, x, inputs);
+}
+
+static void blocks_add(float *y, const float *w, const uint16_t *index, const float *x, int groups) {
+    for (int g = 0; g < groups; g++) {
+        v8 a = v8_load(y + 8 * g), b = v8_set(0), c = b, d = b;
+        for (int left = *index++; left > 0; left--, w += 32) {
+            const float *in = x + *index++;
+            a = v8_fma(v8_set(in[0]), v8_load(w), a);
+            b = v8_fma(v8_set(in[1]), v8_load(w + 8), b);
+            c = v8_fma(v8_set(in[2]), v8_load(w + 16), c);
+            d = v8_fma(v8_set(in[3]), v8_load(w + 24), d);
+        }
+        v8_store(y + 8 * g, v8_add(v8_add(a, b), v8_add(c, d)));
+    }
+}
+
+static void blocks_add_int8(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
+                            int groups) {
+    for (int g = 0; g < groups; g++) {
+        dots8 sum = dots8_zero();
+        for (int left = *index++; left > 0; left--, q += 32) sum = dots8_add(sum, q, steps + *index++);
+        v8_store(y + 8 * g, v8_fma(v8_load(scale + 8 * g), v8_from_dots8(sum), v8_load(y + 8 * g)));
+    }
+}
+
+static void quantise(int8_t *steps, const float *x, int n) {
+    for (int i = 0; i < n; i++) {
+        float in = x[i] > -1.0f ? x[i] : -1.0f;
+        float value = 127.0f * (in < 1.0f ? in : 1.0f) + 0.5f;
+        int whole = (int)value; /* towards zero */
+        steps[i] = (int8_t)(whole - ((float)whole > value));
+    }
+}
+
+/* tanh(x) = x P(x^2) / Q(x^2) on |x| <= 9, the coefficients fitted to the least greatest relative error (3e-8). */
+static v8 tanh_vector(v8 x) {
+    x = v8_min(v8_max(x, v8_set(-9.0f)), v8_set(9.0f));
+    v8 s = v8_mul(x, x);
+    v8 p = v8_fma(s, v8_set(1.33546296e-08f), v8_set(2.06090569e-05f));
+    p = v8_fma(p, s, v8_set(3.49558648e-03f));
+    p = v8_fma(p, s, v8_set(1.33810242e-01f));
+    p = v8_fma(p, s, v8_set(9.99999979e-01f));
+    v8 q = v8_fma(s, v8_set(7.77654454e-07f), v8_set(3.28563219e-04f));
+    q = v8_fma(q, s, v8_set(2.58769758e-02f));
+    q = v8_fma(q, s, v8_set(4.67143398e-01f));
+    q = v8_fma(q, s, v8_set(1.0f));
+    v8 y = v8_div(v8_mul(x, p), q);
+    return v8_min(v8_max(y, v8_set(-1.0f)), v8_set(1.0f));
+}
+
+static void tanh_all(float *v, int n) {
+    for (int i = 0; i < n; i += 8) v8_store(v + i, tanh_vector(v8_load(v + i)));
+}
+
+static void sigmoid_all(float *v, int n) {
+    v8 half = v8_set(0.5f);
+    for (int i = 0; i < n; i += 8) {
+        v8_store(v + i, v8_fma(half, tanh_vector(v8_mul(half, v8_load(v + i))), half));
+    }
+}
