@@ -125,10 +125,11 @@ def _add_model(verbs: Any) -> None:
         "convert",
         help="write a model in another form",
         description="Writes a model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), "
-        ".dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in).",
+        ".dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in). A v0.2 network is "
+        "written as .bin, .dnnw (both the same) or .c.",
         epilog=EXIT_CODES,
     )
-    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .c, Keras .hdf5, or 'rnnoise', built in")
+    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .bin, .c, Keras .hdf5, or 'rnnoise'")
     job.add_argument("output", metavar="OUT")
     job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     job.set_defaults(run=run_model_convert)
@@ -287,24 +288,21 @@ def run_model_list(args: argparse.Namespace) -> int:
 def _read_model(name: str) -> Any:
     """The model of a file, or that of the backend of that name."""
     from denoise_wrapper.backends import backend_names
-    from denoise_wrapper.backends.model_files import read_model
+    from denoise_wrapper.backends.model_files import read_any_model
 
-    return read_model(None if name in backend_names() and not Path(name).exists() else name)
+    return read_any_model(None if name in backend_names() and not Path(name).exists() else name)
 
 
 def run_model_info(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends.model_files import fingerprint
 
     model = _read_model(args.model)
-    print(
-        f"{args.model}: classic RNNoise network, {sum(a.size for layer in model.layers for a in layer.arrays)} weights"
-    )
+    print(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
     for key, value in model.metadata.items():
         print(f"    {key}: {value}")
     print(f"    sha256 of the weights: {fingerprint(model)}")
     for layer in model.layers:
-        kind = "dense" if layer.recurrent is None else "GRU"
-        print(f"    {layer.name}: {kind}, {layer.inputs} -> {layer.units}, {layer.activation}")
+        print(f"    {layer.name}: {layer.description}")
     return 0
 
 

@@ -9,20 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blobs import random_blob
 from fakes import FAKES
 from numpy.typing import NDArray
 
 from denoise_wrapper import AudioError, Denoiser, Stream, backend_names
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 TYPES = (np.int16, np.int32, np.float32, np.float64)
+V02 = RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2")  # of the other family of networks
 
 Array = NDArray[Any]
 
 
-@pytest.fixture(params=[*backend_names(), *FAKES], ids=lambda given: given if isinstance(given, str) else given.name)
+@pytest.fixture(
+    params=[*backend_names(), V02, *FAKES], ids=lambda given: given if isinstance(given, str) else given.name
+)
 def backend(request: pytest.FixtureRequest) -> Backend:
     return load_backend(request.param) if isinstance(request.param, str) else request.param
 

@@ -7,7 +7,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,16 @@ class Layer:
         return int(self.bias.shape[0]) // (1 if self.recurrent is None else 3)
 
     @property
+    def size(self) -> int:
+        """Numbers, biases among them."""
+        return sum(array.size for array in self.arrays)
+
+    @property
+    def description(self) -> str:
+        """Kind, shape and activation, in words."""
+        return f"{'dense' if self.recurrent is None else 'GRU'}, {self.inputs} -> {self.units}, {self.activation}"
+
+    @property
     def arrays(self) -> list[Int8]:
         """Weights, recurrent weights if any, bias: the order of every file form."""
         return [array for array in (self.weights, self.recurrent, self.bias) if array is not None]
@@ -75,6 +85,7 @@ class ClassicModel:
 
     layers: tuple[Layer, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
+    family: ClassVar[str] = "classic"
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
@@ -156,11 +167,13 @@ def _record(name: str, kind: int, payload: bytes) -> bytes:
 
 
 def to_c_source(model: ClassicModel) -> bytes:
-    """C source that defines the record form's bytes, to be compiled into the engine as native/rnn_data.c."""
-    data = to_records(model)
-    about = [
-        f" * {key}: {_comment(model.metadata[key])}" for key in ("name", "licence", "origin") if key in model.metadata
-    ]
+    """C source that defines the record form's bytes: see `c_source`."""
+    return c_source(to_records(model), model.metadata)
+
+
+def c_source(data: bytes, metadata: dict[str, Any]) -> bytes:
+    """C source that defines the bytes of a model file, to be compiled into the engine as native/rnn_data.c."""
+    about = [f" * {key}: {_comment(metadata[key])}" for key in ("name", "licence", "origin") if key in metadata]
     head = ["/* A model compiled in, written by `denoise-wrapper model convert`: do not edit.", *about, " */"]
     rows = (",".join(map(str, data[start : start + 32])) + "," for start in range(0, len(data), 32))
     lines = [

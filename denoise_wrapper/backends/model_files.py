@@ -1,4 +1,4 @@
-"""Model files in and out: each form of RNNoise models, read into one ClassicModel and written from it."""
+"""Model files in and out: each form of RNNoise models, read into a ClassicModel or V02Model and written from it."""
 
 from __future__ import annotations
 
@@ -11,42 +11,76 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends import classic
 from denoise_wrapper.backends.classic import ClassicModel, Layer
 from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.backends.v02 import Map, V02Model
+from denoise_wrapper.errors import FileError, ModelError
 
-__all__ = ["ClassicModel", "Layer", "encode_model", "fingerprint", "read_model", "write_model"]
+__all__ = [
+    "ClassicModel",
+    "Layer",
+    "Map",
+    "V02Model",
+    "encode_model",
+    "fingerprint",
+    "read_any_model",
+    "read_model",
+    "write_model",
+]
 
-_ENCODERS: dict[str, Callable[[ClassicModel], bytes]] = {
+_CLASSIC: dict[str, Callable[[ClassicModel], bytes]] = {
     ".rnnn": classic.to_text,
     ".rnn": classic.to_bytes,
     ".dnnw": classic.to_records,
     ".c": classic.to_c_source,
 }
+_V02: dict[str, Callable[[V02Model], bytes]] = {
+    ".bin": lambda model: model.data,
+    ".dnnw": lambda model: model.data,
+    ".c": lambda model: classic.c_source(model.data, model.metadata),
+}
 
 
-def read_model(source: ModelSource | None) -> ClassicModel:
-    """A model of any form: .rnnn text, .rnn bytes, .dnnw records, rnn_data.c source, or Keras' .hdf5.
+def read_any_model(source: ModelSource | None) -> ClassicModel | V02Model:
+    """A model of any form: .rnnn text, .rnn bytes, .dnnw records, a v0.2 blob, rnn_data.c source, or Keras' .hdf5.
 
     source: path or bytes; None for the model compiled in. The form is told from the content, the engine's loader
     checks it. Raises FileError, or ModelError that names the layer and what is wrong.
     """
     backend = RNNoiseBackend(source)
-    return ClassicModel(backend.layers, backend.metadata)
+    if backend.family == "classic":
+        return ClassicModel(tuple(layer for layer in backend.layers if isinstance(layer, Layer)), backend.metadata)
+    return V02Model(backend.data, tuple(m for m in backend.layers if isinstance(m, Map)), backend.metadata)
 
 
-def encode_model(model: ClassicModel, suffix: str) -> bytes:
+def read_model(source: ModelSource | None) -> ClassicModel:
+    """The same, but a classic network alone: ModelError for another."""
+    model = read_any_model(source)
+    if isinstance(model, V02Model):
+        raise ModelError("this is the v0.2 network; a classic one is wanted (.rnnn, .rnn, .dnnw or .hdf5)")
+    return model
+
+
+def encode_model(model: ClassicModel | V02Model, suffix: str) -> bytes:
     """The bytes of a model file of that suffix: .rnnn, .rnn, .dnnw or .c (only the last two hold the metadata).
 
-    Raises FileError for another suffix, ModelError if the engine could not load what would be written.
+    A v0.2 model is written as .bin or .dnnw, which are the bytes that were read, or as .c.
+    Raises FileError for another suffix, ModelError if the model does not fit the form, or the engine could not load
+    what would be written.
     """
-    encoder = _ENCODERS.get(suffix.lower())
-    if encoder is None:
-        raise FileError(f"models are written as {', '.join(_ENCODERS)}, not {suffix or 'without a suffix'}")
-    data = encoder(model)
-    RNNoiseBackend(data)
-    return data
+    suffix = suffix.lower()
+    if isinstance(model, V02Model):
+        if suffix in _V02:
+            return _V02[suffix](model)
+        if suffix in _CLASSIC:
+            raise ModelError(f"the model is the v0.2 network; {suffix} holds the classic one: write {', '.join(_V02)}")
+    elif suffix in _CLASSIC:
+        data = _CLASSIC[suffix](model)
+        RNNoiseBackend(data)
+        return data
+    forms = _V02 if isinstance(model, V02Model) else _CLASSIC
+    raise FileError(f"models are written as {', '.join(forms)}, not {suffix or 'without a suffix'}")
 
 
-def write_model(model: ClassicModel, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+def write_model(model: ClassicModel | V02Model, path: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Write a model in the form that the path's suffix names: see `encode_model`.
 
     Raises FileError if the file exists and overwrite is False, or cannot be written; ModelError for a model that
@@ -57,6 +91,7 @@ def write_model(model: ClassicModel, path: str | os.PathLike[str], overwrite: bo
         part.write_bytes(data)
 
 
-def fingerprint(model: ClassicModel) -> str:
-    """SHA-256 of the layers, in hexadecimal: the same for one network in whatever form of file."""
-    return hashlib.sha256(classic.to_records(ClassicModel(model.layers))).hexdigest()
+def fingerprint(model: ClassicModel | V02Model) -> str:
+    """SHA-256, in hexadecimal: of the layers, the same for one classic network in whatever form; or of a v0.2 blob."""
+    data = model.data if isinstance(model, V02Model) else classic.to_records(ClassicModel(model.layers))
+    return hashlib.sha256(data).hexdigest()

@@ -14,19 +14,22 @@ from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import classic, keras_files
 from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
+from denoise_wrapper.backends.v02 import Map
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 FEATURES: int = lib.DN_FEATURES
 BANDS: int = lib.DN_BANDS
-MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB
+MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
 
 Buffer = bytes | bytearray | memoryview
 ModelSource = str | os.PathLike[str] | Buffer
 
 
 class RNNoiseBackend:
-    """The RNNoise network: 48 kHz, 10 ms a hop, late by 480 samples. Immutable, shared by threads and streams.
+    """An RNNoise network: 48 kHz, 10 ms a hop, late by 480 samples if it is the classic one, by 960 if it is v0.2's.
+
+    Immutable, shared by threads and streams.
 
     model: path or bytes of a model in any form that `model_bytes` knows; None for the one compiled in.
     name: what it goes by. isa: the instruction set to use, `avx2` or `scalar`; None for the environment's
@@ -61,9 +64,24 @@ class RNNoiseBackend:
         """The instruction set in use."""
         return _text(lib.dn_isa(self._model))
 
+    @property
+    def family(self) -> str:
+        """The network that the model is of: `classic` or `v0.2`."""
+        return "v0.2" if lib.dn_model_family(self._model) == lib.DN_V02 else "classic"
+
+    @property
+    def data(self) -> bytes:
+        """The model file that the engine has loaded, bit for bit; what was converted for it is as it was converted."""
+        if self._source is not None:
+            return self._source
+        size = ffi.new("size_t *")
+        return bytes(ffi.buffer(lib.dn_builtin_bytes(size), size[0]))
+
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers with their weights."""
+    def layers(self) -> tuple[Layer, ...] | tuple[Map, ...]:
+        """The layers of a classic model with their weights, or what there is to say of those of a v0.2 model."""
+        if self.family == "v0.2":
+            return tuple(_map(lib.dn_model_map(self._model, index)) for index in range(lib.DN_MAPS))
         return tuple(_layer(lib.dn_model_layer(self._model, index)) for index in range(lib.DN_LAYERS))
 
     @cached_property
@@ -178,7 +196,7 @@ class FeatureExtractor:
 
 
 def model_bytes(model: ModelSource) -> bytes:
-    """A model file as bytes that the engine loads: .rnnn, .rnn, .dnnw as they are, HDF5 and C source converted.
+    """A model file as bytes that the engine loads: .rnnn, .rnn, .dnnw, .bin as they are, HDF5 and C source converted.
 
     model: its path, or its bytes. Which form it is, is told from the content. Raises FileError or ModelError.
     """
@@ -245,6 +263,11 @@ def _layer(layer: Any) -> Layer:
         recurrent=array(layer.recurrent, layer.units, columns) if layer.is_gru else None,
         bias=array(layer.bias, columns),
     )
+
+
+def _map(found: Any) -> Map:
+    kind = "int8" if found.is_int8 else "float"
+    return Map(_text(found.name), found.inputs, found.outputs, kind, found.weights, bool(found.has_diagonal))
 
 
 def _new_state(model: Any) -> Any:
