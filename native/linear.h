@@ -12,12 +12,12 @@ enum { DN_MAX_INPUTS = 4096, DN_MAX_OUTPUTS = 3072 }; /* of a map; also bound th
 typedef struct {
     int inputs, outputs, padded; /* padded: outputs rounded up to a multiple of 8 */
     const float *bias;           /* [padded] */
-    const float *diagonal; /* [outputs]: adds diagonal[o] * x[o % inputs], three square maps being on each other */
-    const float *w;        /* whole: [padded / 8][inputs][8]; with index: [blocks][4 inputs][8 outputs] */
-    const int8_t *q;       /* [blocks][8 outputs][4 inputs] */
-    const float *scale;    /* [padded], of q */
-    const uint16_t *index; /* for each group: how many blocks, then the first input of each */
-    void *room;            /* all of the above, from dn_new */
+    const float *diagonal;       /* [outputs]: adds diagonal[o] * x[o % inputs] to y[o] */
+    const float *w;              /* whole: [padded / 8][inputs][8]; with index: [blocks][4 inputs][8 outputs] */
+    const int8_t *q;             /* [blocks][8 outputs][4 inputs] */
+    const float *scale;          /* [padded], of q */
+    const uint16_t *index;       /* for each group: how many blocks, then the first input of each */
+    void *room;                  /* all of the above, from dn_new */
 } dn_linear;
 
 /* y[padded]; x[inputs], which an int8 map takes in steps of 1/127 from -1 to 1. */

@@ -1,11 +1,11 @@
-/* Reader of RNNoise 0.2's weights blob. Each linear map L is made of records, of which it has
- *     L_bias                float [outputs]
- *     L_weights_float       float [inputs][outputs], or blocks; preferred where both are there
- *     L_weights_int8        int8, blocks; y = L_scale * sum of q * round(127 x)
- *     L_scale               float [outputs], with int8
- *     L_weights_idx         int32: the blocks are some of all; for each 8 outputs how many, then the first input of
- * each L_weights_diag        float [outputs], of a recurrent map: its diagonal, which the matrix then lacks What is
- * called L_subias makes up for unsigned inputs; ours are signed. Sizes are those of the records. */
+/* Reader of RNNoise 0.2's weights blob. Of these records, each linear map L has those that apply:
+ *     L_bias             float [outputs]
+ *     L_weights_float    float [inputs][outputs], or blocks; preferred where both are there
+ *     L_weights_int8     int8, blocks; y = L_scale * sum of q * round(127 x)
+ *     L_scale            float [outputs], with int8
+ *     L_weights_idx      int32: only some blocks are there; for each 8 outputs how many, then the first input of each
+ *     L_weights_diag     float [outputs], of a recurrent map: the diagonals, which the matrix then lacks
+ * L_subias makes up for unsigned inputs, ours are signed. All sizes follow from those of the records. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,8 +62,7 @@ static dn_status check_index(parts *p, char *message) {
             int32_t place = dn_record_int(r, at);
             if (place >= 0 && place % BLOCK_INPUTS == 0 && place + BLOCK_INPUTS - 1 < p->inputs) continue;
             return dn_bad_model(message,
-                                "layer %s: weights_idx has a block at input %ld; multiples of 4 below %d are "
-                                "possible",
+                                "layer %s: weights_idx has a block at input %ld; multiples of 4 below %d are possible",
                                 p->name, (long)place, p->inputs - BLOCK_INPUTS + 1);
         }
         p->blocks += (size_t)count;
@@ -179,7 +178,7 @@ static dn_status build_map(const parts *p, dn_linear *l) {
     return DN_OK;
 }
 
-/* Of the units that a bias tells. */
+/* How many units a layer has, which its bias tells. */
 static dn_status read_units(dn_records file, const char *name, int *units, char *message) {
     dn_record bias;
     dn_status status = dn_record_find(file, name, &bias, message);
@@ -207,20 +206,12 @@ dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprin
     dn_status status = read_units(file, "conv1_bias", &net->convolved, message);
     if (status == DN_OK) status = read_units(file, "conv2_bias", &net->units, message);
     int first = net->convolved, n = net->units;
-    const int shape[DN_MAPS][2] = {{3 * DN_V02_FEATURES, first},
-                                   {3 * first, n},
-                                   {n, 3 * n},
-                                   {n, 3 * n},
-                                   {n, 3 * n},
-                                   {n, 3 * n},
-                                   {n, 3 * n},
-                                   {n, 3 * n},
-                                   {4 * n, DN_V02_BANDS},
-                                   {4 * n, 1}};
+    const int inputs[DN_MAPS] = {3 * DN_V02_FEATURES, 3 * first, n, n, n, n, n, n, 4 * n, 4 * n};
+    const int outputs[DN_MAPS] = {first, n, 3 * n, 3 * n, 3 * n, 3 * n, 3 * n, 3 * n, DN_V02_BANDS, 1};
     *fingerprint = dn_hash(DN_HASH_START, "v0.2", 4);
     for (int i = 0; i < DN_MAPS && status == DN_OK; i++) {
-        parts p = {.name = map_names[i], .inputs = shape[i][0], .outputs = shape[i][1]};
-        int is_recurrent = i >= DN_GRU1_INPUT && i < DN_DENSE_OUT && (i - DN_GRU1_RECURRENT) % 2 == 0;
+        parts p = {.name = map_names[i], .inputs = inputs[i], .outputs = outputs[i]};
+        int is_recurrent = i < DN_DENSE_OUT && i >= DN_GRU1_RECURRENT && (i - DN_GRU1_RECURRENT) % 2 == 0;
         status = find_parts(file, &p, is_recurrent, message);
         if (status == DN_OK) status = build_map(&p, &net->map[i]);
         if (status == DN_OK) *fingerprint = hash_parts(*fingerprint, &p);

@@ -44,8 +44,7 @@ int dn_v02_memory(const dn_network_v02 *net) {
 float dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, const float *features, float *memory, float *gains) {
     const dn_linear *map = net->map;
     float *features_before = memory, *first_before = features_before + (TAPS - 1) * DN_V02_FEATURES;
-    float *seen =
-        first_before + (TAPS - 1) * net->convolved; /* conv2, gru1, gru2, gru3, as the last layers want them */
+    float *seen = first_before + (TAPS - 1) * net->convolved; /* conv2, gru1, gru2, gru3: what the last layers see */
     float first[DN_V02_MAX_UNITS], second[DN_V02_MAX_UNITS], voice[8];
 
     convolve(&map[DN_CONV1], k, features, DN_V02_FEATURES, features_before, first);

@@ -114,7 +114,7 @@ static void finish_now(dn_state *state, dn_frame *frame, const float *gain, floa
     restore_rumble(m->removed, min_gain, out);
 }
 
-/* With look-ahead: the gains act on the frame before, and what they hold this frame to is less where it is louder. */
+/* With look-ahead: the gains act on the frame before. Where this one is louder, the next gain may fall faster. */
 static void finish_last(dn_state *state, const dn_frame *frame, const float *gain, float min_gain, float *out) {
     const dn_model *model = state->model;
     memory *m = &state->m;
