@@ -33,6 +33,25 @@ dn_arrays dn_layer_arrays(const dn_source *source, int index) {
     return arrays;
 }
 
+/* A layer has the inputs that the layers before it give, and the ends fit the signal processing. */
+static dn_status check_place(const dn_source *source, int index, long inputs, long units, char *message) {
+    const dn_layer *l = source->layer;
+    int first = l[DN_INPUT_DENSE].units, vad = l[DN_VAD_GRU].units, noise = l[DN_NOISE_GRU].units;
+    const int given[DN_LAYERS] = {
+        DN_FEATURES, first, first + vad + DN_FEATURES, vad + noise + DN_FEATURES, l[DN_DENOISE_GRU].units, vad};
+    if (inputs != given[index]) {
+        return dn_bad_model(message, "layer %s has %ld inputs; %d are given to it", l[index].name, inputs,
+                            given[index]);
+    }
+    if (index == DN_DENOISE_OUTPUT && units != DN_BANDS) {
+        return dn_bad_model(message, "layer denoise_output has %ld units; there are %d bands", units, DN_BANDS);
+    }
+    if (index == DN_VAD_OUTPUT && units != 1) {
+        return dn_bad_model(message, "layer vad_output has %ld units; one is wanted", units);
+    }
+    return DN_OK;
+}
+
 dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, long activation, char *message) {
     dn_layer *layer = &source->layer[index];
     if (inputs < 1 || inputs > DN_MAX_UNITS || units < 1 || units > DN_MAX_UNITS) {
@@ -43,6 +62,8 @@ dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, l
         return dn_bad_model(message, "layer %s has activation %ld; 0 (tanh), 1 (sigmoid) and 2 (ReLU) are possible",
                             layer->name, activation);
     }
+    dn_status status = check_place(source, index, inputs, units, message);
+    if (status != DN_OK) return status;
     layer->inputs = (int)inputs;
     layer->units = (int)units;
     layer->activation = activation <= DN_RELU ? (int)activation : DN_TANH; /* as other readers take unknown ones */
@@ -54,28 +75,6 @@ dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, l
     layer->weights = arrays.place[0];
     layer->recurrent = layer->is_gru ? arrays.place[1] : NULL;
     layer->bias = arrays.place[2];
-    return DN_OK;
-}
-
-/* Each layer has the inputs that the layers before it give, and the ends fit the signal processing. */
-static dn_status check_chain(const dn_source *source, char *message) {
-    const dn_layer *l = source->layer;
-    int first = l[DN_INPUT_DENSE].units, vad = l[DN_VAD_GRU].units, noise = l[DN_NOISE_GRU].units;
-    const int inputs[DN_LAYERS] = {
-        DN_FEATURES, first, first + vad + DN_FEATURES, vad + noise + DN_FEATURES, l[DN_DENOISE_GRU].units, vad};
-    for (int i = 0; i < DN_LAYERS; i++) {
-        if (l[i].inputs != inputs[i]) {
-            return dn_bad_model(message, "layer %s has %d inputs; the layers before it give %d", l[i].name, l[i].inputs,
-                                inputs[i]);
-        }
-    }
-    if (l[DN_DENOISE_OUTPUT].units != DN_BANDS) {
-        return dn_bad_model(message, "layer denoise_output has %d units; there are %d bands",
-                            l[DN_DENOISE_OUTPUT].units, DN_BANDS);
-    }
-    if (l[DN_VAD_OUTPUT].units != 1) {
-        return dn_bad_model(message, "layer vad_output has %d units; one is wanted", l[DN_VAD_OUTPUT].units);
-    }
     return DN_OK;
 }
 
@@ -156,7 +155,6 @@ static uint32_t fingerprint(const dn_source *source) {
 static dn_status fill_classic(dn_model *model, const void *data, size_t size, char *message) {
     for (int i = 0; i < DN_LAYERS; i++) model->source.layer[i].name = layer_names[i];
     dn_status status = read_source(data, size, &model->source, message);
-    if (status == DN_OK) status = check_chain(&model->source, message);
     if (status == DN_OK) status = build_network(model);
     if (status == DN_OK) model->fingerprint = fingerprint(&model->source);
     return status;

@@ -37,7 +37,7 @@ dn_status dn_read_records(dn_records file, dn_source *source, char *message);
 dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprint, char *message);
 dn_map dn_v02_map(const dn_network_v02 *net, int index);
 
-/* Checks the shape of a layer and gives it room for its values. */
+/* Checks the shape of a layer against those before it, which are made already, and gives it room for its values. */
 dn_status dn_make_layer(dn_source *source, int index, long inputs, long units, long activation, char *message);
 
 /* The three arrays of a layer, in the order of the files: place[n] has size[n] values; a dense layer has no second

@@ -173,11 +173,11 @@ def text_with(line: int, change: Callable[[str], str]) -> bytes:
 @pytest.mark.parametrize(
     ("line", "change", "words"),
     [
-        (1, lambda text: "41 24 0", "layer"),
-        (4, lambda text: "25 24 0", "layer"),
+        (1, lambda text: "41 24 0", "input_dense has 41 inputs"),
+        (4, lambda text: "25 24 0", "vad_gru has 25 inputs"),
         (8, lambda text: "90 129 2", "noise_gru"),
         (8, lambda text: "91 48 2", "noise_gru"),
-        (12, lambda text: "113 96 0", "layer"),
+        (12, lambda text: "113 96 0", "denoise_gru has 113 inputs"),
         (16, lambda text: "96 23 1", "denoise_output"),
         (19, lambda text: "24 2 1", "vad_output"),
         (9, lambda text: text + " 128", "noise_gru"),

@@ -92,7 +92,7 @@ static void test_messages(void) {
     expect(&damaged, "followed by 1 bytes");
     copy_to_damage();
     damaged.data[3 + 42 * 5 + 5] = 6;
-    expect(&damaged, "layer");
+    expect(&damaged, "layer vad_gru has 6 inputs");
 
     make_records(&file, 1);
     copy_to_damage();
