@@ -114,14 +114,15 @@ def losses_section(path: Path, rows: int = 12) -> str:
     chosen = sorted({round(index * (len(lines) - 1) / (rows - 1)) for index in range(rows)})
     columns = ("step", "hours", "loss", "validation_loss", "validation_gain", "validation_voice_right")
     table = ["| " + " | ".join(name.replace("_", " ") for name in columns) + " |", "|" + " --- |" * len(columns)]
-    table += ["| " + " | ".join(lines[index][name] for name in columns) + " |" for index in chosen]
+    for index in chosen:
+        step, *values = (lines[index][name] for name in columns)
+        table.append(f"| {step} | " + " | ".join(f"{float(value):.4g}" for value in values) + " |")
     return "\n".join(table) + "\n"
 
 
 def settings(config: RNNoiseConfig) -> str:
-    """All settings as TOML, defaults too; folders by their last name."""
-    tables = plain(config)
-    tables["work_dir"] = config.work_dir.name
+    """All settings but work_dir as TOML, defaults too; folders by their last name."""
+    tables = {key: value for key, value in plain(config).items() if key != "work_dir"}
     for key in ("speech", "noise", "rooms"):
         tables["data"][key] = [path.name for path in getattr(config.data, key)]
     lines = [f"{key} = {toml(value)}" for key, value in tables.items() if not isinstance(value, dict)]
