@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install d
 from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 
+from denoise_wrapper.backends.classic import from_c_source  # noqa: E402
 from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, FileError, ModelError  # noqa: E402
@@ -32,7 +33,7 @@ from denoise_wrapper.training.config import (  # noqa: E402
 )
 from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
 from denoise_wrapper.training.rnnoise import train  # noqa: E402
-from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import settings, sha256  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     ENERGY,
     FEATURES,
@@ -333,3 +334,10 @@ def test_metrics_know_a_perfect_estimate_from_a_bad_one() -> None:
     assert evaluate.log_spectral_distance_db(clean, clean) == 0.0
     assert evaluate.log_spectral_distance_db(noisy, clean) > 3.0
     assert np.isnan(evaluate.si_sdr_db(clean, np.zeros_like(clean)))
+
+
+def test_the_shipped_model_its_card_and_the_compiled_in_one_are_the_same() -> None:
+    root = Path(__file__).parent.parent
+    shipped = root / "denoise_wrapper" / "models" / "rnnoise.dnnw"
+    assert sha256(shipped) in shipped.with_suffix(".md").read_text(encoding="utf-8")
+    assert from_c_source((root / "native" / "rnn_data.c").read_bytes()) == shipped.read_bytes()
