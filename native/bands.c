@@ -15,7 +15,7 @@ static const int16_t v02_edges[DN_MAX_EDGES] = {0,   2,   4,   6,   8,   10,  12
 static void init_bands(dn_bands *bands, dn_family family) {
     int v02 = family == DN_V02;
     bands->count = v02 ? DN_MAX_BANDS : DN_BANDS;
-    bands->padded = (bands->count + 7) / 8 * 8;
+    bands->padded = dn_round_up_8(bands->count);
     bands->edges = v02 ? DN_MAX_EDGES : DN_BANDS;
     bands->first = v02;
     bands->edge = v02 ? v02_edges : classic_edges;

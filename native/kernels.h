@@ -6,6 +6,11 @@
 
 #include "fft.h"
 
+/* Lengths that whole vectors can go through. */
+static inline int dn_round_up_8(int n) {
+    return (n + 7) / 8 * 8;
+}
+
 typedef struct dn_kernels {
     const char *name;
 

@@ -91,13 +91,9 @@ static dn_status read_source(const void *data, size_t size, dn_source *source, c
                                  "of a classic network");
 }
 
-static int round_up_8(int n) {
-    return (n + 7) / 8 * 8;
-}
-
 /* Integer weights [rows][blocks * units] to floats packed for matvec_add, each block padded to padded columns. */
 static void pack(const int8_t *from, int rows, int blocks, int units, float *to) {
-    int padded = round_up_8(units);
+    int padded = dn_round_up_8(units);
     for (int block = 0; block < blocks; block++) {
         for (int i = 0; i < units; i++) {
             int column = block * padded + i;
@@ -109,7 +105,7 @@ static void pack(const int8_t *from, int rows, int blocks, int units, float *to)
 
 /* The layer's floats, from *room on, which is moved behind them. With room NULL only counts them. */
 static size_t build_layer(const dn_layer *from, dn_weights *to, float *room) {
-    int blocks = from->is_gru ? 3 : 1, padded = round_up_8(from->units);
+    int blocks = from->is_gru ? 3 : 1, padded = dn_round_up_8(from->units);
     size_t n = (size_t)(blocks * padded), w = n * (size_t)from->inputs, u = from->is_gru ? n * (size_t)from->units : 0;
     if (!room) return w + u + n;
     pack(from->weights, from->inputs, blocks, from->units, room);

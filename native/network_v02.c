@@ -4,10 +4,6 @@
 
 enum { TAPS = 3, GRUS = 3, LAYERS_SEEN = 1 + GRUS };
 
-static int round_up_8(int n) {
-    return (n + 7) / 8 * 8;
-}
-
 /* y[padded] = tanh(W [x two frames ago | one ago | x] + b). before: the two earlier x, each of n; is moved on. */
 static void convolve(const dn_linear *l, const dn_kernels *k, const float *x, int n, float *before, float *y) {
     float window[TAPS * DN_V02_MAX_UNITS];
@@ -28,12 +24,12 @@ static void gru(const dn_linear map[2], const dn_kernels *k, int units, const fl
     dn_linear_run(&map[0], k, x, from_x);
     dn_linear_run(&map[1], k, h, from_h);
     for (int i = 0; i < 2 * units; i++) gate[i] = from_x[i] + from_h[i];
-    memset(gate + 2 * units, 0, (size_t)(round_up_8(2 * units) - 2 * units) * sizeof(*gate));
-    k->sigmoid(gate, round_up_8(2 * units));
+    memset(gate + 2 * units, 0, (size_t)(dn_round_up_8(2 * units) - 2 * units) * sizeof(*gate));
+    k->sigmoid(gate, dn_round_up_8(2 * units));
     const float *z = gate, *r = gate + units, *n_x = from_x + 2 * units, *n_h = from_h + 2 * units;
     for (int i = 0; i < units; i++) next[i] = n_x[i] + r[i] * n_h[i];
-    memset(next + units, 0, (size_t)(round_up_8(units) - units) * sizeof(*next));
-    k->tanh(next, round_up_8(units));
+    memset(next + units, 0, (size_t)(dn_round_up_8(units) - units) * sizeof(*next));
+    k->tanh(next, dn_round_up_8(units));
     for (int i = 0; i < units; i++) h[i] = z[i] * h[i] + (1 - z[i]) * next[i];
 }
 

@@ -86,7 +86,7 @@ static void coarse_search(const dn_kernels *k, const float *y, int lag[2]) {
     float every2nd[HALF / 2 + 2 * PAD] = {0}, correlation[COARSE_LAGS + PAD];
     for (int i = 0; i < HALF / 2; i++) every2nd[i] = y[2 * i];
     const float *target = every2nd + MAX_LAG / 2;
-    k->correlate(correlation, target, every2nd, COARSE_TARGET, (COARSE_LAGS + 7) / 8 * 8);
+    k->correlate(correlation, target, every2nd, COARSE_TARGET, dn_round_up_8(COARSE_LAGS));
 
     dn_best best = no_best;
     float energy = 1 + k->dot(every2nd, every2nd, COARSE_TARGET);

@@ -73,7 +73,7 @@ dn_status dn_ratio_create(int32_t in_rate, int32_t out_rate, dn_ratio **out) {
     ratio->in_step = in_rate / factor;
     ratio->out_step = out_rate / factor;
     ratio->reach = (int32_t)ceil(reach);
-    ratio->taps = (2 * ratio->reach + 7) / 8 * 8;
+    ratio->taps = dn_round_up_8(2 * ratio->reach);
     ratio->interpolated = ratio->out_step > MOST_FILTERS;
     ratio->filters = ratio->interpolated ? MOST_FILTERS : (int32_t)ratio->out_step;
     ratio->table = dn_new(((size_t)ratio->filters + 1) * (size_t)ratio->taps * sizeof(float));
