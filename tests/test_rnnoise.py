@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from recorded import CLIPS, ISAS, check_against_recording, make_backend, signal_to_difference_db
 
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend, model_bytes
@@ -21,24 +22,12 @@ from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileEr
 
 Float32 = NDArray[np.float32]
 
-CLIPS = ["street", "snr0", "phone"]
 MODELS = {
     "default": "default.rnn",
     "5h_b_500k": "weights_5h_b_500k.hdf5",
     "5h_ru_500k": "weights_5h_ru_500k.hdf5",
 }
 TEXTS = ["bd", "cb", "lq", "mp", "sh"]
-ISAS = ["scalar", "avx2"]
-WARM_UP = 10 * FRAME  # samples in which a difference may settle
-
-
-def make_backend(model: Path | None, isa: str | None) -> RNNoiseBackend:
-    if model is not None and model.suffix == ".hdf5":
-        pytest.importorskip("h5py")
-    try:
-        return RNNoiseBackend(model, isa=isa)
-    except ConfigError as error:
-        pytest.skip(str(error))
 
 
 def noise(channels: int, frames: int, seed: int = 1) -> Float32:
@@ -46,26 +35,12 @@ def noise(channels: int, frames: int, seed: int = 1) -> Float32:
     return (0.1 * rng.standard_normal((channels, frames * FRAME))).astype(np.float32)
 
 
-def signal_to_difference_db(wanted: Float32, got: Float32) -> float:
-    wanted, got = wanted.astype(np.float64), got.astype(np.float64)
-    return float(10 * np.log10(np.sum(wanted**2) / np.sum((wanted - got) ** 2)))
-
-
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("clip", CLIPS)
 def test_output_is_that_of_the_original_library(shared: Path, clip: str, model: str, isa: str) -> None:
     folder = shared / "reference/rnnoise"
-    noisy, rate = soundfile.read(folder / f"{clip}.flac", dtype="float32")
-    wanted, _ = soundfile.read(folder / f"{clip}.{model}.flac", dtype="float32")
-    wanted_voice = np.load(folder / f"{clip}.{model}.vad.npy")
-    assert rate == 48000
-    frames = len(wanted_voice)
-    state = make_backend(folder / MODELS[model], isa).new_state(1)
-    cleaned, voice = state.process(noisy[None, : frames * FRAME])
-    got = np.clip(cleaned[0], -1, 1)
-    assert signal_to_difference_db(wanted[WARM_UP : len(got)], got[WARM_UP : len(wanted)]) >= 40
-    assert np.mean(np.abs(voice[0] - wanted_voice) <= 0.01) >= 0.99
+    check_against_recording(make_backend(folder / MODELS[model], isa), folder, clip, model, 40)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -12,29 +12,14 @@ import reference_v02
 import soundfile
 from blobs import random_blob, record
 from numpy.typing import NDArray
+from recorded import CLIPS, ISAS, check_against_recording, make_backend, signal_to_difference_db
 
 from denoise_wrapper import Denoiser, Stream, cli
 from denoise_wrapper.backends.model_files import V02Model, read_any_model, read_model, write_model
 from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
-from denoise_wrapper.errors import ConfigError, ModelError
+from denoise_wrapper.errors import ModelError
 
 Float32 = NDArray[np.float32]
-
-CLIPS = ["street", "snr0", "phone"]
-ISAS = ["scalar", "avx2"]
-WARM_UP = 10 * FRAME
-
-
-def make_backend(model: Path | bytes, isa: str | None = None) -> RNNoiseBackend:
-    try:
-        return RNNoiseBackend(model, isa=isa)
-    except ConfigError as error:
-        pytest.skip(str(error))
-
-
-def signal_to_difference_db(wanted: NDArray[np.floating], got: NDArray[np.floating]) -> float:
-    wanted, got = wanted.astype(np.float64), got.astype(np.float64)
-    return float(10 * np.log10(np.sum(wanted**2) / np.sum((wanted - got) ** 2)))
 
 
 def speechlike(frames: int) -> Float32:
@@ -51,14 +36,7 @@ def speechlike(frames: int) -> Float32:
 @pytest.mark.parametrize("clip", CLIPS)
 def test_output_is_that_of_the_original_library(shared: Path, clip: str, isa: str) -> None:
     folder = shared / "reference/rnnoise"
-    noisy, _ = soundfile.read(folder / f"{clip}.flac", dtype="float32")
-    wanted, _ = soundfile.read(folder / f"{clip}.random_v02.flac", dtype="float32")
-    wanted_voice = np.load(folder / f"{clip}.random_v02.vad.npy")
-    frames = len(wanted_voice)
-    cleaned, voice = make_backend(folder / "random_v02.bin", isa).new_state(1).process(noisy[None, : frames * FRAME])
-    got = np.clip(cleaned[0], -1, 1)
-    assert signal_to_difference_db(wanted[WARM_UP : len(got)], got[WARM_UP : len(wanted)]) >= 45
-    assert np.mean(np.abs(voice[0] - wanted_voice) <= 0.01) >= 0.99
+    check_against_recording(make_backend(folder / "random_v02.bin", isa), folder, clip, "random_v02", 45)
 
 
 @pytest.mark.parametrize("isa", ISAS)
