@@ -28,12 +28,9 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
     """
     wanted = _check_target(target, overwrite)
     part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")
-    try:
+    try:  # from before the file is there: a signal may come at any moment
         # Opened by hand, because tempfile would make it readable by its owner alone.
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise FileError(f"cannot write {target}: {_reason(error)}") from error
-    try:
         yield part
         _publish(part, wanted, overwrite)
     except FileExistsError as error:

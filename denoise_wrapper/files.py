@@ -271,12 +271,14 @@ class _Closing:
 class _Recorder:
     """A binary file for libsndfile, which only learns that a write failed: this one remembers why.
 
+    Also Ctrl-C, which comes most often in the middle of a write and cannot pass through libsndfile.
+
     file: unbuffered, so that nothing but write can fail.
     """
 
     def __init__(self, file: RawIOBase) -> None:
         self._file = file
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self.seek, self.tell, self.read = file.seek, file.tell, file.read
 
     def write(self, data: bytes) -> int:
@@ -285,8 +287,9 @@ class _Recorder:
         try:
             while rest and self._error is None:
                 rest = rest[self._file.write(rest) :]
-        except OSError as error:
+        except BaseException as error:
             self._error = error
+            return 0
         return 0 if rest else len(data)
 
     def check(self) -> None:

@@ -17,7 +17,7 @@ import soundfile
 from fakes import FakeBackend
 from numpy.typing import NDArray
 
-from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError
+from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError, files
 
 Array = NDArray[Any]
 
@@ -355,3 +355,26 @@ def test_without_ffmpeg_it_is_named(tmp_path: Path, denoiser: Denoiser, monkeypa
         denoiser.filter_file(source)
     with pytest.raises(FileError, match="install ffmpeg"):
         denoiser.filter_file(make(tmp_path / "a.wav"), tmp_path / "b.m4a")
+
+
+def test_ctrl_c_within_a_write_stops_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __init__(self, file: Any) -> None:
+            self.file, self.writes = file, 0
+
+        def write(self, data: bytes) -> int:
+            self.writes += 1
+            if self.writes == 3:
+                raise KeyboardInterrupt
+            return int(self.file.write(data))
+
+    class Recorder(files._Recorder):
+        def __init__(self, file: Any) -> None:
+            super().__init__(file)
+            self._file = Interrupted(file)  # type: ignore[assignment]
+
+    soundfile.write(tmp_path / "a.wav", np.zeros(200_000, np.int16), 48000)
+    monkeypatch.setattr(files, "_Recorder", Recorder)
+    with pytest.raises(KeyboardInterrupt):
+        Denoiser(FakeBackend("plain")).filter_file(tmp_path / "a.wav")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
