@@ -18,7 +18,9 @@ Float32 = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 256
-LOUDEST = 1e6  # full scale is 1: beyond this a float sample is taken for damage, like NaN and inf
+LOUDEST = (
+    1e5  # full scale is 1: beyond this a float sample is taken for damage, like NaN; resampled it is still in range
+)
 
 # Type of a sample, in either byte order -> what is full scale, and the most that float32 can hold below it; None for
 # floats, which have 1 and no limit.
@@ -200,7 +202,7 @@ def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: 
     if is_segment(audio):
         return _unpack_segment(audio, rate, channels, dtype)
     samples = as_array(audio, channels)
-    if dtype is not None and np.dtype(dtype) != samples.dtype:
+    if dtype is not None and check_type(dtype) != samples.dtype:
         raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, it says so itself")
     return Clip(samples, rate, lambda cleaned: cleaned)
 
@@ -215,7 +217,7 @@ def _unpack_bytes(
         raise AudioError(f"bytes do not say what they hold; give {missing} too, as in dtype='int16'")
     kind = check_type(dtype)
     whole = kind.itemsize * channels
-    raw = memoryview(audio).cast("B") if isinstance(audio, memoryview) else memoryview(audio)
+    raw = audio.tobytes() if isinstance(audio, memoryview) else audio
     if len(raw) % whole:
         raise AudioError(
             f"{len(raw)} bytes are not a whole number of frames of {channels} x {kind.itemsize} bytes; "

@@ -51,6 +51,12 @@ class Chain:
         self._to_backend = None if own else Resampler(sample_rate, backend.sample_rate, channels)
         self._to_caller = None if own else Resampler(backend.sample_rate, sample_rate, channels)
 
+    def go_on_from(self, before: Chain) -> None:
+        """Hold the gate open as another chain does that hears the same signal."""
+        if self._gate is not None and before._gate is not None:
+            old, new = before._backend, self._backend
+            self._gate.go_on_from(before._gate, old.hop * new.sample_rate / (new.hop * old.sample_rate))
+
     def push(self, frames: Float32) -> list[Float32]:
         """Take frames (n, channels), and give those that are ready, in pieces (m, channels)."""
         if self._to_backend is not None:

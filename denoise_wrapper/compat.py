@@ -68,6 +68,7 @@ class RNNoise:
         probability of speech are left out. save_source_sample_rate: False for a result at 48 kHz.
         Returns the same kind of object. Raises AudioError that says what is wrong with the audio.
         """
+        voice_prob_threshold = voice_prob_threshold or 0.0
         segment = is_segment(audio)
         if not segment and not isinstance(audio, bytes | bytearray | memoryview):
             raise AudioError(
@@ -118,7 +119,9 @@ class RNNoise:
             samples = np.frombuffer(wide.raw_data, width).reshape(-1, segment.channels)
             write_wav(f_name_wav, samples, segment.frame_rate)
         else:
-            write_wav(f_name_wav, _samples(audio_data), check_rate(sample_rate or self.sample_rate))  # type: ignore[arg-type]
+            write_wav(
+                f_name_wav, _samples(audio_data), check_rate(self.sample_rate if sample_rate is None else sample_rate)
+            )  # type: ignore[arg-type]
 
     def _with_threshold(self, threshold: float) -> Denoiser:
         if not threshold:

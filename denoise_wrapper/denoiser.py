@@ -102,7 +102,7 @@ class Denoiser:
         clip = unpack(audio, sample_rate, channels, dtype)
         samples = clip.samples
         rate = self._backend.sample_rate if clip.sample_rate is None else clip.sample_rate
-        cleaned = np.empty_like(samples, dtype=samples.dtype.newbyteorder("="))
+        cleaned = np.empty_like(samples)
         end = 0
         for block in self._cleaned(_blocks(samples, rate * BLOCK_S), rate, samples.shape[1:]):
             cleaned[end : end + len(block)] = block
@@ -120,8 +120,8 @@ class Denoiser:
         """Clean an audio file, block by block: memory does not grow with its length.
 
         src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
-        its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate, channels, tags and, within one format,
-        the sample type are kept. overwrite: whether dst may be replaced, also if it is src.
+        its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate and channels are kept; within one format
+        also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst may be replaced, also if it is src.
         progress: called with (frames done, frames in all; 0 if unknown).
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
@@ -148,8 +148,9 @@ class Denoiser:
         kind). Raises AudioError for a frame of another size; the state is then as before.
         """
         hop, raw = self._backend.hop, isinstance(frame, bytes | bytearray | memoryview)
-        if raw and len(frame) != 2 * hop:
-            raise AudioError(f"a frame is {2 * hop} bytes, {hop} samples of int16, not {len(frame)} bytes")
+        if raw and memoryview(frame).nbytes != 2 * hop:
+            size = memoryview(frame).nbytes
+            raise AudioError(f"a frame is {2 * hop} bytes, {hop} samples of int16, not {size} bytes")
         samples = np.frombuffer(frame, np.int16) if raw else frame
         if isinstance(samples, np.ndarray) and samples.shape not in ((hop,), (hop, 1)):
             raise AudioError(f"a frame has shape ({hop},), not {samples.shape}; stream() takes chunks of any size")
@@ -229,7 +230,8 @@ class Denoiser:
 
 
 def _blocks(samples: Array, size: int) -> Iterator[Array]:
-    return (samples[start : start + size] for start in range(0, len(samples), size))
+    """One block at least, so that a stream learns the type of a clip of no frames too."""
+    return (samples[start : start + size] for start in range(0, max(1, len(samples)), size))
 
 
 def _and_flush(stream: Stream, blocks: Iterable[Array]) -> Iterator[Array]:

@@ -26,6 +26,7 @@ _TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album",
 _SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 _VORBIS_MAX_RATE = 200_000  # Hz
+_EMPTY_MAX = 1 << 16  # bytes of a WAV file without audio: its chunks of metadata
 _ELSE = "name a target of another format, such as .wav"
 _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
 
@@ -115,7 +116,9 @@ def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
     import soundfile
 
     try:
-        file = stack.enter_context(soundfile.SoundFile(path))
+        # As bytes where the system's names are bytes: they need not be UTF-8.
+        name = path if os.name == "nt" else os.fsencode(path)
+        file = stack.enter_context(soundfile.SoundFile(name))
     except (soundfile.LibsndfileError, TypeError) as error:
         return _open_other(path, stack, error)
     return SoundFileSource(path, file)
@@ -157,7 +160,7 @@ class SoundFileSource:
     """A file that libsndfile reads."""
 
     def __init__(self, path: Path, file: Any) -> None:
-        self.file, self._path = file, path
+        self.file, self.path = file, path
         self.rate, self.channels = check_rate(file.samplerate), check_channels(file.channels)
         self.total: int = file.frames
         self.dtype = _TYPES.get(file.subtype, "float32")
@@ -173,7 +176,7 @@ class SoundFileSource:
                 block = self.file.read(size, dtype=self.dtype, always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 reason = str(error).rpartition(": ")[2].rstrip(".")
-                raise FileError(f"{self._path} is damaged after {done} of {self.total} frames: {reason}") from error
+                raise FileError(f"{self.path} is damaged after {done} of {self.total} frames: {reason}") from error
             if not len(block):
                 break
             done += len(block)
@@ -183,7 +186,7 @@ class SoundFileSource:
 
     def _truncated(self, missing: str) -> FileError:
         return FileError(
-            f"{self._path} was cut short: {missing}; get it anew, or let another program, such as ffmpeg, write what "
+            f"{self.path} was cut short: {missing}; get it anew, or let another program, such as ffmpeg, write what "
             "is left to a new file"
         )
 
@@ -193,6 +196,9 @@ def _shortfall(info: str) -> str | None:
     found = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
     if found is not None and int(found[2]) < int(found[1]) < _UNKNOWN_LENGTH:
         return f"it promises {found[1]} bytes and holds {found[2]}"
+    length = re.search(r"^Length : (\d+)", info, re.MULTILINE)
+    if re.search(r"^ *data *: 0$", info, re.MULTILINE) and length is not None and int(length[1]) > _EMPTY_MAX:
+        return f"its header was never finished: it promises no audio, and the file has {length[1]} bytes"
     found = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
     if found is not None and int(found[1]) < int(found[2]):
         return f"it promises {found[2]} frames and holds {found[1]}"
@@ -221,12 +227,25 @@ class SoundFileTarget:
 
         form, subtype, endian = _choose_format(dst, source)
         cannot = f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
+        if form == "SD2":  # part of it is in a resource fork
+            raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
         if subtype == "VORBIS" and source.rate > _VORBIS_MAX_RATE:  # libsndfile finds out too late, and crashes
             raise FileError(f"{cannot}; {_ELSE}")
         self._raw = _Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
         try:
             self._file = stack.enter_context(
-                _Closing(soundfile.SoundFile(self._raw, "w", source.rate, source.channels, subtype, endian, form))
+                _Closing(
+                    soundfile.SoundFile(
+                        self._raw,
+                        "w",
+                        source.rate,
+                        source.channels,
+                        subtype,
+                        endian,
+                        form,
+                        **_bit_rate(source, subtype),
+                    )
+                )
             ).file
         except (soundfile.LibsndfileError, ValueError) as error:
             self._raw.check()
@@ -303,6 +322,29 @@ class _Recorder:
         os.fsync(self._file.fileno())
 
 
+def _bit_rate(source: Source, subtype: str | None) -> dict[str, Any]:
+    """Settings with which a lossy file takes about as many bits as the lossy source had; none for other files.
+
+    MP3 and Opus aim at that bit rate (a constant one would leave low-rate MP3 no room to tell its length); Vorbis is
+    told a quality, whose bit rate grows about with its square.
+    """
+    if not isinstance(source, SoundFileSource) or source.file.subtype != subtype or not source.total:
+        return {}
+    kbit_s = source.path.stat().st_size * 8e-3 * source.rate / source.total
+    each = kbit_s / source.channels
+    if subtype == "MPEG_LAYER_III":
+        most, least = (320, 32) if source.rate >= 32000 else (160, 8)
+        level = (most - kbit_s) / (most - least)
+    elif subtype == "OPUS":
+        level = 1 - (each - 6) / 250
+    elif subtype == "VORBIS":
+        level = 1 - (each / 256) ** 0.5
+    else:
+        return {}
+    mode = {"bitrate_mode": "AVERAGE"} if subtype == "MPEG_LAYER_III" else {}
+    return {"compression_level": min(max(level, 0.0), 0.95), **mode}  # 1 is refused at some rates
+
+
 def _choose_format(dst: Path, source: Source) -> tuple[str, str | None, str | None]:
     """(format, subtype, endian) for dst: those of the source as far as the suffix allows."""
     import soundfile
@@ -310,7 +352,7 @@ def _choose_format(dst: Path, source: Source) -> tuple[str, str | None, str | No
     form = _format_of(dst)
     if isinstance(source, SoundFileSource):
         file = source.file
-        if form is None or form == _format_of(Path(file.name)) or form == file.format:
+        if form is None or form == _format_of(source.path) or form == file.format:
             return file.format, file.subtype, file.endian
         plain = file.subtype.startswith("PCM") or file.subtype in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
         wishes = [file.subtype, "PCM_24"] if plain and _TYPES.get(file.subtype) != "int16" else [file.subtype] * plain

@@ -31,6 +31,11 @@ class Gate:
         hold = hold_s * backend.sample_rate + backend.delay
         return cls(threshold, math.ceil(round(hold / backend.hop, 6)))
 
+    def go_on_from(self, before: Gate, hops_per_hop: float) -> None:
+        """Be as open as another gate is, whose hops are so many of this one's long."""
+        self._since = min(round(before._since * hops_per_hop), self._hold + 1)
+        self._gain = before._gain
+
     def open(self, voice: Float32) -> NDArray[np.bool_]:
         """Whether it is open in each hop. voice: probabilities (channels, hops)."""
         hops = voice.shape[1]

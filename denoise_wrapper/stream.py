@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import TracebackType
 from typing import Any
 
@@ -106,7 +107,8 @@ class Stream:
     def vad(self) -> Float32:
         """Probabilities of speech in the hops that the last call completed: (hops,), or (hops, channels) of several.
 
-        Hops are those of the backend, `backend.hop / backend.sample_rate` seconds each; zeros if it tells none.
+        Hops are those of the backend, `backend.hop / backend.sample_rate` seconds each; zeros if it tells none. Those
+        of the backend that is heard, in the course of a switch.
         """
         voice = self._lanes[0].chain.voice
         return voice[0] if self._channels == 1 else voice.T
@@ -158,6 +160,7 @@ class Stream:
                 f"{self._latency}; open it with stream(latency={needed})"
             )
         lane = self._new_lane(new, self._latency + round(WARM_UP_S * self._rate))
+        lane.chain.go_on_from(self._lanes[-1].chain)
         self._lanes = [self._lanes[0]] + [old for old in self._lanes[1:] if old.fade_in < 0]
         self._lanes.append(lane)
         self._target = new
@@ -192,6 +195,9 @@ class Stream:
         heard = [index for index, lane in enumerate(self._lanes) if index and lane.fade_in == -length]
         if heard:
             self._lanes = self._lanes[heard[-1] :]
+
+    def __copy__(self) -> Stream:
+        return copy.deepcopy(self)  # two streams never share memory
 
     def __enter__(self) -> Stream:
         return self

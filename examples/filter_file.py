@@ -1,4 +1,4 @@
-"""Cleans a file of any length and format; what is said of it on the way is how much of it is speech.
+"""Cleans a file and says how much of it is speech.
 
 python examples/filter_file.py NOISY [CLEAN]
 """

@@ -116,7 +116,7 @@ static float one_sample(const dn_ratio *ratio, const float *in, int64_t behind) 
 dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, size_t n, float *out, int64_t first,
                       size_t count) {
     if (count == 0) return DN_OK;
-    if (first < 0 || count > (size_t)(INT64_MAX - first)) return DN_BAD_RANGE;
+    if (first < 0 || (uint64_t)count > (uint64_t)(INT64_MAX - first)) return DN_BAD_RANGE;
     int64_t behind, place = place_of(ratio, first, &behind);
     int64_t behind_last, last = place_of(ratio, first + (int64_t)count - 1, &behind_last);
     if (start > place - ratio->reach + 1 || last + ratio->reach - start >= (int64_t)n) return DN_BAD_RANGE;

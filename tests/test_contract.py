@@ -236,10 +236,11 @@ def test_a_bad_sample_replaced_is_a_zero(backend: Backend, voiced: Array, bad: f
     np.testing.assert_array_equal(denoiser.filter(broken, 44100), denoiser.filter(mended, 44100))
 
 
-def test_no_output_is_ever_bad(backend: Backend) -> None:
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_no_output_is_ever_bad(backend: Backend, rate: int) -> None:
     rng = np.random.default_rng(9)
-    for scale in (0.0, 1e-30, 1e-8, 1.0, 1e3, 9e5):
-        cleaned = Denoiser(backend).filter((scale * rng.uniform(-1, 1, 20_000)).astype(np.float32), 48000)
+    for scale in (0.0, 1e-30, 1e-8, 1.0, 1e3, 1e5):
+        cleaned = Denoiser(backend).filter((scale * rng.choice([-1, 1], 20_000)).astype(np.float32), rate)
         assert np.isfinite(cleaned).all()
 
 

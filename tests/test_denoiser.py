@@ -188,3 +188,27 @@ def test_a_denoiser_pickles_in_the_middle_of_its_frames() -> None:
     twin = pickle.loads(pickle.dumps(denoiser))
     for _ in range(5):
         np.testing.assert_array_equal(twin.filter_frame(noise(480))[1], denoiser.filter_frame(noise(480))[1])
+
+
+@pytest.mark.parametrize("kind", [">i2", "<i2", ">f4", ">f8"])
+def test_the_order_of_bytes_is_kept(kind: str) -> None:
+    native = (1000 * np.sin(np.arange(4800) / 50)).astype(np.int16)
+    wanted = native if kind[1] == "i" else (native / 32768).astype(kind[1:])
+    denoiser = Denoiser(FakeBackend("plain", gain=1.0))
+    assert denoiser.filter(wanted.astype(kind)).dtype == np.dtype(kind)
+    raw = denoiser.filter(wanted.astype(kind).tobytes(), 48000, channels=1, dtype=kind)
+    np.testing.assert_allclose(np.frombuffer(raw, kind), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 1), (0, 2)])
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_clip_of_no_frames_keeps_its_shape(shape: tuple[int, ...], rate: int) -> None:
+    assert Denoiser(FakeBackend("plain")).filter(np.zeros(shape, np.float32), rate).shape == shape
+
+
+def test_any_memoryview_is_bytes() -> None:
+    samples = np.arange(960, dtype=np.int16)
+    denoiser = Denoiser(FakeBackend("plain", gain=1.0))
+    every2nd = denoiser.filter(memoryview(samples)[::2], 48000, channels=1, dtype="int16")
+    assert every2nd == samples[::2].tobytes()
+    assert len(denoiser.filter_frame(memoryview(samples[:480]))[1]) == 960

@@ -378,3 +378,36 @@ def test_ctrl_c_within_a_write_stops_the_job(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         Denoiser(FakeBackend("plain")).filter_file(tmp_path / "a.wav")
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    ("suffix", "rate", "channels"), [("mp3", 48000, 1), ("mp3", 16000, 2), ("ogg", 44100, 2), ("opus", 48000, 1)]
+)
+def test_a_lossy_file_keeps_its_length_and_about_its_bit_rate(
+    tmp_path: Path, suffix: str, rate: int, channels: int, level: float
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, (5 * rate, channels)).astype(np.float32)
+    source = tmp_path / f"a.{suffix}"
+    form, subtype = ("OGG", "OPUS") if suffix == "opus" else (suffix.upper(), None)
+    soundfile.write(source, noise, rate, format=form, subtype=subtype, compression_level=level)
+    cleaned = Denoiser(FakeBackend("plain", gain=1.0)).filter_file(source)
+    assert soundfile.info(cleaned).frames == soundfile.info(source).frames
+    assert 0.6 < cleaned.stat().st_size / source.stat().st_size < 1.7
+
+
+def test_a_recording_whose_header_was_never_finished_is_not_taken_for_empty(tmp_path: Path) -> None:
+    whole = tmp_path / "a.wav"
+    soundfile.write(whole, np.zeros(96000, np.int16), 48000)
+    data = whole.read_bytes()
+    whole.write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
+    with pytest.raises(FileError, match="never finished"):
+        Denoiser(FakeBackend("plain")).filter_file(whole, whole, overwrite=True)
+    assert whole.stat().st_size == len(data)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_not_utf8_is_a_name(tmp_path: Path) -> None:
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.wav"))
+    soundfile.write(os.fsencode(source), np.zeros(4800, np.int16), 48000, format="WAV")
+    assert soundfile.info(os.fsencode(Denoiser(FakeBackend("plain")).filter_file(source))).frames == 4800

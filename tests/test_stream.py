@@ -342,3 +342,29 @@ def test_a_stream_survives_whatever_is_done_with_it(data: st.DataObject) -> None
 def test_settings_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().mix = 0.5  # type: ignore[misc]
+
+
+def test_a_copied_stream_shares_nothing() -> None:
+    stream, alone = Stream(PLAIN, 44100), Stream(PLAIN, 44100)
+    signal = tone(20000, 44100)
+    for each in (stream, alone):
+        each.process(signal)
+    copied = copy.copy(stream)
+    copied.process(signal[:777])
+    np.testing.assert_array_equal(stream.process(signal), alone.process(signal))
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_the_loudest_samples_that_are_taken_survive_resampling(rate: int) -> None:
+    square = np.where(np.arange(rate) // 53 % 2, 1, -1).astype(np.float32) * np.float32(1e5)
+    stream = Denoiser().stream(rate)
+    stream.process(square)
+    assert np.isfinite(stream.process(tone(rate, rate))).all()
+
+
+def test_a_switch_does_not_close_the_gate() -> None:
+    settings = Settings(vad_threshold=0.5, vad_hold=3.0)
+    stream = Stream(PLAIN, settings=settings)
+    stream.process(bursts()[:72000])
+    stream.switch(QUIET)
+    assert np.abs(stream.process(tone(72000))[48000:]).max() > 0
