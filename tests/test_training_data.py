@@ -11,9 +11,18 @@ import pytest
 import soundfile
 from training_packs import GOOD_TOML, MIX, RATE, write_packs
 
-from denoise_wrapper.errors import ConfigError, DataError
+from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import DataConfig, RNNoiseConfig, load_config
-from denoise_wrapper.training.data import Corpus, Float32, licences, measure_bandwidth, open_corpora, read_rooms
+from denoise_wrapper.training.data import (
+    Corpus,
+    Float32,
+    licences,
+    make_folder,
+    measure_bandwidth,
+    open_corpora,
+    read_rooms,
+    read_table,
+)
 from denoise_wrapper.training.mixing import Mixer, expander
 from denoise_wrapper.training.noises import clicks, coloured, hum, pulsed, whistle
 from denoise_wrapper.training.rooms import early_part, simulate_room
@@ -51,6 +60,21 @@ def test_a_toml_file_becomes_one_frozen_dataclass(tmp_path: Path) -> None:
         (GOOD_TOML + "[mix]\nroom_share = 1.5\n", "'room_share' is a share, 0 to 1"),
         (GOOD_TOML + "[network]\nactivations = ['tanh', 'gelu', 'tanh']\n", "is one of 'tanh', 'relu', not 'gelu'"),
         (GOOD_TOML + "[train]\nsteps = 0\n", "'steps' is above 0"),
+        ("seed = -1\n" + GOOD_TOML, "'seed' is a whole number from 0"),
+        ("name = ''\n" + GOOD_TOML, "'name' begins the names of files"),
+        ("name = '../x'\n" + GOOD_TOML, "'name' begins the names of files"),
+        (GOOD_TOML.replace('"work"', '"~nobody_at_all/q"'), "'work_dir' is '~nobody_at_all/q', but"),
+        (GOOD_TOML + "[train]\nwarm_up = -1\n", "'warm_up' is 0 or more"),
+        (GOOD_TOML + "[train]\nrate = inf\n", r"'train\.rate' is a finite number"),
+        (GOOD_TOML + "[features]\nhours = 1" + 400 * "0" + "\n", r"'features\.hours' is a finite number"),
+        (GOOD_TOML + "[mix]\nsnr_db = [0, nan]\n", r"'mix\.snr_db\[1\]' is a finite number"),
+        (GOOD_TOML + "[mix]\nspeech_peaks = -1\n", "'speech_peaks' is 0 or more"),
+        (GOOD_TOML + "[mix]\nnoise_peaks = -1\n", "'noise_peaks' is 0 or more"),
+        (GOOD_TOML + "[mix]\nband_limits_hz = []\n", "'band_limits_hz' is a list of numbers above 0"),
+        (GOOD_TOML + "[mix]\nband_limits_hz = [4000, 0]\n", "'band_limits_hz' is a list of numbers above 0"),
+        (GOOD_TOML + "[mix]\nspeed = [0, 1]\n", "'speed' is a list of numbers above 0"),
+        (GOOD_TOML + "[mix]\nnoise_speed = [-1, 1]\n", "'noise_speed' is a list of numbers above 0"),
+        (GOOD_TOML + "[mix]\ngap_s = [0, 1]\n", "'gap_s' is a list of numbers above 0"),
         ("train = 3\n" + GOOD_TOML, "'train' is a table of settings"),
         ("work_dir = 'work'\n", "the setting 'data' is missing"),
         ("work_dir = \n", "is not TOML"),
@@ -111,6 +135,37 @@ def test_unusable_folders_are_data_errors(tmp_path: Path, spoil: Callable[[Path,
     spoil(speech, noise)
     with pytest.raises(DataError, match=message):
         open_corpora(DataConfig((speech,), (noise,)), RATE, tmp_path / "work", 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (b"voice0.wav,0,long,a", "line 3: start_s to end_s is a stretch of seconds, not '0' to 'long'"),
+        (b"voice0.wav,1,0.5,a", "line 3: start_s to end_s"),
+        (b"voice0.wav,-1,0.5,a", "line 3: start_s to end_s"),
+        (b"voice0.wav,0,inf,a", "line 3: start_s to end_s"),
+        (b"voice0.wav,0", "line 3: the row has not as many cells"),
+        (b"voice0.wav,0,1,a,b", "line 3: the row has not as many cells"),
+        (b"voice0.wav,0,1,\xe9", "line 3: not UTF-8"),
+    ],
+)
+def test_a_damaged_table_is_a_data_error_with_its_line(tmp_path: Path, row: bytes, message: str) -> None:
+    (tmp_path / "segments.csv").write_bytes(b"file,start_s,end_s,voice\nvoice0.wav,0,1,a\n" + row + b"\n")
+    with pytest.raises(DataError, match=f"segments.csv, {message}"):
+        read_table(tmp_path)
+
+
+def test_a_damaged_room_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "room.wav").write_bytes(b"RIFF no")
+    with pytest.raises(DataError, match=r"room\.wav cannot be decoded"):
+        read_rooms(tmp_path, RATE)
+
+
+@pytest.mark.parametrize("below", ["", "further/down"])
+def test_a_file_where_a_folder_is_wanted_is_a_file_error(tmp_path: Path, below: str) -> None:
+    (tmp_path / "work").write_bytes(b"")
+    with pytest.raises(FileError, match="work"):
+        make_folder(tmp_path / "work" / below)
 
 
 def test_a_set_without_noise_is_a_data_error(tmp_path: Path) -> None:

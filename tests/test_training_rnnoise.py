@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
+import signal
 import threading
 import tomllib
 from pathlib import Path
@@ -42,6 +44,7 @@ from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     FeatureSet,
     make_features,
     mix_features,
+    start_worker,
     unknown_bands,
 )
 from denoise_wrapper.training.rnnoise.loss import compare  # noqa: E402
@@ -296,6 +299,35 @@ def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
         train.load_checkpoint(path)
 
 
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    config = small_config(tmp_path)
+    config.work_dir.mkdir()
+    network = ClassicNetwork(SMALL)
+    saved = (config, network, torch.optim.AdamW(network.parameters()), network.new_state(3))
+    train.save_checkpoint(*saved, 1)
+    log = train.Log(config.work_dir / train.LOG, 0)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(FileError, match="the disk is full"):
+        train.save_checkpoint(*saved, 2)
+    with pytest.raises(FileError, match=r"log\.csv cannot be written"):
+        log.add(1, [0.5])
+    monkeypatch.undo()
+    assert train.load_checkpoint(config.work_dir / train.CHECKPOINT)["step"] == 1
+
+
+def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        start_worker(small_config(tmp_path))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_all_clips_pass_before_any_comes_again(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     batches = train.Batches(FeatureSet(make_features(config), "train"), config.train, 1)
@@ -323,6 +355,9 @@ def test_a_set_is_made_denoised_and_scored(tmp_path: Path) -> None:
     evaluate.write_scores(tmp_path / "quality.csv", "set", {"SISDR": 2.0})
     assert (tmp_path / "quality.csv").read_text().split() == ["set,metric,value", "set,SISDR,2.000"]
     with pytest.raises(DataError, match="is no set"):
+        evaluate.read_set(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"clips": []}')
+    with pytest.raises(DataError, match="lists no clips"):
         evaluate.read_set(tmp_path)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import os
 import tomllib
 import types
@@ -72,7 +73,8 @@ class MixConfig:
                 check_share(self, item.name)
             elif item.name in ("snr_db", "speech_db", "speed", "noise_speed", "gap_s"):
                 check_range(self, item.name)
-        check_positive(self, "clip_s", "early_ms")
+        check_positive(self, "clip_s", "early_ms", "speed", "noise_speed", "gap_s", "band_limits_hz")
+        check_not_negative(self, "speech_peaks", "noise_peaks")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop. Defaults are those of the shipped weights unless its TOML says otherwise."""
+    """The loop: how many steps of which size, what counts in their loss, and how often it is told and saved."""
 
     start_from: Path | None = None  # a model file to go on from, instead of random weights
     steps: int = 20000
@@ -132,6 +134,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_positive(self, "steps", "batch", "frames", "rate", "clip_norm", "gain_power", "loudness_power",
                        "log_every", "evaluate_every", "threads")  # fmt: skip
+        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
+                           "over", "vad")  # fmt: skip
         check_share(self, "quantise_from")
 
 
@@ -148,6 +152,12 @@ class RNNoiseConfig:
     features: FeatureConfig = field(default_factory=FeatureConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"'seed' is a whole number from 0 to 2^63 - 1, not {self.seed}")
+        if not self.name.strip() or not self.name.isprintable() or set(self.name) & {"/", "\\"}:
+            raise ConfigError(f"'name' begins the names of files in work_dir, so it has no / or \\, not {self.name!r}")
 
 
 def load_config(path: Path, kind: type[T]) -> T:
@@ -203,13 +213,29 @@ def convert(value: Any, hint: Any, name: str) -> Any:
             count = "some" if inner[-1] is Ellipsis else str(len(inner))
             raise ConfigError(f"'{name}' is a list of {count} values, not {value!r}")
         return tuple(convert(item, inner[0], f"{name}[{index}]") for index, item in enumerate(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):
+            raise ConfigError(f"'{name}' is a finite number, not {number}")
+        return number
     if hint is Path and isinstance(value, str):
-        return Path(os.path.expandvars(value)).expanduser()
+        return convert_path(value, name)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"'{name}' is of type {hint.__name__}, not {type(value).__name__} ({value!r})")
     return value
+
+
+def convert_path(value: str, name: str) -> Path:
+    """The path that a setting names, with $NAME and ~ expanded."""
+    if "\0" in value:
+        raise ConfigError(f"'{name}' is the path of a file or folder, not {value!r}")
+    try:
+        return Path(os.path.expandvars(value)).expanduser()
+    except RuntimeError as error:  # ~ of a user that there is not
+        raise ConfigError(f"'{name}' is {value!r}, but that home folder is not known; write it out") from error
 
 
 def plain(config: Any) -> Any:
@@ -235,6 +261,16 @@ def check_range(config: Any, name: str) -> None:
 
 
 def check_positive(config: Any, *names: str) -> None:
+    """Refuse what is not above 0: a number, or any of a tuple, which has at least one."""
     for name in names:
-        if not getattr(config, name) > 0:
-            raise ConfigError(f"'{name}' is above 0, not {getattr(config, name)}")
+        value = getattr(config, name)
+        if isinstance(value, tuple) and not (value and all(item > 0 for item in value)):
+            raise ConfigError(f"'{name}' is a list of numbers above 0, not {list(value)}")
+        if not isinstance(value, tuple) and not value > 0:
+            raise ConfigError(f"'{name}' is above 0, not {value}")
+
+
+def check_not_negative(config: Any, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= 0:
+            raise ConfigError(f"'{name}' is 0 or more, not {getattr(config, name)}")

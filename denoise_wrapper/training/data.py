@@ -8,7 +8,9 @@ voice is the folder it lies in below the pack, or the file itself.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import DataError
+from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.training.config import DataConfig, fingerprint
 
 Float32 = NDArray[np.float32]
@@ -66,6 +68,16 @@ class Corpus:
     voices: tuple[Source, ...]
     noises: tuple[Source, ...]
     rooms: tuple[Float32, ...]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; it may be there already. Raises FileError if it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise FileError(f"{path} is a file, but a folder is wanted there; choose another") from error
+    except OSError as error:
+        raise FileError(f"the folder {path} cannot be made ({error.strerror}); choose another") from error
 
 
 def open_corpora(config: DataConfig, rate: int, work_dir: Path, seed: int) -> tuple[Corpus, Corpus]:
@@ -146,16 +158,41 @@ def relative_name(folder: Path, file: str) -> str:
 
 
 def read_table(folder: Path) -> list[dict[str, str]]:
-    """The rows of a pack's table, none if it has no table."""
+    """The rows of a pack's table, none if it has no table. Raises DataError where one is damaged."""
     path = folder / "segments.csv"
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    missing = {"file", "start_s", "end_s"} - set(rows[0] if rows else ("file", "start_s", "end_s"))
-    if missing:
-        raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it needs file, start_s and end_s")
+    try:
+        content = path.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8; save the table as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    rows = []
+    try:
+        missing = {"file", "start_s", "end_s"} - set(reader.fieldnames or ("file", "start_s", "end_s"))
+        if missing:
+            raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it needs file, start_s and end_s")
+        for row in reader:
+            check_row(row)
+            rows.append(row)
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
     return rows
+
+
+def check_row(row: dict[str, str]) -> None:
+    """Raise ValueError for a row of segments.csv that has too few or too many cells, or no stretch of time."""
+    if None in row or None in row.values():
+        raise ValueError("the row has not as many cells as the first line; repair it")
+    try:
+        start_s, end_s = float(row["start_s"]), float(row["end_s"])
+    except ValueError:
+        start_s, end_s = math.nan, math.nan
+    if not 0.0 <= start_s <= end_s < math.inf:
+        raise ValueError(f"start_s to end_s is a stretch of seconds, not {row['start_s']!r} to {row['end_s']!r}")
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -178,7 +215,7 @@ def open_cache(folder: Path, rate: int, work_dir: Path) -> tuple[Int16, dict[str
     stem = f"{folder.resolve().name}-{rate}-{fingerprint([CACHE_VERSION, rate, state])}"
     data_path, index_path = work_dir / "cache" / f"{stem}.i16", work_dir / "cache" / f"{stem}.json"
     if not index_path.is_file():
-        data_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(data_path.parent)
         with atomic_path(data_path, overwrite=True) as temporary:
             index = decode_files(folder, files, rate, temporary)
         with atomic_path(index_path, overwrite=True) as temporary:
@@ -206,10 +243,7 @@ def decode_files(folder: Path, files: list[Path], rate: int, target: Path) -> di
 
 def decode(path: Path, rate: int) -> tuple[Float32, float]:
     """One file as mono float32 at rate, and its bandwidth in Hz. Raises DataError if it can not be used."""
-    try:
-        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path} cannot be decoded ({error}); repair it or take it away") from error
+    audio, file_rate = read_audio(path)
     mono = audio.mean(axis=1)
     if not np.all(np.isfinite(mono)):
         raise DataError(f"{path} holds samples that are not finite; repair it or take it away")
@@ -217,6 +251,15 @@ def decode(path: Path, rate: int) -> tuple[Float32, float]:
     if file_rate != rate:
         mono = soxr.resample(mono, file_rate, rate)
     return mono.astype(np.float32), min(bandwidth_hz, rate / 2)
+
+
+def read_audio(path: Path) -> tuple[Float32, int]:
+    """One file as float32 (n, channels), and its rate in Hz. Raises DataError if it cannot be decoded."""
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise DataError(f"{path} cannot be decoded ({error}); repair it or take it away") from error
+    return audio, rate
 
 
 def measure_bandwidth(audio: Float32, rate: int, floor_db: float = -52.0) -> float:
@@ -239,8 +282,8 @@ def read_rooms(folder: Path, rate: int) -> list[Float32]:
     """Impulse responses of a folder, a channel each, from their direct sound on, peak 1, at most 2 s."""
     responses = []
     for path in audio_files(folder):
-        audio, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
-        for channel in audio.T:
+        audio, file_rate = read_audio(path)
+        for channel in audio.T if len(audio) else ():
             response = np.asarray(soxr.resample(channel, file_rate, rate), np.float32)
             response = response[int(np.argmax(np.abs(response))) :][: 2 * rate]
             if len(response) and np.isfinite(response).all() and response[0] != 0.0:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import DataError, DenoiseError
+from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.mixing import Mixer
 
 Float32 = NDArray[np.float32]
@@ -32,7 +33,7 @@ METRIC_RATE = 16000  # of PESQ and DNSMOS
 def make_set(mixer: Mixer, clips: int, target: Path) -> None:
     """Write the first clips of a mixer as a set, FLAC of 16 bits at the mixer's rate."""
     for name in ("clean", "noisy"):
-        (target / name).mkdir(parents=True, exist_ok=True)
+        make_folder(target / name)
     manifest = []
     for index in range(clips):
         mix = mixer.clip(index)
@@ -47,9 +48,13 @@ def make_set(mixer: Mixer, clips: int, target: Path) -> None:
 def read_set(folder: Path) -> list[str]:
     """The ids of a set's clips. Raises DataError if it is none."""
     try:
-        return [clip["id"] for clip in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["clips"]]
+        clips = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["clips"]
+        names = [clip["id"] for clip in clips]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is no set: a manifest.json with clips is wanted there ({error})") from error
+    if not names:
+        raise DataError(f"{folder / 'manifest.json'} lists no clips; a set has at least one")
+    return names
 
 
 def denoise(backend: Backend, audio: Float32, rate: int) -> Float32:
@@ -65,7 +70,7 @@ def denoise(backend: Backend, audio: Float32, rate: int) -> Float32:
 
 def denoise_set(backend: Backend, folder: Path, target: Path) -> None:
     """Write target/ID.flac, 24 bits and the clip's rate, for each noisy clip of a set."""
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for name in read_set(folder):
         audio, rate = soundfile.read(folder / "noisy" / f"{name}.flac", dtype="float32")
         cleaned = np.clip(denoise(backend, audio, rate), -1.0, 1.0)

@@ -12,7 +12,7 @@ from typing import Any
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.model_files import write_model
 from denoise_wrapper.training.config import RNNoiseConfig, plain
-from denoise_wrapper.training.data import licences
+from denoise_wrapper.training.data import licences, make_folder
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 
 
@@ -22,7 +22,7 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork, step: int, ta
     step: how far the training came. The card takes its losses from the log in work_dir, and the results of
     listening tests or metrics from quality.csv there (columns set, metric, value), if there is one.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     hours = config.train.batch * config.train.frames * step / 360000.0
     origin = f"trained from nothing on {config.features.hours:g} h of mixtures, {step} steps, {hours:.0f} h heard"
     if config.train.start_from is not None:

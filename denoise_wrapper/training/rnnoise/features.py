@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
-from denoise_wrapper.training.data import Corpus, open_corpora
+from denoise_wrapper.training.data import Corpus, make_folder, open_corpora
 from denoise_wrapper.training.mixing import Mix, Mixer
 
 RATE = 48000
@@ -87,7 +88,7 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
     missing = [shard for shard in wanted if not shard.path.is_file()]
     if not missing:
         return wanted
-    missing[0].path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(missing[0].path.parent)
     open_corpora(config.data, RATE, config.work_dir, config.seed)  # decode once, before the workers all want to
     columns = (TextColumn("mixing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns) as progress:
@@ -102,7 +103,8 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 
 
 def start_worker(config: RNNoiseConfig) -> None:
-    """Open the audio, once a process."""
+    """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sides: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
     for side, number in SIDES.items():
         _worker[side] = Mixer(sides[number], config.mix, config.seed * len(SIDES) + number)

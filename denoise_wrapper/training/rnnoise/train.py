@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import math
 import signal
 import sys
@@ -21,6 +22,7 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.model_files import read_model
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
+from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.rnnoise.export import export_network
 from denoise_wrapper.training.rnnoise.features import COLUMNS, FEATURES, VOICE, FeatureSet, make_features
 from denoise_wrapper.training.rnnoise.loss import compare
@@ -41,7 +43,7 @@ def main(config_path: Path, resume: bool = False) -> int:
     1 when it was interrupted. Raises ConfigError, DataError, FileError.
     """
     config = load_config(config_path, RNNoiseConfig)
-    config.work_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(config.work_dir)
     torch.set_num_threads(config.train.threads)
     torch.set_flush_denormal(True)
     checkpoint = open_checkpoint(config, resume)
@@ -187,8 +189,11 @@ class Log:
     def add(self, step: int, values: list[Any]) -> None:
         """One line: values in the order of LOG_COLUMNS after the step."""
         texts = [str(step), *(f"{float(torch.as_tensor(value).detach()):.6g}" for value in values)]
-        with self.path.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow(texts)
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerow(texts)
+        except OSError as error:
+            raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
         print("  ".join(f"{name} {text}" for name, text in zip(LOG_COLUMNS, texts, strict=False)), file=sys.stderr)
 
 
@@ -222,8 +227,10 @@ def save_checkpoint(
         "state": list(state),
         "random": torch.get_rng_state(),
     }
+    whole = io.BytesIO()  # torch itself answers a full disk with a RuntimeError
+    torch.save(content, whole)
     with atomic_path(config.work_dir / CHECKPOINT, overwrite=True) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(whole.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
