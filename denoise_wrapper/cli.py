@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
 
 PROGRAM = "denoise-wrapper"
+RAW_OPTIONS = ("rate", "channels", "dtype")
 RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
@@ -34,10 +36,14 @@ DONE = "_denoised"  # what filter_file adds to the stem
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (wrong usage raises SystemExit(2), as argparse does)."""
-    args = make_parser().parse_args(argv)
     try:
-        code: int = args.run(args)
-        return code
+        try:
+            args = make_parser().parse_args(argv)
+            code: int = args.run(args)
+            return code
+        finally:
+            if sys.stdout is not None:  # as it is where it was closed
+                sys.stdout.flush()  # here, where a full disk can still be told
     except DenoiseError as error:
         complain(error)
         return 2
@@ -45,23 +51,41 @@ def main(argv: list[str] | None = None) -> int:
         complain("out of memory")
         return 1
     except BrokenPipeError:  # who reads our output has had enough
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        _silence()
+        return 1
+    except OSError as error:
+        complain(f"{error.filename or 'standard input or output'}: {error.strerror or error}")
+        _silence()
         return 1
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
 
 
+def _silence() -> None:
+    """Let what standard output still holds go nowhere, so that the flush at exit does not fail again."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run() -> NoReturn:
     """The installed command: main, and a `kill` leaves no half-written file either."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
 
 
 def complain(message: object) -> None:
     """One line on stderr, whatever the message."""
-    print(f"{PROGRAM}:", " ".join(str(message).split()), file=sys.stderr)
+    line = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
+    _say(f"{PROGRAM}: {line}")
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:  # print would take None for stdout, where the samples go
+        print(line, file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -146,8 +170,7 @@ def _add_train(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
-    if "-" in args.inputs:
-        _check_pipe(args)
+    (_check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
         args.backend,
         model=args.model,
@@ -180,23 +203,24 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
 def _jobs(inputs: list[Path], output: str | None) -> tuple[list[tuple[Path, Path | None]], int]:
     """[(file to read, file to write or None for the one beside it)], and how many inputs were complained about."""
     folder = None if output is None else Path(output)
-    single = len(inputs) == 1 and not inputs[0].is_dir()
-    if single and output is not None and folder is not None and not folder.is_dir() and not output.endswith(os.sep):
+    single = len(inputs) == 1 and not _is_folder(inputs[0])
+    if single and output is not None and folder is not None and not _is_folder(folder) and not output.endswith(os.sep):
         return [(inputs[0], folder)], 0
-    if folder is not None and folder.exists() and not folder.is_dir():
+    if folder is not None and not _is_folder(folder) and folder.exists():
         raise FileError(f"{folder} is a file; several files need a folder to be written to")
     jobs: list[tuple[Path, Path | None]] = []
     sources: dict[Path, Path] = {}
     failed = 0
     for given in inputs:
         try:
-            found = _audio_files(given, folder) if given.is_dir() else [given]
+            is_folder = _is_folder(given)
+            found = _audio_files(given, folder) if is_folder else [given]
         except FileError as error:
             complain(error)
             failed += 1
             continue
         for source in found:
-            name = source.relative_to(given) if given.is_dir() else Path(source.name)
+            name = source.relative_to(given) if is_folder else Path(source.name)
             target = None if folder is None else folder / name
             if target is not None and sources.setdefault(target, source) != source:
                 raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
@@ -204,16 +228,25 @@ def _jobs(inputs: list[Path], output: str | None) -> tuple[list[tuple[Path, Path
     return jobs, failed
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name too long, or below a folder that may not be looked into
+        raise FileError(f"cannot look at {path}: {error.strerror}") from error
+
+
 def _audio_files(folder: Path, output: Path | None) -> list[Path]:
     """The audio files below a folder, but for results of earlier runs."""
     try:
+        os.scandir(folder).close()  # rglob passes over what it may not look into
         found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     except OSError as error:
         raise FileError(f"cannot look into {folder}: {error.strerror}") from error
     if output is None:
         kept = [path for path in found if not path.stem.endswith(DONE)]
     else:
-        kept = [path for path in found if output.resolve() == folder.resolve() or output not in path.parents]
+        ours, root = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
+        kept = [path for path in found if ours == root or ours not in (root / path.relative_to(folder)).parents]
     if not kept:
         raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
     return kept
@@ -226,15 +259,25 @@ def _make_folder(folder: Path) -> None:
         raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
+def _check_files(args: argparse.Namespace) -> None:
+    if args.output == "-":
+        raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
+    given = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
+    if given:
+        raise ConfigError(f"{' '.join(given)}: only for '-', raw PCM; files say themselves what they hold")
+
+
 def _check_pipe(args: argparse.Namespace) -> None:
     if args.inputs != ["-"]:
         raise ConfigError("'-' stands alone: one pipe, or files")
     if args.output not in (None, "-"):
         raise ConfigError(f"what comes through a pipe goes to standard output: use '> {args.output}' in place of -o")
-    missing = [f"--{name}" for name in ("rate", "channels", "dtype") if getattr(args, name) is None]
+    missing = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is None]
     if missing:
         raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
     for stream, advice in ((sys.stdin, "pipe raw PCM into it"), (sys.stdout, "pipe it on, or use '> FILE'")):
+        if stream is None:
+            raise ConfigError(f"'-' is for raw PCM through standard input and output, and one is closed: {advice}")
         if stream.isatty():
             raise ConfigError(f"'-' is for raw PCM, and this is a terminal: {advice}")
 
@@ -268,7 +311,7 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
     if not args.quiet:
-        print(speed_line("standard input", frames / stream.sample_rate, begin), file=sys.stderr)
+        _say(speed_line("standard input", frames / stream.sample_rate, begin))
     return 0
 
 
