@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -203,8 +204,26 @@ def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None
     path = tmp_path / "large.dnnw"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # a hole: no room on the disk is needed
-    with pytest.raises(ModelError, match="MB"):
+    with pytest.raises(ModelError, match="more than 64 MB"):
         read_model(path)
+
+
+def test_metadata_nested_without_end_is_a_model_error() -> None:
+    nested = classic._record("metadata", 3, b'{"a":' + 100_000 * b"[")
+    with pytest.raises(ModelError, match="metadata"):
+        read_model(classic.to_records(ClassicModel(random_model().layers)) + nested)
+
+
+def test_a_size_of_thousands_of_digits_in_c_source_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match="says it has 9999"):
+        read_model(b"const unsigned char dn_builtin_data[" + 9999 * b"9" + b"] = {1,2};")
+
+
+@pytest.mark.parametrize("origin", [9000 * "long ", "dn_builtin_data[1] = {1};", "half \ud800 a pair"])
+@pytest.mark.parametrize("suffix", [".c", ".dnnw"])
+def test_whatever_the_metadata_says_reads_back(suffix: str, origin: str) -> None:
+    model = ClassicModel(random_model().layers, {"origin": origin})
+    assert read_model(encode_model(model, suffix)).metadata == {"origin": origin}
 
 
 @settings(max_examples=300, deadline=None)
@@ -288,7 +307,7 @@ def keras_file(change: Callable[[dict[str, Any], dict[str, Any]], None] = lambda
         if configs:
             file.attrs["model_config"] = json.dumps({"config": {"layers": layers}})
         for path, array in arrays.items():
-            file[f"model_weights/{path}"] = array
+            file[f"model_weights/{path}".rstrip("/")] = array
     return buffer.getvalue()
 
 
@@ -317,6 +336,8 @@ def test_keras_weights_past_the_range_are_clipped_not_wrapped() -> None:
     ("change", "words"),
     [
         (lambda c, a: c.clear(), "model_config"),
+        (lambda c, a: c["vad_gru"].update(name=3), "model_config.*name 3"),
+        (lambda c, a: (a.clear(), a.update({"": np.zeros(3, "f4")})), "array, not a group"),
         (lambda c, a: c.pop("noise_gru"), "noise_gru"),
         (lambda c, a: a.pop("noise_gru/noise_gru/bias:0"), "noise_gru: no bias"),
         (lambda c, a: c["vad_gru"].update(reset_after=True), "vad_gru.*reset_after"),
@@ -341,3 +362,10 @@ def test_a_damaged_keras_file_is_a_model_error() -> None:
     for length in (9, 100, 800, len(data) // 2):
         with pytest.raises(ModelError):
             read_model(data[:length])
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        spoilt = bytearray(data)
+        for place in rng.integers(8, min(len(data), 6000), 4):
+            spoilt[place] = rng.integers(256)
+        with contextlib.suppress(ModelError):  # nothing else may come out, and a lucky one may be read
+            read_model(bytes(spoilt))

@@ -245,3 +245,17 @@ def test_features_of_what_does_not_fit_are_refused(length: int) -> None:
     good[3] = np.nan
     with pytest.raises(AudioError, match="sample 3"):
         FeatureExtractor().extract(good, good)
+
+
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "is nan.*finite"), (2e6, r"within \+-1e\+06")])
+def test_a_sample_that_is_refused_is_named_with_the_rule(value: float, words: str) -> None:
+    block = noise(2, 2)
+    block[1, 700] = value
+    with pytest.raises(AudioError, match=f"sample 700 of channel 1 .*{words}"):
+        RNNoiseBackend().new_state(2).process(block)
+
+
+@pytest.mark.parametrize("name", [["a"], {}, None, 3])
+def test_a_name_of_another_type_is_an_unknown_backend(name: object) -> None:
+    with pytest.raises(ModelError, match="no backend"):
+        load_backend(name)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ def load_backend(name: str, model: str | os.PathLike[str] | bytes | None = None)
     model: path or bytes of a model of one's own; None for the backend's own, which is loaded once and shared.
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
-    if name not in _BACKENDS:
+    if not isinstance(name, str) or name not in _BACKENDS:
         close = difflib.get_close_matches(str(name), _BACKENDS, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(_BACKENDS)}{hint}")

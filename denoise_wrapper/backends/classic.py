@@ -16,6 +16,7 @@ from denoise_wrapper.errors import ModelError
 
 Int8 = NDArray[np.int8]
 ACTIVATIONS = ("tanh", "sigmoid", "relu")  # by their number in every file form
+C_HEAD = "/* A model compiled in, written by `denoise-wrapper model convert`: do not edit."
 TEXT_MAGIC = "rnnoise-nu model file version 1"
 
 
@@ -150,7 +151,7 @@ def to_records(model: ClassicModel) -> bytes:
     records = [_record("classic_layers", 1, np.array(sizes, "<i4").tobytes())]
     if model.metadata:
         text = json.dumps(model.metadata, ensure_ascii=False, sort_keys=True)
-        records.append(_record("metadata", 3, text.encode("utf-8")))
+        records.append(_record("metadata", 3, text.encode("utf-8", "backslashreplace")))  # half a pair: its escape
     for layer in model.layers:
         for what, array in (("weights", layer.weights), ("recurrent", layer.recurrent), ("bias", layer.bias)):
             if array is not None:
@@ -174,7 +175,7 @@ def to_c_source(model: ClassicModel) -> bytes:
 def c_source(data: bytes, metadata: dict[str, Any]) -> bytes:
     """C source that defines the bytes of a model file, to be compiled into the engine as native/rnn_data.c."""
     about = [f" * {key}: {_comment(metadata[key])}" for key in ("name", "licence", "origin") if key in metadata]
-    head = ["/* A model compiled in, written by `denoise-wrapper model convert`: do not edit.", *about, " */"]
+    head = [C_HEAD, *about, " */"]
     rows = (",".join(map(str, data[start : start + 32])) + "," for start in range(0, len(data), 32))
     lines = [
         *head,
@@ -186,7 +187,7 @@ def c_source(data: bytes, metadata: dict[str, Any]) -> bytes:
         *rows,
         "};",
     ]
-    return ("\n".join(lines) + "\n").encode("utf-8")
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _comment(value: Any) -> str:
@@ -196,11 +197,13 @@ def _comment(value: Any) -> str:
 
 def is_c_source(data: bytes) -> bool:
     """Whether these are the bytes of a file that to_c_source wrote."""
-    return b"dn_builtin_data" in data[:4096]
+    head = data[:4096]
+    return head.startswith(C_HEAD.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
 
 
 def from_c_source(data: bytes) -> bytes:
     """The model file within C source. Raises ModelError if its list of bytes is damaged."""
+    data = re.sub(rb"/\*.*?\*/", b"", data, flags=re.DOTALL)  # where the metadata may say anything
     found = re.search(rb"dn_builtin_data\s*\[\s*(\d*)\s*\]\s*=\s*\{([^}]*)\}", data)
     if found is None:
         raise ModelError("the C source has no whole list 'dn_builtin_data[] = {...};': the file was cut short")
@@ -208,8 +211,9 @@ def from_c_source(data: bytes) -> bytes:
         content = bytes(_integers(found[2]))
     except ValueError as error:
         raise ModelError(f"the list of dn_builtin_data holds something that is no byte: {error}") from error
-    if found[1] and int(found[1]) != len(content):
-        raise ModelError(f"dn_builtin_data holds {len(content)} bytes, but says it has {int(found[1])}")
+    size = found[1].decode()  # compared as text: Python makes no number of thousands of digits
+    if size and (size.lstrip("0") or "0") != str(len(content)):
+        raise ModelError(f"dn_builtin_data holds {len(content)} bytes, but says it has {size[:20]}")
     return content
 
 

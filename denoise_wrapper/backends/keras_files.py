@@ -33,7 +33,7 @@ def read_keras(data: bytes) -> ClassicModel:
         with h5py.File(io.BytesIO(data), "r") as file:
             settings = _layer_settings(file)
             arrays = _layer_arrays(file, h5py.Dataset)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, OverflowError, TypeError, AttributeError) as error:
         raise ModelError(f"the HDF5 file is damaged: {error}") from error
     return ClassicModel(tuple(_layer(shape, settings, arrays) for shape in SHAPES))
 
@@ -48,15 +48,21 @@ def _layer_settings(file: Any) -> dict[str, dict[str, Any]]:
         )
     try:
         layers = json.loads(text)["config"]["layers"]
-        return {layer["config"]["name"]: layer["config"] for layer in layers}
-    except (ValueError, KeyError, TypeError) as error:
+        settings = {layer["config"]["name"]: layer["config"] for layer in layers}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"the HDF5 file's model_config is no Keras model: {error!r}") from error
+    for name in settings:
+        if not isinstance(name, str):
+            raise ModelError(f"the HDF5 file's model_config is no Keras model: it has a layer of the name {name!r}")
+    return settings
 
 
 def _layer_arrays(file: Any, dataset_type: Any) -> dict[str, dict[str, NDArray[Any]]]:
     """Layer name -> kernel, recurrent_kernel, bias, wherever below model_weights they lie."""
     found: dict[str, dict[str, NDArray[Any]]] = {}
     weights = file.get("model_weights", file)
+    if isinstance(weights, dataset_type):
+        raise ModelError("model_weights of the HDF5 file is an array, not a group of layers")
 
     def visit(path: str, item: Any) -> None:
         if isinstance(item, dataset_type) and item.size < 1 << 24:

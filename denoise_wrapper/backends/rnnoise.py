@@ -1,4 +1,4 @@
-"""RNNoise by the C engine in native/. The only module that imports it."""
+"""RNNoise by the C engine in native/."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileEr
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 FEATURES: int = lib.DN_FEATURES
 BANDS: int = lib.DN_BANDS
+LOUDEST = 1e6  # DN_LIMIT of the engine: the loudest sample that it takes
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
 
 Buffer = bytes | bytearray | memoryview
@@ -93,7 +94,7 @@ class RNNoiseBackend:
             return {}
         try:
             metadata = json.loads(ffi.buffer(text, size[0])[:].decode("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"metadata: not JSON in UTF-8 ({error})") from error
         if not isinstance(metadata, dict):
             raise ModelError(f"metadata: a JSON object is wanted, not {type(metadata).__name__}")
@@ -204,7 +205,7 @@ def model_bytes(model: ModelSource) -> bytes:
     if not data:
         raise ModelError(f"the model {_called(model)} is empty")
     if len(data) > MODEL_BYTES_MAX:
-        raise ModelError(f"the model {_called(model)} has {len(data) >> 20} MB; {MODEL_BYTES_MAX >> 20} are the most")
+        raise ModelError(f"the model {_called(model)} has more than {MODEL_BYTES_MAX >> 20} MB; no model is so large")
     try:
         if keras_files.is_keras(data):
             return classic.to_records(keras_files.read_keras(data))
@@ -314,9 +315,10 @@ def _check(status: int, *signals: Float32) -> None:
 
 def _where_not_finite(signals: tuple[Float32, ...]) -> str:
     for signal in signals:
-        bad = np.argwhere(~np.isfinite(signal))
+        bad = np.argwhere(~(np.abs(signal) <= LOUDEST))
         if len(bad):
             channel = f" of channel {bad[0][0]}" if signal.ndim == 2 else ""
             value = signal[tuple(bad[0])]
-            return f"sample {bad[0][-1]}{channel} of the block is {value}; every sample must be finite"
-    return "a sample is not finite"
+            rule = f"be within +-{LOUDEST:g}, full scale being 1" if np.isfinite(value) else "be finite"
+            return f"sample {bad[0][-1]}{channel} of the block is {value}; every sample must {rule}"
+    return f"a sample is not finite, or beyond +-{LOUDEST:g}"
