@@ -121,7 +121,8 @@ class Denoiser:
 
         src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
         its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate and channels are kept; within one format
-        also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst may be replaced, also if it is src.
+        also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst
+        may be replaced, also if it is src.
         progress: called with (frames done, frames in all; 0 if unknown).
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
