@@ -18,9 +18,8 @@ Float32 = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 256
-LOUDEST = (
-    1e5  # full scale is 1: beyond this a float sample is taken for damage, like NaN; resampled it is still in range
-)
+# Full scale is 1: a float sample beyond this is taken for damage, like NaN. The engine takes what it is resampled to.
+LOUDEST = 1e5
 
 # Type of a sample, in either byte order -> what is full scale, and the most that float32 can hold below it; None for
 # floats, which have 1 and no limit.
@@ -243,16 +242,19 @@ def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype:
             raise AudioError(f"the AudioSegment has {name} {own}, not {given}; leave {name} away, it says so itself")
     if dtype is not None:
         raise AudioError("an AudioSegment says its own sample width; leave dtype away")
-    width, count = segment.sample_width, check_channels(segment.channels)
-    wide = segment if width in (2, 4) else segment.set_sample_width(2)
-    samples = np.frombuffer(wide.raw_data, dtype=np.int32 if width == 4 else np.int16)
-    if count > 1:
-        samples = samples.reshape(-1, count)
+    count, samples = check_channels(segment.channels), segment_samples(segment)
 
     def repack(cleaned: Array) -> Any:
         made = type(segment)(
-            data=cleaned.tobytes(), sample_width=wide.sample_width, frame_rate=segment.frame_rate, channels=count
+            data=cleaned.tobytes(), sample_width=samples.itemsize, frame_rate=segment.frame_rate, channels=count
         )
-        return made if width in (2, 4) else made.set_sample_width(width)
+        return made if segment.sample_width in (2, 4) else made.set_sample_width(segment.sample_width)
 
-    return Clip(samples, check_rate(segment.frame_rate), repack)
+    return Clip(samples if count > 1 else samples.reshape(-1), check_rate(segment.frame_rate), repack)
+
+
+def segment_samples(segment: Any) -> Array:
+    """A pydub.AudioSegment as an array (frames, channels): int32 of a 32-bit one, else int16."""
+    wide = segment if segment.sample_width in (2, 4) else segment.set_sample_width(2)
+    kind = np.int32 if wide.sample_width == 4 else np.int16
+    return np.frombuffer(wide.raw_data, dtype=kind).reshape(-1, segment.channels)

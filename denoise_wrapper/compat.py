@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from denoise_wrapper.audio import Array, as_array, check_rate, from_float, is_segment, to_float
+from denoise_wrapper.audio import Array, as_array, check_rate, from_float, is_segment, segment_samples, to_float
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, DenoiseError
@@ -114,10 +114,7 @@ class RNNoise:
 
         if is_segment(audio_data):
             segment: Any = audio_data
-            width = np.int32 if segment.sample_width == 4 else np.int16
-            wide = segment if segment.sample_width in (2, 4) else segment.set_sample_width(2)
-            samples = np.frombuffer(wide.raw_data, width).reshape(-1, segment.channels)
-            write_wav(f_name_wav, samples, segment.frame_rate)
+            write_wav(f_name_wav, segment_samples(segment), segment.frame_rate)
         else:
             write_wav(
                 f_name_wav, _samples(audio_data), check_rate(self.sample_rate if sample_rate is None else sample_rate)
@@ -175,8 +172,7 @@ def _at_rate(samples: Array, rate: int, wanted: int) -> Array:
 def _segment_at(segment: Any, wanted: int) -> Any:
     if segment.frame_rate == wanted:
         return segment
-    segment = segment if segment.sample_width == 2 else segment.set_sample_width(2)
-    samples = np.frombuffer(segment.raw_data, np.int16).reshape(-1, segment.channels)
+    samples = segment_samples(segment.set_sample_width(2))
     data = _at_rate(samples, segment.frame_rate, wanted).tobytes()
     return type(segment)(data=data, sample_width=2, frame_rate=wanted, channels=segment.channels)
 

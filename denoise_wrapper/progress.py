@@ -51,6 +51,8 @@ class Progress:
 
         def report(done: int, total: int) -> None:
             nonlocal rate, frames
+            if self._quiet:
+                return
             rate, frames = rate or _rate(path), done
             speed = f"{done / rate / (time.perf_counter() - begin):.0f} x real time"
             self._bars.update(task, completed=done, total=total or None, speed=speed)

@@ -21,14 +21,13 @@ extern "C" {
 #endif
 
 enum {
-    DN_RATE = 48000,  /* Hz */
-    DN_FRAME = 480,   /* samples taken and given at a time, 10 ms */
-    DN_BANDS = 22,    /* gains of the classic network, and of dn_extract */
-    DN_FEATURES = 42, /* inputs of the classic network, and of dn_extract */
-    DN_MESSAGE = 200, /* bytes that hold any message of a loader, its NUL included */
+    DN_RATE = 48000,    /* Hz */
+    DN_FRAME = 480,     /* samples taken and given at a time, 10 ms */
+    DN_BANDS = 22,      /* gains of the classic network, and of dn_extract */
+    DN_FEATURES = 42,   /* inputs of the classic network, and of dn_extract */
+    DN_LIMIT = 1000000, /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
+    DN_MESSAGE = 200,   /* bytes that hold any message of a loader, its NUL included */
 };
-
-#define DN_LIMIT 1e6f /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
 
 typedef struct dn_model dn_model;         /* weights: read-only once loaded */
 typedef struct dn_state dn_state;         /* one channel's memory */

@@ -20,7 +20,7 @@ from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileEr
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 FEATURES: int = lib.DN_FEATURES
 BANDS: int = lib.DN_BANDS
-LOUDEST = 1e6  # DN_LIMIT of the engine: the loudest sample that it takes
+LOUDEST = float(lib.DN_LIMIT)  # full scale being 1
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
 
 Buffer = bytes | bytearray | memoryview
