@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
+from denoise_wrapper.cli_training import add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
 from denoise_wrapper.progress import Progress, speed_line
 
@@ -102,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_filter(verbs)
     _add_model(verbs)
-    _add_train(verbs)
+    add_train(verbs, EXIT_CODES)
     return parser
 
 
@@ -157,14 +158,6 @@ def _add_model(verbs: Any) -> None:
     job.add_argument("output", metavar="OUT")
     job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     job.set_defaults(run=run_model_convert)
-
-
-def _add_train(verbs: Any) -> None:
-    kinds = verbs.add_parser("train", help="train a model of your own").add_subparsers(metavar="KIND", required=True)
-    kind = kinds.add_parser("rnnoise", help="the network of the rnnoise backend", epilog=EXIT_CODES)
-    kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
-    kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
-    kind.set_defaults(run=run_train)
 
 
 def run_filter(args: argparse.Namespace) -> int:
@@ -354,14 +347,3 @@ def run_model_convert(args: argparse.Namespace) -> int:
 
     write_model(_read_model(args.model), args.output, args.overwrite)
     return 0
-
-
-def run_train(args: argparse.Namespace) -> int:
-    try:
-        from denoise_wrapper.training.rnnoise import train
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("denoise_wrapper"):
-            raise
-        raise ConfigError(f"training needs {error.name}: pip install 'denoise-wrapper[training]'") from error
-    code: int = train.main(args.config, args.resume)
-    return code
