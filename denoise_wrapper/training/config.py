@@ -107,6 +107,27 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class DTLNNetworkConfig:
+    """Sizes of the DTLN: blocks of frame_length samples, one each hop_length."""
+
+    frame_length: int = 512  # samples; 32 ms in the published networks
+    hop_length: int = 128  # samples; a whole number of them is a block
+    hidden_size: int = 128  # units of each LSTM
+    encoder_size: int = 256  # learned features of a block
+    norm: bool = True  # the first core sees normalised logarithms: the published "norm" variant
+    dropout: float = 0.0  # between the LSTMs, while training
+
+    def __post_init__(self) -> None:
+        check_positive(self, "frame_length", "hop_length", "hidden_size", "encoder_size")
+        check_share(self, "dropout")
+        if self.frame_length % self.hop_length or self.frame_length % 2 or self.frame_length == self.hop_length:
+            raise ConfigError(
+                f"'frame_length' is even and two or more times 'hop_length', not {self.frame_length} and "
+                f"{self.hop_length}"
+            )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The loop: how many steps of which size, what counts in their loss, and how often it is told and saved."""
 

@@ -1,0 +1,168 @@
+"""The DTLN: two small recurrent cores, one that masks the spectrum of a block and one that masks learned features of it.
+
+After N. L. Westhausen and B. T. Meyer, "Dual-signal transformation LSTM network for real-time noise suppression",
+Interspeech 2020. Within this module time comes first, (frames, batch, channels), as the recurrent kernels like it best.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from denoise_wrapper.training.config import DTLNNetworkConfig
+
+EPSILON = 1e-7  # of the norm and of the logarithm before it
+
+CoreState = tuple[Tensor, Tensor, Tensor, Tensor]  # h and c of the first LSTM, h and c of the second: (1, batch, units)
+
+
+class DTLNState(NamedTuple):
+    """All that passes from one block of hops to the next."""
+
+    mask: CoreState
+    frame: CoreState
+    heard: Tensor  # (batch, block - hop): the newest samples, which the next blocks still overlap
+    pending: Tensor  # (batch, block - hop): what is known of the output still to come
+
+
+class InstantNorm(nn.Module):
+    """Instant layer normalisation: each frame by its own mean and variance over the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, signal: Tensor) -> Tensor:
+        return nn.functional.layer_norm(signal, self.weight.shape, self.weight, self.bias, EPSILON)
+
+
+class TwoLSTMs(nn.Module):
+    """What both cores have in the middle: two LSTMs and a dense layer whose sigmoid is a mask."""
+
+    def __init__(self, inputs: int, units: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.lstm1, self.lstm2 = nn.LSTM(inputs, units), nn.LSTM(units, units)
+        self.dense = nn.Linear(units, outputs)
+        self.dropout = dropout
+
+    def mask(self, signal: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        signal, (h1, c1) = self.lstm1(signal, state[:2])
+        signal = nn.functional.dropout(signal, self.dropout, self.training)
+        signal, (h2, c2) = self.lstm2(signal, state[2:])
+        return torch.sigmoid(self.dense(signal)), (h1, c1, h2, c2)
+
+
+class MaskCore(TwoLSTMs):
+    """The first core: magnitudes (frames, batch, bins) to gains of the bins, 0 to 1."""
+
+    def __init__(self, config: DTLNNetworkConfig) -> None:
+        bins = config.frame_length // 2 + 1
+        super().__init__(bins, config.hidden_size, bins, config.dropout)
+        self.norm = InstantNorm(bins) if config.norm else None
+
+    def forward(self, magnitude: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        if self.norm is not None:
+            magnitude = self.norm(torch.log(magnitude + EPSILON))
+        return self.mask(magnitude, state)
+
+
+class FrameCore(TwoLSTMs):
+    """The second core: blocks of samples (frames, batch, block) to blocks, through features that are learned too."""
+
+    def __init__(self, config: DTLNNetworkConfig) -> None:
+        super().__init__(config.encoder_size, config.hidden_size, config.encoder_size, config.dropout)
+        self.encode = nn.Linear(config.frame_length, config.encoder_size, bias=False)
+        self.norm = InstantNorm(config.encoder_size)
+        self.decode = nn.Linear(config.encoder_size, config.frame_length, bias=False)
+
+    def forward(self, frame: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        code = self.encode(frame)
+        mask, state = self.mask(self.norm(code), state)
+        return self.decode(code * mask), state
+
+
+class DTLN(nn.Module):
+    """The whole network, from samples to samples (full scale +-1), for whole clips and for streams alike.
+
+    A stream is late by block - hop samples; `denoise` takes that out. Weights begin as Keras would have them.
+    """
+
+    def __init__(self, config: DTLNNetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.block, self.hop = config.frame_length, config.hop_length
+        self.mask_core, self.frame_core = MaskCore(config), FrameCore(config)
+        self.apply(initialise)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output of `forward` lags its input."""
+        return self.block - self.hop
+
+    def new_state(self, batch: int) -> DTLNState:
+        """The state before the first sample: all zeros."""
+        like = self.frame_core.encode.weight
+        core = [like.new_zeros(1, batch, self.config.hidden_size) for _ in range(8)]
+        tails = [like.new_zeros(batch, self.delay) for _ in range(2)]
+        return DTLNState((core[0], core[1], core[2], core[3]), (core[4], core[5], core[6], core[7]), tails[0], tails[1])
+
+    def forward(self, audio: Tensor, state: DTLNState) -> tuple[Tensor, DTLNState]:
+        """Denoise the next hops of a batch of streams.
+
+        audio: float32 (batch, T * hop), T >= 1. Returns as many samples, late by `delay`, and the next state.
+        """
+        heard = torch.cat([state.heard, audio], dim=1)
+        frames = heard.unfold(1, self.block, self.hop).transpose(0, 1)
+        with torch.autocast(audio.device.type, enabled=False):  # no transform in half precision
+            spectrum = torch.fft.rfft(frames)
+            magnitude = spectrum.abs()
+        gains, mask_state = self.mask_core(magnitude, state.mask)
+        with torch.autocast(audio.device.type, enabled=False):
+            masked = torch.fft.irfft(spectrum * gains.float(), self.block)
+        blocks, frame_state = self.frame_core(masked, state.frame)
+        summed = self.overlap_add(blocks.float(), state.pending)
+        length = audio.shape[1]
+        next_state = DTLNState(mask_state, frame_state, heard[:, length:], summed[:, length:])
+        return summed[:, :length], next_state
+
+    def overlap_add(self, blocks: Tensor, pending: Tensor) -> Tensor:
+        """Sum blocks (T, batch, block) a hop apart onto pending: (batch, (T - 1) * hop + block)."""
+        steps, batch, _ = blocks.shape
+        overlap = self.block // self.hop
+        parts = blocks.view(steps, batch, overlap, self.hop)
+        summed = pending.new_zeros(steps + overlap - 1, batch, self.hop)
+        for part in range(overlap):
+            summed[part : part + steps] += parts[:, :, part]
+        joined = summed.transpose(0, 1).reshape(batch, -1)
+        return torch.cat([joined[:, : self.delay] + pending, joined[:, self.delay :]], dim=1)
+
+    def denoise(self, audio: Tensor) -> Tensor:
+        """Whole clips (batch, n), from a fresh state: as long, and in time."""
+        length = audio.shape[1]
+        hops = -(-(length + self.delay) // self.hop)
+        padded = nn.functional.pad(audio, (0, hops * self.hop - length))
+        return self(padded, self.new_state(len(audio)))[0][:, self.delay : self.delay + length]
+
+
+def initialise(module: nn.Module) -> None:
+    """Keras' beginnings: Glorot kernels, orthogonal recurrences, zero biases but 1 for the LSTMs' forget gates.
+
+    Keras has one bias where torch has two; the second stays zero and is not trained.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LSTM):
+        units = module.hidden_size
+        limit = math.sqrt(6.0 / (module.input_size + 4 * units))
+        nn.init.uniform_(module.weight_ih_l0, -limit, limit)
+        nn.init.orthogonal_(module.weight_hh_l0)
+        nn.init.zeros_(module.bias_ih_l0)
+        nn.init.ones_(module.bias_ih_l0[units : 2 * units])
+        nn.init.zeros_(module.bias_hh_l0)
+        module.bias_hh_l0.requires_grad_(False)
