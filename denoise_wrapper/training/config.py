@@ -36,6 +36,33 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class DTLNDataConfig:
+    """Where the audio is: speech and noise to be mixed, pairs that were mixed before, or both; own recordings too."""
+
+    speech: tuple[Path, ...] = ()  # folders of clean speech
+    noise: tuple[Path, ...] = ()  # folders of noise
+    rooms: tuple[Path, ...] = ()  # folders of room impulse responses
+    pairs: tuple[Path, ...] = ()  # folders of pairs: clean/clean_fileid_N.wav, noisy/*_fileid_N.wav
+    pairs_share: float = 0.5  # of the clips that are not own, if there are speech and noise to be mixed too
+    pairs_db: Range = (-6.0, 6.0)  # level of a clip from pairs against the recorded one, less where it would clip
+    own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/ and perhaps noise/ and rooms/
+    own_share: float = 0.5  # of all clips
+    validation: float = 0.1  # share of the hours, by voice and by noise source, kept for validation
+
+    def __post_init__(self) -> None:
+        check_share(self, "pairs_share")
+        check_share(self, "own_share")
+        check_range(self, "pairs_db")
+        if not 0.0 < self.validation < 1.0:
+            raise ConfigError(f"'validation' is the share of data kept for validation, above 0, not {self.validation}")
+        if bool(self.speech) != bool(self.noise):
+            given, missing = ("speech", "noise") if self.speech else ("noise", "speech")
+            raise ConfigError(f"'{given}' without '{missing}' makes no mixture; give [data] {missing} folders too")
+        if not self.speech and not self.pairs:
+            raise ConfigError("there is nothing to train on; give [data] speech and noise, or pairs, folders of audio")
+
+
+@dataclass(frozen=True)
 class MixConfig:
     """How clips are made. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
 
@@ -175,10 +202,136 @@ class RNNoiseConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise ConfigError(f"'seed' is a whole number from 0 to 2^63 - 1, not {self.seed}")
-        if not self.name.strip() or not self.name.isprintable() or set(self.name) & {"/", "\\"}:
-            raise ConfigError(f"'name' begins the names of files in work_dir, so it has no / or \\, not {self.name!r}")
+        check_seed(self.seed)
+        check_run_name("name", self.name)
+
+
+@dataclass(frozen=True)
+class DTLNMetaConfig:
+    """Where a run lives, and how much is done in it."""
+
+    save_model_dir: Path  # the run's folder is save_model_dir/experiment_name; the decoded audio is kept in it too
+    experiment_name: str = "dtln"
+    seed: int = 42
+    licence: str = "MIT"  # of the weights
+    num_epochs: int = 100
+    steps_per_epoch: int = 1000  # after each epoch comes a validation, and a checkpoint
+    batch_size: int = 16  # clips side by side, over all processes of torchrun
+    num_workers: int = 1  # processes that mix; 0 mixes in the loop itself
+    threads: int = 1  # of torch; more than one pays only where no other work is done
+    use_amp: bool = True  # bf16 where the processor or the GPU computes with it
+    log_every: int = 100  # steps
+    validation_clips: int = 90
+    preload_model_path: Path | None = None  # weights to start from: a checkpoint, or what `convert` reads
+
+    def __post_init__(self) -> None:
+        check_positive(self, "num_epochs", "steps_per_epoch", "batch_size", "threads", "log_every", "validation_clips")
+        check_not_negative(self, "num_workers")
+        check_run_name("experiment_name", self.experiment_name)
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class DTLNAudioConfig:
+    """What a step hears."""
+
+    samplerate: int = 16000  # Hz; audio of other rates is resampled
+    duration: float = 2.0  # seconds of each clip a step; the clip's state is carried on to the next step
+
+    def __post_init__(self) -> None:
+        check_positive(self, "samplerate", "duration")
+
+
+@dataclass(frozen=True)
+class DTLNLossConfig:
+    """What is made small. Levels are taken out: each clip counts as if its mixture had power 1."""
+
+    method: Literal["snr", "si-sdr", "snr+magnitude"] = "snr+magnitude"
+    snr_weight: float = 1.0  # of the ratio, in units of 10 dB
+    magnitude_weight: float = 10.0  # of the squared error of compressed spectra
+    complex_share: float = 0.3  # of the latter, with phases
+    power: float = 0.3  # that compresses the magnitudes
+    limit_db: float = 30.0  # an error so far below the mixture no longer counts
+    sizes: tuple[int, ...] = (320, 512, 1024)  # of the spectra's windows, samples; one of them a step, in turn
+
+    def __post_init__(self) -> None:
+        check_not_negative(self, "snr_weight", "magnitude_weight")
+        check_positive(self, "power", "sizes")
+        check_share(self, "complex_share")
+
+
+@dataclass(frozen=True)
+class DTLNOptimizerConfig:
+    """muon: Muon for the matrices (its rate is lr), AdamW with vector_lr for all else."""
+
+    method: Literal["adam", "adamw", "muon"] = "adam"
+    lr: float = 1e-3
+    vector_lr: float = 1e-3
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "lr", "vector_lr")
+        check_not_negative(self, "weight_decay")
+
+
+@dataclass(frozen=True)
+class DTLNSchedulerConfig:
+    """How the rate goes, as a factor of lr. All begin with a straight rise over warm_up steps.
+
+    cosine: down to nothing at the end. hold: flat, then straight down to nothing over the last decay_share of the
+    steps. step: times gamma after every step_size epochs. plateau: times gamma after patience epochs without a better
+    validation loss.
+    """
+
+    method: Literal["cosine", "hold", "step", "plateau"] = "hold"
+    warm_up: int = 500
+    decay_share: float = 0.3
+    gamma: float = 0.97
+    step_size: int = 5
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        check_share(self, "decay_share")
+        check_share(self, "gamma")
+        check_positive(self, "step_size", "patience")
+        check_not_negative(self, "warm_up")
+
+
+@dataclass(frozen=True)
+class DTLNTrainerConfig:
+    """What keeps a run steady."""
+
+    clip_grad_norm: float = 3.0  # of all gradients together
+    average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
+    early_stop: int = 0  # epochs without a better validation loss after which the run ends; 0: never
+
+    def __post_init__(self) -> None:
+        check_positive(self, "clip_grad_norm")
+        check_share(self, "average")
+        check_not_negative(self, "early_stop")
+
+
+@dataclass(frozen=True)
+class DTLNConfig:
+    """All that one training of a DTLN needs."""
+
+    meta: DTLNMetaConfig
+    data: DTLNDataConfig
+    audio: DTLNAudioConfig = field(default_factory=DTLNAudioConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    model: DTLNNetworkConfig = field(default_factory=DTLNNetworkConfig)
+    loss: DTLNLossConfig = field(default_factory=DTLNLossConfig)
+    optimizer: DTLNOptimizerConfig = field(default_factory=DTLNOptimizerConfig)
+    scheduler: DTLNSchedulerConfig = field(default_factory=DTLNSchedulerConfig)
+    trainer: DTLNTrainerConfig = field(default_factory=DTLNTrainerConfig)
+
+    def __post_init__(self) -> None:
+        if self.audio.samplerate % 100:
+            raise ConfigError(f"[audio] samplerate is a multiple of 100 Hz, not {self.audio.samplerate}")
+
+    @property
+    def run_dir(self) -> Path:
+        return self.meta.save_model_dir / self.meta.experiment_name
 
 
 def load_config(path: Path, kind: type[T]) -> T:
@@ -268,6 +421,17 @@ def fingerprint(*configs: Any) -> str:
     """Twelve hex digits that change with any of the settings."""
     text = json.dumps([plain(config) if dataclasses.is_dataclass(config) else config for config in configs])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"'seed' is a whole number from 0 to 2^63 - 1, not {seed}")
+
+
+def check_run_name(setting: str, name: str) -> None:
+    """Refuse what cannot be part of a file's name."""
+    if not name.strip() or not name.isprintable() or set(name) & {"/", "\\"} or name.strip(".") == "":
+        raise ConfigError(f"'{setting}' begins the names of files, so it has no / or \\, not {name!r}")
 
 
 def check_share(config: Any, name: str) -> None:

@@ -8,14 +8,17 @@ voice is the folder it lies in below the pack, or the file itself.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import itertools
 import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import soundfile
@@ -60,6 +63,18 @@ class Source:
         return sum(recording.length for recording in self.recordings)
 
 
+class Named(Protocol):
+    """What can be split: it has a name, and a length in samples."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def length(self) -> int: ...
+
+
+S = TypeVar("S", bound=Named)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """All audio of one side of the split, at one rate. rooms: impulse responses, direct sound first."""
@@ -80,10 +95,13 @@ def make_folder(path: Path) -> None:
         raise FileError(f"the folder {path} cannot be made ({error.strerror}); choose another") from error
 
 
-def open_corpora(config: DataConfig, rate: int, work_dir: Path, seed: int) -> tuple[Corpus, Corpus]:
+def open_corpora(
+    config: DataConfig, rate: int, work_dir: Path, seed: int, within: bool = False
+) -> tuple[Corpus, Corpus]:
     """The training and the validation side of the data.
 
     rate: Hz to which everything is brought. work_dir: where the decoded audio is kept, about 350 MB an hour at 48 kHz.
+    within: a voice or a noise that is the only one is split too, by its recordings, or in time if it is but one.
     The split is by voice and by noise source and depends on the names, the lengths and the seed alone; rooms serve
     both sides. Raises DataError where a folder is absent or holds no audio, or there are less than two voices or
     noises to split.
@@ -91,6 +109,8 @@ def open_corpora(config: DataConfig, rate: int, work_dir: Path, seed: int) -> tu
     voices = read_sources(config.speech, rate, work_dir, "speech")
     noises = read_sources(config.noise, rate, work_dir, "noise")
     rooms = tuple(response for folder in config.rooms for response in read_rooms(folder, rate))
+    if within:
+        voices, noises = (parts(sources) for sources in (voices, noises))
     spoken, noisy = (split(sources, config.validation, seed) for sources in (voices, noises))
     return Corpus(rate, spoken[0], noisy[0], rooms), Corpus(rate, spoken[1], noisy[1], rooms)
 
@@ -106,7 +126,24 @@ def read_sources(folders: tuple[Path, ...], rate: int, work_dir: Path, kind: str
     return tuple(Source(name, tuple(found[name])) for name in sorted(found))
 
 
-def split(sources: tuple[Source, ...], share: float, seed: int) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+def parts(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The sources; one alone becomes a source for each of its recordings, which is cut into tenths if it is alone."""
+    if len(sources) > 1:
+        return sources
+    [only] = sources
+    recordings = only.recordings
+    if len(recordings) == 1:
+        [whole] = recordings
+        cuts = [whole.length * tenth // 10 for tenth in range(11)]
+        recordings = tuple(
+            dataclasses.replace(whole, start=whole.start + first, length=last - first)
+            for first, last in itertools.pairwise(cuts)
+            if last > first
+        )
+    return tuple(Source(f"{only.name} {number}", (recording,)) for number, recording in enumerate(recordings))
+
+
+def split(sources: Sequence[S], share: float, seed: int) -> tuple[tuple[S, ...], tuple[S, ...]]:
     """Part sources into training and validation, the latter about share of the hours and at least one source."""
     if len(sources) < 2:
         names = ", ".join(source.name for source in sources)
@@ -205,7 +242,9 @@ def audio_files(folder: Path) -> list[Path]:
     return files
 
 
-def open_cache(folder: Path, rate: int, work_dir: Path) -> tuple[Int16, dict[str, dict[str, Any]]]:
+def open_cache(
+    folder: Path, rate: int, work_dir: Path, silent: bool = False
+) -> tuple[Int16, dict[str, dict[str, Any]]]:
     """The pack's decoded audio and, by file name, where each file lies in it; decoded now unless it was before.
 
     The cache is made anew when a file's name, size or time changes.

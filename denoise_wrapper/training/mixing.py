@@ -279,6 +279,13 @@ def expander(segment: Float32, hop: int, below_db: float) -> tuple[Float32, Floa
     return (10.0 ** (curve.reshape(-1)[: len(segment)] / 20.0)).astype(np.float32), labels.astype(np.float32)
 
 
+def speech_labels(clean: Float32, hop: int) -> Float32:
+    """Where speech is in clean audio: (hops,), 1, 0 or 0.5 where nobody can say."""
+    level_db = 10.0 * np.log10(frame_energies(clean, hop) + 1e-10)
+    level_db -= max(float(np.quantile(level_db, 0.9)), -70.0)  # of digital silence nothing is speech
+    return np.where(level_db > LOUD_DB, 1.0, np.where(level_db > QUIET_DB, 0.5, 0.0)).astype(np.float32)
+
+
 def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> NDArray[np.float64]:
     """A random spectrum: a second-order section over the whole band, and peaks or dips of up to 9 dB."""
     taps = rng.uniform(-0.375, 0.375, 4)
