@@ -1,0 +1,262 @@
+"""The DTLN as a pair of ONNX files: built node by node, compared with torch, and written both or neither.
+
+Both models take any number of streams N and of frames T at once:
+
+    1: mag   [N, T, bins],  state [N, 2, units, 2] -> mask      [N, T, bins],  state_out
+    2: frame [N, T, block], state [N, 2, units, 2] -> frame_out [N, T, block], state_out
+
+The state's axes are stream, layer, unit, (h, c). The signal processing between the two is the caller's.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import ModelError
+from denoise_wrapper.training.dtln.model import DTLN, EPSILON, CoreState, FrameCore, InstantNorm, MaskCore, TwoLSTMs
+
+OPSET, IR_VERSION = 17, 8  # LayerNormalization is there; ONNX Runtime reads both from 1.13 on
+TOLERANCE = 1e-4  # greatest difference from torch
+TORCH_TO_ONNX = [0, 3, 1, 2]  # order of an LSTM's gates: i f g o in torch and Keras, i o f c (which is g) in ONNX
+CHECKED_SHAPES = ((1, 1), (1, 7), (2, 1), (2, 7))  # (streams, frames)
+
+Array = NDArray[Any]
+
+
+def export_pair(
+    network: DTLN, target_1: Path, target_2: Path, metadata: Mapping[str, str], overwrite: bool = False
+) -> None:
+    """Write the network as two ONNX files.
+
+    metadata: strings for the files; `sample_rate` must be among them, `name`, `licence` and `origin` should be. Block,
+    hop, norm and the like are added. Raises ModelError if onnxruntime does not compute what torch computes, and
+    FileError if a file cannot be written, or exists and overwrite is False; then neither is there.
+    """
+    write_pair(encode_pair(network, metadata), target_1, target_2, overwrite)
+
+
+def encode_pair(network: DTLN, metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The two files' bytes, checked as `export_pair` says."""
+    network = copy.deepcopy(network).cpu().float().eval()
+    notes = {
+        **complete(metadata, network),
+        "pair": fingerprint(network),
+        "precision": "float32",
+    }
+    pair = (mask_graph(network.mask_core).model(1, notes), frame_graph(network.frame_core).model(2, notes))
+    check_pair(pair, network)
+    return pair
+
+
+def write_pair(pair: tuple[bytes, bytes], target_1: Path, target_2: Path, overwrite: bool) -> None:
+    """Both files, or neither."""
+    if target_1.resolve() == target_2.resolve():
+        raise ModelError(f"a pair is two files, and {target_1} is named twice; name another for the second model")
+    with atomic_path(target_1, overwrite) as path_1, atomic_path(target_2, overwrite) as path_2:
+        path_1.write_bytes(pair[0])
+        path_2.write_bytes(pair[1])
+
+
+def complete(metadata: Mapping[str, str], network: DTLN) -> dict[str, str]:
+    """The metadata with what the network knows of itself."""
+    if not str(metadata.get("sample_rate", "")).isdecimal():
+        raise ModelError(
+            f"the metadata's sample_rate is {metadata.get('sample_rate')!r}; give the rate in Hz for which the network "
+            "was trained, such as '16000'"
+        )
+    return {
+        "name": "dtln",
+        "licence": "unknown",
+        "origin": "unknown",
+        **{key: str(value) for key, value in metadata.items()},
+        "block": str(network.block),
+        "hop": str(network.hop),
+        "norm": str(network.mask_core.norm is not None).lower(),
+    }
+
+
+def fingerprint(network: DTLN) -> str:
+    """Twelve hex digits that change with any of the weights."""
+    digest = hashlib.sha256()
+    for weight in network.state_dict().values():
+        digest.update(array(weight).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def array(tensor: torch.Tensor) -> Array:
+    return tensor.detach().float().cpu().contiguous().numpy()
+
+
+class Graph:
+    """Nodes and weights as they are added, and the model made of them. Values are named by strings."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, shape: list[Any]) -> str:
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return name
+
+    def output(self, name: str, shape: list[Any]) -> None:
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+    def constant(self, name: str, values: Array | list[int] | float) -> str:
+        """Whole numbers are int64 (shapes, axes), others float32."""
+        content = np.array(values, np.int64 if isinstance(values, list) else np.float32)
+        self.weights.append(numpy_helper.from_array(content, name))
+        return name
+
+    def node(self, op: str, inputs: list[str], outputs: str | list[str], **attributes: Any) -> str:
+        """Add one node, named after its first output, which is returned."""
+        outputs = [outputs] if isinstance(outputs, str) else outputs
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=f"{outputs[0]}_node", **attributes))
+        return outputs[0]
+
+    def model(self, stage: int, metadata: Mapping[str, str]) -> bytes:
+        graph = helper.make_graph(self.nodes, f"dtln_{stage}", self.inputs, self.outputs, self.weights)
+        model = helper.make_model(
+            graph,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            producer_name="denoise_wrapper",
+        )
+        helper.set_model_props(model, {**metadata, "stage": str(stage)})
+        onnx.checker.check_model(model, full_check=True)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
+
+
+def mask_graph(core: MaskCore) -> Graph:
+    """Model 1: magnitudes to the mask."""
+    graph, bins = Graph(), core.lstm1.input_size
+    signal = graph.input("mag", ["N", "T", bins])
+    if core.norm is not None:
+        raised = graph.node("Add", [signal, graph.constant("least", EPSILON)], "raised")
+        level = graph.node("Log", [raised], "level")
+        # Without its mean already: until 1.20 ONNX Runtime has variances as a difference of two large numbers, and
+        # answers NaN where all bins are about as faint as EPSILON.
+        mean = graph.node("ReduceMean", [level], "mean", axes=[-1])
+        signal = norm(graph, core.norm, graph.node("Sub", [level, mean], "centred"))
+    two_lstms(graph, core, signal, "mask")
+    graph.output("mask", ["N", "T", bins])
+    return finish_state(graph, core)
+
+
+def frame_graph(core: FrameCore) -> Graph:
+    """Model 2: blocks of samples to blocks."""
+    graph, block = Graph(), core.encode.in_features
+    frame = graph.input("frame", ["N", "T", block])
+    code = graph.node("MatMul", [frame, graph.constant("encode.weight", array(core.encode.weight.t()))], "code")
+    two_lstms(graph, core, norm(graph, core.norm, code), "mask")
+    kept = graph.node("Mul", [code, "mask"], "kept")
+    graph.node("MatMul", [kept, graph.constant("decode.weight", array(core.decode.weight.t()))], "frame_out")
+    graph.output("frame_out", ["N", "T", block])
+    return finish_state(graph, core)
+
+
+def norm(graph: Graph, module: InstantNorm, signal: str) -> str:
+    weights = [graph.constant(f"norm.{name}", array(value)) for name, value in module.named_parameters()]
+    return graph.node("LayerNormalization", [signal, *weights], "normal", axis=-1, epsilon=EPSILON)
+
+
+def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, mask: str) -> None:
+    """signal [N, T, inputs] to the value called mask; the new states become h1_out, c1_out, h2_out and c2_out."""
+    units = core.lstm1.hidden_size
+    state = graph.input("state", ["N", 2, units, 2])
+    by_layer = graph.node("Transpose", [state], "state_by_layer", perm=[1, 3, 0, 2])  # [2, 2, N, units]
+    four = graph.node("Reshape", [by_layer, graph.constant("four", [4, -1, units])], "state_of_four")
+    graph.node("Split", [four], ["h1", "c1", "h2", "c2"], axis=0)
+    signal = graph.node("Transpose", [signal], "by_time", perm=[1, 0, 2])
+    one = graph.constant("direction", [1])
+    for layer, lstm in ((1, core.lstm1), (2, core.lstm2)):
+        weights = [graph.constant(f"lstm{layer}.{name}", values) for name, values in lstm_weights(lstm).items()]
+        states = [f"h{layer}", f"c{layer}"]
+        outputs = [f"lstm{layer}_all", f"h{layer}_out", f"c{layer}_out"]
+        every = graph.node("LSTM", [signal, *weights, "", *states], outputs, hidden_size=units)
+        signal = graph.node("Squeeze", [every, one], f"lstm{layer}_out")  # [T, 1, N, units] before
+    by_stream = graph.node("Transpose", [signal], "by_stream", perm=[1, 0, 2])
+    dense = graph.constant("dense.weight", array(core.dense.weight.t()))
+    product = graph.node("MatMul", [by_stream, dense], "dense_product")
+    logit = graph.node("Add", [product, graph.constant("dense.bias", array(core.dense.bias))], "logit")
+    graph.node("Sigmoid", [logit], mask)
+
+
+def finish_state(graph: Graph, core: TwoLSTMs) -> Graph:
+    """Put the four new states back into the layout in which they came."""
+    units = core.lstm1.hidden_size
+    four = graph.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "new_four", axis=0)
+    by_layer = graph.node("Reshape", [four, graph.constant("two_by_two", [2, 2, -1, units])], "new_by_layer")
+    graph.node("Transpose", [by_layer], "state_out", perm=[2, 0, 3, 1])
+    graph.output("state_out", ["N", 2, units, 2])
+    return graph
+
+
+def lstm_weights(lstm: nn.LSTM) -> dict[str, Array]:
+    """W [1, 4 units, inputs], R [1, 4 units, units], B [1, 8 units] as ONNX orders them."""
+
+    def gates(values: torch.Tensor) -> Array:
+        blocks = array(values).reshape(4, lstm.hidden_size, -1)[TORCH_TO_ONNX]
+        return blocks.reshape(values.shape)
+
+    weights = lstm.state_dict()
+    bias = np.concatenate([gates(weights["bias_ih_l0"]), gates(weights["bias_hh_l0"])])
+    return {"W": gates(weights["weight_ih_l0"])[None], "R": gates(weights["weight_hh_l0"])[None], "B": bias[None]}
+
+
+def check_pair(pair: tuple[bytes, bytes], network: DTLN) -> None:
+    """Raises ModelError if a model answers random input, silence among it, otherwise than torch does."""
+    generator = np.random.default_rng(1)
+    cores: tuple[MaskCore | FrameCore, ...] = (network.mask_core, network.frame_core)
+    for stage, core in enumerate(cores, 1):
+        session = make_session(pair[stage - 1])
+        width = session.get_inputs()[0].shape[-1]
+        for streams, frames in CHECKED_SHAPES:
+            signal = 0.2 * generator.standard_normal((streams, frames, width), np.float32)
+            if stage == 1:
+                signal = np.abs(signal) * 10.0 ** generator.uniform(-6, 3, (streams, frames, 1)).astype(np.float32)
+                signal[:, frames // 2 : frames // 2 + frames // 3] = 0.0
+            state = generator.uniform(-1, 1, (streams, 2, network.config.hidden_size, 2)).astype(np.float32)
+            wanted = by_torch(core, signal, state)
+            answers = session.run(None, {session.get_inputs()[0].name: signal, "state": state})
+            for name, answer, value in zip((item.name for item in session.get_outputs()), answers, wanted, strict=True):
+                difference = float(np.abs(answer - value).max())
+                if not difference <= TOLERANCE:
+                    raise ModelError(
+                        f"model {stage}: its {name} for {streams} streams of {frames} frames is {difference:.2g} off "
+                        f"torch's, more than {TOLERANCE:g}; nothing was written"
+                    )
+
+
+def by_torch(core: MaskCore | FrameCore, signal: Array, state: Array) -> tuple[Array, Array]:
+    """What the core answers, in the models' layout."""
+    before: CoreState = tuple(  # type: ignore[assignment]
+        torch.from_numpy(state[None, :, layer, :, part]).contiguous() for layer in (0, 1) for part in (0, 1)
+    )
+    with torch.no_grad():
+        answer, after = core(torch.from_numpy(signal).transpose(0, 1).contiguous(), before)
+    layers = [np.stack([array(h)[0], array(c)[0]], axis=-1) for h, c in (after[:2], after[2:])]
+    return array(answer.transpose(0, 1)), np.stack(layers, axis=1)
+
+
+def make_session(content: bytes) -> Any:
+    """The model in ONNX Runtime, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
