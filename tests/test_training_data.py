@@ -18,11 +18,11 @@ from denoise_wrapper.training.data import (
     Float32,
     licences,
     make_folder,
-    measure_bandwidth,
     open_corpora,
     read_rooms,
     read_table,
 )
+from denoise_wrapper.training.decoding import measure_bandwidth
 from denoise_wrapper.training.mixing import Mixer, expander
 from denoise_wrapper.training.noises import clicks, coloured, hum, pulsed, whistle
 from denoise_wrapper.training.rooms import early_part, simulate_room

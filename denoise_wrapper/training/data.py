@@ -1,4 +1,4 @@
-"""Audio for training: folders decoded once into memory-mapped files, cut into recordings, split by voice.
+"""Audio for training: folders cut into recordings, which are split by voice.
 
 A pack is a folder of audio files. Its segments.csv, if it has one, says where each recording lies and whose it is
 (columns file, start_s, end_s, and voice, source, licence where known). Without one each file is a recording, and its
@@ -21,26 +21,24 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.training.config import DataConfig, fingerprint
+from denoise_wrapper.training.decoding import Samples, decode_files, read_audio
 
 Float32 = NDArray[np.float32]
-Int16 = NDArray[np.int16]
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf"}
-FULL_SCALE = 32768.0
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Recording:
     """A stretch of a cache: samples start to start + length, with nothing to hear above bandwidth_hz."""
 
-    audio: Int16
+    audio: Samples
     start: int
     length: int
     bandwidth_hz: float
@@ -48,7 +46,7 @@ class Recording:
     def read(self, offset: int = 0, length: int | None = None) -> Float32:
         """Samples from offset on, full scale +-1, at most length of them."""
         stop = self.length if length is None else min(self.length, offset + length)
-        return self.audio[self.start + offset : self.start + stop].astype(np.float32) / FULL_SCALE
+        return self.audio.read(self.start + offset, self.start + stop)
 
 
 @dataclass(frozen=True)
@@ -235,86 +233,32 @@ def check_row(row: dict[str, str]) -> None:
 def audio_files(folder: Path) -> list[Path]:
     """The audio files of a folder and those below it, in order of their names."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; [data] speech, noise and rooms name folders of audio files")
+        raise DataError(f"{folder} is no folder; [data] names folders of audio files")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise DataError(f"{folder} holds no audio file ({', '.join(sorted(SUFFIXES))})")
     return files
 
 
-def open_cache(
-    folder: Path, rate: int, work_dir: Path, silent: bool = False
-) -> tuple[Int16, dict[str, dict[str, Any]]]:
-    """The pack's decoded audio and, by file name, where each file lies in it; decoded now unless it was before.
+def open_cache(folder: Path, rate: int, work_dir: Path, silent: bool = False) -> tuple[Samples, dict[str, Any]]:
+    """The folder's decoded audio and, by file name, {start, length, bandwidth_hz} of each file that is not silent.
 
-    The cache is made anew when a file's name, size or time changes.
+    Decoded now unless it was before; made anew when a file's name, size or time changes. silent: it may all be silent.
     """
     files = audio_files(folder)
     state = [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     stem = f"{folder.resolve().name}-{rate}-{fingerprint([CACHE_VERSION, rate, state])}"
     data_path, index_path = work_dir / "cache" / f"{stem}.i16", work_dir / "cache" / f"{stem}.json"
-    if not index_path.is_file():
+    if not (index_path.is_file() and data_path.is_file()):
         make_folder(data_path.parent)
         with atomic_path(data_path, overwrite=True) as temporary:
             index = decode_files(folder, files, rate, temporary)
         with atomic_path(index_path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(index, indent=1), encoding="utf-8")
-    return np.memmap(data_path, np.int16, "r"), json.loads(index_path.read_text(encoding="utf-8"))
-
-
-def decode_files(folder: Path, files: list[Path], rate: int, target: Path) -> dict[str, dict[str, Any]]:
-    """Write all files one after the other as mono int16 at rate; returns where each came to lie."""
-    index: dict[str, dict[str, Any]] = {}
-    position = 0
-    with target.open("wb") as stream:
-        for path in files:
-            audio, bandwidth_hz = decode(path, rate)
-            samples = np.clip(np.rint(audio * FULL_SCALE), -32768, 32767).astype(np.int16)
-            if np.any(samples):
-                name = path.relative_to(folder).as_posix()
-                index[name] = {"start": position, "length": len(samples), "bandwidth_hz": bandwidth_hz}
-                stream.write(samples.tobytes())
-                position += len(samples)
-    if not index:
+    index = json.loads(index_path.read_text(encoding="utf-8"))
+    if not index and not silent:
         raise DataError(f"all audio files in {folder} are empty or silent")
-    return index
-
-
-def decode(path: Path, rate: int) -> tuple[Float32, float]:
-    """One file as mono float32 at rate, and its bandwidth in Hz. Raises DataError if it can not be used."""
-    audio, file_rate = read_audio(path)
-    mono = audio.mean(axis=1)
-    if not np.all(np.isfinite(mono)):
-        raise DataError(f"{path} holds samples that are not finite; repair it or take it away")
-    bandwidth_hz = measure_bandwidth(mono, file_rate)
-    if file_rate != rate:
-        mono = soxr.resample(mono, file_rate, rate)
-    return mono.astype(np.float32), min(bandwidth_hz, rate / 2)
-
-
-def read_audio(path: Path) -> tuple[Float32, int]:
-    """One file as float32 (n, channels), and its rate in Hz. Raises DataError if it cannot be decoded."""
-    try:
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise DataError(f"{path} cannot be decoded ({error}); repair it or take it away") from error
-    return audio, rate
-
-
-def measure_bandwidth(audio: Float32, rate: int, floor_db: float = -52.0) -> float:
-    """Hz above which the loud frames of a recording have less than floor_db against their 0.3 to 3 kHz."""
-    size = 1024
-    frames = audio[: len(audio) // size * size].reshape(-1, size)
-    if len(frames) == 0:
-        return rate / 2
-    step = max(1, len(frames) // 4000)
-    power = np.abs(np.fft.rfft(frames[::step] * np.hanning(size).astype(np.float32), axis=1)) ** 2
-    loud = power[power.sum(axis=1) >= np.median(power.sum(axis=1))]
-    level_db = 10.0 * np.log10(np.quantile(loud, 0.95, axis=0) + 1e-12)
-    frequency = np.fft.rfftfreq(size, 1.0 / rate)
-    reference_db = level_db[(frequency > 300.0) & (frequency < 3000.0)].max()
-    audible = frequency[level_db > reference_db + floor_db]
-    return float(max(audible[-1], 2000.0)) if len(audible) else rate / 2
+    return Samples(data_path), index
 
 
 def read_rooms(folder: Path, rate: int) -> list[Float32]:
