@@ -25,7 +25,7 @@ from denoise_wrapper.backends.classic import from_c_source  # noqa: E402
 from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, FileError, ModelError  # noqa: E402
-from denoise_wrapper.training import evaluate  # noqa: E402
+from denoise_wrapper.training import evaluate, loop  # noqa: E402
 from denoise_wrapper.training.config import (  # noqa: E402
     DataConfig,
     FeatureConfig,
@@ -296,7 +296,7 @@ def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"no checkpoint")
     with pytest.raises(FileError, match="no whole checkpoint"):
-        train.load_checkpoint(path)
+        loop.load_checkpoint(path)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +308,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
     network = ClassicNetwork(SMALL)
     saved = (config, network, torch.optim.AdamW(network.parameters()), network.new_state(3))
     train.save_checkpoint(*saved, 1)
-    log = train.Log(config.work_dir / train.LOG, 0)
+    log = loop.Log(config.work_dir / train.LOG, train.LOG_COLUMNS, 0)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FileError, match="the disk is full"):
@@ -316,7 +316,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(FileError, match=r"log\.csv cannot be written"):
         log.add(1, [0.5])
     monkeypatch.undo()
-    assert train.load_checkpoint(config.work_dir / train.CHECKPOINT)["step"] == 1
+    assert loop.load_checkpoint(config.work_dir / train.CHECKPOINT)["step"] == 1
 
 
 def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:

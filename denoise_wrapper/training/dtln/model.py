@@ -1,4 +1,4 @@
-"""The DTLN: two small recurrent cores, one that masks the spectrum of a block and one that masks learned features of it.
+"""The DTLN: two small recurrent cores; one masks the spectrum of a block, the other masks learned features of it.
 
 After N. L. Westhausen and B. T. Meyer, "Dual-signal transformation LSTM network for real-time noise suppression",
 Interspeech 2020. Within this module time comes first, (frames, batch, channels), as the recurrent kernels like it best.
@@ -6,8 +6,7 @@ Interspeech 2020. Within this module time comes first, (frames, batch, channels)
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +84,24 @@ class FrameCore(TwoLSTMs):
         return self.decode(code * mask), state
 
 
+class OverlapAdd(torch.autograd.Function):
+    """Sum of blocks (T, batch, block) a hop apart: (batch, (T - 1) * hop + block). Its gradient only cuts blocks."""
+
+    @staticmethod
+    def forward(ctx: Any, blocks: Tensor, hop: int) -> Tensor:
+        steps, batch, block = blocks.shape
+        ctx.block, ctx.hop = block, hop
+        parts = blocks.view(steps, batch, block // hop, hop).transpose(0, 1)
+        summed = blocks.new_zeros(batch, steps + block // hop - 1, hop)
+        for part in range(block // hop):
+            summed[:, part : part + steps] += parts[:, :, part]
+        return summed.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0].unfold(1, ctx.block, ctx.hop).transpose(0, 1).contiguous(), None
+
+
 class DTLN(nn.Module):
     """The whole network, from samples to samples (full scale +-1), for whole clips and for streams alike.
 
@@ -124,21 +141,11 @@ class DTLN(nn.Module):
         with torch.autocast(audio.device.type, enabled=False):
             masked = torch.fft.irfft(spectrum * gains.float(), self.block)
         blocks, frame_state = self.frame_core(masked, state.frame)
-        summed = self.overlap_add(blocks.float(), state.pending)
+        summed = OverlapAdd.apply(blocks.float(), self.hop)
         length = audio.shape[1]
+        summed = torch.cat([summed[:, : self.delay] + state.pending, summed[:, self.delay :]], dim=1)
         next_state = DTLNState(mask_state, frame_state, heard[:, length:], summed[:, length:])
         return summed[:, :length], next_state
-
-    def overlap_add(self, blocks: Tensor, pending: Tensor) -> Tensor:
-        """Sum blocks (T, batch, block) a hop apart onto pending: (batch, (T - 1) * hop + block)."""
-        steps, batch, _ = blocks.shape
-        overlap = self.block // self.hop
-        parts = blocks.view(steps, batch, overlap, self.hop)
-        summed = pending.new_zeros(steps + overlap - 1, batch, self.hop)
-        for part in range(overlap):
-            summed[part : part + steps] += parts[:, :, part]
-        joined = summed.transpose(0, 1).reshape(batch, -1)
-        return torch.cat([joined[:, : self.delay] + pending, joined[:, self.delay :]], dim=1)
 
     def denoise(self, audio: Tensor) -> Tensor:
         """Whole clips (batch, n), from a fresh state: as long, and in time."""
@@ -158,11 +165,10 @@ def initialise(module: nn.Module) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.LSTM):
+        kernel, recurrent, bias, second_bias = module.all_weights[0]
         units = module.hidden_size
-        limit = math.sqrt(6.0 / (module.input_size + 4 * units))
-        nn.init.uniform_(module.weight_ih_l0, -limit, limit)
-        nn.init.orthogonal_(module.weight_hh_l0)
-        nn.init.zeros_(module.bias_ih_l0)
-        nn.init.ones_(module.bias_ih_l0[units : 2 * units])
-        nn.init.zeros_(module.bias_hh_l0)
-        module.bias_hh_l0.requires_grad_(False)
+        nn.init.xavier_uniform_(kernel)
+        nn.init.orthogonal_(recurrent)
+        nn.init.zeros_(bias)
+        nn.init.ones_(bias[units : 2 * units])
+        nn.init.zeros_(second_bias).requires_grad_(False)

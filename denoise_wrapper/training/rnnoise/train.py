@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.model_files import read_model
-from denoise_wrapper.errors import ConfigError, DataError, FileError
+from denoise_wrapper.errors import ConfigError, DataError
+from denoise_wrapper.training import loop
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.rnnoise.export import export_network
@@ -46,13 +40,13 @@ def main(config_path: Path, resume: bool = False) -> int:
     make_folder(config.work_dir)
     torch.set_num_threads(config.train.threads)
     torch.set_flush_denormal(True)
-    checkpoint = open_checkpoint(config, resume)
+    checkpoint = loop.open_checkpoint(config.work_dir / CHECKPOINT, resume, plain(config), FREE)
     files = make_features(config)
     batches = Batches(FeatureSet(files, "train"), config.train, config.seed)
     validation = FeatureSet(files, "validation")
     network, optimiser, state, step = start(config, checkpoint)
-    log = Log(config.work_dir / LOG, step)
-    with stop_request() as asked:
+    log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, step)
+    with loop.stop_request() as asked:
         began, counted = time.perf_counter(), step
         while step < config.train.steps and not asked():
             rows, fresh = batches.read(step)
@@ -170,47 +164,6 @@ def evaluate(network: ClassicNetwork, features: FeatureSet, config: TrainConfig)
     return [float(value) for value in sums / clips]
 
 
-class Log:
-    """The course of the training: a CSV file, and a line on stderr."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        """Lines later than step, from a run that was not saved in time, are taken out."""
-        kept: list[list[str]] = []
-        if step and path.is_file():
-            with path.open(newline="", encoding="utf-8") as stream:
-                kept = [row for row in list(csv.reader(stream))[1:] if int(row[0]) <= step]
-        self.path = path
-        with (
-            atomic_path(path, overwrite=True) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as stream,
-        ):
-            csv.writer(stream).writerows([LOG_COLUMNS, *kept])
-
-    def add(self, step: int, values: list[Any]) -> None:
-        """One line: values in the order of LOG_COLUMNS after the step."""
-        texts = [str(step), *(f"{float(torch.as_tensor(value).detach()):.6g}" for value in values)]
-        try:
-            with self.path.open("a", newline="", encoding="utf-8") as stream:
-                csv.writer(stream).writerow(texts)
-        except OSError as error:
-            raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
-        print("  ".join(f"{name} {text}" for name, text in zip(LOG_COLUMNS, texts, strict=False)), file=sys.stderr)
-
-
-@contextlib.contextmanager
-def stop_request() -> Iterator[Callable[[], bool]]:
-    """Within this, Ctrl-C only sets what the yielded function returns, so that no step is cut in two."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def save_checkpoint(
     config: RNNoiseConfig,
     network: ClassicNetwork,
@@ -227,49 +180,12 @@ def save_checkpoint(
         "state": list(state),
         "random": torch.get_rng_state(),
     }
-    whole = io.BytesIO()  # torch itself answers a full disk with a RuntimeError
-    torch.save(content, whole)
-    with atomic_path(config.work_dir / CHECKPOINT, overwrite=True) as temporary:
-        temporary.write_bytes(whole.getbuffer())
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint as it was saved. Raises FileError if it is absent or damaged."""
-    try:
-        content: dict[str, Any] = torch.load(path, weights_only=True)
-    except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); there is no training to go on with") from error
-    except Exception as error:  # torch raises whatever its unpickler met
-        raise FileError(f"{path} is no whole checkpoint ({error}); start anew in another work_dir") from error
-    return content
-
-
-def open_checkpoint(config: RNNoiseConfig, resume: bool) -> dict[str, Any] | None:
-    """The checkpoint to go on from, or None to start. Raises when the two intents contradict what is there."""
-    path = config.work_dir / CHECKPOINT
-    if not resume:
-        if path.exists():
-            raise FileError(f"{path} exists; go on with -R, or choose another work_dir")
-        return None
-    checkpoint = load_checkpoint(path)
-    changed = [name for name in differences(checkpoint["config"], plain(config)) if name not in FREE]
-    if changed:
-        names = ", ".join(".".join(name) for name in changed)
-        raise ConfigError(f"the settings differ from those of {path}: {names}; put them back, or start anew")
-    return checkpoint
-
-
-def differences(old: Any, new: Any, where: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The names of settings that are not the same in two plain configs."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [] if old == new else [where]
-    keys = [*old, *(key for key in new if key not in old)]
-    return [name for key in keys for name in differences(old.get(key), new.get(key), (*where, key))]
+    loop.save_checkpoint(config.work_dir / CHECKPOINT, content)
 
 
 def export(config_path: Path, target: Path) -> None:
     """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
     config = load_config(config_path, RNNoiseConfig)
-    checkpoint = load_checkpoint(config.work_dir / CHECKPOINT)
+    checkpoint = loop.load_checkpoint(config.work_dir / CHECKPOINT)
     network, _, _, step = start(config, checkpoint)
     export_network(config, network, step, target)

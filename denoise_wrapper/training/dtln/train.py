@@ -1,0 +1,380 @@
+"""Trains the DTLN: one flat loop. `main` is what `denoise-wrapper train dtln` calls.
+
+Under torchrun each process has its share of every batch, and gradients are averaged over all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import ConfigError, DataError
+from denoise_wrapper.training.config import DTLNConfig, load_config, plain
+from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
+from denoise_wrapper.training.dtln.loss import Loss, compare
+from denoise_wrapper.training.dtln.model import DTLN, DTLNState
+from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
+from denoise_wrapper.training.loop import Log, open_checkpoint, save_checkpoint, stop_request
+
+LAST, BEST, LOG, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "logs/log.csv", "config.toml"
+LOG_COLUMNS = ("step", "hours", "rate", "loss", "snr_db", "magnitude", "gradient", "hours_a_minute",
+               "validation_loss", "validation_snr_db", "validation_magnitude")  # fmt: skip
+FREE = (("meta", "num_epochs"), ("meta", "num_workers"), ("meta", "threads"), ("meta", "log_every"), ("scheduler",),
+        ("meta", "preload_model_path"), ("meta", "save_model_dir"), ("trainer", "early_stop"))  # fmt: skip
+PROFILE_STEPS = 50
+STAGES = ("loading", "forward", "backward", "update")
+
+
+def main(config_path: Path, resume: bool = False, pretrained: Path | None = None, profile: bool = False) -> int:
+    """Train as a TOML file says; checkpoints and logs go into save_model_dir/experiment_name.
+
+    resume: go on from checkpoints/last.pt. Ctrl-C saves it and leaves. pretrained: weights to start from, in place of
+    preload_model_path. profile: take a few steps, say what of them is loading, forward and backward, and keep nothing.
+    Returns 0 when the training is done, 1 when it was interrupted. Raises ConfigError, DataError, FileError and
+    ModelError.
+    """
+    config = load_config(config_path, DTLNConfig)
+    if pretrained is not None:
+        config = replace(config, meta=replace(config.meta, preload_model_path=pretrained))
+    torch.set_num_threads(config.meta.threads)
+    torch.set_flush_denormal(True)
+    with processes() as (rank, world, device):
+        run = Run(config, rank, world, device)
+        if profile:
+            return run.profile()
+        checkpoint = open_checkpoint(config.run_dir / LAST, resume, plain(config), FREE)
+        if rank == 0:
+            make_folder((config.run_dir / LAST).parent)
+            make_folder((config.run_dir / LOG).parent)
+            with atomic_path(config.run_dir / COPY, overwrite=True) as temporary:
+                shutil.copyfile(config_path, temporary)
+        run.start(checkpoint)
+        return run.train()
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[tuple[int, int, torch.device]]:
+    """This process's number, how many there are (torchrun tells), and the device that it computes on."""
+    cuda = torch.cuda.is_available()
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield 0, 1, torch.device("cuda" if cuda else "cpu")
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda:
+        torch.cuda.set_device(local)
+    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield torch.distributed.get_rank(), world, torch.device("cuda", local) if cuda else torch.device("cpu")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes with bf16 itself, rather than slowly by other means."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+class Run:
+    """One training: the network and all that changes while it learns."""
+
+    def __init__(self, config: DTLNConfig, rank: int = 0, world: int = 1, device: torch.device | None = None) -> None:
+        self.config, self.rank, self.world = config, rank, world
+        self.device = device or torch.device("cpu")
+        self.walk = Walk(config, rank, world)
+        self.hours_a_step = config.meta.batch_size * self.walk.samples / config.audio.samplerate / 3600.0
+        self.half = config.meta.use_amp and has_bf16(self.device)
+        torch.manual_seed(config.meta.seed)
+        self.network = DTLN(config.model)
+        if config.meta.preload_model_path is not None:
+            self.network.load_state_dict(preload(config).state_dict())
+        self.network.to(self.device)
+        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(config.trainer.average))
+        self.averaged: DTLN = self.average.module  # type: ignore[assignment]
+        self.optimisers = make_optimisers(self.network, config)
+        self.state = self.network.new_state(len(self.walk.rows))
+        self.progress = Progress()
+        self.seconds: dict[str, float] = defaultdict(float)  # spent in each stage of the steps
+
+    def start(self, checkpoint: dict[str, Any] | None) -> None:
+        """Take up a run where its checkpoint was written; None begins a new one."""
+        if checkpoint is None:
+            return
+        training = checkpoint["training"]
+        self.averaged.load_state_dict(checkpoint["network"])
+        self.average.n_averaged.fill_(checkpoint["progress"]["step"])
+        self.network.load_state_dict(training["network"])
+        for optimiser, state in zip(self.optimisers, training["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.progress = Progress(**checkpoint["progress"])
+        torch.set_rng_state(training["random"])
+        kept = training["states"]
+        if len(kept) == self.world:  # otherwise the clips in progress go on from silence
+            self.state = to_state(kept[self.rank], self.device)
+
+    def train(self) -> int:
+        """The loop. Returns 0 when it is done, 1 when it was interrupted."""
+        config, progress = self.config, self.progress
+        steps = config.meta.num_epochs * config.meta.steps_per_epoch
+        validation = validation_clips(config) if self.rank == 0 else []
+        log = Log(config.run_dir / LOG, LOG_COLUMNS, progress.step) if self.rank == 0 else None
+        board = open_board(config) if self.rank == 0 else None
+        feed = batches(config, self.walk, self.network.delay, progress.step)
+        with stop_request() as asked:
+            began, counted = time.perf_counter(), progress.step
+            while progress.step < steps and not self.agree(asked()):
+                loss, norm = self.step(feed)
+                epoch_ends = progress.step % config.meta.steps_per_epoch == 0
+                if log and (progress.step % config.meta.log_every == 0 or epoch_ends):
+                    pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
+                    values = [progress.step * self.hours_a_step, self.optimisers[0].param_groups[0]["lr"], loss.total,
+                              loss.snr_db, loss.magnitude, norm, pace]  # fmt: skip
+                    if epoch_ends:
+                        result = validate(self.averaged, validation, config)
+                        values += result
+                        better = progress.judge(result[0], config)
+                    log.add(progress.step, values)
+                    if board:
+                        for name, value in zip(LOG_COLUMNS[1:], values, strict=False):
+                            board.add_scalar(name, float(value), progress.step)
+                    began, counted = time.perf_counter(), progress.step
+                if epoch_ends:
+                    self.share_progress()
+                    self.save(best=self.rank == 0 and better)
+                    if config.trainer.early_stop and progress.epochs_since_best >= config.trainer.early_stop:
+                        return 0
+            self.save()
+        if progress.step < steps:
+            print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
+            return 1
+        return 0
+
+    def step(self, feed: Iterator[Batch]) -> tuple[Loss, Tensor]:
+        """One update; returns its loss and the norm of its gradient."""
+        clock = Clock(self.seconds, self.device)
+        batch = next(feed)
+        noisy, clean, fresh = (part.to(self.device) for part in batch)
+        clock.lap("loading")
+        factor = learning_factor(self.config, self.progress)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            estimate, state = self.network(noisy, reset(self.state, fresh))
+        self.state = detach(state)
+        loss = compare(estimate, clean, noisy, self.config.loss, self.progress.step)
+        clock.lap("forward")
+        self.network.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        clock.lap("backward")
+        self.average_gradients()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.trainer.clip_grad_norm)
+        if not math.isfinite(float(norm)):
+            raise DataError(f"step {self.progress.step}: the gradient is not finite; lower [optimizer] lr and go on "
+                            "with -R from the last checkpoint")  # fmt: skip
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.average.update_parameters(self.network)
+        self.progress.step += 1
+        clock.lap("update")
+        return loss, norm
+
+    def average_gradients(self) -> None:
+        """The mean over all processes, where there are several."""
+        if self.world > 1:
+            gradients = [part.grad for part in self.network.parameters() if part.grad is not None]
+            joined = torch.cat([gradient.flatten() for gradient in gradients])
+            torch.distributed.all_reduce(joined)
+            joined /= self.world
+            pieces = joined.split([gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
+
+    def agree(self, asked: bool) -> bool:
+        """Whether any process was asked to stop."""
+        if self.world == 1:
+            return asked
+        vote = torch.tensor(float(asked), device=self.device)
+        torch.distributed.all_reduce(vote)
+        return bool(vote > 0)
+
+    def share_progress(self) -> None:
+        """Tell the other processes what the first one's validation gave."""
+        if self.world > 1:
+            content = [self.progress]
+            torch.distributed.broadcast_object_list(content, src=0, device=self.device)
+            self.progress = content[0]
+
+    def save(self, best: bool = False) -> None:
+        """Write what the loop needs to go on as if it had never stopped; best: and the weights for themselves."""
+        states: list[Any] = [[part.cpu() for part in flat(self.state)]]
+        if self.world > 1:
+            gathered: list[Any] | None = [None] * self.world if self.rank == 0 else None
+            torch.distributed.gather_object(states[0], gathered, dst=0)
+            states = gathered or []
+        if self.rank > 0:
+            return
+        content = {
+            "network": self.averaged.state_dict(),
+            "config": plain(self.config),
+            "progress": vars(self.progress),
+        }
+        if best:
+            save_checkpoint(self.config.run_dir / BEST, content)
+        training = {
+            "network": self.network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "states": states,
+            "random": torch.get_rng_state(),
+        }
+        save_checkpoint(self.config.run_dir / LAST, content | {"training": training})
+
+    def profile(self) -> int:
+        """Print what a step consists of, in milliseconds and shares."""
+        feed = batches(self.config, self.walk, self.network.delay, 0)
+        self.step(feed)
+        self.seconds.clear()
+        for _ in range(PROFILE_STEPS):
+            self.step(feed)
+        total = sum(self.seconds.values())
+        for stage in STAGES:
+            seconds = self.seconds[stage]
+            print(f"{stage:<9}{1e3 * seconds / PROFILE_STEPS:8.1f} ms {100.0 * seconds / total:5.1f} %")
+        pace = PROFILE_STEPS * self.hours_a_step / total * 60.0
+        kind = "bf16" if self.half else "float32"
+        print(
+            f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.1f} h of audio a minute, {kind} on {self.device}"
+        )
+        return 0
+
+
+class Clock:
+    """Adds up what each stage of a step takes."""
+
+    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
+        self.seconds, self.device, self.began = seconds, device, time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds[stage] += now - self.began
+        self.began = now
+
+
+def preload(config: DTLNConfig) -> DTLN:
+    """The network that preload_model_path names, which must be of the config's sizes."""
+    from denoise_wrapper.training.dtln.importers import import_network
+
+    path = config.meta.preload_model_path
+    assert path is not None
+    network, _ = import_network([path])
+    wanted, found = plain(config.model), plain(network.config)
+    names = [f"{name} {found[name]} ({wanted[name]} is wanted)" for name in wanted
+             if name != "dropout" and wanted[name] != found[name]]  # fmt: skip
+    if names:
+        raise ConfigError(f"{path} holds another architecture: {', '.join(names)}; set [model] so, or choose another")
+    return network
+
+
+def make_optimisers(network: DTLN, config: DTLNConfig) -> list[torch.optim.Optimizer]:
+    """Adam, AdamW, or Muon for matrices with AdamW for the rest. Each group remembers its rate as initial_lr."""
+    settings = config.optimizer
+    parameters = [part for part in network.parameters() if part.requires_grad]
+    fused: dict[str, Any] = {"betas": (0.9, 0.98), "weight_decay": settings.weight_decay, "fused": True}
+    optimisers: list[torch.optim.Optimizer]
+    if settings.method == "muon":
+        if not hasattr(torch.optim, "Muon"):
+            raise ConfigError(f"torch {torch.__version__} has no Muon; install torch 2.9 or newer, or take adam")
+        matrices = [part for part in parameters if part.ndim == 2]
+        vectors = [part for part in parameters if part.ndim != 2]
+        optimisers = [
+            torch.optim.Muon(matrices, settings.lr, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(vectors, settings.vector_lr, **fused),
+        ]
+    else:
+        kind = torch.optim.Adam if settings.method == "adam" else torch.optim.AdamW
+        optimisers = [kind(parameters, settings.lr, **fused)]
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimisers
+
+
+def validation_clips(config: DTLNConfig) -> list[tuple[Tensor, Tensor]]:
+    """The clips that every validation hears, in batches: [(noisy, clean)], float32 (clips, n)."""
+    _, source = open_clips(config)
+    clips = [source.clip(index) for index in range(config.meta.validation_clips)]
+    size = config.meta.batch_size
+    return [
+        (
+            torch.stack([torch.from_numpy(mix.noisy) for mix in clips[first : first + size]]),
+            torch.stack([torch.from_numpy(mix.clean) for mix in clips[first : first + size]]),
+        )
+        for first in range(0, len(clips), size)
+    ]
+
+
+@torch.no_grad()
+def validate(network: DTLN, clips: list[tuple[Tensor, Tensor]], config: DTLNConfig) -> list[float]:
+    """Loss, ratio in dB and magnitude error over whole clips, in full precision."""
+    device = next(network.parameters()).device
+    network.eval()
+    rows = []
+    for turn, (noisy, clean) in enumerate(clips):
+        on_device = noisy.to(device)
+        loss = compare(network.denoise(on_device), clean.to(device), on_device, config.loss, turn)
+        rows.append([float(part) for part in loss])
+    network.train()
+    means = torch.tensor(rows).nanmean(dim=0)
+    return [float(value) for value in means]
+
+
+def open_board(config: DTLNConfig) -> Any:
+    """A TensorBoard writer in logs/, or None where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(config.run_dir / "logs"))
+
+
+def flat(state: DTLNState) -> list[Tensor]:
+    return [*state.mask, *state.frame, state.heard, state.pending]
+
+
+def to_state(parts: list[Tensor], device: torch.device) -> DTLNState:
+    moved = [part.to(device) for part in parts]
+    return DTLNState(
+        (moved[0], moved[1], moved[2], moved[3]), (moved[4], moved[5], moved[6], moved[7]), moved[8], moved[9]
+    )
+
+
+def detach(state: DTLNState) -> DTLNState:
+    """The state without its history: gradients end at the beginning of a step."""
+    parts = [part.detach().float() for part in flat(state)]
+    return to_state(parts, parts[0].device)
+
+
+def reset(state: DTLNState, fresh: Tensor) -> DTLNState:
+    """Zero the rows whose clip begins."""
+    keep = (~fresh).float().unsqueeze(1)
+    parts = [part * keep for part in flat(state)]
+    return to_state(parts, parts[0].device)
