@@ -67,7 +67,7 @@ def rate(network: DTLN) -> dict[str, str]:
 
 def from_pair(paths: Sequence[Path]) -> tuple[DTLN, dict[str, str]]:
     """Our pair, or one of those that others published."""
-    from denoise_wrapper.training.dtln.onnx_pairs import check_alike, pair_parts, properties, read_models
+    from denoise_wrapper.training.dtln.onnx_weights import check_alike, pair_parts, properties, read_models
 
     source = " and ".join(path.name for path in paths)
     models = read_models(paths)
