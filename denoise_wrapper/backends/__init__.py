@@ -15,6 +15,8 @@ __all__ = ["Backend", "State", "backend_names", "load_backend"]
 # name -> module within this package, and the class in it that is called as Class(model, name)
 _BACKENDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
+    "dtln-16k": ("dtln", "DTLNBackend"),
+    "dtln-32k": ("dtln", "DTLNBackend"),
 }
 
 

@@ -1,0 +1,266 @@
+"""The DTLN backends: spectrum and overlap-add in numpy, the two models of a pair in ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.lib.stride_tricks import sliding_window_view
+
+from denoise_wrapper.backends.base import Float32
+from denoise_wrapper.backends.onnx_files import Source, called, find_pair, read_onnx
+from denoise_wrapper.backends.onnx_pairs import Core, check_answers, check_fit, first_line, recognise
+from denoise_wrapper.errors import AudioError, ConfigError, ModelError
+
+RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
+BLOCK_S = 0.032  # seconds of a block
+OVERLAP = 4  # blocks that each sample is in
+LOUDEST = 1e6  # full scale being 1
+FRAMES_AT_ONCE = 256  # hops times channels in one run: bounds memory; more is no faster
+
+
+class DTLNBackend:
+    """A DTLN as a pair of ONNX models: blocks of 32 ms, a hop every 8 ms, late by 24 ms. Immutable, shared by threads.
+
+    model: the two files, paths or bytes in either order; or the folder they are in; None for the shipped pair.
+    name: `dtln-16k` or `dtln-32k`, which tells the rate. threads: those that ONNX Runtime may use for one run.
+    Pickles by the bytes of its models. Raises FileError, ModelError or ConfigError.
+    """
+
+    has_vad: bool = False
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Sequence[Source] | None = None,
+        name: str = "dtln-16k",
+        threads: int = 1,
+    ) -> None:
+        if name not in RATES:
+            raise ModelError(f"there is no DTLN called {name!r}; known are {', '.join(RATES)}")
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise ConfigError(f"threads is a number of 1 or more, not {threads!r}")
+        self.name = name
+        self.sample_rate: int = RATES[name]
+        block = round(BLOCK_S * self.sample_rate)
+        self.hop: int = block // OVERLAP
+        self.delay: int = block - self.hop
+        self._threads = threads
+        sources = find_pair(model, name)
+        self._data = tuple(read_onnx(source) for source in sources)
+        cores = [_load(data, source, threads) for data, source in zip(self._data, sources, strict=True)]
+        first, second = sorted(cores, key=lambda core: core.stage)
+        try:
+            check_fit(first, second, self.sample_rate, block)
+            check_answers(first)
+            check_answers(second)
+        except ModelError as error:
+            raise ModelError(f"{' and '.join(map(called, sources))} cannot be used as {name}: {error}") from error
+        self.cores: tuple[Core, Core] = (first, second)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the models say about themselves (name, licence, origin ...); empty if they do not."""
+        notes = {key: note for core in self.cores for key, note in core.metadata.items()}
+        notes.pop("stage", None)
+        return notes
+
+    def new_state(self, channels: int) -> DTLNState:
+        """Memory for one signal of so many channels, from silence."""
+        return DTLNState(self, channels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._data, self.name, self._threads)
+
+    def __copy__(self) -> DTLNBackend:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DTLNBackend:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<DTLNBackend {self.name!r}>"
+
+
+class DTLNState:
+    """The memory of one signal; one thread at a time. Copies and pickles go on bit for bit."""
+
+    def __init__(self, backend: DTLNBackend, channels: int) -> None:
+        if channels < 1:
+            raise AudioError(f"a signal has 1 channel or more, not {channels}")
+        self.backend = backend
+        self._channels = channels
+        together = all(core.batch for core in backend.cores)
+        self._lanes = [_Lane(backend, channels)] if together else [_Lane(backend, 1) for _ in range(channels)]
+
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        """Clean whole hops: see `base.State`.
+
+        What the second model masks are features that it has learned, which have no gains to be limited one by one:
+        so min_gain is the share of the late original in the result.
+        """
+        hops = self._check(block)
+        lanes = self._lanes
+        if len(lanes) == 1:
+            cleaned = lanes[0].process(block, hops, min_gain)
+        else:
+            rows = [lane.process(block[at : at + 1], hops, min_gain) for at, lane in enumerate(lanes)]
+            cleaned = np.concatenate(rows)
+        return cleaned, np.zeros((self._channels, hops), np.float32)
+
+    def reset(self) -> None:
+        """Go back to silence, as fresh."""
+        for lane in self._lanes:
+            lane.reset()
+
+    def _check(self, block: Float32) -> int:
+        """The number of hops. Raises AudioError for a block of another shape, or with a bad sample."""
+        channels, samples = block.shape
+        hops, rest = divmod(samples, self.backend.hop)
+        if channels != self._channels or rest or block.dtype != np.float32:
+            raise AudioError(
+                f"a block of {self._channels} channel(s) is float32 ({self._channels}, n * {self.backend.hop}), "
+                f"not {block.dtype} {block.shape}"
+            )
+        # The sum of squares is within the limit only if each sample is: one cheap pass tells that all is well.
+        if not np.vdot(block, block) <= LOUDEST * LOUDEST:
+            _refuse_bad(block)
+        return hops
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"backend": self.backend, "channels": self._channels, "lanes": [lane.saved() for lane in self._lanes]}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        DTLNState.__init__(self, saved["backend"], saved["channels"])
+        for lane, memory in zip(self._lanes, saved["lanes"], strict=True):
+            lane.restore(memory)
+
+
+class _Lane:
+    """The memory of channels that go through the models together.
+
+    Each array is there twice, as it was before the last run and as it is now; what is now is `_now`, 0 or 1, which
+    changes once all of a run is done. So a run that fails leaves all as it was.
+    """
+
+    def __init__(self, backend: DTLNBackend, channels: int) -> None:
+        self._first, self._second = backend.cores
+        self._hop, self._block, self._late = backend.hop, backend.hop + backend.delay, backend.delay
+        self._at_once = max(1, FRAMES_AT_ONCE // channels) if self._first.time and self._second.time else 1
+        self._now = 0
+        self._lines = np.zeros((2, channels, self._block), np.float32)  # the newest samples in
+        self._sums = np.zeros((2, channels, self._block), np.float32)  # of answers so far: the samples yet to come out
+        self._memory_1 = np.stack([self._first.memory(channels)] * 2)
+        self._memory_2 = np.stack([self._second.memory(channels)] * 2)
+        self._arrays = self._lines, self._sums, self._memory_1, self._memory_2
+        # What a single hop is run from and into, in place:
+        self._magnitude, self._gains = (np.zeros((channels, self._first.width), np.float32) for _ in range(2))
+        self._frame, self._answer = (np.zeros((channels, self._block), np.float32) for _ in range(2))
+        self._bound: list[tuple[Any, Any]] = []  # to be run when _now is 0, and when it is 1
+
+    def process(self, samples: Float32, hops: int, min_gain: float) -> Float32:
+        """Clean (channels, hops * hop) samples."""
+        if hops == 1:
+            return self._one_hop(samples, min_gain)
+        cleaned = np.empty(samples.shape, np.float32)
+        size = self._at_once * self._hop
+        for start in range(0, samples.shape[1], size):
+            part = samples[:, start : start + size]
+            clean = self._one_hop if part.shape[1] == self._hop else self._hops
+            cleaned[:, start : start + size] = clean(part, min_gain)
+        return cleaned
+
+    def _one_hop(self, samples: Float32, min_gain: float) -> Float32:
+        """What _hops does, bit for bit, with as little around the models as can be: the live case."""
+        now, hop, late = self._now, self._hop, self._late
+        if not self._bound:
+            self._bound = [self._bind(0), self._bind(1)]
+        bound_1, bound_2 = self._bound[now]
+        line = self._lines[1 - now]
+        line[:, :late] = self._lines[now][:, hop:]
+        line[:, late:] = samples
+        spectrum = np.fft.rfft(line)
+        np.abs(spectrum, out=self._magnitude)
+        self._first.run_bound(bound_1)
+        spectrum *= self._first.mask(self._gains, self._magnitude)
+        self._frame[:] = np.fft.irfft(spectrum)
+        self._second.run_bound(bound_2)
+        made = self._sums[now] + self._answer
+        self._sums[1 - now][:, :late] = made[:, hop:]
+        self._now = 1 - now
+        return _limited(made[:, :hop], line[:, :hop], min_gain)
+
+    def _hops(self, samples: Float32, min_gain: float) -> Float32:
+        """Several hops in one run of each model."""
+        now, hop, late = self._now, self._hop, self._late
+        channels, hops = len(samples), samples.shape[1] // hop
+        line = np.concatenate([self._lines[now][:, hop:], samples], axis=1)
+        spectra = np.fft.rfft(sliding_window_view(line, self._block, axis=1)[:, ::hop])
+        magnitude = np.abs(spectra).astype(np.float32, copy=False)
+        gains, self._memory_1[1 - now] = self._first.run(magnitude, self._memory_1[now])
+        spectra *= self._first.mask(gains, magnitude)
+        frames = np.fft.irfft(spectra).astype(np.float32, copy=False)
+        answer, self._memory_2[1 - now] = self._second.run(frames, self._memory_2[now])
+        made = np.zeros((channels, hops + OVERLAP - 1, hop), np.float32)
+        flat = made.reshape(channels, -1)
+        flat[:, :late] = self._sums[now][:, :late]
+        parts = answer.reshape(channels, hops, OVERLAP, hop)
+        for part in reversed(range(OVERLAP)):  # the oldest block of each hop first, as they come one by one
+            made[:, part : part + hops] += parts[:, :, part]
+        self._lines[1 - now] = line[:, -self._block :]
+        self._sums[1 - now][:, :late] = flat[:, hops * hop :]
+        self._now = 1 - now
+        return _limited(flat[:, : hops * hop], line[:, : hops * hop], min_gain)
+
+    def _bind(self, now: int) -> tuple[Any, Any]:
+        memory_1, memory_2 = self._memory_1, self._memory_2
+        return (
+            self._first.bind(self._magnitude, self._gains, memory_1[now], memory_1[1 - now]),
+            self._second.bind(self._frame, self._answer, memory_2[now], memory_2[1 - now]),
+        )
+
+    def reset(self) -> None:
+        for array in self._arrays:
+            array[:] = 0
+
+    def saved(self) -> list[Float32]:
+        return [array[self._now].copy() for array in self._arrays]
+
+    def restore(self, saved: list[Float32]) -> None:
+        for array, memory in zip(self._arrays, saved, strict=True):
+            array[self._now] = memory
+
+
+def _limited(cleaned: Float32, late: Float32, min_gain: float) -> Float32:
+    """The share min_gain of the late original, and of what was cleaned the rest: exactly the one at 1."""
+    if min_gain == 0:
+        return cleaned
+    return cleaned * np.float32(1 - min_gain) + late * np.float32(min_gain)
+
+
+def _refuse_bad(block: Float32) -> None:
+    bad = np.argwhere(~(np.abs(block) <= LOUDEST))
+    if len(bad):
+        channel, sample = (int(index) for index in bad[0])
+        value = block[channel, sample]
+        rule = f"be within +-{LOUDEST:g}, full scale being 1" if np.isfinite(value) else "be finite"
+        raise AudioError(f"sample {sample} of channel {channel} of the block is {value}; every sample must {rule}")
+
+
+def _load(data: bytes, source: Source, threads: int) -> Core:
+    """One model, not yet known to fit the other."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, not printed
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has many kinds, without a root of their own
+        raise ModelError(f"the model {called(source)} cannot be loaded: {first_line(error)}") from error
+    try:
+        return recognise(session)
+    except ModelError as error:
+        raise ModelError(f"the model {called(source)} cannot be used: {error}") from error
