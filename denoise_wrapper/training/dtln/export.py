@@ -71,11 +71,9 @@ def write_pair(pair: tuple[bytes, bytes], target_1: Path, target_2: Path, overwr
 
 def complete(metadata: Mapping[str, str], network: DTLN) -> dict[str, str]:
     """The metadata with what the network knows of itself."""
-    if not str(metadata.get("sample_rate", "")).isdecimal():
-        raise ModelError(
-            f"the metadata's sample_rate is {metadata.get('sample_rate')!r}; give the rate in Hz for which the network "
-            "was trained, such as '16000'"
-        )
+    rate = str(metadata.get("sample_rate", "unknown"))
+    if not rate.isdecimal() or int(rate) == 0:
+        raise ModelError(f"the network's sample_rate is {rate}; say for how many Hz it was trained (--rate 16000)")
     return {
         "name": "dtln",
         "licence": "unknown",

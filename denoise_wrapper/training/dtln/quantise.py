@@ -41,6 +41,7 @@ def quantise(model: onnx.ModelProto) -> bytes:
     notes = properties(model) | {"precision": "int8"}
     plain = notes.get("stage") == "1" and notes.get("norm") != "true"
     lstms = [node.name for node in model.graph.node if node.op_type == "LSTM"]
+    disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # advice on preparing models of other kinds
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +56,7 @@ def quantise(model: onnx.ModelProto) -> bytes:
             )
             small = onnx.load(path)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(disabled)
     onnx.helper.set_model_props(small, notes)
     content: bytes = small.SerializeToString(deterministic=True)
     session = make_session(content)
