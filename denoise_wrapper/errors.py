@@ -22,4 +22,4 @@ class ConfigError(DenoiseError):
 
 
 class DataError(DenoiseError):
-    """Training data that is absent, unusable or does not fit together."""
+    """A set of clips, or training data, that is absent, unusable or does not fit together."""

@@ -68,6 +68,35 @@ class Progress:
             self._bars.remove_task(task)
 
 
+@contextlib.contextmanager
+def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr if that is a terminal, unless quiet: a function to call with (what is done, steps done, in all).
+
+    Another thing that is done has a bar of its own, from nothing.
+    """
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
+    bars = progress.Progress(
+        *columns,
+        progress.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )
+    tasks: dict[str, progress.TaskID] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done)
+
+    with bars:
+        yield report
+
+
 def _rate(path: Path) -> int:
     """The sampling rate of a file, Hz."""
     from denoise_wrapper.files import open_source

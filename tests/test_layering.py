@@ -29,9 +29,12 @@ ALLOWED = {
     "denoiser": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream"},
     "compat": {"backends", "errors", "audio", "files", "chain", "gate", "resample", "settings", "stream", "denoiser"},
     "backends": {"backends", "errors", "atomic", "_native"},
-    "training": {"training", "errors", "atomic", "audio", "files", "backends"},
+    "training": {"training", "errors", "atomic", "audio", "files", "backends", "metrics"},
+    "metrics": {"errors"},
+    "compare": {"compare", "errors", "audio", "files", "denoiser", "metrics", "__version__"},
     "progress": {"files"},
-    "cli": {"cli_training", "denoiser", "errors", "audio", "backends", "progress", "__version__"},
+    "cli": {"cli_compare", "cli_training", "denoiser", "errors", "audio", "backends", "progress", "__version__"},
+    "cli_compare": {"atomic", "compare", "denoiser", "errors", "progress"},
     "cli_training": {"errors", "training"},
     "__main__": {"cli"},
     "__init__": {"denoiser", "stream", "errors", "backends"},
@@ -39,13 +42,17 @@ ALLOWED = {
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {"backends/rnnoise", "resample"},
     "cffi": {"backends/foreign"},
+    "onnxruntime": {"backends/dtln", "training"},
     "soundfile": {"files", "training"},
     "soxr": {"training"},
+    "pesq": {"metrics"},
+    "pystoi": {"metrics"},
+    "speechmos": {"metrics"},
     "torch": {"training"},
     "rich": {"progress", "training"},
     "pydub": {"compat"},
 }
-LATE = {"pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
+LATE = {"onnxruntime", "pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
 
 
 def modules() -> list[str]:

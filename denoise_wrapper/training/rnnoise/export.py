@@ -11,6 +11,7 @@ from typing import Any
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.model_files import write_model
+from denoise_wrapper.metrics import METRICS
 from denoise_wrapper.training.config import RNNoiseConfig, plain
 from denoise_wrapper.training.data import licences, make_folder
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
@@ -19,8 +20,8 @@ from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 def export_network(config: RNNoiseConfig, network: ClassicNetwork, step: int, target: Path) -> list[Path]:
     """Write NAME.dnnw, NAME.rnnn, rnn_data.c and the card NAME.md into the folder target, over older ones.
 
-    step: how far the training came. The card takes its losses from the log in work_dir, and the results of
-    listening tests or metrics from quality.csv there (columns set, metric, value), if there is one.
+    step: how far the training came. The card takes its losses from the log in work_dir, and what was measured from
+    quality*.csv there, as `denoise-wrapper evaluate --csv` writes it, if there is one.
     """
     make_folder(target)
     hours = config.train.batch * config.train.frames * step / 360000.0
@@ -49,7 +50,7 @@ def model_card(config: RNNoiseConfig, origin: str, files: list[Path]) -> str:
         "| file | bytes | sha256 |\n| --- | --- | --- |",
         *(f"| {path.name} | {path.stat().st_size} | `{sha256(path)}` |" for path in files),
         "",
-        quality_section(config.work_dir / "quality.csv"),
+        quality_section(config.work_dir),
         "## Audio it learned from\n",
         audio_section(config),
         "## Course of the training\n",
@@ -64,17 +65,19 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def quality_section(path: Path) -> str:
-    """A table of what was measured on finished models, one row a set."""
-    if not path.is_file():
+def quality_section(folder: Path) -> str:
+    """A table of what was measured on finished models: the means of each quality*.csv of `denoise-wrapper evaluate`."""
+    rows = []
+    for path in sorted(folder.glob("quality*.csv")):
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows += [row for row in csv.DictReader(stream) if row.get("clip") == "mean"]
+    metrics = [metric for metric in METRICS if any(row.get(metric) for row in rows)]
+    if not metrics:
         return "## Quality\n\nNot measured on audio yet; see the losses below.\n"
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
     lines = [f"| set | {' | '.join(metrics)} |", "| --- |" + " --- |" * len(metrics)]
-    for name in dict.fromkeys(row["set"] for row in rows):
-        values = {row["metric"]: row["value"] for row in rows if row["set"] == name}
-        lines.append(f"| {name} | {' | '.join(values.get(metric, '') for metric in metrics)} |")
+    for row in rows:
+        values = (f"{float(row[metric]):.3f}" if row.get(metric) else "" for metric in metrics)
+        lines.append(f"| {row['set']} | {' | '.join(values)} |")
     return "## Quality\n\n" + "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,101 @@
+"""The verbs of the command line that measure: arguments -> denoise_wrapper.compare -> tables and files."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import ConfigError
+
+if TYPE_CHECKING:
+    from denoise_wrapper.denoiser import Denoiser
+
+UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as they came
+STRENGTH = ("model", "atten_lim", "mix")
+COLUMNS = """\
+columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
+higher is better; HFLSD (log-spectral distance from 8 to 20 kHz, dB, of full-band clips): lower is better. The delay is
+taken away before. Needs pip install 'denoise-wrapper[metrics]'. """
+
+
+def add_evaluate(verbs: Any, epilog: str) -> None:
+    verb = verbs.add_parser(
+        "evaluate",
+        help="measure a backend on a set of clips with clean references",
+        description="Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.",
+        epilog=COLUMNS + epilog,
+    )
+    verb.add_argument(
+        "--set", required=True, metavar="DIR", help="folder with clean/ and noisy/, and perhaps a manifest.json"
+    )
+    verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
+    verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
+    how = verb.add_argument_group("how to clean")
+    how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
+    how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
+    how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
+    results = verb.add_argument_group("results")
+    results.add_argument("--clips", action="store_true", help="print each clip too")
+    results.add_argument("--out", metavar="DIR", help="keep the cleaned clips in it")
+    results.add_argument("--csv", metavar="FILE", help="write each clip and the means as CSV")
+    results.add_argument("--json", metavar="FILE", help="write it all as JSON, with the model's sha256")
+    results.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    results.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="processes (default: one a core)")
+    verb.set_defaults(run=run_evaluate)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    denoiser = _denoiser(args)
+    from denoise_wrapper.compare.evaluate import evaluate
+    from denoise_wrapper.compare.tables import format_table, to_dict, write_csv
+    from denoise_wrapper.progress import stages
+
+    with contextlib.ExitStack() as stack:
+        table, plain = (
+            path and stack.enter_context(atomic_path(path, args.overwrite)) for path in (args.csv, args.json)
+        )
+        with stages(args.quiet) as report:
+            result = evaluate(
+                args.set,
+                denoiser,
+                denoised=args.denoised,
+                out=args.out,
+                overwrite=args.overwrite,
+                jobs=args.jobs,
+                progress=report,
+            )
+        if table:
+            with table.open("w", newline="", encoding="utf-8") as file:
+                write_csv(result, file)
+        if plain:
+            content = {**to_dict(result), "model": args.model}
+            plain.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(format_table(result, args.clips))
+    return 2 if any(clip.error for clip in result.clips) else 0
+
+
+def _denoiser(args: argparse.Namespace) -> Denoiser | None:
+    """What is to clean the clips, if anything is."""
+    given = [f"--{name.replace('_', '-')}" for name in STRENGTH if getattr(args, name) is not None]
+    if args.denoised is not None or args.backend in UNPROCESSED:
+        reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
+        given += ["--backend"] if args.denoised is not None and args.backend is not None else []
+        given += ["--out"] if args.out is not None else []
+        if given:
+            raise ConfigError(f"{' '.join(given)}: with {reason} nothing is cleaned; leave one of them away")
+        return None
+    from denoise_wrapper.denoiser import Denoiser
+
+    model = args.model[0] if args.model and len(args.model) == 1 else args.model and tuple(args.model)
+    mix = 1.0 if args.mix is None else args.mix
+    return Denoiser(args.backend or "rnnoise", model=model, atten_lim_db=args.atten_lim, mix=mix)

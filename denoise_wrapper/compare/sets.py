@@ -1,0 +1,113 @@
+"""Sets of clips with their clean references, as folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from denoise_wrapper.errors import DataError
+
+# Of two files with one stem the first of these is taken.
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
+SHOWN = 5  # ids in an error message
+
+
+@dataclass(frozen=True)
+class SetClip:
+    """A clip of a set. noisy: None in a set without. snr_db, rate: as the manifest has them, None if it does not."""
+
+    id: str
+    clean: Path
+    noisy: Path | None = None
+    snr_db: float | None = None
+    rate: int | None = None
+
+
+def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
+    """The clips of a set: a folder with clean/ and noisy/, and perhaps a manifest.json.
+
+    The manifest, {"clips": [{"id": ...}, ...]} with snr_db and rate where known, says which clips there are, clean/ID
+    and noisy/ID of any audio suffix, and in which order. Without one, files of the same stem belong together, and
+    those whose stems end in the same fileid_N. noisy: whether noisy/ is needed.
+    Raises DataError if it is no set, or a clip lacks its other half.
+    """
+    if not (folder / "clean").is_dir():
+        raise DataError(f"{folder} is no set: it has no folder clean/; wanted are clean/ and noisy/ in it")
+    if noisy and not (folder / "noisy").is_dir():
+        raise DataError(f"{folder} has no folder noisy/ with the clips to clean")
+    manifest = folder / "manifest.json"
+    entries = _read_manifest(manifest) if manifest.exists() else None
+    clean = find_clips(folder / "clean", by_file_id=entries is None)
+    dirty = find_clips(folder / "noisy", by_file_id=entries is None) if noisy else {}
+    if entries is None:
+        entries = [{"id": name} for name in sorted(clean.keys() | dirty.keys())]
+        if not entries:
+            raise DataError(f"{folder / 'clean'} holds no audio files")
+    names = [entry["id"] for entry in entries]
+    check_complete(names, clean, folder / "clean")
+    if noisy:
+        check_complete(names, dirty, folder / "noisy")
+    return [
+        SetClip(entry["id"], clean[entry["id"]], dirty.get(entry["id"]), entry.get("snr_db"), entry.get("rate"))
+        for entry in entries
+    ]
+
+
+def find_clips(folder: Path, by_file_id: bool = True) -> dict[str, Path]:
+    """The audio files of a folder by their ids: fileid_N if a stem ends in that and by_file_id is true, else the stem.
+
+    Raises DataError if the folder cannot be read, or two stems have one id.
+    """
+    found: dict[str, Path] = {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    except OSError as error:
+        raise DataError(f"cannot look into {folder}: {error.strerror}") from error
+    for path in sorted(paths, key=lambda path: SUFFIXES.index(path.suffix.lower())):
+        match = re.search(r"fileid_\d+$", path.stem) if by_file_id else None
+        name = match[0] if match else path.stem
+        if found.setdefault(name, path).stem != path.stem:
+            raise DataError(f"{found[name]} and {path.name} are both {name}; rename or remove one")
+    return found
+
+
+def check_complete(names: Iterable[str], found: dict[str, Path], folder: Path) -> None:
+    """Raises DataError that says which clips a folder lacks."""
+    missing = [name for name in names if name not in found]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise DataError(f"{folder} lacks {', '.join(missing[:SHOWN])}{more}; a clip has the same name in each folder")
+
+
+def _read_manifest(path: Path) -> list[dict[str, Any]]:
+    """The clips of a manifest, each with an id that may be a file's name, and numbers that are numbers."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        checked = [_check_entry(entry) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is no manifest ({type(error).__name__}: {error}); wanted is "
+            '{"clips": [{"id": "00", "snr_db": 5, "rate": 16000}, ...]}, or no such file'
+        ) from error
+    if not checked:
+        raise DataError(f"{path} lists no clips; a set has at least one")
+    names = [entry["id"] for entry in checked]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} lists {', '.join(twice[:SHOWN])} more than once")
+    return checked
+
+
+def _check_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    name, snr_db, rate = entry["id"], entry.get("snr_db"), entry.get("rate")
+    if not isinstance(name, str) or not name or Path(name).name != name:
+        raise ValueError(f"an id is the name of a file without its suffix, not {name!r}")
+    if snr_db is not None and (isinstance(snr_db, bool) or not isinstance(snr_db, int | float)):
+        raise ValueError(f"snr_db of {name} is a number, not {snr_db!r}")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int)):
+        raise ValueError(f"rate of {name} is a whole number of Hz, not {rate!r}")
+    return {"id": name, "snr_db": snr_db, "rate": rate}
