@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
 from denoise_wrapper.cli_training import add_train
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.progress import Progress, speed_line
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (wrong usage raises SystemExit(2), as argparse does)."""
     try:
         try:
-            args = make_parser().parse_args(argv)
+            args = make_parser().parse_args(_pair_models(sys.argv[1:] if argv is None else argv))
             code: int = args.run(args)
             return code
         finally:
@@ -61,6 +62,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
+
+
+def _pair_models(argv: list[str]) -> list[str]:
+    """`filter --model A.onnx B.onnx FILE`: two models, of which argparse would take FILE for a third."""
+    for at in range(len(argv) - 2):
+        if argv[0] == "filter" and argv[at] == "--model" and all(a.endswith(".onnx") for a in argv[at + 1 : at + 3]):
+            return [*argv[: at + 2], "--model", *argv[at + 2 :]]
+    return argv
 
 
 def _silence() -> None:
@@ -120,8 +129,15 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     how = verb.add_argument_group("how to clean")
-    how.add_argument("--backend", default="rnnoise", metavar="NAME", help="see 'model list' (default: %(default)s)")
-    how.add_argument("--model", metavar="FILE", help="a model of your own for the backend")
+    how.add_argument(
+        "-b", "--backend", default="rnnoise", metavar="NAME", help="see 'model list' (default: %(default)s)"
+    )
+    how.add_argument(
+        "--model",
+        action="append",
+        metavar="FILE [FILE.onnx]",
+        help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
+    )
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, default=1.0, metavar="0..1", help="share of the cleaned signal (default: 1)")
     how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
@@ -166,7 +182,7 @@ def run_filter(args: argparse.Namespace) -> int:
     (_check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
         args.backend,
-        model=args.model,
+        model=args.model[0] if args.model and len(args.model) == 1 else args.model,
         atten_lim_db=args.atten_lim,
         mix=args.mix,
         vad_threshold=args.vad_threshold,
@@ -312,26 +328,46 @@ def run_model_list(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends import backend_names, load_backend
 
     for name in backend_names():
-        backend = load_backend(name)
-        hop, delay = (f"{1000 * samples / backend.sample_rate:g} ms" for samples in (backend.hop, backend.delay))
-        voice = ", tells speech" if backend.has_vad else ""
-        print(f"{name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
-        for key, value in getattr(backend, "metadata", {}).items():
-            print(f"    {key}: {value}")
+        try:
+            _print_backend(load_backend(name))
+        except ModelError as error:
+            print(f"{name}: cannot be used here: {error}")
     return 0
 
 
-def _read_model(name: str) -> Any:
-    """The model of a file, or that of the backend of that name."""
+def _print_backend(backend: Any) -> None:
+    hop, delay = (f"{1000 * samples / backend.sample_rate:g} ms" for samples in (backend.hop, backend.delay))
+    voice = ", tells speech" if backend.has_vad else ""
+    print(f"{backend.name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
+    for key, value in backend.metadata.items():
+        print(f"    {key}: {value}")
+
+
+def _is_backend(name: str) -> bool:
     from denoise_wrapper.backends import backend_names
+
+    return name in backend_names() and not Path(name).exists()
+
+
+def _read_model(name: str) -> Any:
+    """The model of a file, or that of the rnnoise backend."""
     from denoise_wrapper.backends.model_files import read_any_model
 
-    return read_any_model(None if name in backend_names() and not Path(name).exists() else name)
+    if _is_backend(name) and name != "rnnoise":
+        raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
+    return read_any_model(None if _is_backend(name) else name)
 
 
 def run_model_info(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends import load_backend
     from denoise_wrapper.backends.model_files import fingerprint
 
+    if _is_backend(args.model) and args.model != "rnnoise":
+        backend: Any = load_backend(args.model)
+        _print_backend(backend)
+        for stage, data in enumerate(backend.data, 1):
+            print(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")
+        return 0
     model = _read_model(args.model)
     print(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
     for key, value in model.metadata.items():

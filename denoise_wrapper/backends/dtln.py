@@ -27,6 +27,7 @@ class DTLNBackend:
 
     model: the two files, paths or bytes in either order; or the folder they are in; None for the shipped pair.
     name: `dtln-16k` or `dtln-32k`, which tells the rate. threads: those that ONNX Runtime may use for one run.
+    data: the files that were loaded, bit for bit, the first model first.
     Pickles by the bytes of its models. Raises FileError, ModelError or ConfigError.
     """
 
@@ -49,8 +50,9 @@ class DTLNBackend:
         self.delay: int = block - self.hop
         self._threads = threads
         sources = find_pair(model, name)
-        self._data = tuple(read_onnx(source) for source in sources)
-        cores = [_load(data, source, threads) for data, source in zip(self._data, sources, strict=True)]
+        data = [read_onnx(source) for source in sources]
+        cores = [_load(model, source, threads) for model, source in zip(data, sources, strict=True)]
+        self.data: tuple[bytes, bytes] = (data[0], data[1]) if cores[0].stage == 1 else (data[1], data[0])
         first, second = sorted(cores, key=lambda core: core.stage)
         try:
             check_fit(first, second, self.sample_rate, block)
@@ -72,7 +74,7 @@ class DTLNBackend:
         return DTLNState(self, channels)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._data, self.name, self._threads)
+        return type(self), (self.data, self.name, self._threads)
 
     def __copy__(self) -> DTLNBackend:
         return self

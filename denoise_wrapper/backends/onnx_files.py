@@ -1,7 +1,7 @@
 """The two ONNX files of a pair: which are meant, and what must be known of each before it is run.
 
-They are looked into by hand, without the onnx package, because ONNX Runtime opens whatever file a model names as the place of its weights, and runs whatever operators have been
-registered in the process. A model for this package is one file that speaks of nothing but itself.
+They are looked into by hand, without the onnx package, because ONNX Runtime opens whatever file a model names as the
+place of its weights. A model for this package is a file that speaks of nothing but itself and the standard's operators.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _check(view: memoryview, message: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ModelError("it is no ONNX model (messages too deep within each other)")
     inside, domain = _INSIDE[message], _DOMAIN.get(message)
-    for number, kind, value in _fields(view):
+    for number, _, value in _fields(view):
         if message == "Tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
             raise ModelError("its weights are in another file; save it with all of them inside")
         if not isinstance(value, memoryview):

@@ -51,7 +51,8 @@ class Core:
 
     def memory(self, channels: int) -> Float32:
         """The states of so many channels, from silence."""
-        return np.zeros((4, channels, self.units) if len(self.states) == 4 else (channels, 2, self.units, 2), np.float32)
+        shape = (4, channels, self.units) if len(self.states) == 4 else (channels, 2, self.units, 2)
+        return np.zeros(shape, np.float32)
 
     def run(self, signal: Float32, memory: Float32) -> tuple[Float32, Float32]:
         """(answer, memory after it). signal, answer: (channels, hops, width)."""
@@ -62,7 +63,7 @@ class Core:
 
     def mask(self, answer: Float32, magnitude: Float32) -> Float32:
         """The gains of the bins. answer: of the first model, to magnitude."""
-        return answer if self.masks else answer / np.maximum(magnitude, LEAST)
+        return answer if self.masks else np.divide(answer, np.maximum(magnitude, LEAST), dtype=np.float32)
 
     def bind(self, signal: Float32, answer: Float32, before: Float32, after: Float32) -> Any:
         """What `run_bound` takes to run a single hop from these arrays into those, which must outlive it.
