@@ -28,6 +28,7 @@ from denoise_wrapper.errors import ModelError
 from denoise_wrapper.training.dtln.model import DTLN, EPSILON, CoreState, FrameCore, InstantNorm, MaskCore, TwoLSTMs
 
 OPSET, IR_VERSION = 17, 8  # LayerNormalization is there; ONNX Runtime reads both from 1.13 on
+VECTOR = 16  # floats, the most that any processor computes at a time
 TOLERANCE = 1e-4  # greatest difference from torch
 TORCH_TO_ONNX = [0, 3, 1, 2]  # order of an LSTM's gates: i f g o in torch and Keras, i o f c (which is g) in ONNX
 CHECKED_SHAPES = ((1, 1), (1, 7), (2, 1), (2, 7))  # (streams, frames)
@@ -145,14 +146,26 @@ def mask_graph(core: MaskCore) -> Graph:
     signal = graph.input("mag", ["N", "T", bins])
     if core.norm is not None:
         raised = graph.node("Add", [signal, graph.constant("least", EPSILON)], "raised")
-        level = graph.node("Log", [raised], "level")
-        # Without its mean already: until 1.20 ONNX Runtime has variances as a difference of two large numbers, and
-        # answers NaN where all bins are about as faint as EPSILON.
-        mean = graph.node("ReduceMean", [level], "mean", axes=[-1])
-        signal = norm(graph, core.norm, graph.node("Sub", [level, mean], "centred"))
+        level = logarithm(graph, raised, bins)
+        # Relative to one bin, which the norm takes out again: until 1.20 ONNX Runtime has variances as a difference of
+        # large numbers, and answers NaN where all bins are alike, as in silence and in a click.
+        first = graph.node("Slice", [level, "from", graph.constant("of_first", [1]), "of_axis"], "first_level")
+        signal = norm(graph, core.norm, graph.node("Sub", [level, first], "relative_level"))
     two_lstms(graph, core, signal, "mask")
     graph.output("mask", ["N", "T", bins])
     return finish_state(graph, core)
+
+
+def logarithm(graph: Graph, signal: str, channels: int) -> str:
+    """Its Log, the same to the bit however many frames and streams are in a run.
+
+    ONNX Runtime computes whole vectors of a tensor in another way than what is left over at its end, so there must be
+    nothing left over.
+    """
+    filling = [graph.constant("filling", [0, 0, 0, 0, 0, -channels % VECTOR]), graph.constant("of_log_0", 1.0)]
+    levels = graph.node("Log", [graph.node("Pad", [signal, *filling], "raised_filled")], "level_filled")
+    part = [graph.constant("from", [0]), graph.constant("to", [channels]), graph.constant("of_axis", [2])]
+    return graph.node("Slice", [levels, *part], "level")
 
 
 def frame_graph(core: FrameCore) -> Graph:
