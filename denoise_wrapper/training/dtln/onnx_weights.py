@@ -11,7 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from denoise_wrapper.errors import FileError, ModelError
+from denoise_wrapper.backends.onnx_files import read_onnx
+from denoise_wrapper.backends.onnx_pairs import recognise
+from denoise_wrapper.errors import DenoiseError, ModelError
 from denoise_wrapper.training.dtln.export import TORCH_TO_ONNX, by_torch, make_session
 from denoise_wrapper.training.dtln.model import DTLN, FrameCore, MaskCore
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent
@@ -39,14 +41,10 @@ def read_models(paths: Sequence[Path]) -> list[onnx.ModelProto]:
 def read_model(path: Path) -> onnx.ModelProto:
     """One model. Raises FileError or ModelError: see `read_models`."""
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
-        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-            raise ModelError(f"{path} has its weights in other files, which are not read; save it as one file")
+        model = onnx.load_model_from_string(read_onnx(path))
         onnx.checker.check_model(model)
-    except ModelError:
+    except DenoiseError:
         raise
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # protobuf and the checker each have their own
         raise ModelError(f"{path} is no ONNX model: {error}") from error
     found = sorted({node.op_type for node in model.graph.node} & QUANTISED)
@@ -213,17 +211,17 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
     generator = np.random.default_rng(1)
     for stage, (model, core) in enumerate(zip(models, cores, strict=True), 1):
         width = network.block if stage == 2 else network.block // 2 + 1
-        signal = generator.uniform(0, 1, (1, 1, width)).astype(np.float32)
+        signal = generator.uniform(0.1, 1, (1, 1, width)).astype(np.float32)
         state = generator.uniform(-1, 1, (1, 2, network.config.hidden_size, 2)).astype(np.float32)
         try:
-            answer, after = run_frame(model, signal, state)
+            found = recognise(make_session(model.SerializeToString()))
+            four = len(found.states) == 4  # h1, c1, h2, c2
+            answer, after = found.run(signal, by_four(state) if four else state)
         except Exception as error:  # ONNX Runtime has many of its own
             raise ModelError(f"model {stage} of {source} cannot be run on a frame and its state: {error}") from error
         wanted, wanted_after = by_torch(core, signal, state)
-        off = greatest(answer, wanted)
-        if stage == 1:  # some answer the masked magnitudes, not the mask
-            off = min(off, greatest(answer, wanted * signal))
-        off = max(off, greatest(after, wanted_after))
+        answer = found.mask(answer, signal) if stage == 1 else answer
+        off = max(greatest(answer, wanted), greatest(after, by_four(wanted_after) if four else wanted_after))
         if not off <= ALIKE:
             raise ModelError(
                 f"model {stage} of {source} does not answer what a DTLN of its weights does ({off:.2g} off), so it can "
@@ -231,17 +229,9 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
             )
 
 
-def run_frame(model: onnx.ModelProto, signal: Array, state: Array) -> tuple[Array, Array]:
-    """What a model of whatever style answers for one frame (1, 1, n), and the next state (1, 2, units, 2)."""
-    session = make_session(model.SerializeToString())
-    first, *states = session.get_inputs()
-    parts = [state] if len(states) == 1 else list(state.transpose(1, 3, 0, 2).reshape(4, 1, 1, -1))  # h1, c1, h2, c2
-    fed = {item.name: part for item, part in zip(states, parts, strict=True)}
-    fed[first.name] = signal.reshape([size if isinstance(size, int) else 1 for size in first.shape])
-    answer, after = session.run(None, fed)
-    if after.shape == (4, 1, state.shape[2]):
-        after = after.reshape(2, 2, 1, -1).transpose(2, 0, 3, 1)
-    return answer, after
+def by_four(state: Array) -> Array:
+    """[N, 2, units, 2] as [4, N, units]."""
+    return np.ascontiguousarray(state.transpose(1, 3, 0, 2)).reshape(4, len(state), -1)
 
 
 def greatest(one: Array, other: Array) -> float:
