@@ -40,8 +40,3 @@ def early_part(response: Float32, rate: int, early_ms: float) -> Float32:
     ramp = np.linspace(1.0, 0.0, fade, endpoint=False, dtype=np.float32)
     early[keep:] *= ramp[: max(0, len(early) - keep)]
     return early
-
-
-def convolve(signal: Float32, response: Float32) -> Float32:
-    """signal through a room, as long as signal."""
-    return scipy.signal.oaconvolve(signal, response)[: len(signal)].astype(np.float32, copy=False)

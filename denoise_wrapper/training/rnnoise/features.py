@@ -28,7 +28,7 @@ EDGES_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 320
             12000, 15600, 20000)  # fmt: skip
 FEATURES, GAINS, ENERGY, VOICE = slice(0, 42), slice(42, 64), slice(64, 86), 86
 COLUMNS = 87
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 SIDES = {"train": 0, "validation": 1}
 
 _worker: dict[str, Mixer] = {}
