@@ -28,7 +28,8 @@ class Denoiser:
         clean = Denoiser("rnnoise").filter(audio, sample_rate=44100)
         Denoiser().filter_file("meeting.flac")                      # writes meeting_denoised.flac
 
-    backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it.
+    backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it; of a DTLN
+    two of them, (first, second), or the folder they are in.
     atten_lim_db: dB, 0 or more, by which noise is turned down at most; None for no limit, 0 passes all through.
     mix: 0 (dry) to 1 (cleaned).
     vad_threshold: 0 to 1; where the probability of speech is below, the gate closes. None for no gate.

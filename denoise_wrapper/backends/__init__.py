@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import os
+from typing import Any
 
 from denoise_wrapper.backends.base import Backend, State
 from denoise_wrapper.errors import ModelError
@@ -25,10 +25,11 @@ def backend_names() -> tuple[str, ...]:
     return tuple(_BACKENDS)
 
 
-def load_backend(name: str, model: str | os.PathLike[str] | bytes | None = None) -> Backend:
+def load_backend(name: str, model: Any = None) -> Backend:
     """The backend of that name.
 
-    model: path or bytes of a model of one's own; None for the backend's own, which is loaded once and shared.
+    model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; None for the backend's own,
+    which is loaded once and shared.
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
     if not isinstance(name, str) or name not in _BACKENDS:
@@ -38,9 +39,15 @@ def load_backend(name: str, model: str | os.PathLike[str] | bytes | None = None)
     return _default(name) if model is None else _load(name, model)
 
 
-def _load(name: str, model: str | os.PathLike[str] | bytes | None) -> Backend:
+def _load(name: str, model: Any) -> Backend:
     module, cls = _BACKENDS[name]
-    backend: Backend = getattr(importlib.import_module(f"{__name__}.{module}"), cls)(model, name)
+    try:
+        found = importlib.import_module(f"{__name__}.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("denoise_wrapper"):
+            raise
+        raise ModelError(f"{name} needs {error.name}: pip install {error.name}") from error
+    backend: Backend = getattr(found, cls)(model, name)
     return backend
 
 
