@@ -16,15 +16,14 @@ from denoise_wrapper.training.config import DataConfig, RNNoiseConfig, load_conf
 from denoise_wrapper.training.data import (
     Corpus,
     Float32,
-    licences,
     make_folder,
     open_corpora,
     read_rooms,
-    read_table,
 )
 from denoise_wrapper.training.decoding import measure_bandwidth
 from denoise_wrapper.training.mixing import Mixer, expander, frame_energies, turn_down
 from denoise_wrapper.training.noises import clicks, coloured, hum, pulsed, whistle
+from denoise_wrapper.training.packs import licences, open_pack
 from denoise_wrapper.training.rooms import early_part, simulate_room
 
 
@@ -152,7 +151,7 @@ def test_unusable_folders_are_data_errors(tmp_path: Path, spoil: Callable[[Path,
 def test_a_damaged_table_is_a_data_error_with_its_line(tmp_path: Path, row: bytes, message: str) -> None:
     (tmp_path / "segments.csv").write_bytes(b"file,start_s,end_s,voice\nvoice0.wav,0,1,a\n" + row + b"\n")
     with pytest.raises(DataError, match=f"segments.csv, {message}"):
-        read_table(tmp_path)
+        _ = open_pack(tmp_path).rows
 
 
 def test_a_damaged_room_is_a_data_error(tmp_path: Path) -> None:

@@ -1,19 +1,10 @@
-"""Audio for training: folders cut into recordings, which are split by voice.
-
-A pack is a folder of audio files. Its segments.csv, if it has one, says where each recording lies and whose it is
-(columns file, start_s, end_s, and voice, source, licence where known). Without one each file is a recording, and its
-voice is the folder it lies in below the pack, or the file itself.
-"""
+"""Audio for training: packs decoded once and cut into recordings, which are split by voice."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import json
-import math
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +19,9 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.training.config import DataConfig, fingerprint
 from denoise_wrapper.training.decoding import Samples, decode_files, read_audio
+from denoise_wrapper.training.packs import audio_files, open_pack, source_name
 
 Float32 = NDArray[np.float32]
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf"}
 CACHE_VERSION = 2
 
 
@@ -160,16 +151,16 @@ def split(sources: Sequence[S], share: float, seed: int) -> tuple[tuple[S, ...],
     )
 
 
-def read_pack(folder: Path, rate: int, work_dir: Path) -> list[tuple[str, Recording]]:
+def read_pack(path: Path, rate: int, work_dir: Path) -> list[tuple[str, Recording]]:
     """The recordings of one pack, each with the name of its source."""
-    audio, files = open_cache(folder, rate, work_dir)
-    rows = read_table(folder)
+    pack = open_pack(path)
+    audio, files = open_cache(pack.name, pack.files, rate, work_dir)
     found: list[tuple[str, Recording]] = []
-    if any("voice" in row for row in rows):
-        for row in rows:
-            entry = files.get(relative_name(folder, row["file"]))
-            if entry is None:
-                raise DataError(f"{folder / 'segments.csv'} names {row['file']}, which is not in {folder}")
+    if any("voice" in row for row in pack.rows):
+        for row in pack.rows:
+            if row["file"] not in pack.files:
+                raise DataError(f"{pack.table} names {row['file']}, which is not in {pack.base}")
+            entry = files.get(row["file"], {"start": 0, "length": 0, "bandwidth_hz": 0.0})  # not kept: it is silent
             first, last = (round(float(row[key]) * rate) for key in ("start_s", "end_s"))
             length = min(last, entry["length"]) - first
             if length > 0:
@@ -181,83 +172,26 @@ def read_pack(folder: Path, rate: int, work_dir: Path) -> list[tuple[str, Record
     return found
 
 
-def source_name(file: str) -> str:
-    """The source of a file in a pack that names none: its folder, or itself without a rate at the end (rain-16k)."""
-    path = Path(file)
-    return path.parts[0] if len(path.parts) > 1 else re.sub(r"-\d+k$", "", path.stem)
+def open_cache(
+    name: str, files: dict[str, Path], rate: int, work_dir: Path, silent: bool = False
+) -> tuple[Samples, dict[str, Any]]:
+    """Decoded files and, by their names, {start, length, bandwidth_hz} of each that is not silent.
 
-
-def relative_name(folder: Path, file: str) -> str:
-    """A file as segments.csv has it, with or without the pack's own name before it, relative to the pack."""
-    return file.removeprefix(folder.resolve().name + "/")
-
-
-def read_table(folder: Path) -> list[dict[str, str]]:
-    """The rows of a pack's table, none if it has no table. Raises DataError where one is damaged."""
-    path = folder / "segments.csv"
-    if not path.is_file():
-        return []
-    try:
-        content = path.read_bytes()
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8; save the table as UTF-8") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    rows = []
-    try:
-        missing = {"file", "start_s", "end_s"} - set(reader.fieldnames or ("file", "start_s", "end_s"))
-        if missing:
-            raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it needs file, start_s and end_s")
-        for row in reader:
-            check_row(row)
-            rows.append(row)
-    except (csv.Error, ValueError) as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-    return rows
-
-
-def check_row(row: dict[str, str]) -> None:
-    """Raise ValueError for a row of segments.csv that has too few or too many cells, or no stretch of time."""
-    if None in row or None in row.values():
-        raise ValueError("the row has not as many cells as the first line; repair it")
-    try:
-        start_s, end_s = float(row["start_s"]), float(row["end_s"])
-    except ValueError:
-        start_s, end_s = math.nan, math.nan
-    if not 0.0 <= start_s <= end_s < math.inf:
-        raise ValueError(f"start_s to end_s is a stretch of seconds, not {row['start_s']!r} to {row['end_s']!r}")
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """The audio files of a folder and those below it, in order of their names."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; [data] names folders of audio files")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise DataError(f"{folder} holds no audio file ({', '.join(sorted(SUFFIXES))})")
-    return files
-
-
-def open_cache(folder: Path, rate: int, work_dir: Path, silent: bool = False) -> tuple[Samples, dict[str, Any]]:
-    """The folder's decoded audio and, by file name, {start, length, bandwidth_hz} of each file that is not silent.
-
-    Decoded now unless it was before; made anew when a file's name, size or time changes. silent: it may all be silent.
+    Decoded now unless they were before; made anew when a file's name, size or time changes. name: of the cache, and
+    for messages. silent: they may all be silent.
     """
-    files = audio_files(folder)
-    state = [[str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    stem = f"{folder.resolve().name}-{rate}-{fingerprint([CACHE_VERSION, rate, state])}"
+    state = [[file, path.stat().st_size, path.stat().st_mtime_ns] for file, path in files.items()]
+    stem = f"{name}-{rate}-{fingerprint([CACHE_VERSION, rate, state])}"
     data_path, index_path = work_dir / "cache" / f"{stem}.i16", work_dir / "cache" / f"{stem}.json"
     if not (index_path.is_file() and data_path.is_file()):
         make_folder(data_path.parent)
         with atomic_path(data_path, overwrite=True) as temporary:
-            index = decode_files(folder, files, rate, temporary)
+            index = decode_files(name, files, rate, temporary)
         with atomic_path(index_path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(index, indent=1), encoding="utf-8")
     index = json.loads(index_path.read_text(encoding="utf-8"))
     if not index and not silent:
-        raise DataError(f"all audio files in {folder} are empty or silent")
+        raise DataError(f"all audio files in {name} are empty or silent")
     return Samples(data_path), index
 
 
@@ -282,13 +216,3 @@ def cut_floor(response: Float32, rate: int, floor_db: float = -45.0) -> Float32:
     fade = min(len(response), rate // 50)
     response[len(response) - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     return response
-
-
-def licences(folders: tuple[Path, ...]) -> list[tuple[str, str, float]]:
-    """(source, licence, hours) of the audio, by the packs' tables; packs without one count as unknown."""
-    hours: dict[tuple[str, str], float] = defaultdict(float)
-    for folder in folders:
-        for row in read_table(folder):
-            key = (row.get("source") or folder.name, row.get("licence") or "unknown")
-            hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
-    return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

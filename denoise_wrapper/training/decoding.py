@@ -51,20 +51,19 @@ def tracked(items: Iterable[T], count: int, text: str) -> Iterator[T]:
     return iter(track(items, text, total=count, console=console, transient=True, disable=not console.is_terminal))
 
 
-def decode_files(folder: Path, files: list[Path], rate: int, target: Path) -> dict[str, dict[str, Any]]:
-    """Write all files one after the other as mono int16 at rate; returns where each came to lie.
+def decode_files(folder: str, files: dict[str, Path], rate: int, target: Path) -> dict[str, dict[str, Any]]:
+    """Write all files one after the other as mono int16 at rate; returns where each came to lie, but silent ones.
 
-    Says on stderr how many had another rate and were resampled.
+    folder: what to call them together. Says on stderr how many had another rate and were resampled.
     """
     index: dict[str, dict[str, Any]] = {}
     rates: Counter[int] = Counter()
     position = 0
     with target.open("wb") as stream:
-        for path in tracked(files, len(files), f"decoding {folder.name}"):
+        for name, path in tracked(files.items(), len(files), f"decoding {folder}"):
             length, sounding, bandwidth_hz, file_rate = decode(path, rate, stream)
             rates[file_rate] += 1
             if sounding:
-                name = path.relative_to(folder).as_posix()
                 index[name] = {"start": position, "length": length, "bandwidth_hz": bandwidth_hz}
                 position += length
             else:

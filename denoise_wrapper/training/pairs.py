@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import Range
-from denoise_wrapper.training.data import Recording, audio_files, open_cache
+from denoise_wrapper.training.data import Recording, open_cache
 from denoise_wrapper.training.mixing import HOPS_PER_SECOND, Mix, gain, speech_labels
+from denoise_wrapper.training.packs import open_pack
 
 Float32 = NDArray[np.float32]
 NUMBER = re.compile(r"_fileid_(\d+)$", re.IGNORECASE)
@@ -60,8 +61,9 @@ def read_pairs(folder: Path, rate: int, work_dir: Path) -> tuple[PairGroup, ...]
     counterpart, or is of another length than that, naming the first few; where none is left; for damaged files.
     """
     names = match_files(folder)
-    noisy_audio, noisy_files = open_cache(folder / "noisy", rate, work_dir)
-    clean_audio, clean_files = open_cache(folder / "clean", rate, work_dir, silent=True)
+    name = folder.resolve().name
+    noisy_audio, noisy_files = open_cache(f"{name}-noisy", open_pack(folder / "noisy").files, rate, work_dir)
+    clean_audio, clean_files = open_cache(f"{name}-clean", open_pack(folder / "clean").files, rate, work_dir, True)
     pairs, apart = [], []
     for number, noisy_name, clean_name in names:
         noisy, clean = noisy_files.get(noisy_name), clean_files.get(clean_name)
@@ -76,7 +78,7 @@ def read_pairs(folder: Path, rate: int, work_dir: Path) -> tuple[PairGroup, ...]
         pairs.append((noisy_name, Pair(number, recording, target)))
     if apart:
         raise DataError(f"{folder}: noisy and clean differ in length for ids {listed(apart)}; cut them alike")
-    return group_pairs(f"{folder.resolve().name}/", pairs)
+    return group_pairs(f"{name}/", pairs)
 
 
 def match_files(folder: Path) -> list[tuple[int, str, str]]:
@@ -107,12 +109,12 @@ def number_files(folder: Path) -> tuple[dict[str, dict[int, list[str]]], list[st
     strange = []
     for part in ("clean", "noisy"):
         sides[part] = defaultdict(list)
-        for path in audio_files(folder / part):
-            found = NUMBER.search(path.stem)
+        for name in open_pack(folder / part).files:
+            found = NUMBER.search(Path(name).stem)
             if found:
-                sides[part][int(found[1])].append(path.relative_to(folder / part).as_posix())
+                sides[part][int(found[1])].append(name)
             else:
-                strange.append(f"{part}/{path.name}")
+                strange.append(f"{part}/{name}")
     return sides, strange
 
 

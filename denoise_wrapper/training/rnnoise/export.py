@@ -13,7 +13,8 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.model_files import write_model
 from denoise_wrapper.metrics import METRICS
 from denoise_wrapper.training.config import RNNoiseConfig, plain
-from denoise_wrapper.training.data import licences, make_folder
+from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.packs import licences
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 
 
