@@ -6,6 +6,7 @@ Under torchrun each process has its share of every batch, and gradients are aver
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 import shutil
@@ -19,13 +20,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training.config import DTLNConfig, load_config, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
+from denoise_wrapper.training.dtln.lift import double_rate
 from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
@@ -106,8 +107,7 @@ class Run:
         if config.meta.preload_model_path is not None:
             self.network.load_state_dict(preload(config).state_dict())
         self.network.to(self.device)
-        self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(config.trainer.average))
-        self.averaged: DTLN = self.average.module  # type: ignore[assignment]
+        self.averaged = copy.deepcopy(self.network)  # a running mean of the weights, shorter at the beginning
         self.optimisers = make_optimisers(self.network, config)
         self.state = self.network.new_state(len(self.walk.rows))
         self.progress = Progress()
@@ -119,7 +119,6 @@ class Run:
             return
         training = checkpoint["training"]
         self.averaged.load_state_dict(checkpoint["network"])
-        self.average.n_averaged.fill_(checkpoint["progress"]["step"])
         self.network.load_state_dict(training["network"])
         for optimiser, state in zip(self.optimisers, training["optimisers"], strict=True):
             optimiser.load_state_dict(state)
@@ -191,7 +190,10 @@ class Run:
                             "with -R from the last checkpoint")  # fmt: skip
         for optimiser in self.optimisers:
             optimiser.step()
-        self.average.update_parameters(self.network)
+        decay = min(self.config.trainer.average, (1 + self.progress.step) / (10 + self.progress.step))
+        with torch.no_grad():
+            for mean, part in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(part, 1.0 - decay)
         self.progress.step += 1
         clock.lap("update")
         return loss, norm
@@ -286,6 +288,9 @@ def preload(config: DTLNConfig) -> DTLN:
     path = config.meta.preload_model_path
     assert path is not None
     network, _ = import_network([path])
+    if 2 * network.block == config.model.frame_length and 2 * network.hop == config.model.hop_length:
+        print(f"{path} is for half the rate; its lower band is taken over, the upper is to be learned", file=sys.stderr)
+        network = double_rate(network)
     wanted, found = plain(config.model), plain(network.config)
     names = [f"{name} {found[name]} ({wanted[name]} is wanted)" for name in wanted
              if name != "dropout" and wanted[name] != found[name]]  # fmt: skip
