@@ -42,6 +42,7 @@ ALLOWED = {
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {"backends/rnnoise", "resample"},
     "cffi": {"backends/foreign"},
+    "onnx": {"training"},
     "onnxruntime": {"backends/dtln", "training"},
     "soundfile": {"files", "training"},
     "soxr": {"training"},
@@ -52,7 +53,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "rich": {"progress", "training"},
     "pydub": {"compat"},
 }
-LATE = {"onnxruntime", "pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
+LATE = {"onnx", "onnxruntime", "pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
 
 
 def modules() -> list[str]:
