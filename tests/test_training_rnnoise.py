@@ -27,6 +27,7 @@ from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBac
 from denoise_wrapper.compare.sets import read_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 from denoise_wrapper.training import evaluate, loop  # noqa: E402
+from denoise_wrapper.training.card import quality_section, settings_toml, sha256  # noqa: E402
 from denoise_wrapper.training.config import (  # noqa: E402
     DataConfig,
     FeatureConfig,
@@ -36,7 +37,7 @@ from denoise_wrapper.training.config import (  # noqa: E402
 )
 from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
 from denoise_wrapper.training.rnnoise import train  # noqa: E402
-from denoise_wrapper.training.rnnoise.export import quality_section, settings, sha256  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     ENERGY,
     FEATURES,
@@ -234,7 +235,7 @@ def small_config(folder: Path, **changes: Any) -> RNNoiseConfig:
 
 def save_toml(config: RNNoiseConfig, path: Path) -> Path:
     """The settings as a file that main reads."""
-    tables = tomllib.loads(settings(config))
+    tables = tomllib.loads(settings_toml(settings(config)))
     for key in ("speech", "noise"):
         tables["data"][key] = [str(item) for item in getattr(config.data, key)]
     tables["work_dir"] = str(config.work_dir)
