@@ -22,6 +22,7 @@ from denoise_wrapper.training.mixing import HOPS_PER_SECOND, Mix, gain, speech_l
 from denoise_wrapper.training.packs import open_pack
 
 Float32 = NDArray[np.float32]
+Sides = dict[str, dict[int, list[str]]]  # "clean" and "noisy": the files of each number
 NUMBER = re.compile(r"_fileid_(\d+)$", re.IGNORECASE)
 READER = re.compile(r"(?:^|[_-])(reader_\d+)")  # as the challenge's own names have it: ..._reader_06709_...
 BOOK = re.compile(r"(?:^|[_-])(book_\d+)")
@@ -99,15 +100,20 @@ def match_files(folder: Path) -> list[tuple[int, str, str]]:
     ]
     if missing:
         raise DataError(f"{folder}: {'; '.join(missing)}; add them, or take the others away")
-    return [(number, noisy, sides["clean"][number][0]) for number in sorted(sides["noisy"])
+    return counterparts(sides)
+
+
+def counterparts(sides: Sides) -> list[tuple[int, str, str]]:
+    """(number, noisy file, clean file) of the numbers that both sides have."""
+    return [(number, noisy, sides["clean"][number][0]) for number in sorted(sides["noisy"].keys() & sides["clean"])
             for noisy in sides["noisy"][number]]  # fmt: skip
 
 
-def number_files(folder: Path) -> tuple[dict[str, dict[int, list[str]]], list[str]]:
+def number_files(folder: Path, parts: Sequence[str] = ("clean", "noisy")) -> tuple[Sides, list[str]]:
     """Per part of the layout, the files of each number; and the files that have none."""
-    sides: dict[str, dict[int, list[str]]] = {}
+    sides: Sides = {}
     strange = []
-    for part in ("clean", "noisy"):
+    for part in parts:
         sides[part] = defaultdict(list)
         for name in open_pack(folder / part).files:
             found = NUMBER.search(Path(name).stem)
