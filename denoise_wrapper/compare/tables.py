@@ -76,7 +76,10 @@ def _csv_value(value: float) -> str:
 
 
 def to_dict(result: Evaluation) -> dict[str, Any]:
-    """All of it as JSON can hold it: null for what is not known."""
+    """All of it as JSON can hold it: null for what is not known, six digits after the point.
+
+    More would be no digits to rely on: sums of floats come out one way or another with their place in memory.
+    """
     return {
         "version": __version__,
         "set": str(result.folder),
@@ -103,4 +106,4 @@ def to_dict(result: Evaluation) -> dict[str, Any]:
 
 
 def _json_values(row: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in row.items()}
+    return {name: None if math.isnan(value) else round(value, 6) for name, value in row.items()}
