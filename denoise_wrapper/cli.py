@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
 from denoise_wrapper.cli_compare import add_evaluate
-from denoise_wrapper.cli_training import add_convert, add_train
+from denoise_wrapper.cli_training import add_convert, add_data, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.progress import Progress, speed_line
 
@@ -115,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_model(verbs)
     add_train(verbs, EXIT_CODES)
     add_convert(verbs, EXIT_CODES)
+    add_data(verbs, EXIT_CODES)
     add_evaluate(verbs, EXIT_CODES)
     return parser
 

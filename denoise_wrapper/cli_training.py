@@ -41,6 +41,45 @@ def add_convert(verbs: Any, epilog: str) -> None:
     kind.set_defaults(run=run_convert)
 
 
+def add_data(verbs: Any, epilog: str) -> None:
+    jobs = verbs.add_parser("data", help="look at audio for training, and balance it").add_subparsers(
+        metavar="JOB", required=True
+    )
+    job = jobs.add_parser(
+        "check",
+        help="list what of a folder is unusable or doubtful, and why",
+        description="Reads all audio of folders of speech, of noise (noise*), of rooms (rir*, room*), and of pairs "
+        "(clean/, noisy/), and their segments.csv. Unusable is what training refuses or learns nothing from: it makes "
+        "the exit code 2.",
+        epilog=epilog,
+    )
+    job.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
+    job.add_argument("--rate", type=int, metavar="HZ", help="say which files have less, or a narrower band")
+    job.add_argument("--kind", choices=("speech", "noise", "rooms"), help="what the folders hold, whatever their names")
+    job.add_argument("--strict", action="store_true", help="the exit code is 2 if anything is doubtful, too")
+    job.add_argument("--csv", type=Path, metavar="FILE", help="write the findings there too")
+    job.add_argument("--json", type=Path, metavar="FILE", help="likewise")
+    job.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    job.set_defaults(run=run_data_check)
+    job = jobs.add_parser(
+        "balance",
+        help="choose as many hours of each language or voice",
+        description="Writes a table of recordings, OUT.csv, to be named in [data] speech in place of the folder. "
+        "The language is what the column language of the folder's segments.csv says, else the topmost folder.",
+        epilog=epilog,
+    )
+    job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
+    job.add_argument("--by", choices=("language", "voice", "folder"), required=True)
+    hours = job.add_mutually_exclusive_group(required=True)
+    hours.add_argument("--hours", type=float, metavar="H", help="of each, or all that there is of it")
+    hours.add_argument("--equal", action="store_true", help="as many as the smallest has")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.csv|DIR")
+    job.add_argument("--copy", action="store_true", help="make the folder DIR instead, of hard links or copies")
+    job.add_argument("--seed", type=int, default=1, metavar="N", help="of the choice (default: %(default)s)")
+    job.add_argument("--overwrite", action="store_true", help="replace OUT.csv if it exists")
+    job.set_defaults(run=run_data_balance)
+
+
 def missing_extra(error: ModuleNotFoundError) -> ConfigError:
     """What to say where a package that only training needs is absent; raises error again if it is one of ours."""
     if (error.name or "").startswith("denoise_wrapper"):
@@ -70,4 +109,41 @@ def run_convert(args: argparse.Namespace) -> int:
     changes = {key: str(value) for key, value in given.items() if value is not None}
     for path in convert(args.sources, args.output, args.name, changes, args.int8, args.overwrite):
         print(path)
+    return 0
+
+
+def run_data_check(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training import check
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    if args.rate is not None and args.rate <= 0:
+        raise ConfigError(f"--rate is in Hz and above 0, not {args.rate}")
+    report = check.check_folders(args.folders, args.rate, args.kind)
+    for line in check.report_lines(report):
+        print(line)
+    for path in (args.csv, args.json):
+        if path is not None:
+            check.save_report(report, path, "json" if path is args.json else "csv", args.overwrite)
+    bad = report.count(check.UNUSABLE) + (report.count(check.DOUBTFUL) if args.strict else 0)
+    return 2 if bad else 0
+
+
+def run_data_balance(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training import balance, packs
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    if args.hours is not None and not 0.0 < args.hours < float("inf"):
+        raise ConfigError(f"--hours is above 0, not {args.hours}")
+    if args.seed < 0:
+        raise ConfigError(f"--seed is 0 or more, not {args.seed}")
+    pack = packs.open_pack(args.folder)
+    shares = balance.balance(pack, args.by, args.hours, args.seed)
+    if args.copy:
+        balance.write_folder(pack, shares, args.by, args.output)
+    else:
+        balance.write_table(pack, shares, args.by, args.output, args.overwrite)
+    for line in balance.balance_lines(shares, args.by):
+        print(line)
     return 0

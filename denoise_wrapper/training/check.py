@@ -286,10 +286,10 @@ def at(start_s: float | None) -> str:
     return "" if start_s is None else f" at {start_s:.2f} s"
 
 
-def save_report(report: Report, path: Path, overwrite: bool = False) -> None:
-    """Write the findings, as JSON where the suffix says so, else as CSV. Raises FileError."""
+def save_report(report: Report, path: Path, form: Literal["csv", "json"], overwrite: bool = False) -> None:
+    """Write the findings as a table or as JSON. Raises FileError."""
     rows = [dataclasses.asdict(finding) for finding in report.findings]
-    if path.suffix.lower() == ".json":
+    if form == "json":
         counts = {verdict: report.count(verdict) for verdict in (UNUSABLE, DOUBTFUL)}
         text = json.dumps({"files": report.files, "hours": report.hours, **counts, "findings": rows}, indent=1) + "\n"
     else:

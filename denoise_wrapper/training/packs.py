@@ -36,7 +36,7 @@ class Pack:
 
     @property
     def name(self) -> str:
-        return self.base.resolve().name
+        return self.base.resolve().name if self.whole or self.table is None else self.table.stem
 
     @cached_property
     def rows(self) -> list[Row]:
