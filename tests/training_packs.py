@@ -35,3 +35,19 @@ def write_packs(folder: Path) -> tuple[Path, Path]:
         soundfile.write(noise / f"noise{number}.wav", 0.1 * colour, RATE)
     (speech / "segments.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return speech, noise
+
+
+def write_pairs(folder: Path, lengths: list[int], readers: int = 0, sign: float = 1.0, rate: int = 16000) -> Path:
+    """A folder of pairs of so many samples each: clean a slow ramp, noisy the same (number + 1) / 1000 higher.
+
+    readers: so many are named in the names of the noisy files, by turns. sign: of what noisy has more.
+    """
+    for part in ("clean", "noisy"):
+        (folder / part).mkdir(parents=True)
+    for number, length in enumerate(lengths):
+        clean = np.rint(np.linspace(-5000.0, 5000.0, length)) / 32768.0
+        reader = f"book_1_chp_2_reader_{number % readers:05}_3" if readers else "talk"
+        soundfile.write(folder / f"clean/clean_fileid_{number}.wav", clean, rate, subtype="FLOAT")
+        noisy = clean + sign * (number + 1) / 1000.0
+        soundfile.write(folder / f"noisy/{reader}_snr5_tl-25_fileid_{number}.wav", noisy, rate, subtype="FLOAT")
+    return folder

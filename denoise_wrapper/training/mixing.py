@@ -323,5 +323,5 @@ def turn_down(signal: Float32, down_db: Float32) -> Float32:
 def speech_labels(clean: Float32, hop: int) -> Float32:
     """Where speech is in clean audio: (hops,), 1, 0 or 0.5 where nobody can say."""
     level_db = np.float32(10.0) * np.log10(frame_energies(clean, hop) + np.float32(1e-10))
-    level_db -= max(loud_level(level_db), np.float32(-70.0))  # digital silence holds no speech
+    level_db -= max(loud_level(level_db), np.float32(-50.0))  # digital silence, -100 dB, holds no speech
     return label(level_db, level_db)
