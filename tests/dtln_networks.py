@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from denoise_wrapper.backends.dtln import DTLNBackend
-from denoise_wrapper.training.config import DTLNNetworkConfig
+from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 from denoise_wrapper.training.dtln.model import DTLN
 
 Array = NDArray[Any]

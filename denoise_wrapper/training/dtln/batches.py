@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training.config import DTLNConfig
+from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.sources import open_sources
 
 if TYPE_CHECKING:

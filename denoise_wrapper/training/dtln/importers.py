@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
-from denoise_wrapper.training.config import DTLNNetworkConfig, build
+from denoise_wrapper.training.config import build
+from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent, assemble
 

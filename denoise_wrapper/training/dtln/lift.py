@@ -20,6 +20,8 @@ def double_rate(network: DTLN) -> DTLN:
     state, target = network.state_dict(), lifted.state_dict()
     for name, values in state.items():
         target[name] = widen(name, values, target[name].shape)
+    if not config.norm:  # a tone is twice as large in a spectrum of twice the samples; the norm takes that out
+        target["mask_core.lstm1.weight_ih_l0"] *= 0.5
     lifted.load_state_dict(target)
     return lifted
 

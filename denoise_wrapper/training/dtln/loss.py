@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from denoise_wrapper.training.config import DTLNLossConfig
+from denoise_wrapper.training.dtln.config import DTLNLossConfig
 
 SILENCE = 1e-9  # power below which a mixture counts as silent, -90 dBFS
 

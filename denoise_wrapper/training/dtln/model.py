@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.training.config import DTLNNetworkConfig
+from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 
 EPSILON = 1e-7  # of the norm and of the logarithm before it
 

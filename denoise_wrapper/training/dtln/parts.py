@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ConfigError, ModelError
-from denoise_wrapper.training.config import DTLNNetworkConfig
+from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 from denoise_wrapper.training.dtln.model import DTLN
 
 Array = NDArray[Any]

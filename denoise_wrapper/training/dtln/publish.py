@@ -9,8 +9,9 @@ from typing import Any
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training import card
-from denoise_wrapper.training.config import DTLNConfig, load_config, plain
+from denoise_wrapper.training.config import load_config, plain
 from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.loop import load_checkpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from denoise_wrapper.training.config import DTLNConfig
+from denoise_wrapper.training.dtln.config import DTLNConfig
 
 
 @dataclass

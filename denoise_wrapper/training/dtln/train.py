@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError, DataError
-from denoise_wrapper.training.config import DTLNConfig, load_config, plain
+from denoise_wrapper.training.config import load_config, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
+from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.lift import double_rate
 from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
@@ -143,8 +144,8 @@ class Run:
                 epoch_ends = progress.step % config.meta.steps_per_epoch == 0
                 if log and (progress.step % config.meta.log_every == 0 or epoch_ends):
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
-                    values = [progress.step * self.hours_a_step, self.optimisers[0].param_groups[0]["lr"], loss.total,
-                              loss.snr_db, loss.magnitude, norm, pace]  # fmt: skip
+                    values = [progress.step * self.hours_a_step, self.optimisers[0].param_groups[0]["lr"],
+                              *(part.item() for part in loss), norm.item(), pace]  # fmt: skip
                     if epoch_ends:
                         result = validate(self.averaged, validation, config)
                         values += result
@@ -152,7 +153,7 @@ class Run:
                     log.add(progress.step, values)
                     if board:
                         for name, value in zip(LOG_COLUMNS[1:], values, strict=False):
-                            board.add_scalar(name, float(value), progress.step)
+                            board.add_scalar(name, value, progress.step)
                     began, counted = time.perf_counter(), progress.step
                 if epoch_ends:
                     self.share_progress()
