@@ -95,7 +95,7 @@ def test_processes_change_nothing_but_the_time_it_takes(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     one, two = (evaluate(clips, FAKE, jobs=jobs, progress=lambda *step: told.append(step)) for jobs in (1, 2))
     assert to_dict(one) == to_dict(two)
-    steps = [(what, done, 3) for what in ("cleaning", "measuring") for done in (1, 2, 3)]
+    steps = [(what, done, 3) for what in ("cleaning", "measuring") for done in range(4)]
     assert told == steps * 2
 
 

@@ -162,10 +162,10 @@ def _run_all(
     pool: Executor, task: Callable[[Item], Result], items: Sequence[Item], report: Callable[[int, int], object]
 ) -> list[Result]:
     """What task makes of each, in their order. What has not begun is given up if anything is raised, Ctrl-C too."""
-    results = []
+    results: list[Result] = []
+    report(0, len(items))
     try:
-        futures = [pool.submit(task, item) for item in items]
-        for future in futures:
+        for future in [pool.submit(task, item) for item in items]:
             results.append(future.result())
             report(len(results), len(items))
     except BaseException:
@@ -238,10 +238,11 @@ def _measure_all(
 ) -> list[ClipResult]:
     task = partial(_measure, delay)
     if jobs == 1:
-        results = []
+        results: list[ClipResult] = []
         for job in prepared:
-            results.append(task(job))
             report(len(results), len(prepared))
+            results.append(task(job))
+        report(len(results), len(prepared))
         return results
     try:
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
