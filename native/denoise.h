@@ -169,6 +169,32 @@ const char *dn_isa_names(void);
  * does. Call it before the model is shared. DN_NO_SUCH_ISA leaves the model as it was. */
 dn_status dn_model_set_isa(dn_model *model, const char *name);
 
+/* ---- blocks that overlap: what a DTLN has around its networks ---- */
+
+typedef struct dn_blocks dn_blocks; /* tables, read-only */
+
+/* For blocks of so many samples, 16 to 2048 and a power of two, of which each begins hop samples after the one before;
+ * hop divides block. A block has block / 2 + 1 bins. On failure (DN_BAD_RANGE, DN_NO_MEMORY) *out is NULL. */
+dn_status dn_blocks_create(int32_t block, int32_t hop, dn_blocks **out);
+void dn_blocks_destroy(dn_blocks *blocks); /* NULL is fine */
+
+/* The spectrum of each block that ends with a hop of in.
+ * heard [channels][block - hop]: the samples before; heard_after: those before the hops to come. in [channels][hops *
+ * hop]. line [channels][block - hop + hops * hop]: heard and in. spectra [channels][hops][bins][2]: real and imaginary
+ * parts. magnitudes [channels][hops][bins]. No two may overlap. */
+void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *heard, const float *in,
+                       float *line, float *spectra, float *magnitudes, float *heard_after);
+
+/* Blocks of spectra [count][bins][2] times gains [count][bins]: frames [count][block]. */
+void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *spectra, const float *gains,
+                          float *frames);
+
+/* The sum of frames [channels][hops][block] where they overlap, the oldest added first: out [channels][hops * hop],
+ * block - hop samples later than in. pending, pending_after [channels][block - hop]: what frames before have brought to
+ * samples that still come. No two may overlap. */
+void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
+                   float *out, float *pending_after);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,7 +40,7 @@ ALLOWED = {
     "__init__": {"denoiser", "stream", "errors", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/rnnoise", "resample"},
+    "_native": {"backends/dtln", "backends/rnnoise", "resample"},
     "cffi": {"backends/foreign"},
     "onnx": {"training"},
     "onnxruntime": {"backends/dtln", "training"},

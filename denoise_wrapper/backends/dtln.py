@@ -1,4 +1,4 @@
-"""The DTLN backends: spectrum and overlap-add in numpy, the two models of a pair in ONNX Runtime."""
+"""The DTLN backends: blocks and their spectra in the engine, the two models of a pair in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.lib.stride_tricks import sliding_window_view
 
+from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.backends.onnx_files import Source, called, find_pair, read_onnx
 from denoise_wrapper.backends.onnx_pairs import Core, check_answers, check_fit, first_line, recognise
@@ -61,6 +61,7 @@ class DTLNBackend:
         except ModelError as error:
             raise ModelError(f"{' and '.join(map(called, sources))} cannot be used as {name}: {error}") from error
         self.cores: tuple[Core, Core] = (first, second)
+        self.blocks = _new_blocks(block, self.hop)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -104,7 +105,7 @@ class DTLNState:
         so min_gain is the share of the late original in the result.
         """
         hops = self._check(block)
-        lanes = self._lanes
+        block, lanes = np.ascontiguousarray(block), self._lanes
         if len(lanes) == 1:
             cleaned = lanes[0].process(block, hops, min_gain)
         else:
@@ -140,99 +141,113 @@ class DTLNState:
             lane.restore(memory)
 
 
+class _Room:
+    """The arrays in which so many hops of so many channels are worked on, and where each begins."""
+
+    def __init__(self, channels: int, hops: int, hop: int, block: int) -> None:
+        bins = block // 2 + 1
+        self.line = np.empty((channels, block - hop + hops * hop), np.float32)
+        self.spectra = np.empty((channels, hops, bins, 2), np.float32)
+        self.magnitudes, self.gains = (np.empty((channels, hops, bins), np.float32) for _ in range(2))
+        self.frames, self.answers = (np.empty((channels, hops, block), np.float32) for _ in range(2))
+        self.at = [_floats(array) for array in (self.line, self.spectra, self.magnitudes, self.frames)]
+
+
 class _Lane:
     """The memory of channels that go through the models together.
 
-    Each array is there twice, as it was before the last run and as it is now; what is now is `_now`, 0 or 1, which
-    changes once all of a run is done. So a run that fails leaves all as it was.
+    What is remembered is there twice, as it was before the last run and as it is now; what is now is `_now`, 0 or 1,
+    which changes once all of a run is done. So a run that fails leaves all as it was.
     """
 
     def __init__(self, backend: DTLNBackend, channels: int) -> None:
         self._first, self._second = backend.cores
-        self._hop, self._block, self._late = backend.hop, backend.hop + backend.delay, backend.delay
+        self._blocks, self._channels = backend.blocks, channels
+        self._hop, self._block = backend.hop, backend.hop + backend.delay
         self._at_once = max(1, FRAMES_AT_ONCE // channels) if self._first.time and self._second.time else 1
         self._now = 0
-        self._lines = np.zeros((2, channels, self._block), np.float32)  # the newest samples in
-        self._sums = np.zeros((2, channels, self._block), np.float32)  # of answers so far: the samples yet to come out
+        heard, pending = (np.zeros((2, channels, backend.delay), np.float32) for _ in range(2))
         self._memory_1 = np.stack([self._first.memory(channels)] * 2)
         self._memory_2 = np.stack([self._second.memory(channels)] * 2)
-        self._arrays = self._lines, self._sums, self._memory_1, self._memory_2
-        # What a single hop is run from and into, in place:
-        self._magnitude, self._gains = (np.zeros((channels, self._first.width), np.float32) for _ in range(2))
-        self._frame, self._answer = (np.zeros((channels, self._block), np.float32) for _ in range(2))
-        self._bound: list[tuple[Any, Any]] = []  # to be run when _now is 0, and when it is 1
+        # heard: the newest samples in. pending: what is known of the samples still to come out.
+        self._remembered = heard, pending, self._memory_1, self._memory_2
+        self._heard_at, self._pending_at = ([_floats(part) for part in array] for array in (heard, pending))
+        self._room = _Room(channels, 1, self._hop, self._block)  # of a single hop, in place
+        self._bound: list[tuple[Any, Any]] = []  # the models with that room, for _now 0 and 1
 
     def process(self, samples: Float32, hops: int, min_gain: float) -> Float32:
         """Clean (channels, hops * hop) samples."""
-        if hops == 1:
-            return self._one_hop(samples, min_gain)
+        if 1 <= hops <= self._at_once:
+            return self._run(samples, hops, min_gain)
         cleaned = np.empty(samples.shape, np.float32)
         size = self._at_once * self._hop
         for start in range(0, samples.shape[1], size):
-            part = samples[:, start : start + size]
-            clean = self._one_hop if part.shape[1] == self._hop else self._hops
-            cleaned[:, start : start + size] = clean(part, min_gain)
+            part = np.ascontiguousarray(samples[:, start : start + size])
+            cleaned[:, start : start + size] = self._run(part, part.shape[1] // self._hop, min_gain)
         return cleaned
 
-    def _one_hop(self, samples: Float32, min_gain: float) -> Float32:
-        """What _hops does, bit for bit, with as little around the models as can be: the live case."""
-        now, hop, late = self._now, self._hop, self._late
-        if not self._bound:
-            self._bound = [self._bind(0), self._bind(1)]
-        bound_1, bound_2 = self._bound[now]
-        line = self._lines[1 - now]
-        line[:, :late] = self._lines[now][:, hop:]
-        line[:, late:] = samples
-        spectrum = np.fft.rfft(line)
-        np.abs(spectrum, out=self._magnitude)
-        self._first.run_bound(bound_1)
-        spectrum *= self._first.mask(self._gains, self._magnitude)
-        self._frame[:] = np.fft.irfft(spectrum)
-        self._second.run_bound(bound_2)
-        made = self._sums[now] + self._answer
-        self._sums[1 - now][:, :late] = made[:, hop:]
-        self._now = 1 - now
-        return _limited(made[:, :hop], line[:, :hop], min_gain)
-
-    def _hops(self, samples: Float32, min_gain: float) -> Float32:
-        """Several hops in one run of each model."""
-        now, hop, late = self._now, self._hop, self._late
-        channels, hops = len(samples), samples.shape[1] // hop
-        line = np.concatenate([self._lines[now][:, hop:], samples], axis=1)
-        spectra = np.fft.rfft(sliding_window_view(line, self._block, axis=1)[:, ::hop])
-        magnitude = np.abs(spectra).astype(np.float32, copy=False)
-        gains, self._memory_1[1 - now] = self._first.run(magnitude, self._memory_1[now])
-        spectra *= self._first.mask(gains, magnitude)
-        frames = np.fft.irfft(spectra).astype(np.float32, copy=False)
-        answer, self._memory_2[1 - now] = self._second.run(frames, self._memory_2[now])
-        made = np.zeros((channels, hops + OVERLAP - 1, hop), np.float32)
-        flat = made.reshape(channels, -1)
-        flat[:, :late] = self._sums[now][:, :late]
-        parts = answer.reshape(channels, hops, OVERLAP, hop)
-        for part in reversed(range(OVERLAP)):  # the oldest block of each hop first, as they come one by one
-            made[:, part : part + hops] += parts[:, :, part]
-        self._lines[1 - now] = line[:, -self._block :]
-        self._sums[1 - now][:, :late] = flat[:, hops * hop :]
-        self._now = 1 - now
-        return _limited(flat[:, : hops * hop], line[:, : hops * hop], min_gain)
-
-    def _bind(self, now: int) -> tuple[Any, Any]:
-        memory_1, memory_2 = self._memory_1, self._memory_2
-        return (
-            self._first.bind(self._magnitude, self._gains, memory_1[now], memory_1[1 - now]),
-            self._second.bind(self._frame, self._answer, memory_2[now], memory_2[1 - now]),
+    def _run(self, samples: Float32, hops: int, min_gain: float) -> Float32:
+        """The same, in one run of each model; a single hop, the live case, with all arrays in place."""
+        now, then, channels = self._now, 1 - self._now, self._channels
+        room = self._room if hops == 1 else _Room(channels, hops, self._hop, self._block)
+        line, spectra, magnitudes, frames = room.at
+        heard, pending = self._heard_at, self._pending_at
+        cleaned = np.empty(samples.shape, np.float32)
+        lib.dn_blocks_analyse(
+            self._blocks, channels, hops, heard[now], _floats(samples), line, spectra, magnitudes, heard[then]
         )
+        if hops == 1:
+            bound_1, bound_2 = self._bind()[now]
+            self._first.run_bound(bound_1)
+        else:
+            room.gains, self._memory_1[then] = self._first.run(room.magnitudes, self._memory_1[now])
+        gains = self._first.mask(room.gains, room.magnitudes)
+        lib.dn_blocks_synthesise(self._blocks, channels * hops, spectra, _floats(gains), frames)
+        if hops == 1:
+            self._second.run_bound(bound_2)
+        else:
+            room.answers, self._memory_2[then] = self._second.run(room.frames, self._memory_2[now])
+        lib.dn_blocks_add(
+            self._blocks, channels, hops, _floats(room.answers), pending[now], _floats(cleaned), pending[then]
+        )
+        self._now = then
+        return _limited(cleaned, room.line[:, : hops * self._hop], min_gain)
+
+    def _bind(self) -> list[tuple[Any, Any]]:
+        """The models as they run a single hop in place, from one memory to the other and back."""
+        if not self._bound:
+            room, memory_1, memory_2 = self._room, self._memory_1, self._memory_2
+            self._bound = [
+                (
+                    self._first.bind(room.magnitudes, room.gains, memory_1[now], memory_1[1 - now]),
+                    self._second.bind(room.frames, room.answers, memory_2[now], memory_2[1 - now]),
+                )
+                for now in (0, 1)
+            ]
+        return self._bound
 
     def reset(self) -> None:
-        for array in self._arrays:
+        for array in self._remembered:
             array[:] = 0
 
     def saved(self) -> list[Float32]:
-        return [array[self._now].copy() for array in self._arrays]
+        return [array[self._now].copy() for array in self._remembered]
 
     def restore(self, saved: list[Float32]) -> None:
-        for array, memory in zip(self._arrays, saved, strict=True):
+        for array, memory in zip(self._remembered, saved, strict=True):
             array[self._now] = memory
+
+
+def _new_blocks(block: int, hop: int) -> Any:
+    out = ffi.new("dn_blocks **")
+    if lib.dn_blocks_create(block, hop, out) != lib.DN_OK:
+        raise MemoryError("no memory for the tables of the spectra")
+    return ffi.gc(out[0], lib.dn_blocks_destroy)
+
+
+def _floats(array: Float32) -> Any:
+    """A pointer to a C-contiguous float32 array, without a copy."""
+    return ffi.from_buffer("float[]", array)
 
 
 def _limited(cleaned: Float32, late: Float32, min_gain: float) -> Float32:

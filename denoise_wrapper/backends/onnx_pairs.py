@@ -68,7 +68,7 @@ class Core:
     def bind(self, signal: Float32, answer: Float32, before: Float32, after: Float32) -> Any:
         """What `run_bound` takes to run a single hop from these arrays into those, which must outlive it.
 
-        signal, answer: (channels, width). before, after: memories.
+        signal, answer: (channels, 1, width). before, after: memories.
         """
         channels = len(signal)
         shape = (channels, self.width, 1) if self.upright else (channels, 1, self.width)
