@@ -15,6 +15,7 @@ def add_train(verbs: Any, epilog: str) -> None:
         kind = kinds.add_parser(name, help=text, epilog=epilog)
         kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
         kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
+        kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
         kind.set_defaults(run=run_train, kind=name)
     kind.add_argument("--pretrained", type=Path, metavar="FILE", help="weights to start from, as convert reads them")
     kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
@@ -92,10 +93,16 @@ def run_train(args: argparse.Namespace) -> int:
         if args.kind == "dtln":
             from denoise_wrapper.training.dtln import train as dtln
 
-            return dtln.main(args.config, args.resume, args.pretrained, args.profile)
-        from denoise_wrapper.training.rnnoise import train as rnnoise
+            if args.export is None:
+                return dtln.main(args.config, args.resume, args.pretrained, args.profile)
+            dtln.export(args.config, args.export)
+        else:
+            from denoise_wrapper.training.rnnoise import train as rnnoise
 
-        return rnnoise.main(args.config, args.resume)
+            if args.export is None:
+                return rnnoise.main(args.config, args.resume)
+            rnnoise.export(args.config, args.export)
+        return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 

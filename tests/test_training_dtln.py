@@ -259,13 +259,14 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
     start = replace(config, meta=replace(config.meta, experiment_name="tuned", preload_model_path=best))
     run = train.Run(start)
+    run.start(None)
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
     twice = replace(start, model=replace(SMALL, frame_length=128, hop_length=32))
-    assert train.Run(twice).network.block == 128
+    train.Run(twice).start(None)
     assert "half the rate" in capsys.readouterr().err
     other = replace(start, model=replace(SMALL, hidden_size=7))
     with pytest.raises(ConfigError, match=r"another architecture: hidden_size 6 \(7 is wanted\)"):
-        train.Run(other)
+        train.Run(other).start(None)
 
 
 def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
@@ -274,7 +275,9 @@ def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
     path = save_toml(config, tmp_path / "settings.toml")
     assert train.main(path) == 0
     (config.run_dir / "quality.csv").write_text("set,clip,PESQ\ndev,mean,1.5\n")
-    paths = publish(path, tmp_path / "models")
+    paths = publish(config, tmp_path / "models")
+    train.export(path, tmp_path / "again")
+    assert (tmp_path / "again" / "small_2.onnx").read_bytes() == paths[1].read_bytes()
     assert [item.name for item in paths] == ["small_1.onnx", "small_2.onnx", "small.md", "small.png"]
     text = paths[2].read_text(encoding="utf-8")
     assert sha256(paths[0]) in text

@@ -9,7 +9,7 @@ from typing import Any
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training import card
-from denoise_wrapper.training.config import load_config, plain
+from denoise_wrapper.training.config import plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
@@ -21,13 +21,12 @@ LOSSES = ("step", "hours", "loss", "snr_db", "validation_loss", "validation_snr_
 WINDOW = 20  # lines of the log; the curve of the training is a mean over so many
 
 
-def publish(config_path: Path, target: Path) -> list[Path]:
+def publish(config: DTLNConfig, target: Path) -> list[Path]:
     """Write NAME_1.onnx, NAME_2.onnx, NAME.md and NAME.png of the best weights of a run into the folder target.
 
     NAME is the run's experiment_name. The card quotes what `denoise-wrapper evaluate --csv` wrote into the run's folder
     as quality*.csv. Files that are there are replaced. Raises ConfigError, FileError, ModelError.
     """
-    config = load_config(config_path, DTLNConfig)
     name = config.meta.experiment_name
     network, _ = import_network([config.run_dir / CHECKPOINT])
     step = load_checkpoint(config.run_dir / CHECKPOINT)["progress"]["step"]

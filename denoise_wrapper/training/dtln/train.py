@@ -30,6 +30,7 @@ from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.lift import double_rate
 from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
+from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
 from denoise_wrapper.training.loop import Log, open_checkpoint, save_checkpoint, stop_request
 
@@ -42,8 +43,13 @@ PROFILE_STEPS = 50
 STAGES = ("loading", "forward", "backward", "update")
 
 
+def export(config_path: Path, target: Path) -> None:
+    """Write the best weights so far of a run as `publish` does, into the folder target."""
+    publish(load_config(config_path, DTLNConfig), target)
+
+
 def main(config_path: Path, resume: bool = False, pretrained: Path | None = None, profile: bool = False) -> int:
-    """Train as a TOML file says; checkpoints and logs go into save_model_dir/experiment_name.
+    """Train as a TOML file says; checkpoints, logs and at last the pair go into save_model_dir/experiment_name.
 
     resume: go on from checkpoints/last.pt. Ctrl-C saves it and leaves. pretrained: weights to start from, in place of
     preload_model_path. profile: take a few steps, say what of them is loading, forward and backward, and keep nothing.
@@ -66,7 +72,10 @@ def main(config_path: Path, resume: bool = False, pretrained: Path | None = None
             with atomic_path(config.run_dir / COPY, overwrite=True) as temporary:
                 shutil.copyfile(config_path, temporary)
         run.start(checkpoint)
-        return run.train()
+        code = run.train()
+        if code == 0 and rank == 0:
+            publish(config, config.run_dir)
+        return code
 
 
 @contextlib.contextmanager
@@ -105,8 +114,6 @@ class Run:
         self.half = config.meta.use_amp and has_bf16(self.device)
         torch.manual_seed(config.meta.seed)
         self.network = DTLN(config.model)
-        if config.meta.preload_model_path is not None:
-            self.network.load_state_dict(preload(config).state_dict())
         self.network.to(self.device)
         self.averaged = copy.deepcopy(self.network)  # a running mean of the weights, shorter at the beginning
         self.optimisers = make_optimisers(self.network, config)
@@ -115,8 +122,12 @@ class Run:
         self.seconds: dict[str, float] = defaultdict(float)  # spent in each stage of the steps
 
     def start(self, checkpoint: dict[str, Any] | None) -> None:
-        """Take up a run where its checkpoint was written; None begins a new one."""
+        """Take up a run where its checkpoint was written; None begins one, from preload_model_path if that is set."""
         if checkpoint is None:
+            if self.config.meta.preload_model_path is not None:
+                learned = preload(self.config).state_dict()
+                self.network.load_state_dict(learned)
+                self.averaged.load_state_dict(learned)
             return
         training = checkpoint["training"]
         self.averaged.load_state_dict(checkpoint["network"])
