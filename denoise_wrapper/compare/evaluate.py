@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -165,7 +165,9 @@ def _run_all(
     results: list[Result] = []
     report(0, len(items))
     try:
-        for future in [pool.submit(task, item) for item in items]:
+        with _interrupts_later():
+            futures = [pool.submit(task, item) for item in items]
+        for future in futures:
             results.append(future.result())
             report(len(results), len(items))
     except BaseException:
@@ -244,11 +246,30 @@ def _measure_all(
             results.append(task(job))
         report(len(results), len(prepared))
         return results
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
-            return _run_all(processes, task, prepared, report)
+            try:
+                return _run_all(processes, task, prepared, report)
+            except BaseException:  # nobody wants what they are at any more
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.terminate()
+                raise
     except BrokenProcessPool as error:
         raise DenoiseError("a process that measured clips has died; with jobs=1 (--jobs 1) it may say why") from error
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C waits; and processes that begin in here never see it, not even before they can say so themselves."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts() -> None:
