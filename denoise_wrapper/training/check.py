@@ -94,6 +94,8 @@ def check_folders(folders: Sequence[Path], rate: int | None = None, kind: Kind |
         paired = (folder / "clean").is_dir() and (folder / "noisy").is_dir()
         facts: dict[str, Facts] = {}
         for pack, held in packs_of(folder, paired, kind):
+            if paired:
+                seen = {}  # both sides may well be the same where nobody speaks, or nothing else sounds
             for name, path in tracked(pack.files.items(), len(pack.files), f"looking at {pack.name}"):
                 label = (pack.base / name).as_posix()
                 fact, found = check_file(path, label, rate, held, seen)

@@ -1,7 +1,6 @@
 """Filters of whole clips: second-order sections and rooms, by overlap-add of blocks that are transformed together.
 
-A block is half a second or more, and a quarter of it is left for what rings on. What rings on for longer than 125 ms,
-far below -60 dB with the sections made here, comes round to the block's beginning.
+Blocks are as long as what rings on asks for, down to -80 dB; what rings on for longer comes round to their beginning.
 """
 
 from __future__ import annotations
@@ -16,19 +15,26 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Complex64 = NDArray[np.complex64]
 AT_ONCE = 1 << 16  # samples transformed together: enough for SIMD, few enough for the cache
+SMALLEST, LONGEST = 2048, 1 << 14  # samples: of a block, and that sections may ring on
 Sections = NDArray[np.float64]  # (n, 6), as scipy has them
 
 
-def run_filter(signal: Float32, rate: int, sections: Sections | None = None, room: Float32 | None = None) -> Float32:
+def run_filter(signal: Float32, sections: Sections | None = None, room: Float32 | None = None) -> Float32:
     """signal through second-order sections, a room's response, or both; float32, as long as signal."""
-    block = 1 << (rate // 2 - 1).bit_length()
-    ring = block // 4 + (0 if room is None else len(room))
-    while ring > block // 2:
-        block *= 2
+    ring = (0 if sections is None else ringing(sections)) + (0 if room is None else len(room))
+    block = max(SMALLEST, 1 << (2 * ring - 1).bit_length())
     response = frequency_response(sections, block) if sections is not None else np.ones(block // 2 + 1, np.complex64)
     if room is not None:
         response *= scipy.fft.rfft(room, block)
-    return overlap_add(signal, response, block, block - ring)
+    return overlap_add(signal, response, block, block - min(ring, block // 2))
+
+
+def ringing(sections: Sections) -> int:
+    """Samples after which an impulse through second-order sections is 80 dB down, by their longest pole."""
+    half, product = 0.5 * sections[:, 4] / sections[:, 3], sections[:, 5] / sections[:, 3]
+    spread = half**2 - product
+    radius = np.where(spread < 0.0, np.sqrt(np.abs(product)), np.abs(half) + np.sqrt(np.maximum(spread, 0.0))).max()
+    return int(min(np.log(1e-4) / np.log(min(max(radius, 0.1), 0.99999)), LONGEST))
 
 
 def overlap_add(signal: Float32, response: Complex64, block: int, step: int) -> Float32:
@@ -56,7 +62,7 @@ def frequency_response(sections: Sections, block: int) -> Complex64:
     return np.asarray(response.prod(axis=0), np.complex64)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def unit_circle(block: int) -> Complex64:
     """1, 1/z and 1/z^2 at the frequencies of a block's transform: (3, block / 2 + 1)."""
     angle = 2.0 * np.pi * np.arange(block // 2 + 1) / block
@@ -79,9 +85,7 @@ def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> Secti
 
 def low_pass(signal: Float32, limit_hz: float, rate: int) -> Float32:
     """A steep low-pass, 80 dB down from 4 % above limit_hz, as a narrower recording or codec leaves it."""
-    if limit_hz >= 0.49 * rate:
-        return signal
-    return run_filter(signal, rate, low_pass_sections(limit_hz, rate))
+    return signal if limit_hz >= 0.49 * rate else run_filter(signal, low_pass_sections(limit_hz, rate))
 
 
 @functools.lru_cache(maxsize=64)

@@ -132,9 +132,9 @@ class Mixer:
             response = self.room(rng)
             early = early_part(response, self.rate, self.config.early_ms)
             clean = turn_down(raw, down_db)
-            return run_filter(raw, self.rate, sections, response), run_filter(clean, self.rate, sections, early)
+            return run_filter(raw, sections, response), run_filter(clean, sections, early)
         if sections is not None:
-            raw = run_filter(raw, self.rate, sections)
+            raw = run_filter(raw, sections)
         return raw, turn_down(raw, down_db)
 
     def filter(self, rng: np.random.Generator, most_peaks: int) -> Sections | None:
@@ -157,7 +157,7 @@ class Mixer:
         response = self.room(rng) if rng.uniform() < self.config.room_share / 3 else None
         if sections is None and response is None:
             return noise
-        return run_filter(noise, self.rate, sections, response)
+        return run_filter(noise, sections, response)
 
     def one_noise(self, rng: np.random.Generator, reaching: float = 0.0) -> tuple[Float32, float]:
         """A noise of mean power about 1 and its bandwidth; reaching: Hz that it should reach if it can."""
@@ -278,7 +278,7 @@ def frame_energies(signal: Float32, hop: int) -> Float32:
 def active_level(energies: Float32) -> float:
     """RMS of the frames that are within 30 dB of the loudest: speech without its pauses. Never 0."""
     loud = energies[energies > 1e-3 * energies.max(initial=0.0)]
-    return max(math.sqrt(float(loud.mean())) if len(loud) else 0.0, 1e-5)
+    return max(math.sqrt(float(loud.sum()) / len(loud)) if len(loud) else 0.0, 1e-5)
 
 
 def expander(energies: Float32, below_db: float) -> tuple[Float32, Float32]:
