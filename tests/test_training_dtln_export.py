@@ -149,6 +149,23 @@ def test_int8_is_smaller_and_nearly_the_same(norm: bool, tmp_path: Path) -> None
     assert signal_to_difference_db(clean(network, full, audio, 50), clean(network, small, audio, 50)) > 30
 
 
+@pytest.mark.parametrize("norm", [False, True])
+def test_half_precision_is_half_the_size_and_answers_as_the_rounded_weights_do(norm: bool, tmp_path: Path) -> None:
+    network = make_network(norm, BINS_257 | {"hidden_size": 64})
+    full, small = encode_pair(network, NOTES), encode_pair(network, NOTES, half=True)
+    assert sum(map(len, small)) < 0.53 * sum(map(len, full))
+    audio = 0.1 * np.random.default_rng(1).standard_normal((2, 50 * 128)).astype(np.float32)
+    assert signal_to_difference_db(clean(network, full, audio, 50), clean(network, small, audio, 50)) > 50
+    paths = [tmp_path / f"half_{stage}.onnx" for stage in (1, 2)]
+    export_pair(network, *paths, NOTES, half=True)
+    again, _ = import_network(paths)
+    for name, weight in network.state_dict().items():
+        rounded = weight.half().float() if weight.ndim > 1 else weight
+        assert torch.equal(again.state_dict()[name], rounded), name
+    with pytest.raises(ModelError, match="int8 is made of float32"):
+        quantise_pair(*paths, tmp_path / "int8_1.onnx", tmp_path / "int8_2.onnx")
+
+
 def test_only_pairs_of_ours_become_int8_and_only_once(tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}_{stage}.onnx" for name in ("full", "small", "smaller") for stage in (1, 2)]
     export_pair(make_network(), paths[0], paths[1], NOTES)
@@ -176,10 +193,10 @@ def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (notes["name"], notes["licence"], notes["sample_rate"]) == ("mine", "CC0", "16000")
     assert notes["origin"].startswith("converted from model.pth (sha256 ")
     before = targets[0].read_bytes()
-    assert main([*words, "--rate", "16000", "--int8"]) == 2
+    assert main([*words, "--rate", "16000", "--precision", "int8"]) == 2
     assert "mine_1.onnx exists" in capsys.readouterr().err
     assert targets[0].read_bytes() == before
-    assert main([*words, "--rate", "16000", "--int8", "--overwrite"]) == 0
+    assert main([*words, "--rate", "16000", "--precision", "int8", "--overwrite"]) == 0
     assert len(targets[0].read_bytes()) != len(before)
 
 
@@ -206,7 +223,7 @@ def test_int8_cleans_real_noise_nearly_the_same(clip: str, files: list[str], sha
     folder = shared / "reference" / "dtln"
     noisy, _ = soundfile.read(folder / f"{clip}.flac", dtype="float32")
     sources = [folder / name for name in files]
-    full, small = (answer_of(convert(sources, tmp_path, str(int8), int8=int8), noisy) for int8 in (False, True))
+    full, small = (answer_of(convert(sources, tmp_path, kind, precision=kind), noisy) for kind in ("float32", "int8"))
     agreement_db = signal_to_difference_db(full, small)
     print(f"int8 of {files[0]} {clip}: {agreement_db:.1f} dB")
     assert agreement_db >= 38

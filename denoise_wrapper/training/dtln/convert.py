@@ -19,19 +19,20 @@ def convert(
     folder: Path,
     name: str,
     changes: Mapping[str, str] | None = None,
-    int8: bool = False,
+    precision: str = "float32",
     overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Write NAME_1.onnx and NAME_2.onnx into a folder, which is made if need be, and return their paths.
 
     sources: see `import_network`; the folder of a training run stands for its best checkpoint. changes: metadata in
-    place of what the sources say (licence, origin, sample_rate ...). int8: see `quantise_pair`.
+    place of what the sources say (licence, origin, sample_rate ...). precision: "float32"; "float16", half the size
+    and next to no difference, see `encode_pair`; "int8", see `quantise_pair`.
     Raises ConfigError for a name that no file can have, ModelError or FileError as reading and writing do.
     """
     check_run_name("name", name)
     network, metadata = import_network(sources)
-    pair = encode_pair(network, {**metadata, **(changes or {}), "name": name})
-    if int8:
+    pair = encode_pair(network, {**metadata, **(changes or {}), "name": name}, precision == "float16")
+    if precision == "int8":
         first, second = (quantise(onnx.load_model_from_string(content)) for content in pair)
         pair = (first, second)
     make_folder(folder)

@@ -37,26 +37,40 @@ Array = NDArray[Any]
 
 
 def export_pair(
-    network: DTLN, target_1: Path, target_2: Path, metadata: Mapping[str, str], overwrite: bool = False
+    network: DTLN,
+    target_1: Path,
+    target_2: Path,
+    metadata: Mapping[str, str],
+    overwrite: bool = False,
+    half: bool = False,
 ) -> None:
     """Write the network as two ONNX files.
 
     metadata: strings for the files; `sample_rate` must be among them, `name`, `licence` and `origin` should be. Block,
-    hop, norm and the like are added. Raises ModelError if onnxruntime does not compute what torch computes, and
+    hop, norm and the like are added. half: see `encode_pair`. Raises ModelError if onnxruntime does not compute what torch computes, and
     FileError if a file cannot be written, or exists and overwrite is False; then neither is there.
     """
-    write_pair(encode_pair(network, metadata), target_1, target_2, overwrite)
+    write_pair(encode_pair(network, metadata, half), target_1, target_2, overwrite)
 
 
-def encode_pair(network: DTLN, metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
-    """The two files' bytes, checked as `export_pair` says."""
+def encode_pair(network: DTLN, metadata: Mapping[str, str], half: bool = False) -> tuple[bytes, bytes]:
+    """The two files' bytes, checked as `export_pair` says.
+
+    half: matrices are stored in 16 bits, in half the size. ONNX Runtime makes them float32 as it loads them, so that
+    nothing else changes.
+    """
     network = copy.deepcopy(network).cpu().float().eval()
+    if half:
+        with torch.no_grad():
+            for weight in network.parameters():
+                if weight.ndim > 1:
+                    weight.copy_(weight.half())
     notes = {
         **complete(metadata, network),
         "pair": fingerprint(network),
-        "precision": "float32",
+        "precision": "float16" if half else "float32",
     }
-    pair = (mask_graph(network.mask_core).model(1, notes), frame_graph(network.frame_core).model(2, notes))
+    pair = (mask_graph(network.mask_core, half).model(1, notes), frame_graph(network.frame_core, half).model(2, notes))
     check_pair(pair, network)
     return pair
 
@@ -101,7 +115,8 @@ def array(tensor: torch.Tensor) -> Array:
 class Graph:
     """Nodes and weights as they are added, and the model made of them. Values are named by strings."""
 
-    def __init__(self) -> None:
+    def __init__(self, half: bool = False) -> None:
+        self.half = half  # matrices are stored in 16 bits
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
@@ -115,8 +130,11 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, name: str, values: Array | list[int] | float) -> str:
-        """Whole numbers are int64 (shapes, axes), others float32."""
+        """Whole numbers are int64 (shapes, axes), others float32, but matrices perhaps float16 and then made float32."""
         content = np.array(values, np.int64 if isinstance(values, list) else np.float32)
+        if self.half and content.dtype == np.float32 and content.squeeze().ndim > 1:
+            self.weights.append(numpy_helper.from_array(content.astype(np.float16), f"{name}_half"))
+            return self.node("Cast", [f"{name}_half"], name, to=TensorProto.FLOAT)
         self.weights.append(numpy_helper.from_array(content, name))
         return name
 
@@ -140,9 +158,9 @@ class Graph:
         return content
 
 
-def mask_graph(core: MaskCore) -> Graph:
+def mask_graph(core: MaskCore, half: bool) -> Graph:
     """Model 1: magnitudes to the mask."""
-    graph, bins = Graph(), core.lstm1.input_size
+    graph, bins = Graph(half), core.lstm1.input_size
     signal = graph.input("mag", ["N", "T", bins])
     if core.norm is not None:
         raised = graph.node("Add", [signal, graph.constant("least", EPSILON)], "raised")
@@ -168,9 +186,9 @@ def logarithm(graph: Graph, signal: str, channels: int) -> str:
     return graph.node("Slice", [levels, *part], "level")
 
 
-def frame_graph(core: FrameCore) -> Graph:
+def frame_graph(core: FrameCore, half: bool) -> Graph:
     """Model 2: blocks of samples to blocks."""
-    graph, block = Graph(), core.encode.in_features
+    graph, block = Graph(half), core.encode.in_features
     frame = graph.input("frame", ["N", "T", block])
     code = graph.node("MatMul", [frame, graph.constant("encode.weight", array(core.encode.weight.t()))], "code")
     two_lstms(graph, core, norm(graph, core.norm, code), "mask")

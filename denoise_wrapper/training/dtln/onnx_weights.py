@@ -78,6 +78,8 @@ class Weights:
         for node in self.nodes:
             if node.op_type == "Constant" and node.attribute[0].name == "value":
                 self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            if node.op_type == "Cast" and node.input[0] in self.constants:  # stored in half precision
+                self.constants[node.output[0]] = self.constants[node.input[0]].astype(np.float32)
             if self.from_signal & set(node.input):
                 self.from_signal.update(node.output)
             for name in node.input:

@@ -39,7 +39,7 @@ def publish(config: DTLNConfig, target: Path) -> list[Path]:
         "licence": config.meta.licence,
         "origin": origin,
     }
-    export_pair(network, *pair, notes, overwrite=True)
+    export_pair(network, *pair, notes, overwrite=True, half=True)
     picture, text = target / f"{name}.png", target / f"{name}.md"
     draw_losses(config.run_dir / LOG, picture, name)
     with atomic_path(text, overwrite=True) as temporary:

@@ -31,6 +31,11 @@ def quantise_pair(source_1: Path, source_2: Path, target_1: Path, target_2: Path
             raise ModelError(
                 f"{path} is not the {['first', 'second'][stage - 1]} model of a pair of ours; convert it first"
             )
+        if properties(model).get("precision") != "float32":
+            raise ModelError(
+                f"{path} is stored in {properties(model).get('precision')}, and int8 is made of float32; convert the "
+                "weights it was made of"
+            )
     write_pair((quantise(models[0]), quantise(models[1])), target_1, target_2, overwrite)
 
 
