@@ -34,8 +34,12 @@ def add_convert(verbs: Any, epilog: str) -> None:
     kind.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="one file or folder, or two .onnx")
     kind.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
     kind.add_argument("--name", required=True, help="what the pair is called, and its files begin with")
-    kind.add_argument("--precision", choices=("float32", "float16", "int8"), default="float32",
-                      help="float16: half the size, same speed; int8: the LSTMs in 8 bits, slightly other output")  # fmt: skip
+    kind.add_argument(
+        "--precision",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="float16: half the size, same speed; int8: the LSTMs in 8 bits, faster, slightly other output",
+    )
     kind.add_argument("--rate", type=int, metavar="HZ", help="where the source does not tell it")
     kind.add_argument("--licence", metavar="TEXT", help="of the weights, to be kept in the files")
     kind.add_argument("--origin", metavar="TEXT", help="where they come from (default: the sources and their sha256)")

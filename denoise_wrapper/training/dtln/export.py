@@ -44,10 +44,10 @@ def export_pair(
     overwrite: bool = False,
     half: bool = False,
 ) -> None:
-    """Write the network as two ONNX files.
+    """Write the network as two ONNX files; half: see `encode_pair`.
 
     metadata: strings for the files; `sample_rate` must be among them, `name`, `licence` and `origin` should be. Block,
-    hop, norm and the like are added. half: see `encode_pair`. Raises ModelError if onnxruntime does not compute what torch computes, and
+    hop, norm and the like are added. Raises ModelError if onnxruntime does not compute what torch computes, and
     FileError if a file cannot be written, or exists and overwrite is False; then neither is there.
     """
     write_pair(encode_pair(network, metadata, half), target_1, target_2, overwrite)
@@ -130,7 +130,7 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, name: str, values: Array | list[int] | float) -> str:
-        """Whole numbers are int64 (shapes, axes), others float32, but matrices perhaps float16 and then made float32."""
+        """Whole numbers are int64 (shapes, axes), others float32; matrices perhaps float16, made float32 by a node."""
         content = np.array(values, np.int64 if isinstance(values, list) else np.float32)
         if self.half and content.dtype == np.float32 and content.squeeze().ndim > 1:
             self.weights.append(numpy_helper.from_array(content.astype(np.float16), f"{name}_half"))
