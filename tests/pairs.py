@@ -34,9 +34,7 @@ class Sketch:
 
     def two_lstms(self, signal: str, inputs: int, units: int, outputs: int, bias: float) -> str:
         """From [N, T, inputs] to a mask [N, T, outputs], of sigmoid(bias) where nothing is heard."""
-        self.node("Transpose", ["state"], "by_layer", perm=[1, 3, 0, 2])
-        self.node("Reshape", ["by_layer", self.constant("four", [4, -1, units])], "of_four")
-        self.node("Split", ["of_four"], "h1", "c1", "h2", "c2", axis=0)
+        self.node("Split", ["state"], "h1", "c1", "h2", "c2", axis=0)
         signal = self.node("Transpose", [signal], "by_time", perm=[1, 0, 2])
         one = self.constant("one", [1])
         for layer, width in ((1, inputs), (2, units)):
@@ -54,9 +52,7 @@ class Sketch:
         signal = self.node("Transpose", [signal], "by_channel", perm=[1, 0, 2])
         signal = self.node("MatMul", [signal, self.constant("dense", self.normal(units, outputs))], "product")
         self.node("Add", [signal, self.constant("bias", np.full(outputs, bias))], "logit")
-        self.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "new_four", axis=0)
-        self.node("Reshape", ["new_four", self.constant("two_by_two", [2, 2, -1, units])], "new_by_layer")
-        self.node("Transpose", ["new_by_layer"], "state_out", perm=[2, 0, 3, 1])
+        self.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "state_out", axis=0)
         return self.node("Sigmoid", ["logit"], "mask")
 
     def model(self, signal: str, answer: str, width: int, units: int, free: bool, notes: dict[str, str]) -> bytes:
@@ -65,9 +61,9 @@ class Sketch:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in (
                 (signal, [channels, hops, width]),
-                ("state", [channels, 2, units, 2]),
+                ("state", [4, channels, units]),
                 (answer, [channels, hops, width]),
-                ("state_out", [channels, 2, units, 2]),
+                ("state_out", [4, channels, units]),
             )
         ]
         graph = helper.make_graph(self.nodes, "sketch", ports[:2], ports[2:], self.weights)

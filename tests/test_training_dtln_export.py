@@ -29,7 +29,7 @@ def run_model(content: bytes, signal: Array, frames: int, units: int) -> Array:
     """The first output for (streams, T, width), so many frames a run, from silence."""
     session = make_session(content)
     name, outputs = session.get_inputs()[0].name, []
-    state = np.zeros((len(signal), 2, units, 2), np.float32)
+    state = np.zeros((4, len(signal), units), np.float32)
     for start in range(0, signal.shape[1], frames):
         answer, state = session.run(None, {name: signal[:, start : start + frames], "state": state})
         outputs.append(answer)
@@ -79,7 +79,7 @@ def test_silence_and_a_click_have_a_mask_as_torch_has_it() -> None:
     network = make_network(True, BINS_257)
     magnitudes = np.zeros((1, 12, 257), np.float32)
     magnitudes[0, 6:] = 0.37  # all bins alike, as a click has it
-    state = np.zeros((1, 2, 8, 2), np.float32)
+    state = np.zeros((4, 1, 8), np.float32)
     wanted, _ = export.by_torch(network.mask_core, magnitudes, state)
     got = run_model(encode_pair(network, NOTES)[0], magnitudes, 12, 8)
     np.testing.assert_allclose(got, wanted, atol=1e-5)

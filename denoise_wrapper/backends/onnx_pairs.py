@@ -2,10 +2,12 @@
 
 Three styles are told apart by the number of inputs and their shapes (F bins, L samples a block, U units):
 
-    ours       signal [N, T, F or L], state [N, 2, U, 2] -> answer, state; any number of channels N and of hops T
+    ours       signal [N, T, F or L], state [4, N, U] -> answer, state; any number of channels N and of hops T
     published  signal [1, 1, F or L], state [1, 2, U, 2] -> answer, state
     split      signal [1, 1, F] or [1, L, 1], four states [1, 1, U] -> answer, [4, 1, U]; the first of the two answers
                with the masked magnitude in place of the mask
+
+The state of ours is h1, c1, h2, c2 of the two LSTMs; the axes of the published one are channel, LSTM, unit, (h, c).
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ class Core:
 
     session: of ONNX Runtime. stage: 1 masks spectra, 2 masks learned features of blocks. width: bins, or samples a
     block. units: of each LSTM. batch, time: whether any number of channels, or of hops, goes through in one run.
-    upright: whether a block stands, [1, L, 1]. masks: whether the first one answers with a mask. signal, states,
-    outputs: names.
+    by_unit: whether the state is [N, 2, U, 2]. upright: whether a block stands, [1, L, 1]. masks: whether the first one
+    answers with a mask. signal, states, outputs: names.
     """
 
     session: Any
@@ -38,6 +40,7 @@ class Core:
     units: int
     batch: bool
     time: bool
+    by_unit: bool
     upright: bool
     masks: bool
     signal: str
@@ -51,8 +54,7 @@ class Core:
 
     def memory(self, channels: int) -> Float32:
         """The states of so many channels, from silence."""
-        shape = (4, channels, self.units) if len(self.states) == 4 else (channels, 2, self.units, 2)
-        return np.zeros(shape, np.float32)
+        return np.zeros((channels, 2, self.units, 2) if self.by_unit else (4, channels, self.units), np.float32)
 
     def run(self, signal: Float32, memory: Float32) -> tuple[Float32, Float32]:
         """(answer, memory after it). signal, answer: (channels, hops, width)."""
@@ -95,7 +97,7 @@ def recognise(session: Any) -> Core:
     found = f"its inputs are {_shapes(inputs)}, its outputs {_shapes(outputs)}"
     if any(port.type != "tensor(float)" for port in [*inputs, *outputs]):
         raise ModelError(f"a DTLN takes and gives float32; {found}")
-    states = inputs[1:] if len(inputs) == 5 else [port for port in inputs if len(port.shape) == 4]
+    states = inputs[1:] if len(inputs) == 5 else [port for port in inputs if len(port.shape) == 4 or port.shape[:1] == [4]]
     signals = [port for port in inputs if port not in states]
     if len(signals) != 1 or len(states) not in (1, 4) or len(outputs) != 2 or len(signals[0].shape) != 3:
         raise ModelError(f"a DTLN takes a signal and its states and gives both; {found}")
@@ -103,11 +105,13 @@ def recognise(session: Any) -> Core:
     upright = width == 1
     if upright:
         time, width = 1, time
-    units = states[0].shape[-1] if len(states) == 4 else states[0].shape[2]
-    wanted = [1, 1, units] if len(states) == 4 else [states[0].shape[0], 2, units, 2]
+    by_unit = len(states[0].shape) == 4
+    units = states[0].shape[2]
+    lanes = states[0].shape[0 if by_unit else 1]
+    wanted = [lanes, 2, units, 2] if by_unit else [4 if len(states) == 1 else 1, lanes, units]
     fits = all(isinstance(size, int) and size > 1 for size in (width, units))
     fits = fits and all(list(state.shape) == wanted for state in states)
-    fits = fits and all(size == 1 or not isinstance(size, int) for size in (channels, time, states[0].shape[0]))
+    fits = fits and all(size == 1 or not isinstance(size, int) for size in (channels, time, lanes))
     if not fits:
         raise ModelError(f"a DTLN takes a signal and its states, one channel and hop at least; {found}")
     return Core(
@@ -115,8 +119,9 @@ def recognise(session: Any) -> Core:
         stage=1 if width % 2 else 2,
         width=width,
         units=units,
-        batch=not isinstance(channels, int) and not isinstance(states[0].shape[0], int),
+        batch=not isinstance(channels, int) and not isinstance(lanes, int),
         time=not isinstance(time, int),
+        by_unit=by_unit,
         upright=upright,
         masks=len(states) == 1,
         signal=signals[0].name,

@@ -2,10 +2,10 @@
 
 Both models take any number of streams N and of frames T at once:
 
-    1: mag   [N, T, bins],  state [N, 2, units, 2] -> mask      [N, T, bins],  state_out
-    2: frame [N, T, block], state [N, 2, units, 2] -> frame_out [N, T, block], state_out
+    1: mag   [N, T, bins],  state [4, N, units] -> mask      [N, T, bins],  state_out
+    2: frame [N, T, block], state [4, N, units] -> frame_out [N, T, block], state_out
 
-The state's axes are stream, layer, unit, (h, c). The signal processing between the two is the caller's.
+The state is h1, c1, h2, c2, of the first and the second LSTM, one after another. The signal processing between the two is the caller's.
 """
 
 from __future__ import annotations
@@ -206,10 +206,7 @@ def norm(graph: Graph, module: InstantNorm, signal: str) -> str:
 def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, mask: str) -> None:
     """signal [N, T, inputs] to the value called mask; the new states become h1_out, c1_out, h2_out and c2_out."""
     units = core.lstm1.hidden_size
-    state = graph.input("state", ["N", 2, units, 2])
-    by_layer = graph.node("Transpose", [state], "state_by_layer", perm=[1, 3, 0, 2])  # [2, 2, N, units]
-    four = graph.node("Reshape", [by_layer, graph.constant("four", [4, -1, units])], "state_of_four")
-    graph.node("Split", [four], ["h1", "c1", "h2", "c2"], axis=0)
+    graph.node("Split", [graph.input("state", [4, "N", units])], ["h1", "c1", "h2", "c2"], axis=0)
     signal = graph.node("Transpose", [signal], "by_time", perm=[1, 0, 2])
     one = graph.constant("direction", [1])
     for layer, lstm in ((1, core.lstm1), (2, core.lstm2)):
@@ -226,12 +223,9 @@ def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, mask: str) -> None:
 
 
 def finish_state(graph: Graph, core: TwoLSTMs) -> Graph:
-    """Put the four new states back into the layout in which they came."""
-    units = core.lstm1.hidden_size
-    four = graph.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "new_four", axis=0)
-    by_layer = graph.node("Reshape", [four, graph.constant("two_by_two", [2, 2, -1, units])], "new_by_layer")
-    graph.node("Transpose", [by_layer], "state_out", perm=[2, 0, 3, 1])
-    graph.output("state_out", ["N", 2, units, 2])
+    """Put the four new states together as they came."""
+    graph.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "state_out", axis=0)
+    graph.output("state_out", [4, "N", core.lstm1.hidden_size])
     return graph
 
 
@@ -259,7 +253,7 @@ def check_pair(pair: tuple[bytes, bytes], network: DTLN) -> None:
             if stage == 1:
                 signal = np.abs(signal) * 10.0 ** generator.uniform(-6, 3, (streams, frames, 1)).astype(np.float32)
                 signal[:, frames // 2 : frames // 2 + frames // 3] = 0.0
-            state = generator.uniform(-1, 1, (streams, 2, network.config.hidden_size, 2)).astype(np.float32)
+            state = generator.uniform(-1, 1, (4, streams, network.config.hidden_size)).astype(np.float32)
             wanted = by_torch(core, signal, state)
             answers = session.run(None, {session.get_inputs()[0].name: signal, "state": state})
             for name, answer, value in zip((item.name for item in session.get_outputs()), answers, wanted, strict=True):
@@ -273,13 +267,10 @@ def check_pair(pair: tuple[bytes, bytes], network: DTLN) -> None:
 
 def by_torch(core: MaskCore | FrameCore, signal: Array, state: Array) -> tuple[Array, Array]:
     """What the core answers, in the models' layout."""
-    before: CoreState = tuple(  # type: ignore[assignment]
-        torch.from_numpy(state[None, :, layer, :, part]).contiguous() for layer in (0, 1) for part in (0, 1)
-    )
+    before: CoreState = tuple(torch.from_numpy(state).split(1))  # type: ignore[assignment]
     with torch.no_grad():
         answer, after = core(torch.from_numpy(signal).transpose(0, 1).contiguous(), before)
-    layers = [np.stack([array(h)[0], array(c)[0]], axis=-1) for h, c in (after[:2], after[2:])]
-    return array(answer.transpose(0, 1)), np.stack(layers, axis=1)
+    return array(answer.transpose(0, 1)), np.concatenate([array(part) for part in after])
 
 
 def make_session(content: bytes) -> Any:

@@ -214,16 +214,15 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
     for stage, (model, core) in enumerate(zip(models, cores, strict=True), 1):
         width = network.block if stage == 2 else network.block // 2 + 1
         signal = generator.uniform(0.1, 1, (1, 1, width)).astype(np.float32)
-        state = generator.uniform(-1, 1, (1, 2, network.config.hidden_size, 2)).astype(np.float32)
+        state = generator.uniform(-1, 1, (4, 1, network.config.hidden_size)).astype(np.float32)
         try:
             found = recognise(make_session(model.SerializeToString()))
-            four = len(found.states) == 4  # h1, c1, h2, c2
-            answer, after = found.run(signal, by_four(state) if four else state)
+            answer, after = found.run(signal, by_unit(state) if found.by_unit else state)
         except Exception as error:  # ONNX Runtime has many of its own
             raise ModelError(f"model {stage} of {source} cannot be run on a frame and its state: {error}") from error
         wanted, wanted_after = by_torch(core, signal, state)
         answer = found.mask(answer, signal) if stage == 1 else answer
-        off = max(greatest(answer, wanted), greatest(after, by_four(wanted_after) if four else wanted_after))
+        off = max(greatest(answer, wanted), greatest(after, by_unit(wanted_after) if found.by_unit else wanted_after))
         if not off <= ALIKE:
             raise ModelError(
                 f"model {stage} of {source} does not answer what a DTLN of its weights does ({off:.2g} off), so it can "
@@ -231,9 +230,9 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
             )
 
 
-def by_four(state: Array) -> Array:
-    """[N, 2, units, 2] as [4, N, units]."""
-    return np.ascontiguousarray(state.transpose(1, 3, 0, 2)).reshape(4, len(state), -1)
+def by_unit(state: Array) -> Array:
+    """[4, 1, units] as the published pair has it, [1, 2, units, 2]."""
+    return np.ascontiguousarray(state.reshape(2, 2, 1, -1).transpose(2, 0, 3, 1))
 
 
 def greatest(one: Array, other: Array) -> float:
