@@ -97,7 +97,8 @@ def recognise(session: Any) -> Core:
     found = f"its inputs are {_shapes(inputs)}, its outputs {_shapes(outputs)}"
     if any(port.type != "tensor(float)" for port in [*inputs, *outputs]):
         raise ModelError(f"a DTLN takes and gives float32; {found}")
-    states = inputs[1:] if len(inputs) == 5 else [port for port in inputs if len(port.shape) == 4 or port.shape[:1] == [4]]
+    of_one = [port for port in inputs if len(port.shape) == 4 or port.shape[:1] == [4]]
+    states = inputs[1:] if len(inputs) == 5 else of_one
     signals = [port for port in inputs if port not in states]
     if len(signals) != 1 or len(states) not in (1, 4) or len(outputs) != 2 or len(signals[0].shape) != 3:
         raise ModelError(f"a DTLN takes a signal and its states and gives both; {found}")

@@ -5,7 +5,7 @@ Both models take any number of streams N and of frames T at once:
     1: mag   [N, T, bins],  state [4, N, units] -> mask      [N, T, bins],  state_out
     2: frame [N, T, block], state [4, N, units] -> frame_out [N, T, block], state_out
 
-The state is h1, c1, h2, c2, of the first and the second LSTM, one after another. The signal processing between the two is the caller's.
+The state is h and c of the first LSTM, then those of the second. The signal processing between the two is the caller's.
 """
 
 from __future__ import annotations
