@@ -37,6 +37,7 @@ from denoise_wrapper.training.dtln.config import (  # noqa: E402
     DTLNSchedulerConfig,
 )
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
+from denoise_wrapper.training.dtln.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
 from denoise_wrapper.training.dtln.publish import publish  # noqa: E402
@@ -261,6 +262,12 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
     run = train.Run(start)
     run.start(None)
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
+    (start.run_dir / train.BEST).parent.mkdir(parents=True)
+    run.save(best=True)
+    text = describe(history(run.config.run_dir))
+    assert text.endswith("0 h heard: small (3 steps, 0 h)")
+    assert "step" in run.history[0].log
+    assert not describe(history(tmp_path / "settings.toml")).startswith("trained from nothing")
     twice = replace(start, model=replace(SMALL, frame_length=128, hop_length=32))
     train.Run(twice).start(None)
     assert "half the rate" in capsys.readouterr().err

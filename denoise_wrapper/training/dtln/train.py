@@ -28,13 +28,14 @@ from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.lift import double_rate
+from denoise_wrapper.training.dtln.lineage import LOG, Stage, history, stages
 from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
 from denoise_wrapper.training.loop import Log, open_checkpoint, save_checkpoint, stop_request
 
-LAST, BEST, LOG, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "logs/log.csv", "config.toml"
+LAST, BEST, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml"
 LOG_COLUMNS = ("step", "hours", "rate", "loss", "snr_db", "magnitude", "gradient", "hours_a_minute",
                "validation_loss", "validation_snr_db", "validation_magnitude")  # fmt: skip
 FREE = (("meta", "num_epochs"), ("meta", "num_workers"), ("meta", "threads"), ("meta", "log_every"), ("scheduler",),
@@ -119,16 +120,19 @@ class Run:
         self.optimisers = make_optimisers(self.network, config)
         self.state = self.network.new_state(len(self.walk.rows))
         self.progress = Progress()
+        self.history: list[Stage] = []  # the runs that the weights come from
         self.seconds: dict[str, float] = defaultdict(float)  # spent in each stage of the steps
 
     def start(self, checkpoint: dict[str, Any] | None) -> None:
         """Take up a run where its checkpoint was written; None begins one, from preload_model_path if that is set."""
         if checkpoint is None:
-            if self.config.meta.preload_model_path is not None:
+            if (path := self.config.meta.preload_model_path) is not None:
+                self.history = history(path)
                 learned = preload(self.config).state_dict()
                 self.network.load_state_dict(learned)
                 self.averaged.load_state_dict(learned)
             return
+        self.history = stages(checkpoint)
         training = checkpoint["training"]
         self.averaged.load_state_dict(checkpoint["network"])
         self.network.load_state_dict(training["network"])
@@ -249,6 +253,7 @@ class Run:
             "network": self.averaged.state_dict(),
             "config": plain(self.config),
             "progress": vars(self.progress),
+            "history": [stage._asdict() for stage in self.history],
         }
         if best:
             save_checkpoint(self.config.run_dir / BEST, content)
