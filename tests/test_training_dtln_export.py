@@ -15,6 +15,7 @@ onnx = pytest.importorskip("onnx", reason="export needs onnx: pip install denois
 from dtln_networks import BINS_257, NOTES, Array, answer_of, make_network  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
 
+from denoise_wrapper.backends.dtln import DTLNBackend  # noqa: E402
 from denoise_wrapper.cli import main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 from denoise_wrapper.training.dtln import export  # noqa: E402
@@ -164,6 +165,25 @@ def test_half_precision_is_half_the_size_and_answers_as_the_rounded_weights_do(n
         assert torch.equal(again.state_dict()[name], rounded), name
     with pytest.raises(ModelError, match="int8 is made of float32"):
         quantise_pair(*paths, tmp_path / "int8_1.onnx", tmp_path / "int8_2.onnx")
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_pair_in_half_precision_runs_as_one_of_the_rounded_weights(norm: bool) -> None:
+    network = make_network(norm, BINS_257)
+    half = DTLNBackend(encode_pair(network, NOTES, half=True))
+    assert half.metadata["precision"] == "float16"
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim > 1:
+                weight.copy_(weight.half())
+    audio = 0.1 * np.random.default_rng(1).standard_normal((2, 50 * 128)).astype(np.float32)
+    wanted, _ = DTLNBackend(encode_pair(network, NOTES)).new_state(2).process(audio)
+    assert np.abs(wanted).max() > 0
+    whole, _ = half.new_state(2).process(audio)
+    np.testing.assert_array_equal(whole, wanted)
+    state = half.new_state(2)
+    hops = [state.process(np.ascontiguousarray(audio[:, at : at + 128]))[0] for at in range(0, 50 * 128, 128)]
+    np.testing.assert_array_equal(np.concatenate(hops, axis=1), wanted)
 
 
 def test_only_pairs_of_ours_become_int8_and_only_once(tmp_path: Path) -> None:
