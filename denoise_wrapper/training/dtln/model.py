@@ -6,6 +6,7 @@ Interspeech 2020. Within this module time comes first, (frames, batch, channels)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +26,23 @@ class DTLNState(NamedTuple):
     frame: CoreState
     heard: Tensor  # (batch, block - hop): the newest samples, which the next blocks still overlap
     pending: Tensor  # (batch, block - hop): what is known of the output still to come
+
+    def parts(self) -> list[Tensor]:
+        """The ten tensors, as `join` takes them."""
+        return [*self.mask, *self.frame, self.heard, self.pending]
+
+    @classmethod
+    def join(cls, parts: Sequence[Tensor]) -> DTLNState:
+        return cls((parts[0], parts[1], parts[2], parts[3]), (parts[4], parts[5], parts[6], parts[7]), *parts[8:])
+
+    def detach(self) -> DTLNState:
+        """Without its history, in full precision: gradients end here."""
+        return self.join([part.detach().float() for part in self.parts()])
+
+    def reset(self, fresh: Tensor) -> DTLNState:
+        """With those streams zeroed that begin anew; fresh: bool (batch,)."""
+        keep = (~fresh).float().unsqueeze(1)
+        return self.join([part * keep for part in self.parts()])
 
 
 class InstantNorm(nn.Module):
@@ -123,9 +141,8 @@ class DTLN(nn.Module):
     def new_state(self, batch: int) -> DTLNState:
         """The state before the first sample: all zeros."""
         like = self.frame_core.encode.weight
-        core = [like.new_zeros(1, batch, self.config.hidden_size) for _ in range(8)]
-        tails = [like.new_zeros(batch, self.delay) for _ in range(2)]
-        return DTLNState((core[0], core[1], core[2], core[3]), (core[4], core[5], core[6], core[7]), tails[0], tails[1])
+        units = [like.new_zeros(1, batch, self.config.hidden_size) for _ in range(8)]
+        return DTLNState.join([*units, *(like.new_zeros(batch, self.delay) for _ in range(2))])
 
     def forward(self, audio: Tensor, state: DTLNState) -> tuple[Tensor, DTLNState]:
         """Denoise the next hops of a batch of streams.

@@ -142,7 +142,7 @@ class Run:
         torch.set_rng_state(training["random"])
         kept = training["states"]
         if len(kept) == self.world:  # otherwise the clips in progress go on from silence
-            self.state = to_state(kept[self.rank], self.device)
+            self.state = DTLNState.join([part.to(self.device) for part in kept[self.rank]])
 
     def train(self) -> int:
         """The loop. Returns 0 when it is done, 1 when it was interrupted."""
@@ -192,8 +192,8 @@ class Run:
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            estimate, state = self.network(noisy, reset(self.state, fresh))
-        self.state = detach(state)
+            estimate, state = self.network(noisy, self.state.reset(fresh))
+        self.state = state.detach()
         loss = compare(estimate, clean, noisy, self.config.loss, self.progress.step)
         clock.lap("forward")
         self.network.zero_grad()
@@ -242,7 +242,7 @@ class Run:
 
     def save(self, best: bool = False) -> None:
         """Write what the loop needs to go on as if it had never stopped; best: and the weights for themselves."""
-        states: list[Any] = [[part.cpu() for part in flat(self.state)]]
+        states: list[Any] = [[part.cpu() for part in self.state.parts()]]
         if self.world > 1:
             gathered: list[Any] | None = [None] * self.world if self.rank == 0 else None
             torch.distributed.gather_object(states[0], gathered, dst=0)
@@ -376,27 +376,3 @@ def open_board(config: DTLNConfig) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(config.run_dir / "logs"))
-
-
-def flat(state: DTLNState) -> list[Tensor]:
-    return [*state.mask, *state.frame, state.heard, state.pending]
-
-
-def to_state(parts: list[Tensor], device: torch.device) -> DTLNState:
-    moved = [part.to(device) for part in parts]
-    return DTLNState(
-        (moved[0], moved[1], moved[2], moved[3]), (moved[4], moved[5], moved[6], moved[7]), moved[8], moved[9]
-    )
-
-
-def detach(state: DTLNState) -> DTLNState:
-    """The state without its history: gradients end at the beginning of a step."""
-    parts = [part.detach().float() for part in flat(state)]
-    return to_state(parts, parts[0].device)
-
-
-def reset(state: DTLNState, fresh: Tensor) -> DTLNState:
-    """Zero the rows whose clip begins."""
-    keep = (~fresh).float().unsqueeze(1)
-    parts = [part * keep for part in flat(state)]
-    return to_state(parts, parts[0].device)
