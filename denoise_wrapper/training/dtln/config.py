@@ -137,6 +137,7 @@ class DTLNTrainerConfig:
     clip_grad_norm: float = 3.0  # of all gradients together
     average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
     early_stop: int = 0  # epochs without a better validation loss after which the run ends; 0: never
+    export_from: Literal["best", "last"] = "best"  # the checkpoint whose weights are exported
 
     def __post_init__(self) -> None:
         check_positive(self, "clip_grad_norm")

@@ -16,21 +16,20 @@ from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.dtln.lineage import LOG, Stage, describe, history
 
-CHECKPOINT = "checkpoints/best.pt"
 LOSSES = ("step", "hours", "loss", "snr_db", "validation_loss", "validation_snr_db", "validation_magnitude")
 WINDOW = 20  # lines of the log; the curves of the training are means over so many
 
 
 def publish(config: DTLNConfig, target: Path) -> list[Path]:
-    """Write NAME_1.onnx, NAME_2.onnx, NAME.md and NAME.png of the best weights of a run into the folder target.
+    """Write NAME_1.onnx, NAME_2.onnx, NAME.md and NAME.png of a run into the folder target.
 
-    NAME is the run's experiment_name. The card quotes what `denoise-wrapper evaluate --csv` wrote into the run's folder
+    NAME is the run's experiment_name; the weights are those of `[trainer] export_from`. The card quotes what `denoise-wrapper evaluate --csv` wrote into the run's folder
     as quality*.csv. Files that are there are replaced. Raises ConfigError, FileError, ModelError.
     """
     name = config.meta.experiment_name
-    best = config.run_dir / CHECKPOINT
-    network, _ = import_network([best])
-    course = history(best)
+    checkpoint = config.run_dir / f"checkpoints/{config.trainer.export_from}.pt"
+    network, _ = import_network([checkpoint])
+    course = history(checkpoint)
     origin = describe(course)
     make_folder(target)
     pair = (target / f"{name}_1.onnx", target / f"{name}_2.onnx")

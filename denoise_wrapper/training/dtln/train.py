@@ -39,13 +39,14 @@ LAST, BEST, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml"
 LOG_COLUMNS = ("step", "hours", "rate", "loss", "snr_db", "magnitude", "gradient", "hours_a_minute",
                "validation_loss", "validation_snr_db", "validation_magnitude")  # fmt: skip
 FREE = (("meta", "num_epochs"), ("meta", "num_workers"), ("meta", "threads"), ("meta", "log_every"), ("scheduler",),
-        ("meta", "preload_model_path"), ("meta", "save_model_dir"), ("trainer", "early_stop"))  # fmt: skip
+        ("meta", "preload_model_path"), ("meta", "save_model_dir"), ("trainer", "early_stop"),
+        ("trainer", "export_from"))  # fmt: skip
 PROFILE_STEPS = 50
 STAGES = ("loading", "forward", "backward", "update")
 
 
 def export(config_path: Path, target: Path) -> None:
-    """Write the best weights so far of a run as `publish` does, into the folder target."""
+    """Write the weights of a run so far as `publish` does, into the folder target."""
     publish(load_config(config_path, DTLNConfig), target)
 
 
