@@ -23,8 +23,9 @@ WINDOW = 20  # lines of the log; the curves of the training are means over so ma
 def publish(config: DTLNConfig, target: Path) -> list[Path]:
     """Write NAME_1.onnx, NAME_2.onnx, NAME.md and NAME.png of a run into the folder target.
 
-    NAME is the run's experiment_name; the weights are those of `[trainer] export_from`. The card quotes what `denoise-wrapper evaluate --csv` wrote into the run's folder
-    as quality*.csv. Files that are there are replaced. Raises ConfigError, FileError, ModelError.
+    NAME is the run's experiment_name; the weights are those of `[trainer] export_from`. The card quotes what
+    `denoise-wrapper evaluate --csv` wrote into the run's folder as quality*.csv. Files that are there are replaced.
+    Raises ConfigError, FileError, ModelError.
     """
     name = config.meta.experiment_name
     checkpoint = config.run_dir / f"checkpoints/{config.trainer.export_from}.pt"
