@@ -37,7 +37,7 @@ from denoise_wrapper.training.dtln.config import (  # noqa: E402
     DTLNSchedulerConfig,
 )
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
-from denoise_wrapper.training.dtln.lineage import describe, history  # noqa: E402
+from denoise_wrapper.training.dtln.lineage import LOG, describe, history  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
 from denoise_wrapper.training.dtln.publish import publish  # noqa: E402
@@ -68,7 +68,7 @@ def save_toml(config: DTLNConfig, path: Path) -> Path:
 
 
 def read_log(config: DTLNConfig) -> list[dict[str, str]]:
-    with (config.run_dir / train.LOG).open(newline="") as stream:
+    with (config.run_dir / LOG).open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -94,13 +94,12 @@ def test_blocks_of_any_number_of_hops_give_what_the_whole_clip_gives(norm: bool,
 def test_weights_begin_as_keras_begins() -> None:
     torch.manual_seed(1)
     network = DTLN(DTLNNetworkConfig())
-    lstm = network.mask_core.lstm1
-    square = lstm.weight_hh_l0.T @ lstm.weight_hh_l0
-    torch.testing.assert_close(square, torch.eye(128), rtol=0, atol=1e-5)
-    assert lstm.weight_ih_l0.abs().max() <= math.sqrt(6.0 / (257 + 512))
-    assert lstm.bias_ih_l0.tolist() == [0.0] * 128 + [1.0] * 128 + [0.0] * 256
-    assert not lstm.bias_hh_l0.any()
-    assert not lstm.bias_hh_l0.requires_grad
+    kernel, recurrent, bias, second_bias = network.mask_core.lstm1.all_weights[0]
+    torch.testing.assert_close(recurrent.T @ recurrent, torch.eye(128), rtol=0, atol=1e-5)
+    assert kernel.abs().max() <= math.sqrt(6.0 / (257 + 512))
+    assert bias.tolist() == [0.0] * 128 + [1.0] * 128 + [0.0] * 256
+    assert not second_bias.any()
+    assert not second_bias.requires_grad
     assert sum(part.numel() for part in network.parameters() if part.requires_grad) == 986753 + 2 * 257
 
 
@@ -184,7 +183,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     whole, rows = loop.load_checkpoint(config.run_dir / train.LAST), read_log(config)
     assert load_config(config.run_dir / train.COPY, DTLNConfig) == config
     assert list((config.run_dir / "logs").glob("events*")) or "tensorboard" not in sys.modules
-    for name in (train.LAST, train.BEST, train.LOG):
+    for name in (train.LAST, train.BEST, LOG):
         (config.run_dir / name).unlink()
 
     calls = iter([False] * 4)

@@ -157,7 +157,7 @@ def test_half_precision_is_half_the_size_and_answers_as_the_rounded_weights_do(n
     assert sum(map(len, small)) < 0.53 * sum(map(len, full))
     audio = 0.1 * np.random.default_rng(1).standard_normal((2, 50 * 128)).astype(np.float32)
     assert signal_to_difference_db(clean(network, full, audio, 50), clean(network, small, audio, 50)) > 50
-    paths = [tmp_path / f"half_{stage}.onnx" for stage in (1, 2)]
+    paths = (tmp_path / "half_1.onnx", tmp_path / "half_2.onnx")
     export_pair(network, *paths, NOTES, half=True)
     again, _ = import_network(paths)
     for name, weight in network.state_dict().items():
