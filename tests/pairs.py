@@ -33,9 +33,8 @@ class Sketch:
         return self.random.standard_normal(shape) / np.sqrt(shape[-1])
 
     def two_lstms(self, signal: str, inputs: int, units: int, outputs: int, bias: float) -> str:
-        """From [N, T, inputs] to a mask [N, T, outputs], of sigmoid(bias) where nothing is heard."""
+        """From [T, N, inputs] to a mask [T, N, outputs], of sigmoid(bias) where nothing is heard."""
         self.node("Split", ["state"], "h1", "c1", "h2", "c2", axis=0)
-        signal = self.node("Transpose", [signal], "by_time", perm=[1, 0, 2])
         one = self.constant("one", [1])
         for layer, width in ((1, inputs), (2, units)):
             weights = {
@@ -49,7 +48,6 @@ class Sketch:
                 f"all{layer}", f"h{layer}_out", f"c{layer}_out", hidden_size=units,
             )  # fmt: skip
             signal = self.node("Squeeze", [every, one], f"out{layer}")
-        signal = self.node("Transpose", [signal], "by_channel", perm=[1, 0, 2])
         signal = self.node("MatMul", [signal, self.constant("dense", self.normal(units, outputs))], "product")
         self.node("Add", [signal, self.constant("bias", np.full(outputs, bias))], "logit")
         self.node("Concat", ["h1_out", "c1_out", "h2_out", "c2_out"], "state_out", axis=0)
@@ -60,9 +58,9 @@ class Sketch:
         ports = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in (
-                (signal, [channels, hops, width]),
+                (signal, [hops, channels, width]),
                 ("state", [4, channels, units]),
-                (answer, [channels, hops, width]),
+                (answer, [hops, channels, width]),
                 ("state_out", [4, channels, units]),
             )
         ]

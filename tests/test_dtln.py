@@ -88,6 +88,30 @@ def test_a_pair_that_takes_one_hop_answers_as_the_one_that_takes_many(noise: Arr
     np.testing.assert_array_equal(one, many)
 
 
+def turned_around(data: bytes) -> bytes:
+    """The same model with channels before hops in its signal and its answer."""
+    model = onnx.load_from_string(data)
+    for port, inside in ((model.graph.input[0], "signal_by_time"), (model.graph.output[0], "answer_by_time")):
+        hops, channels, _ = port.type.tensor_type.shape.dim
+        hops.dim_param, channels.dim_param = channels.dim_param, hops.dim_param
+        for node in model.graph.node:
+            node.input[:] = [inside if name == port.name else name for name in node.input]
+            node.output[:] = [inside if name == port.name else name for name in node.output]
+    signal, answer = model.graph.input[0].name, model.graph.output[0].name
+    model.graph.node.insert(0, helper.make_node("Transpose", [signal], ["signal_by_time"], perm=[1, 0, 2]))
+    model.graph.node.append(helper.make_node("Transpose", ["answer_by_time"], [answer], perm=[1, 0, 2]))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def test_a_pair_with_channels_before_hops_answers_as_the_one_with_hops_first(noise: Array) -> None:
+    usual, other = DTLNBackend(PAIR), DTLNBackend((turned_around(PAIR[0]), turned_around(PAIR[1])))
+    assert [core.by_time for core in (*usual.cores, *other.cores)] == [True, True, False, False]
+    for hops in (1, 7):
+        block = np.ascontiguousarray(noise[:, : hops * 128])
+        np.testing.assert_array_equal(other.new_state(3).process(block)[0], usual.new_state(3).process(block)[0])
+
+
 @pytest.mark.parametrize("name", ["dtln-16k", "dtln-32k"])
 def test_a_long_block_is_run_in_parts_and_answers_the_same(name: str) -> None:
     backend = DTLNBackend(PAIR if name == "dtln-16k" else PAIR_32K, name)

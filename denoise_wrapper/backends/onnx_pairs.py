@@ -2,11 +2,12 @@
 
 Three styles are told apart by the number of inputs and their shapes (F bins, L samples a block, U units):
 
-    ours       signal [N, T, F or L], state [4, N, U] -> answer, state; any number of channels N and of hops T
+    ours       signal [T, N, F or L], state [4, N, U] -> answer, state; any number of hops T and of channels N
     published  signal [1, 1, F or L], state [1, 2, U, 2] -> answer, state
     split      signal [1, 1, F] or [1, L, 1], four states [1, 1, U] -> answer, [4, 1, U]; the first of the two answers
                with the masked magnitude in place of the mask
 
+Where a signal has N and T the other way round, its channels are the axis that is called as that of the state is.
 The state of ours is h1, c1, h2, c2 of the two LSTMs; the axes of the published one are channel, LSTM, unit, (h, c).
 """
 
@@ -30,7 +31,7 @@ class Core:
 
     session: of ONNX Runtime. stage: 1 masks spectra, 2 masks learned features of blocks. width: bins, or samples a
     block. units: of each LSTM. batch, time: whether any number of channels, or of hops, goes through in one run.
-    by_unit: whether the state is [N, 2, U, 2]. upright: whether a block stands, [1, L, 1]. masks: whether the first one
+    by_time: whether hops are the first axis of the signal. by_unit: whether the state is [N, 2, U, 2]. upright: whether a block stands, [1, L, 1]. masks: whether the first one
     answers with a mask. signal, states, outputs: names.
     """
 
@@ -40,6 +41,7 @@ class Core:
     units: int
     batch: bool
     time: bool
+    by_time: bool
     by_unit: bool
     upright: bool
     masks: bool
@@ -58,10 +60,11 @@ class Core:
 
     def run(self, signal: Float32, memory: Float32) -> tuple[Float32, Float32]:
         """(answer, memory after it). signal, answer: (channels, hops, width)."""
-        given = signal.transpose(0, 2, 1) if self.upright else signal
+        axes = (1, 0, 2) if self.by_time else (0, 2, 1) if self.upright else (0, 1, 2)
+        given = np.ascontiguousarray(signal.transpose(axes))
         feed = {self.signal: given, **dict(zip(self.states, self._parts(memory), strict=True))}
         answer, after = self.session.run(self.outputs, feed)
-        return answer.transpose(0, 2, 1) if self.upright else answer, after
+        return np.ascontiguousarray(answer.transpose(axes)), after
 
     def mask(self, answer: Float32, magnitude: Float32) -> Float32:
         """The gains of the bins. answer: of the first model, to magnitude."""
@@ -73,7 +76,8 @@ class Core:
         signal, answer: (channels, 1, width). before, after: memories.
         """
         channels = len(signal)
-        shape = (channels, self.width, 1) if self.upright else (channels, 1, self.width)
+        shape = (1, channels, self.width) if self.by_time else (channels, 1, self.width)
+        shape = (channels, self.width, 1) if self.upright else shape
         binding = self.session.io_binding()
         for name, part in zip(self.states, self._parts(before), strict=True):
             binding.bind_input(name, "cpu", 0, np.float32, part.shape, part.ctypes.data)
@@ -102,13 +106,16 @@ def recognise(session: Any) -> Core:
     signals = [port for port in inputs if port not in states]
     if len(signals) != 1 or len(states) not in (1, 4) or len(outputs) != 2 or len(signals[0].shape) != 3:
         raise ModelError(f"a DTLN takes a signal and its states and gives both; {found}")
+    by_unit = len(states[0].shape) == 4
+    units = states[0].shape[2]
+    lanes = states[0].shape[0 if by_unit else 1]
     channels, time, width = signals[0].shape
     upright = width == 1
     if upright:
         time, width = 1, time
-    by_unit = len(states[0].shape) == 4
-    units = states[0].shape[2]
-    lanes = states[0].shape[0 if by_unit else 1]
+    by_time = bool(time == lanes != channels)
+    if by_time:
+        channels, time = time, channels
     wanted = [lanes, 2, units, 2] if by_unit else [4 if len(states) == 1 else 1, lanes, units]
     fits = all(isinstance(size, int) and size > 1 for size in (width, units))
     fits = fits and all(list(state.shape) == wanted for state in states)
@@ -122,6 +129,7 @@ def recognise(session: Any) -> Core:
         units=units,
         batch=not isinstance(channels, int) and not isinstance(lanes, int),
         time=not isinstance(time, int),
+        by_time=by_time,
         by_unit=by_unit,
         upright=upright,
         masks=len(states) == 1,

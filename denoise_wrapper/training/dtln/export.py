@@ -1,9 +1,9 @@
 """The DTLN as a pair of ONNX files: built node by node, compared with torch, and written both or neither.
 
-Both models take any number of streams N and of frames T at once:
+Both models take any number of frames T and of streams N at once, as LSTMs do:
 
-    1: mag   [N, T, bins],  state [4, N, units] -> mask      [N, T, bins],  state_out
-    2: frame [N, T, block], state [4, N, units] -> frame_out [N, T, block], state_out
+    1: mag   [T, N, bins],  state [4, N, units] -> mask      [T, N, bins],  state_out
+    2: frame [T, N, block], state [4, N, units] -> frame_out [T, N, block], state_out
 
 The state is h and c of the first LSTM, then those of the second. The signal processing between the two is the caller's.
 """
@@ -31,7 +31,7 @@ OPSET, IR_VERSION = 17, 8  # LayerNormalization is there; ONNX Runtime reads bot
 VECTOR = 16  # floats, the most that any processor computes at a time
 TOLERANCE = 1e-4  # greatest difference from torch
 TORCH_TO_ONNX = [0, 3, 1, 2]  # order of an LSTM's gates: i f g o in torch and Keras, i o f c (which is g) in ONNX
-CHECKED_SHAPES = ((1, 1), (1, 7), (2, 1), (2, 7))  # (streams, frames)
+CHECKED_SHAPES = ((1, 1), (7, 1), (1, 2), (7, 2))  # (frames, streams)
 
 Array = NDArray[Any]
 
@@ -161,7 +161,7 @@ class Graph:
 def mask_graph(core: MaskCore, half: bool) -> Graph:
     """Model 1: magnitudes to the mask."""
     graph, bins = Graph(half), core.lstm1.input_size
-    signal = graph.input("mag", ["N", "T", bins])
+    signal = graph.input("mag", ["T", "N", bins])
     if core.norm is not None:
         raised = graph.node("Add", [signal, graph.constant("least", EPSILON)], "raised")
         level = logarithm(graph, raised, bins)
@@ -170,7 +170,7 @@ def mask_graph(core: MaskCore, half: bool) -> Graph:
         first = graph.node("Slice", [level, "from", graph.constant("of_first", [1]), "of_axis"], "first_level")
         signal = norm(graph, core.norm, graph.node("Sub", [level, first], "relative_level"))
     two_lstms(graph, core, signal, "mask")
-    graph.output("mask", ["N", "T", bins])
+    graph.output("mask", ["T", "N", bins])
     return finish_state(graph, core)
 
 
@@ -189,12 +189,12 @@ def logarithm(graph: Graph, signal: str, channels: int) -> str:
 def frame_graph(core: FrameCore, half: bool) -> Graph:
     """Model 2: blocks of samples to blocks."""
     graph, block = Graph(half), core.encode.in_features
-    frame = graph.input("frame", ["N", "T", block])
+    frame = graph.input("frame", ["T", "N", block])
     code = graph.node("MatMul", [frame, graph.constant("encode.weight", array(core.encode.weight.t()))], "code")
     two_lstms(graph, core, norm(graph, core.norm, code), "mask")
     kept = graph.node("Mul", [code, "mask"], "kept")
     graph.node("MatMul", [kept, graph.constant("decode.weight", array(core.decode.weight.t()))], "frame_out")
-    graph.output("frame_out", ["N", "T", block])
+    graph.output("frame_out", ["T", "N", block])
     return finish_state(graph, core)
 
 
@@ -204,10 +204,9 @@ def norm(graph: Graph, module: InstantNorm, signal: str) -> str:
 
 
 def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, mask: str) -> None:
-    """signal [N, T, inputs] to the value called mask; the new states become h1_out, c1_out, h2_out and c2_out."""
+    """signal [T, N, inputs] to the value called mask; the new states become h1_out, c1_out, h2_out and c2_out."""
     units = core.lstm1.hidden_size
     graph.node("Split", [graph.input("state", [4, "N", units])], ["h1", "c1", "h2", "c2"], axis=0)
-    signal = graph.node("Transpose", [signal], "by_time", perm=[1, 0, 2])
     one = graph.constant("direction", [1])
     for layer, lstm in ((1, core.lstm1), (2, core.lstm2)):
         weights = [graph.constant(f"lstm{layer}.{name}", values) for name, values in lstm_weights(lstm).items()]
@@ -215,9 +214,8 @@ def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, mask: str) -> None:
         outputs = [f"lstm{layer}_all", f"h{layer}_out", f"c{layer}_out"]
         every = graph.node("LSTM", [signal, *weights, "", *states], outputs, hidden_size=units)
         signal = graph.node("Squeeze", [every, one], f"lstm{layer}_out")  # [T, 1, N, units] before
-    by_stream = graph.node("Transpose", [signal], "by_stream", perm=[1, 0, 2])
     dense = graph.constant("dense.weight", array(core.dense.weight.t()))
-    product = graph.node("MatMul", [by_stream, dense], "dense_product")
+    product = graph.node("MatMul", [signal, dense], "dense_product")
     logit = graph.node("Add", [product, graph.constant("dense.bias", array(core.dense.bias))], "logit")
     graph.node("Sigmoid", [logit], mask)
 
@@ -248,11 +246,11 @@ def check_pair(pair: tuple[bytes, bytes], network: DTLN) -> None:
     for stage, core in enumerate(cores, 1):
         session = make_session(pair[stage - 1])
         width = session.get_inputs()[0].shape[-1]
-        for streams, frames in CHECKED_SHAPES:
-            signal = 0.2 * generator.standard_normal((streams, frames, width), np.float32)
+        for frames, streams in CHECKED_SHAPES:
+            signal = 0.2 * generator.standard_normal((frames, streams, width), np.float32)
             if stage == 1:
-                signal = np.abs(signal) * 10.0 ** generator.uniform(-6, 3, (streams, frames, 1)).astype(np.float32)
-                signal[:, frames // 2 : frames // 2 + frames // 3] = 0.0
+                signal = np.abs(signal) * 10.0 ** generator.uniform(-6, 3, (frames, streams, 1)).astype(np.float32)
+                signal[frames // 2 : frames // 2 + frames // 3] = 0.0
             state = generator.uniform(-1, 1, (4, streams, network.config.hidden_size)).astype(np.float32)
             wanted = by_torch(core, signal, state)
             answers = session.run(None, {session.get_inputs()[0].name: signal, "state": state})
@@ -269,8 +267,8 @@ def by_torch(core: MaskCore | FrameCore, signal: Array, state: Array) -> tuple[A
     """What the core answers, in the models' layout."""
     before: CoreState = tuple(torch.from_numpy(state).split(1))  # type: ignore[assignment]
     with torch.no_grad():
-        answer, after = core(torch.from_numpy(signal).transpose(0, 1).contiguous(), before)
-    return array(answer.transpose(0, 1)), np.concatenate([array(part) for part in after])
+        answer, after = core(torch.from_numpy(signal), before)
+    return array(answer), np.concatenate([array(part) for part in after])
 
 
 def make_session(content: bytes) -> Any:
