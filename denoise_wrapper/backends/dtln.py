@@ -150,7 +150,7 @@ class _Room:
         self.spectra = np.empty((channels, hops, bins, 2), np.float32)
         self.magnitudes, self.gains = (np.empty((channels, hops, bins), np.float32) for _ in range(2))
         self.frames, self.answers = (np.empty((channels, hops, block), np.float32) for _ in range(2))
-        self.at = [_floats(array) for array in (self.line, self.spectra, self.magnitudes, self.frames)]
+        self.at = [_floats(array) for array in (self.line, self.spectra, self.magnitudes, self.frames, self.answers)]
 
 
 class _Lane:
@@ -190,7 +190,7 @@ class _Lane:
         """The same, in one run of each model; a single hop, the live case, with all arrays in place."""
         now, then, channels = self._now, 1 - self._now, self._channels
         room = self._room if hops == 1 else _Room(channels, hops, self._hop, self._block)
-        line, spectra, magnitudes, frames = room.at
+        line, spectra, magnitudes, frames, answers = room.at
         heard, pending = self._heard_at, self._pending_at
         cleaned = np.empty(samples.shape, np.float32)
         lib.dn_blocks_analyse(
@@ -200,18 +200,16 @@ class _Lane:
             bound_1, bound_2 = self._bind()[now]
             self._first.run_bound(bound_1)
         else:
-            room.gains, self._memory_1[then] = self._first.run(room.magnitudes, self._memory_1[now])
+            room.gains[:], self._memory_1[then] = self._first.run(room.magnitudes, self._memory_1[now])
         gains = self._first.mask(room.gains, room.magnitudes)
         lib.dn_blocks_synthesise(self._blocks, channels * hops, spectra, _floats(gains), frames)
         if hops == 1:
             self._second.run_bound(bound_2)
         else:
-            room.answers, self._memory_2[then] = self._second.run(room.frames, self._memory_2[now])
-        lib.dn_blocks_add(
-            self._blocks, channels, hops, _floats(room.answers), pending[now], _floats(cleaned), pending[then]
-        )
+            room.answers[:], self._memory_2[then] = self._second.run(room.frames, self._memory_2[now])
+        lib.dn_blocks_add(self._blocks, channels, hops, answers, pending[now], _floats(cleaned), pending[then])
         self._now = then
-        return _limited(cleaned, room.line[:, : hops * self._hop], min_gain)
+        return cleaned if min_gain == 0 else _limited(cleaned, room.line[:, : hops * self._hop], min_gain)
 
     def _bind(self) -> list[tuple[Any, Any]]:
         """The models as they run a single hop in place, from one memory to the other and back."""
@@ -252,8 +250,6 @@ def _floats(array: Float32) -> Any:
 
 def _limited(cleaned: Float32, late: Float32, min_gain: float) -> Float32:
     """The share min_gain of the late original, and of what was cleaned the rest: exactly the one at 1."""
-    if min_gain == 0:
-        return cleaned
     return cleaned * np.float32(1 - min_gain) + late * np.float32(min_gain)
 
 

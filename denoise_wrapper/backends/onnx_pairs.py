@@ -31,8 +31,8 @@ class Core:
 
     session: of ONNX Runtime. stage: 1 masks spectra, 2 masks learned features of blocks. width: bins, or samples a
     block. units: of each LSTM. batch, time: whether any number of channels, or of hops, goes through in one run.
-    by_time: whether hops are the first axis of the signal. by_unit: whether the state is [N, 2, U, 2]. upright: whether a block stands, [1, L, 1]. masks: whether the first one
-    answers with a mask. signal, states, outputs: names.
+    by_time: whether hops are the first axis of the signal. by_unit: whether the state is [N, 2, U, 2]. upright: whether
+    a block stands, [1, L, 1]. masks: whether the first one answers with a mask. signal, states, outputs: names.
     """
 
     session: Any
@@ -64,7 +64,7 @@ class Core:
         given = np.ascontiguousarray(signal.transpose(axes))
         feed = {self.signal: given, **dict(zip(self.states, self._parts(memory), strict=True))}
         answer, after = self.session.run(self.outputs, feed)
-        return np.ascontiguousarray(answer.transpose(axes)), after
+        return answer.transpose(axes), after
 
     def mask(self, answer: Float32, magnitude: Float32) -> Float32:
         """The gains of the bins. answer: of the first model, to magnitude."""
