@@ -359,6 +359,8 @@ def _read_model(name: str) -> Any:
 
     if _is_backend(name) and name != "rnnoise":
         raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
+    if Path(name).suffix.lower() == ".onnx":
+        raise ModelError(f"{name} is one of the two models of a DTLN, which have no other form; see 'filter --model'")
     return read_any_model(None if _is_backend(name) else name)
 
 

@@ -193,6 +193,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
         (["filter", "no\udcffname.wav"], "no\\udcffname.wav"),
         (["filter", "-", *RAW, "-o", "a.wav"], "> a.wav"),
         (["model", "info", "absent.rnnn"], "absent.rnnn"),
+        (["model", "info", "dtln_1.onnx"], "one of the two models of a DTLN"),
         (["model", "convert", "rnnoise", "model.txt"], ".txt"),
         (["model", "convert", "rnnoise", "absent/model.rnnn"], "absent"),
         (["train", "rnnoise"], "--config"),
