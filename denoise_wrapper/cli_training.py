@@ -115,13 +115,14 @@ def run_train(args: argparse.Namespace) -> int:
 def run_convert(args: argparse.Namespace) -> int:
     try:
         from denoise_wrapper.training.dtln.convert import convert
+
+        given = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
+        changes = {key: str(value) for key, value in given.items() if value is not None}
+        for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
+            print(path)
+        return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    given = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
-    changes = {key: str(value) for key, value in given.items() if value is not None}
-    for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
-        print(path)
-    return 0
 
 
 def run_data_check(args: argparse.Namespace) -> int:

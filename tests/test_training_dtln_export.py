@@ -247,3 +247,14 @@ def test_int8_cleans_real_noise_nearly_the_same(clip: str, files: list[str], sha
     agreement_db = signal_to_difference_db(full, small)
     print(f"int8 of {files[0]} {clip}: {agreement_db:.1f} dB")
     assert agreement_db >= 38
+
+
+def test_a_missing_runtime_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(make_network().state_dict(), tmp_path / "model.pth")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    words = ["convert", "dtln", str(tmp_path / "model.pth"), "-o", str(tmp_path / "out"), "--name", "pair"]
+    assert main([*words, "--rate", "16000"]) == 2
+    assert "onnxruntime: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
+    assert not (tmp_path / "out/pair_1.onnx").exists()
