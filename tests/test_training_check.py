@@ -284,3 +284,11 @@ def test_a_table_that_names_what_is_not_there_is_a_data_error(tmp_path: Path) ->
     (tmp_path / "table.csv").write_text("file,start_s,end_s,voice\nabsent.wav,0,1,v\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"names absent\.wav"):
         _ = open_pack(tmp_path / "table.csv").files
+
+
+def test_pairs_with_an_empty_folder_of_noises_are_looked_at_all_the_same(tmp_path: Path) -> None:
+    folder = write_pairs(tmp_path / "set", lengths=[RATE] * 2)
+    (folder / "noise").mkdir()
+    (folder / "clean/clean_fileid_1.wav").unlink()
+    found = problems(check_folders([folder]).findings)
+    assert [item[2] for item in found if item[2] in ("no pair", "no noise")] == ["no pair"]

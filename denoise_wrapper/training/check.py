@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.training.decoding import BLOCK, Bandwidth, tracked
-from denoise_wrapper.training.packs import Pack, open_pack, scan_table
+from denoise_wrapper.training.packs import SUFFIXES, Pack, open_pack, scan_table
 from denoise_wrapper.training.pairs import APART_S, counterparts, listed, number_files
 
 Float32 = NDArray[np.float32]
@@ -125,8 +125,13 @@ def packs_of(folder: Path, paired: bool, kind: Kind | None) -> Iterator[tuple[Pa
         return
     parts: tuple[tuple[str, Kind], ...] = (("clean", "clean"), ("noisy", "noisy"), ("noise", "noise"))
     for name, held in parts:
-        if (folder / name).is_dir():
+        if held != "noise" or has_noise(folder):
             yield open_pack(folder / name), held
+
+
+def has_noise(folder: Path) -> bool:
+    """Whether a folder of pairs comes with its noises, which no training needs."""
+    return any(path.suffix.lower() in SUFFIXES for path in (folder / "noise").rglob("*"))
 
 
 def check_file(
@@ -260,7 +265,7 @@ def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
             if abs(lengths[0] - lengths[1]) > APART_S:
                 text = f"id {number}: {lengths[0]:.2f} s, clean {lengths[1]:.2f} s"
                 found.append(Finding(UNUSABLE, labels[0], "lengths", text))
-    if (folder / "noise").is_dir():
+    if has_noise(folder):
         numbered, _ = number_files(folder, ("noise",))
         lacking = sorted(sides["noisy"].keys() - numbered["noise"].keys())
         if lacking:
