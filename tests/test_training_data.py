@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from denoise_wrapper.training.data import (
     open_corpora,
     read_rooms,
 )
-from denoise_wrapper.training.decoding import measure_bandwidth
+from denoise_wrapper.training.decoding import decode, measure_bandwidth
 from denoise_wrapper.training.mixing import Mixer, expander, frame_energies, turn_down
 from denoise_wrapper.training.noises import clicks, coloured, hum, pulsed, whistle
 from denoise_wrapper.training.packs import licences, open_pack
@@ -180,7 +183,19 @@ def test_licences_are_summed_from_the_tables(tmp_path: Path) -> None:
     [(source, licence, hours)] = licences((speech,))
     assert (source, licence) == ("made", "CC0")
     assert hours == pytest.approx(12 * 0.6 / 3600)
-    assert licences((noise,)) == []
+    [(source, licence, hours)] = licences((noise,))
+    assert (source, licence) == ("noise", "unknown")
+    assert hours == pytest.approx(4 * 2.0 / 3600)
+
+
+def test_a_full_disk_is_not_blamed_on_the_recording(tmp_path: Path) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    speech, _ = write_packs(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        decode(speech / "voice0.wav", 8000, FullDisk())
 
 
 def test_bandwidth_of_a_low_passed_noise_is_its_cut_off() -> None:

@@ -40,7 +40,7 @@ from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
 from denoise_wrapper.training.dtln.lineage import LOG, describe, history  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
-from denoise_wrapper.training.dtln.publish import publish  # noqa: E402
+from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor  # noqa: E402
 
 SMALL = DTLNNetworkConfig(frame_length=64, hop_length=16, hidden_size=6, encoder_size=8)
@@ -290,7 +290,18 @@ def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
     assert "| dev | 1.500 |" in text
     assert "| CC0 |" in text
     assert str(tmp_path) not in text
+    assert "| unknown | 0.00 | noise |" in text
     assert paths[3].read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_card_tells_of_pairs_and_own_recordings_too(tmp_path: Path) -> None:
+    for name in ("pairs/noisy", "own/speech", "talks/noisy"):
+        (tmp_path / name).mkdir(parents=True)
+    data = DTLNDataConfig(pairs=(tmp_path / "pairs",), own=(tmp_path / "own", tmp_path / "talks"))
+    assert audio_heard(data) == {
+        "Pairs": (tmp_path / "pairs/noisy",),
+        "Own recordings": (tmp_path / "own/speech", tmp_path / "talks/noisy"),
+    }
 
 
 def test_profile_says_what_a_step_consists_of_and_keeps_nothing(

@@ -98,9 +98,11 @@ def decode(path: Path, rate: int, target: BinaryIO) -> tuple[int, bool, float, i
                 target.write(samples.tobytes())
                 length, sounding = length + len(samples), sounding or bool(np.any(samples))
             return length, sounding, min(meter.measure(), rate / 2), file.samplerate
-    except (soundfile.SoundFileError, OSError) as error:
-        if getattr(error, "filename", path) not in (None, path, str(path)):
-            raise
+    except soundfile.SoundFileError as error:
+        raise undecodable(path, error) from error
+    except OSError as error:
+        if error.filename not in (path, str(path)):
+            raise  # about the target, as where the disk is full
         raise undecodable(path, error) from error
 
 

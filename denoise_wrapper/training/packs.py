@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import soundfile
+
 from denoise_wrapper.errors import DataError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf"}
@@ -130,4 +132,6 @@ def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
         for row in pack.rows:
             key = (row.get("source") or pack.name, row.get("licence") or "unknown")
             hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+        if pack.table is None:
+            hours[pack.name, "unknown"] += sum(soundfile.info(path).duration for path in pack.files.values()) / 3600.0
     return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.training.card import sha256
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 from denoise_wrapper.training.dtln.model import DTLN
@@ -56,10 +56,6 @@ def run_checkpoint(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise FileError(f"{folder} is no folder of a training run: there is no {' or '.join(RUN_CHECKPOINTS)} in it")
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def rate(network: DTLN) -> dict[str, str]:

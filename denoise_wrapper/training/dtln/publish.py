@@ -6,10 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import matplotlib.figure  # here, so that it is not missed at the end of a long training
+
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training import card
-from denoise_wrapper.training.config import plain
+from denoise_wrapper.training.config import DTLNDataConfig, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
@@ -60,12 +61,24 @@ def model_card(config: DTLNConfig, course: list[Stage], files: list[Path], pictu
         + (f" It began as {', '.join(others)}.\n" if others else " No weights of others went into it.\n"),
         card.files_section(files),
         card.quality_section(config.run_dir),
-        card.audio_section({"Speech": config.data.speech, "Noise": config.data.noise}),
+        card.audio_section(audio_heard(config.data)),
         card.losses_section(config.run_dir / LOG, LOSSES),
         f"![course of the training]({picture.name})\n",
         card.settings_section(settings(config)),
     ]
     return "\n".join(parts)
+
+
+def audio_heard(data: DTLNDataConfig) -> dict[str, tuple[Path, ...]]:
+    """The folders of each kind of audio that a run learns from; of pairs, the noisy side stands for both."""
+    own = [folder / part for folder in data.own for part in ("noisy", "speech", "noise")]
+    kinds = {
+        "Speech": data.speech,
+        "Noise": data.noise,
+        "Pairs": tuple(folder / "noisy" for folder in data.pairs),
+        "Own recordings": tuple(folder for folder in own if folder.is_dir()),
+    }
+    return {kind: folders for kind, folders in kinds.items() if folders}
 
 
 def settings(config: DTLNConfig) -> dict[str, Any]:
@@ -87,12 +100,6 @@ def draw_course(course: list[Stage], target: Path) -> None:
 
     The loss itself is not drawn, as its weights may differ from stage to stage.
     """
-    try:
-        import matplotlib.figure
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "the picture of the losses needs matplotlib: pip install 'denoise-wrapper[training]'"
-        ) from error
     figure = matplotlib.figure.Figure(figsize=(9.0, 3.4), layout="constrained")
     labels = {"snr_db": "signal to error, dB", "magnitude": "error of compressed spectra"}
     for axes, (column, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
