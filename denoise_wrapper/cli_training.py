@@ -94,6 +94,8 @@ def missing_extra(error: ModuleNotFoundError) -> ConfigError:
 
 
 def run_train(args: argparse.Namespace) -> int:
+    if args.export is not None and (args.resume or getattr(args, "pretrained", None) or getattr(args, "profile", None)):
+        raise ConfigError("--export trains no more; leave away -R, --pretrained and --profile")
     try:
         if args.kind == "dtln":
             from denoise_wrapper.training.dtln import train as dtln

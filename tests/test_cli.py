@@ -197,6 +197,8 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
         (["model", "convert", "rnnoise", "model.txt"], ".txt"),
         (["model", "convert", "rnnoise", "absent/model.rnnn"], "absent"),
         (["train", "rnnoise"], "--config"),
+        (["train", "rnnoise", "-C", "run.toml", "-R", "--export", "."], "--export trains no more"),
+        (["train", "dtln", "-C", "run.toml", "--profile", "--export", "."], "--export trains no more"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(
