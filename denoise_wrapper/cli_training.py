@@ -93,6 +93,11 @@ def missing_extra(error: ModuleNotFoundError) -> ConfigError:
     return ConfigError(f"training needs {error.name}: pip install 'denoise-wrapper[training]'")
 
 
+def exit_code(outcome: int) -> int:
+    """That of a training's outcome: 0 done, or interrupted."""
+    return 130 if outcome else 0
+
+
 def run_train(args: argparse.Namespace) -> int:
     if args.export is not None and (args.resume or getattr(args, "pretrained", None) or getattr(args, "profile", None)):
         raise ConfigError("--export trains no more; leave away -R, --pretrained and --profile")
@@ -101,13 +106,13 @@ def run_train(args: argparse.Namespace) -> int:
             from denoise_wrapper.training.dtln import train as dtln
 
             if args.export is None:
-                return dtln.main(args.config, args.resume, args.pretrained, args.profile)
+                return exit_code(dtln.main(args.config, args.resume, args.pretrained, args.profile))
             dtln.export(args.config, args.export)
         else:
             from denoise_wrapper.training.rnnoise import train as rnnoise
 
             if args.export is None:
-                return rnnoise.main(args.config, args.resume)
+                return exit_code(rnnoise.main(args.config, args.resume))
             rnnoise.export(args.config, args.export)
         return 0
     except ModuleNotFoundError as error:

@@ -371,3 +371,12 @@ def test_half_precision_learns_nearly_the_same(tmp_path: Path) -> None:
         feed = batches(config, run.walk, run.network.delay, 0)
         results.append([float(run.step(feed)[0].total) for _ in range(4)])
     np.testing.assert_allclose(results[0], results[1], rtol=0.05)
+
+
+def test_the_command_line_tells_an_interrupted_training_from_one_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_toml(small_config(tmp_path), tmp_path / "settings.toml")
+    monkeypatch.setattr(train, "stop_request", lambda: contextlib.nullcontext(lambda: True))
+    assert cli.main(["train", "dtln", "-C", str(path)]) == 130
+    assert cli.main(["train", "dtln", "-C", str(path)]) == 2

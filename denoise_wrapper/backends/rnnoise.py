@@ -219,7 +219,8 @@ def model_bytes(model: ModelSource) -> bytes:
 def _read_file(model: str | os.PathLike[str]) -> bytes:
     """At most one byte more than a model may have, so that no device or giant file fills the memory."""
     if not isinstance(model, str | os.PathLike):
-        raise ModelError(f"the model of rnnoise is a path or bytes, not {type(model).__name__}")
+        found = f"{len(model)} of them" if isinstance(model, (list, tuple)) else type(model).__name__
+        raise ModelError(f"the model of rnnoise is one path, or the file's bytes, not {found}")
     try:
         with open(model, "rb") as file:
             return file.read(MODEL_BYTES_MAX + 1)

@@ -54,4 +54,4 @@ def describe(history: list[Stage]) -> str:
     begun = "from nothing" if history[0].steps else f"on from {history[0].name}"
     runs = [f"{stage.name} ({stage.steps} steps, {stage.hours:.0f} h)" for stage in history if stage.steps]
     heard = sum(stage.hours for stage in history)
-    return f"trained {begun} on mixtures made while it learned, {heard:.0f} h heard: {', then '.join(runs)}"
+    return f"trained {begun}, {heard:.0f} h heard: {', then '.join(runs)}"
