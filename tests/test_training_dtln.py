@@ -369,7 +369,7 @@ def test_half_precision_learns_nearly_the_same(tmp_path: Path) -> None:
         run = train.Run(config)
         run.half = half
         feed = batches(config, run.walk, run.network.delay, 0)
-        results.append([float(run.step(feed)[0].total) for _ in range(4)])
+        results.append([run.step(feed)[0].total.item() for _ in range(4)])
     np.testing.assert_allclose(results[0], results[1], rtol=0.05)
 
 
