@@ -17,7 +17,12 @@ def add_train(verbs: Any, epilog: str) -> None:
         kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
         kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
         kind.set_defaults(run=run_train, kind=name)
-    kind.add_argument("--pretrained", type=Path, metavar="FILE", help="weights to start from, as convert reads them")
+    kind.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="PATH",
+        help="weights to start from: the folder of a run, or one file that convert reads",
+    )
     kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
 
 
