@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from denoise_wrapper.errors import FileError
 
 Float32 = NDArray[np.float32]
 
@@ -63,3 +66,14 @@ class Backend(Protocol):
     def new_state(self, channels: int) -> State:
         """Memory for one signal of so many channels, from silence."""
         ...
+
+
+def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """A model file, at most one byte more than most, so that no device or giant file fills the memory."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError as error:
+        raise FileError(f"there is no model file {path}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.backends.base import read_model_bytes
 from denoise_wrapper.errors import FileError, ModelError
 
 Buffer = bytes | bytearray | memoryview
@@ -80,7 +81,7 @@ def _in_folder(folder: Path, name: str) -> tuple[Path, Path]:
 
 def read_onnx(source: Source) -> bytes:
     """The bytes of a model, checked as `check_onnx` says. Raises FileError or ModelError that names the file."""
-    data = bytes(source) if isinstance(source, Buffer) else _read(source)
+    data = bytes(source) if isinstance(source, Buffer) else read_model_bytes(source, BYTES_MAX)
     if len(data) > BYTES_MAX:
         raise ModelError(f"the model {called(source)} has more than {BYTES_MAX >> 20} MB; no DTLN is so large")
     try:
@@ -88,17 +89,6 @@ def read_onnx(source: Source) -> bytes:
     except ModelError as error:
         raise ModelError(f"the model {called(source)} cannot be used: {error}") from error
     return data
-
-
-def _read(path: str | os.PathLike[str]) -> bytes:
-    """At most one byte more than a model may have, so that no device or giant file fills the memory."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(BYTES_MAX + 1)
-    except FileNotFoundError as error:
-        raise FileError(f"there is no model file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def called(source: Source) -> str:

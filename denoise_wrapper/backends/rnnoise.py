@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import classic, keras_files
-from denoise_wrapper.backends.base import Float32
+from denoise_wrapper.backends.base import Float32, read_model_bytes
 from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
 from denoise_wrapper.backends.v02 import Map
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
 
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 FEATURES: int = lib.DN_FEATURES
@@ -217,17 +217,10 @@ def model_bytes(model: ModelSource) -> bytes:
 
 
 def _read_file(model: str | os.PathLike[str]) -> bytes:
-    """At most one byte more than a model may have, so that no device or giant file fills the memory."""
     if not isinstance(model, str | os.PathLike):
         found = f"{len(model)} of them" if isinstance(model, (list, tuple)) else type(model).__name__
         raise ModelError(f"the model of rnnoise is one path, or the file's bytes, not {found}")
-    try:
-        with open(model, "rb") as file:
-            return file.read(MODEL_BYTES_MAX + 1)
-    except FileNotFoundError as error:
-        raise FileError(f"there is no model file {model}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read the model {model}: {getattr(error, 'strerror', None) or error}") from error
+    return read_model_bytes(model, MODEL_BYTES_MAX)
 
 
 def _called(model: ModelSource | None) -> str:
