@@ -235,7 +235,7 @@ def test_a_run_that_is_killed_goes_on_from_a_whole_checkpoint(tmp_path: Path) ->
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    config = small_config(tmp_path, num_epochs=1)
+    config = small_config(tmp_path)  # two epochs: all have to go on from the first one's end
     path = save_toml(config, tmp_path / "settings.toml")
     assert train.main(path) == 0
     alone = loop.load_checkpoint(config.run_dir / train.LAST)["network"]

@@ -239,7 +239,7 @@ class Run:
         if self.world > 1:
             content = [self.progress]
             torch.distributed.broadcast_object_list(content, src=0, device=self.device)
-            self.progress = content[0]
+            vars(self.progress).update(vars(content[0]))  # in place, as the loop holds it too
 
     def save(self, best: bool = False) -> None:
         """Write what the loop needs to go on as if it had never stopped; best: and the weights for themselves."""
