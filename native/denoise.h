@@ -21,10 +21,13 @@ extern "C" {
 #endif
 
 enum {
-    DN_RATE = 48000,    /* Hz */
-    DN_FRAME = 480,     /* samples taken and given at a time, 10 ms */
-    DN_BANDS = 22,      /* gains of the classic network, and of dn_extract */
-    DN_FEATURES = 42,   /* inputs of the classic network, and of dn_extract */
+    DN_RATE = 48000,   /* Hz */
+    DN_FRAME = 480,    /* samples taken and given at a time, 10 ms */
+    DN_BANDS = 22,     /* gains of the classic network */
+    DN_FEATURES = 42,  /* inputs of the classic network */
+    DN_V02_BANDS = 32, /* the same of the v0.2 network */
+    DN_V02_FEATURES = 65,
+    DN_BINS = 481,      /* of a frame's spectrum, 50 Hz apart */
     DN_LIMIT = 1000000, /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
     DN_MESSAGE = 200,   /* bytes that hold any message of a loader, its NUL included */
 };
@@ -124,18 +127,28 @@ dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
 
 /* ---- training ---- */
 
-dn_status dn_extractor_create(dn_extractor **out);
+/* Of the features and bands of that network. */
+dn_status dn_extractor_create(dn_family family, dn_extractor **out);
 void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
+
+/* Where to put what is found of each frame; NULL for what is not wanted. Features and bands, F and B, are 42 and 22 of
+ * the classic network, 65 and 32 of v0.2's. Energies have the scale of the features: powers of int16 samples / 960,
+ * summed over a band. Spectra are of 20 ms, of which the last 10 are this frame, real and imaginary parts in turn. */
+typedef struct {
+    float *features; /* [frames][F], zero in frames too quiet to be run */
+    float *gains;    /* [frames][B], root of the clean over the noisy energy, 0 to 1; -1 where the band is too quiet in
+                      * both to say, or the frame too quiet to be run */
+    float *clean_energy, *energy; /* [frames][B], of the clean bands and of the noisy ones */
+    float *pitch_energy;          /* [frames][B], of the noisy bands one pitch period ago */
+    float *coherence;             /* [frames][B], of the noisy bands and themselves one pitch period ago, -1 to 1 */
+    float *spectrum, *pitch_spectrum, *clean_spectrum; /* [frames][DN_BINS][2], of the same three */
+} dn_extracted;
 
 /* What the network sees of noisy, and what it should answer to get clean.
  * noisy, clean: [frames * DN_FRAME] samples in time with each other, clean being what is wanted of noisy.
- * features: [frames][DN_FEATURES], zero in frames too quiet to be run.
- * gains: [frames][DN_BANDS], sqrt of the clean over the noisy energy of each band, 0 to 1; -1 where the band is too
- *     quiet in both to say, or the frame too quiet to be run.
- * clean_energy: [frames][DN_BANDS] on the scale of the features (a power of int16 samples / 960 a bin); or NULL.
  * Memory carries on from call to call. Returns DN_OK, or DN_NOT_FINITE before anything was touched. */
-dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames, float *features,
-                     float *gains, float *clean_energy);
+dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
+                     const dn_extracted *out);
 
 /* ---- change of sampling rate ---- */
 

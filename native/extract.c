@@ -9,13 +9,15 @@ struct dn_extractor {
     const dn_kernels *kernels;
     dn_tables tables;
     dn_frontend noisy, clean;
+    int features;
 };
 
-dn_status dn_extractor_create(dn_extractor **out) {
+dn_status dn_extractor_create(dn_family family, dn_extractor **out) {
     *out = dn_new(sizeof(**out));
     if (!*out) return DN_NO_MEMORY;
     (*out)->kernels = dn_kernels_find(NULL);
-    dn_tables_init(&(*out)->tables, DN_CLASSIC);
+    (*out)->features = family == DN_V02 ? DN_V02_FEATURES : DN_FEATURES;
+    dn_tables_init(&(*out)->tables, family);
     return DN_OK;
 }
 
@@ -23,32 +25,57 @@ void dn_extractor_destroy(dn_extractor *extractor) {
     dn_delete(extractor);
 }
 
-static void extract_frame(dn_extractor *e, const float *noisy, const float *clean, float *features, float *gains,
-                          float *clean_energy) {
-    const float unknown = -1, too_quiet = 0.05f, floor = 1e-3f;
-    dn_frame frame;
-    dn_spectrum clean_X;
-    float energy[DN_BANDS], all_features[DN_MAX_FEATURES];
-    dn_frontend_push(&e->noisy, e->kernels, noisy, NULL);
-    dn_frontend_push(&e->clean, e->kernels, clean, NULL);
-    int loud = dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame, all_features);
-    dn_frontend_spectrum(&e->clean, e->kernels, &e->tables, &clean_X, energy);
-    memcpy(features, all_features, DN_FEATURES * sizeof(*features));
-    for (int b = 0; b < DN_BANDS; b++) {
-        int quiet = frame.energy[b] < too_quiet && energy[b] < too_quiet;
-        float ratio = sqrtf((energy[b] + floor) / (frame.energy[b] + floor));
-        gains[b] = !loud || quiet ? unknown : fminf(ratio, 1);
-    }
-    if (clean_energy) memcpy(clean_energy, energy, sizeof(energy));
+/* Values of frame f, n a frame, to where they are wanted. */
+static void put(float *to, size_t f, const float *values, int n) {
+    if (to) memcpy(to + f * (size_t)n, values, (size_t)n * sizeof(*to));
 }
 
-dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames, float *features,
-                     float *gains, float *clean_energy) {
+static void put_spectrum(float *to, size_t f, const dn_spectrum *X) {
+    if (!to) return;
+    to += f * 2 * DN_BINS;
+    for (int i = 0; i < DN_BINS; i++) {
+        to[2 * i] = X->re[i];
+        to[2 * i + 1] = X->im[i];
+    }
+}
+
+/* What gains should be; -1 where nobody can tell. */
+static void wanted_gains(const float *energy, const float *clean_energy, int bands, int loud, float *gains) {
+    const float unknown = -1, too_quiet = 0.05f, floor = 1e-3f;
+    for (int b = 0; b < bands; b++) {
+        int quiet = energy[b] < too_quiet && clean_energy[b] < too_quiet;
+        float ratio = sqrtf((clean_energy[b] + floor) / (energy[b] + floor));
+        gains[b] = !loud || quiet ? unknown : fminf(ratio, 1);
+    }
+}
+
+static void extract_frame(dn_extractor *e, const float *noisy, const float *clean, size_t f, const dn_extracted *out) {
+    int bands = e->tables.bands.count;
+    dn_frame frame;
+    dn_spectrum clean_X;
+    float clean_energy[DN_MAX_BANDS], gains[DN_MAX_BANDS], features[DN_MAX_FEATURES];
+    dn_frontend_push(&e->noisy, e->kernels, noisy, NULL);
+    dn_frontend_push(&e->clean, e->kernels, clean, NULL);
+    int loud = dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame, features);
+    dn_frontend_spectrum(&e->clean, e->kernels, &e->tables, &clean_X, clean_energy);
+    wanted_gains(frame.energy, clean_energy, bands, loud, gains);
+    put(out->features, f, features, e->features);
+    put(out->gains, f, gains, bands);
+    put(out->clean_energy, f, clean_energy, bands);
+    put(out->energy, f, frame.energy, bands);
+    put(out->pitch_energy, f, frame.pitch_energy, bands);
+    put(out->coherence, f, frame.coherence, bands);
+    put_spectrum(out->spectrum, f, &frame.X);
+    put_spectrum(out->pitch_spectrum, f, &frame.P);
+    put_spectrum(out->clean_spectrum, f, &clean_X);
+}
+
+dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
+                     const dn_extracted *out) {
     size_t samples = frames * DN_FRAME;
     if (!dn_usable(noisy, samples) || !dn_usable(clean, samples)) return DN_NOT_FINITE;
     for (size_t f = 0; f < frames; f++) {
-        extract_frame(extractor, noisy + f * DN_FRAME, clean + f * DN_FRAME, features + f * DN_FEATURES,
-                      gains + f * DN_BANDS, clean_energy ? clean_energy + f * DN_BANDS : NULL);
+        extract_frame(extractor, noisy + f * DN_FRAME, clean + f * DN_FRAME, f, out);
     }
     return DN_OK;
 }

@@ -6,9 +6,9 @@
 #ifndef DN_FFT_H
 #define DN_FFT_H
 
-#include <stdint.h>
+#include "denoise.h"
 
-enum { DN_WINDOW = 960, DN_BINS = 481, DN_HALF = 480 };
+enum { DN_WINDOW = 960, DN_HALF = 480 };
 
 typedef struct {
     float re[DN_BINS + 7], im[DN_BINS + 7]; /* the last 7 only round the length up to whole vectors */

@@ -5,7 +5,7 @@
 #include "denoise.h"
 #include "linear.h"
 
-enum { DN_V02_FEATURES = 65, DN_V02_BANDS = 32, DN_V02_MAX_UNITS = 1024 };
+enum { DN_V02_MAX_UNITS = 1024 };
 
 enum { DN_CONV1, DN_CONV2, DN_GRU1_INPUT, DN_GRU1_RECURRENT, DN_DENSE_OUT = 8, DN_VAD_DENSE };
 

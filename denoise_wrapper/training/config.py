@@ -119,18 +119,24 @@ class FeatureConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes and activations of the classic network."""
+    """Which of the two networks, and its sizes; those of the other one do not count."""
 
-    dense: int = 24
+    family: Literal["classic", "v0.2"] = "classic"
+    dense: int = 24  # classic
     vad_gru: int = 24
     noise_gru: int = 48
     denoise_gru: int = 96
     activations: tuple[Literal["tanh", "relu"], ...] = ("tanh", "relu", "tanh")  # candidates of the three GRUs
+    conv: int = 96  # v0.2: outputs of the first convolution
+    units: int = 128  # of the second one, and of each of the three GRUs
 
     def __post_init__(self) -> None:
-        check_positive(self, "dense", "vad_gru", "noise_gru", "denoise_gru")
+        check_positive(self, "dense", "vad_gru", "noise_gru", "denoise_gru", "conv", "units")
         if len(self.activations) != 3:
             raise ConfigError(f"activations takes one of tanh, relu for each of three GRUs, not {self.activations}")
+        for name in ("conv", "units"):
+            if getattr(self, name) % 8:
+                raise ConfigError(f"'{name}' is a multiple of 8, as the weights are stored so, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -141,17 +147,24 @@ class TrainConfig:
     steps: int = 20000
     batch: int = 128  # clips side by side
     frames: int = 200  # of each clip a step; the states are carried on to the next
-    rate: float = 2e-3  # of Adam, the peak
-    final_rate: float = 1e-5  # reached by a cosine
+    method: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for the vectors
+    rate: float = 2e-3  # of the method, the peak
+    vector_rate: float = 2e-3  # of AdamW beside Muon
+    final_rate: float = 1e-5  # reached on a straight line
+    decay_share: float = 0.5  # of the steps, the last ones, in which the rate falls
     warm_up: int = 200  # steps from 0 to the peak
     clip_norm: float = 1.0  # of the gradient
     weight_decay: float = 0.0
+    dropout: float = 0.0  # of what goes from layer to layer, while training
+    average: float = 0.0  # decay of the running mean of the weights, which is what is validated and written; 0: none
+    bf16: bool = True  # products over many frames in bfloat16, where the processor computes with it
     gain_power: float = 0.5  # gains are compared after this power
     fourth: float = 10.0  # weight of the fourth power of that difference
     speech_weight: float = 0.0  # frames of speech count 1 + this
     loudness: float = 1.0  # weight of the error in compressed band energies
     loudness_power: float = 0.3  # their compression, a power of the amplitude
     over: float = 0.0  # extra weight of too small gains (lost speech) in the loudness term
+    perceptual: float = 0.0  # weight of the disturbances that an ear would hear, as PESQ counts them
     vad: float = 0.05  # weight of the voice probability's cross entropy
     quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
     log_every: int = 50  # steps
@@ -159,16 +172,17 @@ class TrainConfig:
     threads: int = 2
 
     def __post_init__(self) -> None:
-        check_positive(self, "steps", "batch", "frames", "rate", "clip_norm", "gain_power", "loudness_power",
-                       "log_every", "evaluate_every", "threads")  # fmt: skip
+        check_positive(self, "steps", "batch", "frames", "rate", "vector_rate", "clip_norm", "gain_power",
+                       "loudness_power", "log_every", "evaluate_every", "threads")  # fmt: skip
         check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
-                           "over", "vad")  # fmt: skip
-        check_share(self, "quantise_from")
+                           "over", "perceptual", "vad")  # fmt: skip
+        for name in ("quantise_from", "decay_share", "dropout", "average"):
+            check_share(self, name)
 
 
 @dataclass(frozen=True)
 class RNNoiseConfig:
-    """All that one training of the classic network needs."""
+    """All that one training of an RNNoise network needs."""
 
     work_dir: Path  # cache, features, checkpoints and results; nothing else is written
     data: DataConfig

@@ -128,22 +128,33 @@ static void test_sets_agree(dn_model *model, dn_state *state) {
     CHECK(difference <= 1e-6 * signal); /* 60 dB */
 }
 
-static void test_extractor(void) {
-    static float features[FRAMES * DN_FEATURES], gains[FRAMES * DN_BANDS], energy[FRAMES * DN_BANDS];
+static void test_extractor(dn_family family) {
+    enum { MOST_FEATURES = DN_V02_FEATURES, MOST_BANDS = DN_V02_BANDS };
+    static float features[FRAMES * MOST_FEATURES], gains[FRAMES * MOST_BANDS], energy[FRAMES * MOST_BANDS];
+    static float spectrum[FRAMES * 2 * DN_BINS], clean_spectrum[FRAMES * 2 * DN_BINS];
+    int width = family == DN_V02 ? DN_V02_FEATURES : DN_FEATURES, bands = family == DN_V02 ? DN_V02_BANDS : DN_BANDS;
+    dn_extracted out = {.features = features, .gains = gains, .clean_energy = energy};
     dn_extractor *extractor;
-    CHECK(dn_extractor_create(&extractor) == DN_OK);
+    CHECK(dn_extractor_create(family, &extractor) == DN_OK);
     for (int i = 0; i < SAMPLES; i++) first[i] = 0.25f * noise[i];
-    CHECK(dn_extract(extractor, noise, first, FRAMES, features, gains, energy) == DN_OK);
-    for (int i = DN_BANDS; i < FRAMES * DN_BANDS; i++) {
+    out.spectrum = spectrum;
+    out.clean_spectrum = clean_spectrum;
+    CHECK(dn_extract(extractor, noise, first, FRAMES, &out) == DN_OK);
+    for (int i = bands; i < FRAMES * bands; i++) {
         CHECK(fabsf(gains[i] - 0.25f) < 1e-3f);
         CHECK(energy[i] > 0);
     }
+    for (int i = 0; i < FRAMES * 2 * DN_BINS; i++) {
+        CHECK(fabsf(clean_spectrum[i] - 0.25f * spectrum[i]) <= 1e-4f * (1 + fabsf(spectrum[i])));
+    }
     first[5] = NAN;
-    CHECK(dn_extract(extractor, noise, first, FRAMES, features, gains, energy) == DN_NOT_FINITE);
-    memset(noise, 0, sizeof(noise));
-    memset(first, 0, sizeof(first));
-    dn_extract(extractor, noise, first, 20, features, gains, NULL);
-    CHECK(features[19 * DN_FEATURES] == 0 && gains[19 * DN_BANDS] == -1);
+    CHECK(dn_extract(extractor, noise, first, FRAMES, &out) == DN_NOT_FINITE);
+    first[5] = 0;
+    const dn_extracted nothing = {0};
+    CHECK(dn_extract(extractor, noise, first, FRAMES, &nothing) == DN_OK);
+    static const float silence[SAMPLES];
+    CHECK(dn_extract(extractor, silence, silence, 20, &out) == DN_OK);
+    CHECK(features[19 * width] == 0 && gains[19 * bands] == -1);
     dn_extractor_destroy(extractor);
     dn_extractor_destroy(NULL);
 }
@@ -220,6 +231,7 @@ int main(void) {
     }
     test_states_of_other_models_are_refused();
     test_look_ahead_passes_what_is_quiet();
-    test_extractor();
+    test_extractor(DN_CLASSIC);
+    test_extractor(DN_V02);
     return done("test_state");
 }

@@ -1,7 +1,7 @@
 """Features on disk: mixtures seen through the engine's own front end, in shards that are made once.
 
-A shard is float16 (clips, frames, 87), columns FEATURES, GAINS, ENERGY and VOICE below. Which shards belong to a set
-of settings is in their folder's name; one that is missing is made again, to the same bytes.
+A shard is float16 (clips, frames, columns), whose columns a Layout tells. Which shards belong to a set of settings is in
+their folder's name; one that is missing is made again, to the same bytes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,60 @@ from denoise_wrapper.training.data import Corpus, make_folder, open_corpora
 from denoise_wrapper.training.mixing import Mix, Mixer
 
 RATE = 48000
-EDGES_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 5600, 6800, 8000, 9600,
-            12000, 15600, 20000)  # fmt: skip
-FEATURES, GAINS, ENERGY, VOICE = slice(0, 42), slice(42, 64), slice(64, 86), 86
-COLUMNS = 87
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 SIDES = {"train": 0, "validation": 1}
+KNOWN_SHARE = 0.37  # of a band that lies below the end of the speech: above it, something can be said of the band
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of a row are: those of the network's features, then of its bands, then the voice label."""
+
+    family: str
+    feature_count: int
+    band_hz: tuple[tuple[int, int], ...]  # where each band begins and ends, which is where its neighbours' middles are
+
+    @property
+    def bands(self) -> int:
+        return len(self.band_hz)
+
+    @property
+    def features(self) -> slice:
+        return slice(0, self.feature_count)
+
+    @property
+    def gains(self) -> slice:
+        """Wanted, 0 to 1; -1 where nothing can be said."""
+        return slice(self.feature_count, self.feature_count + self.bands)
+
+    @property
+    def energy(self) -> slice:
+        """log10(0.001 + energy of the clean band), on the scale of the features."""
+        return slice(self.feature_count + self.bands, self.feature_count + 2 * self.bands)
+
+    @property
+    def voice(self) -> int:
+        """1 where speech is heard, 0 where it is not, 0.5 where nobody can say."""
+        return self.feature_count + 2 * self.bands
+
+    @property
+    def columns(self) -> int:
+        return self.voice + 1
+
+    def unknown_bands(self, bandwidth_hz: float) -> NDArray[np.intp]:
+        """Bands that lie too far above bandwidth_hz, where the speech ends."""
+        low, high = np.array(self.band_hz).T
+        return np.flatnonzero((bandwidth_hz - low) / (high - low) < KNOWN_SHARE)
+
+
+_CLASSIC_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 5600, 6800, 8000, 9600,
+               12000, 15600, 20000)  # fmt: skip
+_V02_HZ = (0, 100, 200, 300, 400, 500, 600, 750, 900, 1050, 1200, 1400, 1600, 1800, 2050, 2350, 2650, 3000, 3400, 3850,
+           4350, 4900, 5500, 6200, 7000, 7850, 8800, 9900, 11150, 12550, 14100, 15850, 17800, 20000)  # fmt: skip
+LAYOUTS = {
+    "classic": Layout("classic", 42, tuple(zip((0, *_CLASSIC_HZ[:-1]), (*_CLASSIC_HZ[1:], 20000), strict=True))),
+    "v0.2": Layout("v0.2", 65, tuple(zip(_V02_HZ[:-2], _V02_HZ[2:], strict=True))),
+}
 
 _worker: dict[str, Mixer] = {}
 
@@ -40,45 +88,39 @@ class Shard:
 
     path: Path
     side: str
+    layout: Layout
     first: int
     count: int
 
 
-def mix_features(mix: Mix) -> NDArray[np.float16]:
-    """A clip as rows of a shard: float16 (frames, 87).
+def mix_features(mix: Mix, layout: Layout) -> NDArray[np.float16]:
+    """A clip as rows of a shard: float16 (frames, layout.columns).
 
-    GAINS are -1 where nothing can be said, also above the bandwidth of the speech while it sounds. ENERGY is
-    log10(0.001 + energy of the clean band). VOICE is 0, 0.5 or 1.
+    Gains are unknown, -1, also above the bandwidth of the speech while it sounds.
     """
     frames = len(mix.noisy) // FRAME
-    features, gains, energy = FeatureExtractor().extract(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME])
-    rows = np.empty((frames, COLUMNS), np.float32)
+    found = FeatureExtractor(layout.family).extract(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME])
+    rows = np.empty((frames, layout.columns), np.float32)
     sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
-    gains[np.ix_(sounding, unknown_bands(mix.bandwidth_hz))] = -1.0
-    rows[:, FEATURES], rows[:, GAINS], rows[:, VOICE] = features, gains, mix.voice
-    rows[:, ENERGY] = np.log10(energy + 1e-3)
+    found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
+    rows[:, layout.features], rows[:, layout.gains], rows[:, layout.voice] = found.features, found.gains, mix.voice
+    rows[:, layout.energy] = np.log10(found.clean_energy + 1e-3)
     if not np.all(np.isfinite(rows)):
         raise DataError("a mixture gave features that are not finite; this is a fault of the program, please report it")
     return rows.astype(np.float16)
 
 
-def unknown_bands(bandwidth_hz: float) -> NDArray[np.intp]:
-    """Bands of which less than 37 % lies below bandwidth_hz; a band reaches from centre to centre of its neighbours."""
-    low = np.array((0, *EDGES_HZ[:-1]))
-    high = np.array((*EDGES_HZ[1:], EDGES_HZ[-1]))
-    return np.flatnonzero((bandwidth_hz - low) / (high - low) < 0.37)
-
-
 def shards(config: RNNoiseConfig) -> list[Shard]:
     """All files that the settings ask for, whether they exist or not."""
-    data = fingerprint(FEATURES_VERSION, config.data, config.mix, config.seed, config.features.shard_hours)
+    family, per_file = config.network.family, config.features.shard_hours
+    data = fingerprint(FEATURES_VERSION, family, config.data, config.mix, config.seed, per_file)
     found = []
     per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
     for side, hours in (("validation", config.features.validation_hours), ("train", config.features.hours)):
         clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
-            found.append(Shard(path, side, first, per_shard))
+            found.append(Shard(path, side, LAYOUTS[family], first, per_shard))
     return found
 
 
@@ -113,7 +155,8 @@ def start_worker(config: RNNoiseConfig) -> None:
 def make_shard(shard: Shard) -> Shard:
     """Mix the clips of one shard and write it, whole or not at all."""
     mixer = _worker[shard.side]
-    rows = np.stack([mix_features(mixer.clip(index)) for index in range(shard.first, shard.first + shard.count)])
+    clips = range(shard.first, shard.first + shard.count)
+    rows = np.stack([mix_features(mixer.clip(index), shard.layout) for index in clips])
     with atomic_path(shard.path, overwrite=True) as temporary, temporary.open("wb") as stream:
         np.save(stream, rows)
     return shard
@@ -122,7 +165,8 @@ def make_shard(shard: Shard) -> Shard:
 class FeatureSet:
     """The clips of one side, read from their shards as they are asked for."""
 
-    def __init__(self, files: list[Shard], side: str) -> None:
+    def __init__(self, files: list[Shard], side: str, layout: Layout) -> None:
+        self.layout = layout
         self.shards = [np.load(shard.path, mmap_mode="r") for shard in files if shard.side == side]
         if not self.shards:
             raise DataError(f"there are no features for {side}; make them first")
@@ -133,7 +177,7 @@ class FeatureSet:
         return int(self.starts[-1])
 
     def read(self, clip: int, first: int, count: int) -> NDArray[np.float16]:
-        """Frames first to first + count of a clip: float16 (count, 87)."""
+        """Frames first to first + count of a clip: float16 (count, layout.columns)."""
         shard = int(np.searchsorted(self.starts, clip, side="right")) - 1
         rows: NDArray[np.float16] = self.shards[shard][clip - self.starts[shard], first : first + count]
         return rows
