@@ -174,7 +174,7 @@ def _add_model(verbs: Any) -> None:
         "written as .bin, .dnnw (both the same) or .c.",
         epilog=EXIT_CODES,
     )
-    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .bin, .c, Keras .hdf5, or 'rnnoise'")
+    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .bin, .c, Keras .hdf5, or a backend")
     job.add_argument("output", metavar="OUT")
     job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     job.set_defaults(run=run_model_convert)
@@ -354,22 +354,26 @@ def _is_backend(name: str) -> bool:
 
 
 def _read_model(name: str) -> Any:
-    """The model of a file, or that of the rnnoise backend."""
-    from denoise_wrapper.backends.model_files import read_any_model
+    """The model of a file, or that of one of the RNNoise backends."""
+    from denoise_wrapper.backends import load_backend
+    from denoise_wrapper.backends.model_files import RNNoiseBackend, model_of, read_any_model
 
-    if _is_backend(name) and name != "rnnoise":
-        raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
+    if _is_backend(name):
+        backend = load_backend(name)
+        if not isinstance(backend, RNNoiseBackend):
+            raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
+        return model_of(backend)
     if Path(name).suffix.lower() == ".onnx":
         raise ModelError(f"{name} is one of the two models of a DTLN, which have no other form; see 'filter --model'")
-    return read_any_model(None if _is_backend(name) else name)
+    return read_any_model(name)
 
 
 def run_model_info(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends import load_backend
-    from denoise_wrapper.backends.model_files import fingerprint
+    from denoise_wrapper.backends.model_files import RNNoiseBackend, fingerprint
 
-    if _is_backend(args.model) and args.model != "rnnoise":
-        backend: Any = load_backend(args.model)
+    backend: Any = load_backend(args.model) if _is_backend(args.model) else None
+    if backend is not None and not isinstance(backend, RNNoiseBackend):
         _print_backend(backend)
         for stage, data in enumerate(backend.data, 1):
             print(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")

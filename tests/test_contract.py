@@ -16,9 +16,8 @@ from pairs import make_pair
 
 from denoise_wrapper import AudioError, Denoiser, Stream, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.backends.base import MODELS, Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
-from denoise_wrapper.backends.onnx_files import MODELS
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 96000)

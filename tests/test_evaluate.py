@@ -264,11 +264,12 @@ def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "own.json").read_text())
     assert found["model"] == [str(model)]
     assert found["model_sha256"] == {"rnnoise": hashlib.sha256(model.read_bytes()).hexdigest()}
-    assert call("--set", clips, "--json", tmp_path / "shipped.json") == 0
-    found = json.loads((tmp_path / "shipped.json").read_text())
-    card = Path(cli.__file__).parent / "models" / "rnnoise.md"
-    assert found["model"] is None
-    assert found["model_sha256"]["rnnoise"] in card.read_text(encoding="utf-8")
+    for name in ("rnnoise", "rnnoise-classic"):
+        assert call("--set", clips, "--backend", name, "--json", tmp_path / "shipped.json", "--overwrite") == 0
+        found = json.loads((tmp_path / "shipped.json").read_text())
+        card = Path(cli.__file__).parent / "models" / f"{name}.md"
+        assert found["model"] is None
+        assert found["model_sha256"][name] in card.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

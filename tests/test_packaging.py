@@ -18,9 +18,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 import soundfile
+from blobs import random_blob
 
 import denoise_wrapper
-from denoise_wrapper.backends.model_files import read_model, write_model
+from denoise_wrapper.backends.model_files import read_any_model, read_model, write_model
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper.backends.v02 import with_metadata
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -107,6 +110,24 @@ def test_a_model_of_one_s_own_is_compiled_in(tree: Path, tmp_path: Path) -> None
     code = "from denoise_wrapper.backends.model_files import *; print(set(read_model(None).layers[0].weights.ravel()))"
     done = run(sys.executable, "-c", code, cwd=tree, PYTHONPATH=str(tree))
     assert done.stdout.strip() in ("{7}", "{np.int8(7)}")
+
+
+def test_a_model_of_the_other_family_is_compiled_in(tree: Path, tmp_path: Path) -> None:
+    blob = with_metadata(random_blob(24, 32, quantised=True), {"name": "mine"})
+    write_model(read_any_model(blob), tmp_path / "mine.c")
+    done = run(sys.executable, "build.py", cwd=tree, DENOISE_WRAPPER_RNN_DATA=str(tmp_path / "mine.c"))
+    assert done.returncode == 0, done.stdout
+    code = (
+        "import numpy, hashlib; from denoise_wrapper.backends import load_backend; b = load_backend('rnnoise')\n"
+        "cleaned = b.new_state(1).process(numpy.load('audio.npy'))[0]\n"
+        "print(b.family, b.delay, b.metadata['name'], *(hashlib.sha256(x).hexdigest() for x in (b.data, cleaned)))"
+    )
+    audio = 0.1 * np.random.default_rng(1).standard_normal((1, 4800)).astype(np.float32)
+    np.save(tree / "audio.npy", audio)
+    done = run(sys.executable, "-c", code, cwd=tree, PYTHONPATH=str(tree))
+    cleaned = RNNoiseBackend(blob).new_state(1).process(audio)[0]
+    hashes = [hashlib.sha256(data).hexdigest() for data in (blob, cleaned.tobytes())]
+    assert done.stdout.split() == ["v0.2", "960", "mine", *hashes]
 
 
 @pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "model convert")])

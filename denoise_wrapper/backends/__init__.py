@@ -7,22 +7,24 @@ import functools
 import importlib
 from typing import Any
 
-from denoise_wrapper.backends.base import Backend, State
+from denoise_wrapper.backends.base import MODELS, Backend, State
 from denoise_wrapper.errors import ModelError
 
 __all__ = ["Backend", "State", "backend_names", "load_backend"]
 
-# name -> module within this package, and the class in it that is called as Class(model, name)
+# name -> module within this package, the class in it that is called as Class(model, name), and the file in models/
+# without which this copy of the package has no such backend
 _BACKENDS = {
-    "rnnoise": ("rnnoise", "RNNoiseBackend"),
-    "dtln-16k": ("dtln", "DTLNBackend"),
-    "dtln-32k": ("dtln", "DTLNBackend"),
+    "rnnoise": ("rnnoise", "RNNoiseBackend", None),
+    "rnnoise-classic": ("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
+    "dtln-16k": ("dtln", "DTLNBackend", None),
+    "dtln-32k": ("dtln", "DTLNBackend", None),
 }
 
 
 def backend_names() -> tuple[str, ...]:
     """The names that `load_backend` knows, in the order in which they should be shown."""
-    return tuple(_BACKENDS)
+    return tuple(name for name, (_, _, file) in _BACKENDS.items() if file is None or (MODELS / file).is_file())
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
@@ -32,15 +34,16 @@ def load_backend(name: str, model: Any = None) -> Backend:
     which is loaded once and shared.
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
-    if not isinstance(name, str) or name not in _BACKENDS:
-        close = difflib.get_close_matches(str(name), _BACKENDS, n=1, cutoff=0.4)
+    known = backend_names()
+    if not isinstance(name, str) or name not in known:
+        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ModelError(f"there is no backend {name!r}; known are {', '.join(_BACKENDS)}{hint}")
+        raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 
 
 def _load(name: str, model: Any) -> Backend:
-    module, cls = _BACKENDS[name]
+    module, cls, _ = _BACKENDS[name]
     try:
         found = importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:

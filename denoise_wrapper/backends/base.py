@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from denoise_wrapper.errors import FileError
 
 Float32 = NDArray[np.float32]
+
+MODELS = Path(__file__).resolve().parent.parent / "models"  # the shipped weights
 
 
 class State(Protocol):

@@ -150,13 +150,18 @@ def to_records(model: ClassicModel) -> bytes:
     sizes = [(layer.inputs, layer.units, ACTIVATIONS.index(layer.activation)) for layer in model.layers]
     records = [_record("classic_layers", 1, np.array(sizes, "<i4").tobytes())]
     if model.metadata:
-        text = json.dumps(model.metadata, ensure_ascii=False, sort_keys=True)
-        records.append(_record("metadata", 3, text.encode("utf-8", "backslashreplace")))  # half a pair: its escape
+        records.append(metadata_record(model.metadata))
     for layer in model.layers:
         for what, array in (("weights", layer.weights), ("recurrent", layer.recurrent), ("bias", layer.bias)):
             if array is not None:
                 records.append(_record(f"{layer.name}_{what}", 3, array.tobytes()))
     return b"".join(records)
+
+
+def metadata_record(metadata: dict[str, Any]) -> bytes:
+    """What a model is called, may be used for and comes from, as a record that other programs pass over."""
+    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
+    return _record("metadata", 3, text.encode("utf-8", "backslashreplace"))  # half a pair of surrogates: its escape
 
 
 def _record(name: str, kind: int, payload: bytes) -> bytes:

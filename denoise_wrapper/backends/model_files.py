@@ -18,9 +18,11 @@ __all__ = [
     "ClassicModel",
     "Layer",
     "Map",
+    "RNNoiseBackend",
     "V02Model",
     "encode_model",
     "fingerprint",
+    "model_of",
     "read_any_model",
     "read_model",
     "write_model",
@@ -45,7 +47,11 @@ def read_any_model(source: ModelSource | None) -> ClassicModel | V02Model:
     source: path or bytes; None for the model compiled in. The form is told from the content, the engine's loader
     checks it. Raises FileError, or ModelError that names the layer and what is wrong.
     """
-    backend = RNNoiseBackend(source)
+    return model_of(RNNoiseBackend(source))
+
+
+def model_of(backend: RNNoiseBackend) -> ClassicModel | V02Model:
+    """The model that a backend has loaded."""
     if backend.family == "classic":
         return ClassicModel(tuple(layer for layer in backend.layers if isinstance(layer, Layer)), backend.metadata)
     return V02Model(backend.data, tuple(m for m in backend.layers if isinstance(m, Map)), backend.metadata)

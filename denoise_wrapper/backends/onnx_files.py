@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.backends.base import read_model_bytes
+from denoise_wrapper.backends.base import MODELS, read_model_bytes
 from denoise_wrapper.errors import FileError, ModelError
 
 Buffer = bytes | bytearray | memoryview
 Source = str | os.PathLike[str] | Buffer
 
-MODELS = Path(__file__).resolve().parent.parent / "models"
 BYTES_MAX = 64 << 20  # of one file; the published ones have 1.5 and 2.5 MB
 
 # Protocol buffers: each field is a key (number << 3 | kind) and a value of one of these kinds.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import classic, keras_files
-from denoise_wrapper.backends.base import Float32, read_model_bytes
+from denoise_wrapper.backends.base import MODELS, Float32, read_model_bytes
 from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
 from denoise_wrapper.backends.v02 import Map
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
@@ -20,6 +20,7 @@ from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelE
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 FEATURES: int = lib.DN_FEATURES
 BANDS: int = lib.DN_BANDS
+COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
 LOUDEST = float(lib.DN_LIMIT)  # full scale being 1
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
 
@@ -32,7 +33,8 @@ class RNNoiseBackend:
 
     Immutable, shared by threads and streams.
 
-    model: path or bytes of a model in any form that `model_bytes` knows; None for the one compiled in.
+    model: path or bytes of a model in any form that `model_bytes` knows; None for the one shipped under name, of which
+    `rnnoise` is compiled in and any other is NAME.dnnw in models/.
     name: what it goes by. isa: the instruction set to use, `avx2` or `scalar`; None for the environment's
     DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
     Pickles by the bytes of its model. Raises FileError, ModelError or ConfigError.
@@ -44,6 +46,8 @@ class RNNoiseBackend:
 
     def __init__(self, model: ModelSource | None = None, name: str = "rnnoise", isa: str | None = None) -> None:
         self.name = name
+        if model is None and name != COMPILED_IN:
+            model = MODELS / f"{name}.dnnw"
         self._source = None if model is None else model_bytes(model)
         self._wanted_isa = isa
         self._model = _load(self._source, model)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from denoise_wrapper.backends.classic import metadata_record
+
 
 @dataclass(frozen=True)
 class Map:
@@ -51,3 +53,11 @@ class V02Model:
     layers: tuple[Map, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
     family: ClassVar[str] = "v0.2"
+
+
+def with_metadata(blob: bytes, metadata: dict[str, Any]) -> bytes:
+    """A weights blob that says what it is (name, licence, origin ...), for `RNNoiseBackend.metadata` to tell.
+
+    blob: one that says nothing yet. The record is the last one, which RNNoise 0.2's own reader passes over.
+    """
+    return blob + metadata_record(metadata)
