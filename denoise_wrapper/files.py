@@ -101,7 +101,7 @@ def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
     import soundfile
 
     with atomic_path(path, overwrite=True) as part, open(part, "w+b", buffering=0) as raw:
-        recorder = _Recorder(raw)
+        recorder = Recorder(raw)
         try:
             soundfile.write(recorder, samples, rate, "PCM_32" if samples.dtype == np.int32 else "PCM_16", format="WAV")
         except (soundfile.LibsndfileError, AssertionError):
@@ -231,7 +231,7 @@ class SoundFileTarget:
             raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
         if subtype == "VORBIS" and source.rate > _VORBIS_MAX_RATE:  # libsndfile finds out too late, and crashes
             raise FileError(f"{cannot}; {_ELSE}")
-        self._raw = _Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
+        self._raw = Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
         try:
             self._file = stack.enter_context(
                 _Closing(
@@ -287,7 +287,7 @@ class _Closing:
             self.file.close()
 
 
-class _Recorder:
+class Recorder:
     """A binary file for libsndfile, which only learns that a write failed: this one remembers why.
 
     Also Ctrl-C, which comes most often in the middle of a write and cannot pass through libsndfile.

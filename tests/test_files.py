@@ -368,13 +368,13 @@ def test_ctrl_c_within_a_write_stops_the_job(tmp_path: Path, monkeypatch: pytest
                 raise KeyboardInterrupt
             return int(self.file.write(data))
 
-    class Recorder(files._Recorder):
+    class Recorder(files.Recorder):
         def __init__(self, file: Any) -> None:
             super().__init__(file)
             self._file = Interrupted(file)  # type: ignore[assignment]
 
     soundfile.write(tmp_path / "a.wav", np.zeros(200_000, np.int16), 48000)
-    monkeypatch.setattr(files, "_Recorder", Recorder)
+    monkeypatch.setattr(files, "Recorder", Recorder)
     with pytest.raises(KeyboardInterrupt):
         Denoiser(FakeBackend("plain")).filter_file(tmp_path / "a.wav")
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]

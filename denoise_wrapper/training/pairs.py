@@ -131,9 +131,22 @@ def listed(items: Sequence[object]) -> str:
 
 
 def group_pairs(prefix: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[PairGroup, ...]:
-    """Groups of pairs that no reader is in two of; if all names tell no readers or books, those of one number.
+    """Groups of pairs that no reader is in two of: see `speakers`.
 
-    prefix: put before the groups' names. pairs: (noisy file, pair). A file may join the speech of several readers.
+    prefix: put before the groups' names. pairs: (noisy file, pair).
+    """
+    listed_pairs = list(pairs)
+    names = speakers([(file, pair.number) for file, pair in listed_pairs])
+    groups: dict[str, list[Pair]] = defaultdict(list)
+    for name, (_, pair) in zip(names, listed_pairs, strict=True):
+        groups[prefix + name].append(pair)
+    return tuple(PairGroup(name, tuple(groups[name])) for name in sorted(groups))
+
+
+def speakers(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Who speaks in each of (noisy file, its number), by the names of readers, else books, else by the number alone.
+
+    A file may join the speech of several readers, who then go by one name.
     """
     leader: dict[str, str] = {}
 
@@ -142,17 +155,14 @@ def group_pairs(prefix: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[PairGro
             name = leader[name]
         return name
 
-    members = []
-    for file, pair in pairs:
+    firsts = []
+    for file, number in files:
         stem = Path(file).stem
-        names = READER.findall(stem) or BOOK.findall(stem) or [f"fileid_{pair.number}"]
-        members.append((names[0], pair))
+        names = READER.findall(stem) or BOOK.findall(stem) or [f"fileid_{number}"]
+        firsts.append(names[0])
         for name in names[1:]:
             leader[find(name)] = find(names[0])
-    groups: dict[str, list[Pair]] = defaultdict(list)
-    for name, pair in members:
-        groups[prefix + find(name)].append(pair)
-    return tuple(PairGroup(name, tuple(groups[name])) for name in sorted(groups))
+    return [find(name) for name in firsts]
 
 
 class PairSource:
