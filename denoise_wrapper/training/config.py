@@ -24,8 +24,8 @@ Range = tuple[float, float]
 class DataConfig:
     """Where the audio is. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
 
-    speech: tuple[Path, ...]  # folders of clean speech
-    noise: tuple[Path, ...]  # folders of noise
+    speech: tuple[Path, ...] = ()  # folders of clean speech
+    noise: tuple[Path, ...] = ()  # folders of noise
     rooms: tuple[Path, ...] = ()  # folders of room impulse responses
     validation: float = 0.1  # share of the hours, by voice and by noise source, kept for validation
 
@@ -112,6 +112,7 @@ class FeatureConfig:
     validation_hours: float = 1.0
     shard_hours: float = 0.5  # one file
     processes: int = 1
+    file: Path | None = None  # a feature file to train on in place of mixtures; made of [data] if it is not there
 
     def __post_init__(self) -> None:
         check_positive(self, "hours", "validation_hours", "shard_hours", "processes")
@@ -185,7 +186,7 @@ class RNNoiseConfig:
     """All that one training of an RNNoise network needs."""
 
     work_dir: Path  # cache, features, checkpoints and results; nothing else is written
-    data: DataConfig
+    data: DataConfig = field(default_factory=DataConfig)
     name: str = "rnnoise"
     seed: int = 1
     licence: str = "MIT"  # of the weights
@@ -197,6 +198,9 @@ class RNNoiseConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_run_name("name", self.name)
+        for kind in ("speech", "noise") if self.features.file is None else ():
+            if not getattr(self.data, kind):
+                raise ConfigError(f"there is no {kind}; name folders in [data] {kind}, or a file in [features] file")
 
 
 def load_config(path: Path, kind: type[T]) -> T:
