@@ -141,10 +141,10 @@ def evaluate(
         else:
             get = partial(_find, None if denoised is None else _find_denoised(Path(denoised), clips))
         threads = stack.enter_context(ThreadPoolExecutor(jobs))
-        prepared = _run_all(threads, partial(_prepare, get), clips, partial(progress or _ignore, "cleaning"))
+        prepared = run_all(threads, partial(_prepare, get), clips, partial(progress or ignore, "cleaning"))
         delays = [job.delay for job in prepared if job.delay is not None]
         delay = int(np.median(delays)) if delays else 0
-        results = _measure_all(prepared, delay, jobs, partial(progress or _ignore, "measuring"))
+        results = _measure_all(prepared, delay, jobs, partial(progress or ignore, "measuring"))
     return Evaluation(
         Path(folder),
         denoiser.backend_name if denoiser is not None else UNPROCESSED if denoised is None else str(denoised),
@@ -155,10 +155,10 @@ def evaluate(
     )
 
 
-def _ignore(what: str, done: int, total: int) -> None: ...
+def ignore(what: str, done: int, total: int) -> None: ...
 
 
-def _run_all(
+def run_all(
     pool: Executor, task: Callable[[Item], Result], items: Sequence[Item], report: Callable[[int, int], object]
 ) -> list[Result]:
     """What task makes of each, in their order. What has not begun is given up if anything is raised, Ctrl-C too."""
@@ -250,7 +250,7 @@ def _measure_all(
     try:
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
             try:
-                return _run_all(processes, task, prepared, report)
+                return run_all(processes, task, prepared, report)
             except BaseException:  # nobody wants what they are at any more
                 for worker in set(multiprocessing.active_children()) - others:
                     worker.terminate()
