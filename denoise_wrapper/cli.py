@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
 from denoise_wrapper.cli_compare import add_evaluate
-from denoise_wrapper.cli_training import add_convert, add_data, add_train
+from denoise_wrapper.cli_training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.progress import Progress, speed_line
 
@@ -178,6 +178,7 @@ def _add_model(verbs: Any) -> None:
     job.add_argument("output", metavar="OUT")
     job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     job.set_defaults(run=run_model_convert)
+    add_model_wheel(jobs, EXIT_CODES)
 
 
 def run_filter(args: argparse.Namespace) -> int:

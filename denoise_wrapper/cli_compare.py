@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError
 
 if TYPE_CHECKING:
+    from denoise_wrapper.compare.evaluate import Evaluation
     from denoise_wrapper.denoiser import Denoiser
 
 UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as they came
@@ -19,7 +22,15 @@ STRENGTH = ("model", "atten_lim", "mix")
 COLUMNS = """\
 columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
 higher is better; HFLSD (log-spectral distance from 8 to 20 kHz, dB, of full-band clips): lower is better. The delay is
-taken away before. Needs pip install 'denoise-wrapper[metrics]'. """
+taken away before.
+
+--behaviour measures what these means do not show, beside a bar for what matters: the clean clips, denoised, against
+themselves (PESQ >= 4); beginnings of speech, the first 30 ms after 200 ms of pause (mean change >= -3 dB, 90 % within
+3 dB); the probability of speech against where the clean clips hold it (area under the ROC curve >= 0.95); and signals
+made by formula: silence (no sample over -90 dB), steady noise (its level's deviation <= 3 dB), music (what comes and
+goes of it at 0.5 to 8 Hz <= -20 dB), a click (silent after 200 ms, and the level in low noise back by then).
+
+Needs pip install 'denoise-wrapper[metrics]'. """
 
 
 def add_evaluate(verbs: Any, epilog: str) -> None:
@@ -34,6 +45,18 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     )
     verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
     verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
+    verb.add_argument(
+        "--against",
+        nargs="+",
+        metavar="FILE|NAME",
+        help="measure this too, and put both side by side: a model, the name of a backend, 'standard' for the model "
+        "that is compiled in, or 'noisy'",
+    )
+    verb.add_argument(
+        "--behaviour",
+        action="store_true",
+        help="measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips",
+    )
     how = verb.add_argument_group("how to clean")
     how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
@@ -56,6 +79,9 @@ def _cores() -> int:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     denoiser = _denoiser(args)
+    if args.behaviour:
+        return _run_behaviour(args, denoiser)
+    from denoise_wrapper.compare.against import format_comparison, label
     from denoise_wrapper.compare.evaluate import evaluate
     from denoise_wrapper.compare.tables import format_table, to_dict, write_csv
     from denoise_wrapper.progress import stages
@@ -74,13 +100,59 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 jobs=args.jobs,
                 progress=report,
             )
+            others = _others(args, report)
+        if others and args.model:
+            result = dataclasses.replace(result, name=label(args.model))
         if table:
             with table.open("w", newline="", encoding="utf-8") as file:
-                write_csv(result, file)
+                write_csv(result, file, *others)
         if plain:
             content = {**to_dict(result), "model": args.model}
+            for other in others:
+                content["against"] = {**to_dict(other), "model": args.against}
             plain.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    print(format_table(result, args.clips))
+    for shown in (result, *others):
+        print(format_table(shown, args.clips))
+    for other in others:
+        print(format_comparison(result, other))
+    return 2 if any(clip.error for shown in (result, *others) for clip in shown.clips) else 0
+
+
+def _others(args: argparse.Namespace, report: Callable[[str, int, int], None]) -> list[Evaluation]:
+    """What --against names, measured, if it names anything."""
+    from denoise_wrapper.compare.against import label, measure_other
+
+    if args.against is None:
+        return []
+    name = label(args.against)
+    return [measure_other(args.set, args.against, args.jobs, lambda what, *at: report(f"{what} ({name})", *at))]
+
+
+def _run_behaviour(args: argparse.Namespace, denoiser: Denoiser | None) -> int:
+    given = {"--denoised": args.denoised, "--out": args.out, "--against": args.against}
+    wrong = [name for name, value in given.items() if value is not None]
+    if denoiser is None or wrong:
+        named = " ".join(wrong) or f"--backend {args.backend}"
+        raise ConfigError(
+            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them away"
+        )
+    from denoise_wrapper.compare.behaviour import behaviour
+    from denoise_wrapper.compare.tables import behaviour_to_dict, format_behaviour, write_behaviour_csv
+    from denoise_wrapper.progress import stages
+
+    with contextlib.ExitStack() as stack:
+        table, plain = (
+            path and stack.enter_context(atomic_path(path, args.overwrite)) for path in (args.csv, args.json)
+        )
+        with stages(args.quiet) as report:
+            result = behaviour(args.set, denoiser, jobs=args.jobs, progress=report)
+        if table:
+            with table.open("w", newline="", encoding="utf-8") as file:
+                write_behaviour_csv(result, file)
+        if plain:
+            content = {**behaviour_to_dict(result), "model": args.model}
+            plain.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(format_behaviour(result, args.clips))
     return 2 if any(clip.error for clip in result.clips) else 0
 
 

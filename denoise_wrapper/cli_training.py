@@ -73,6 +73,55 @@ def add_data(verbs: Any, epilog: str) -> None:
     job.add_argument("--overwrite", action="store_true", help="replace files that exist")
     job.set_defaults(run=run_data_check)
     job = jobs.add_parser(
+        "prepare",
+        help="make tables of speech and noise from folders as they are",
+        description="Writes DIR/speech.csv and DIR/noise.csv, which name all recordings that training can use, with "
+        "their voices as far as names of files and folders tell them; they stand for folders in [data], in 'data "
+        "balance' and in 'data join'. The audio stays where it is. FOLDER is laid out as the DNS Challenge has it: "
+        "clean/, and noise/, or else noisy/, of which the noise is taken.",
+        epilog=epilog,
+    )
+    job.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="with clean/, and noise/ or noisy/")
+    job.add_argument("--speech", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of clean speech")
+    job.add_argument("--noise", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of noise")
+    job.add_argument(
+        "--by",
+        choices=("voice", "language"),
+        default="voice",
+        help="what the topmost folders of speech stand for (default: %(default)s)",
+    )
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    job.add_argument("--overwrite", action="store_true", help="replace the tables if they exist")
+    job.set_defaults(run=run_data_prepare)
+    job = jobs.add_parser(
+        "join",
+        help="convert recordings to mono at 48 kHz, in long files",
+        description="Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice "
+        "and a segments.csv; or NAME.wav, NAME.flac, NAME.raw (without a header): all in one file.",
+        epilog=epilog,
+    )
+    job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR|NAME.SUFFIX")
+    job.add_argument("--rate", type=int, default=48000, metavar="HZ", help="(default: %(default)s)")
+    job.add_argument("--overwrite", action="store_true", help="replace NAME.SUFFIX if it exists")
+    job.set_defaults(run=run_data_join)
+    job = jobs.add_parser(
+        "features",
+        help="write a feature file, or one in another form",
+        description="Mixes as the settings of a training say and writes features and targets, by the engine's own "
+        "front end: rows of float32, 87 of the classic network, 98 of v0.2's. NAME.h5 (HDF5, dataset data) or NAME.f32 "
+        "(nothing but the numbers). Or reads a feature file of either form and writes the other.",
+        epilog=epilog,
+    )
+    job.add_argument("source", type=Path, metavar="CONFIG.toml|FILE", help="settings of a training, or a feature file")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.h5|NAME.f32")
+    job.add_argument("--rows", type=int, metavar="N", help="of 10 ms (default: as many as [features] hours make)")
+    job.add_argument(
+        "--family", choices=("classic", "v0.2"), help="of a feature file, where its length does not tell it"
+    )
+    job.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    job.set_defaults(run=run_data_features)
+    job = jobs.add_parser(
         "balance",
         help="choose as many hours of each language or voice",
         description="Writes a table of recordings, OUT.csv, to be named in [data] speech in place of the folder. "
@@ -89,6 +138,29 @@ def add_data(verbs: Any, epilog: str) -> None:
     job.add_argument("--seed", type=int, default=1, metavar="N", help="of the choice (default: %(default)s)")
     job.add_argument("--overwrite", action="store_true", help="replace OUT.csv if it exists")
     job.set_defaults(run=run_data_balance)
+
+
+def add_model_wheel(jobs: Any, epilog: str) -> None:
+    job = jobs.add_parser(
+        "wheel",
+        help="build this package with a model of your own compiled in",
+        description="Builds a wheel whose 'rnnoise' is the model, and whose version tells so. It needs the source tree "
+        "of denoise_wrapper and a C compiler.",
+        epilog=epilog,
+    )
+    job.add_argument("model", type=Path, metavar="FILE", help="any form that 'model convert' reads")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to put the wheel in")
+    job.add_argument("--source", type=Path, metavar="TREE", help="(default: the tree that this package runs from)")
+    job.add_argument("--name", help="what the model is called (default: its metadata's name, or its file's)")
+    job.add_argument("--overwrite", action="store_true", help="replace a wheel of the same name")
+    job.set_defaults(run=run_model_wheel)
+
+
+def run_model_wheel(args: argparse.Namespace) -> int:
+    from denoise_wrapper.training.wheel import build_wheel
+
+    print(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
+    return 0
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError:
@@ -114,11 +186,11 @@ def run_train(args: argparse.Namespace) -> int:
                 return exit_code(dtln.main(args.config, args.resume, args.pretrained, args.profile))
             dtln.export(args.config, args.export)
         else:
-            from denoise_wrapper.training.rnnoise import train as rnnoise
+            from denoise_wrapper.training.rnnoise import pipeline
 
             if args.export is None:
-                return exit_code(rnnoise.main(args.config, args.resume))
-            rnnoise.export(args.config, args.export)
+                return exit_code(pipeline.main(args.config, args.resume))
+            pipeline.export(args.config, args.export)
         return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
@@ -152,6 +224,46 @@ def run_data_check(args: argparse.Namespace) -> int:
             check.save_report(report, path, "json" if path is args.json else "csv", args.overwrite)
     bad = report.count(check.UNUSABLE) + (report.count(check.DOUBTFUL) if args.strict else 0)
     return 2 if bad else 0
+
+
+def run_data_prepare(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training import prepare
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    for found in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
+        for line in prepare.prepared_lines(found):
+            print(line)
+    return 0
+
+
+def run_data_join(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training import join, packs
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
+    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, {joined.files} files")
+    return 0
+
+
+def run_data_features(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.rnnoise import extract, recipe
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    if args.source.suffix.lower() == ".toml":
+        if args.family is not None:
+            raise ConfigError("--family is for feature files; settings say it by [network] family")
+        config = recipe.read_recipe(args.source).training
+        family: str = config.network.family
+        rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
+    elif args.rows is not None:
+        raise ConfigError("--rows is for features that are made; a feature file is converted whole")
+    else:
+        rows, family = extract.convert_features(args.source, args.output, args.family, args.overwrite)
+    print(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
+    return 0
 
 
 def run_data_balance(args: argparse.Namespace) -> int:

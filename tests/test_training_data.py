@@ -78,7 +78,7 @@ def test_a_toml_file_becomes_one_frozen_dataclass(tmp_path: Path) -> None:
         (GOOD_TOML + "[mix]\nnoise_speed = [-1, 1]\n", "'noise_speed' is a list of numbers above 0"),
         (GOOD_TOML + "[mix]\ngap_s = [0, 1]\n", "'gap_s' is a list of numbers above 0"),
         ("train = 3\n" + GOOD_TOML, "'train' is a table of settings"),
-        ("work_dir = 'work'\n", "the setting 'data' is missing"),
+        ("work_dir = 'work'\n", "there is no speech; name folders in"),
         ("work_dir = \n", "is not TOML"),
     ],
 )

@@ -53,10 +53,18 @@ def _reasons(clip: ClipResult) -> dict[str, str]:
     return {} if clip.measures is None else clip.measures.reasons
 
 
-def write_csv(result: Evaluation, file: TextIO) -> None:
-    """A row for each clip, then one for each mean, whose name is in the column clip; what is not known stays empty."""
+def write_csv(result: Evaluation, file: TextIO, *others: Evaluation) -> None:
+    """A row for each clip, then one for each mean, whose name is in the column clip; what is not known stays empty.
+
+    others: evaluations whose rows come after these.
+    """
     writer = csv.writer(file)
     writer.writerow(CSV_COLUMNS)
+    for evaluation in (result, *others):
+        writer.writerows(_csv_rows(evaluation))
+
+
+def _csv_rows(result: Evaluation) -> Iterator[list[Any]]:
     head = [result.folder.resolve().name, result.name]
     for clip in result.clips:
         values = [_csv_value(clip.value(metric)) for metric in METRICS]
@@ -64,11 +72,11 @@ def write_csv(result: Evaluation, file: TextIO) -> None:
         lost = "" if clip.measures is None else clip.measures.lost
         reasons = clip.error or "; ".join(f"{metric}: {reason}" for metric, reason in _reasons(clip).items())
         ratio = "" if clip.clip.snr_db is None else f"{clip.clip.snr_db:g}"
-        writer.writerow([*head, clip.clip.id, ratio, *values, delay, lost, reasons])
+        yield [*head, clip.clip.id, ratio, *values, delay, lost, reasons]
     for name, row in result.means().items():
         ratio = name.removesuffix(" dB") if name != "mean" else ""
         values = [_csv_value(row[metric]) for metric in METRICS]
-        writer.writerow([*head, "mean" if name == "mean" else f"mean of {name}", ratio, *values, "", "", ""])
+        yield [*head, "mean" if name == "mean" else f"mean of {name}", ratio, *values, "", "", ""]
 
 
 def _csv_value(value: float) -> str:

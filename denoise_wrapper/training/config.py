@@ -137,7 +137,9 @@ class NetworkConfig:
             raise ConfigError(f"activations takes one of tanh, relu for each of three GRUs, not {self.activations}")
         for name in ("conv", "units"):
             if getattr(self, name) % 8:
-                raise ConfigError(f"'{name}' is a multiple of 8, as the weights are stored so, not {getattr(self, name)}")
+                raise ConfigError(
+                    f"'{name}' is a multiple of 8, as the weights are stored so, not {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -210,16 +212,21 @@ def load_config(path: Path, kind: type[T]) -> T:
     Raises ConfigError for a file that is absent or no TOML, a setting that is unknown (naming the nearest known one),
     missing, of the wrong type or out of range.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
+    table = load_toml(path)
     try:
         return build(table, kind, "")
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError where it is absent or none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
 def build(table: dict[str, Any], kind: type[T], where: str) -> T:

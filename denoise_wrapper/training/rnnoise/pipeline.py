@@ -1,0 +1,303 @@
+"""All steps from audio to a wheel, in order, as one file of settings asks for them: what `train rnnoise` calls.
+
+A step whose result is there, made with the same settings from the same files, is passed over; what was made of what is
+in work_dir/steps.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.training import balance, join, prepare, wheel
+from denoise_wrapper.training.card import settings_toml, sha256
+from denoise_wrapper.training.check import has_noise
+from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
+from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.packs import open_pack
+from denoise_wrapper.training.rnnoise.recipe import Recipe, read_recipe
+
+Name = tuple[str, ...]  # of a setting: its table, and it
+RECORD = "steps.json"
+KEPT = "config.toml"  # the settings of the training alone, with the data that the steps made
+
+
+def main(config_path: Path, resume: bool = False) -> int:
+    """Take all steps that a TOML file asks for. Returns 0 when all is done, 1 when the training was interrupted.
+
+    resume: go on with a training that was interrupted. Raises DenoiseError of each kind.
+    """
+    recipe = read_recipe(config_path)
+    check_early(recipe)
+    make_folder(recipe.training.work_dir)
+    steps = Steps(recipe.training.work_dir / RECORD)
+    prepare_step(recipe, steps)
+    balance_step(recipe, steps)
+    join_step(recipe, steps)
+    features_step(recipe, steps)
+    if train_step(recipe, steps, resume):
+        return 1
+    compare_step(recipe, steps)
+    wheel_step(recipe, steps)
+    return 0
+
+
+def export(config_path: Path, target: Path) -> None:
+    """Write the model and its card from the last checkpoint of a run into the folder target."""
+    run_training(read_recipe(config_path).training, lambda path: train_module().export(path, target))
+
+
+def check_early(recipe: Recipe) -> None:
+    """Refuse before the training what would be refused after it."""
+    if recipe.steps.compare is not None:
+        from denoise_wrapper.compare.against import open_other
+        from denoise_wrapper.compare.sets import read_set
+        from denoise_wrapper.metrics import check_resampler
+
+        check_resampler()
+        read_set(recipe.steps.compare.set)
+        open_other((recipe.steps.compare.against,))
+    if recipe.steps.wheel is not None:
+        wheel.find_tree(recipe.steps.wheel.source)
+
+
+class Steps:
+    """What was made of what: for each step the fingerprint of its settings and of the files that went into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.made: dict[str, str] = {}
+        if path.is_file():
+            try:
+                self.made = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError, TypeError):
+                say(f"{path} is damaged, so all steps are taken again")
+
+    def take(self, name: str, key: str, results: Sequence[Path], make: Callable[[], str]) -> bool:
+        """Make results unless they are there and were made with that key; make returns what to say. Returns if it did.
+
+        A step that is interrupted or fails is taken again next time.
+        """
+        if self.made.get(name) == key and all(path.exists() for path in results):
+            say(f"{name}: unchanged, {', '.join(map(str, results))}")
+            return False
+        say(f"{name}: begins")
+        self.note(name, "")
+        said = make()
+        self.note(name, key)
+        say(f"{name}: {said}")
+        return True
+
+    def note(self, name: str, key: str) -> None:
+        """Remember that a step is done, or with "" that its result is not to be relied on."""
+        self.made[name] = key
+        with atomic_path(self.path, overwrite=True) as part:
+            part.write_text(json.dumps(self.made, indent=1) + "\n", encoding="utf-8")
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def state(*paths: Path) -> list[list[Any]]:
+    """Name, size and time of files, and of all audio of packs: what changes when they do."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".csv":
+            pack = open_pack(path)
+            files += [*([pack.table] if pack.table else []), *pack.files.values()]
+        else:
+            files.append(path)
+    found = []
+    for file in files:
+        facts = file.stat()
+        found.append([str(file), facts.st_size, facts.st_mtime_ns])
+    return found
+
+
+def prepare_step(recipe: Recipe, steps: Steps) -> None:
+    config = recipe.steps.prepare
+    if config is None:
+        return
+    parts = [prepare.check_layout(folder) / "clean" for folder in config.folders]
+    parts += [folder / ("noise" if has_noise(folder) else "noisy") for folder in config.folders]
+    key = fingerprint(config, state(*parts, *config.speech, *config.noise))
+
+    def make() -> str:
+        target = recipe.tables[0].parent
+        found = prepare.prepare(target, config.folders, config.speech, config.noise, config.by, overwrite=True)
+        lines = [line for part in found for line in prepare.prepared_lines(part)]
+        return "; ".join(lines)
+
+    steps.take("prepare", key, recipe.tables, make)
+
+
+def balance_step(recipe: Recipe, steps: Steps) -> None:
+    config = recipe.steps.balance
+    if config is None:
+        return
+    (source,) = recipe.prepared.speech
+
+    def make() -> str:
+        pack = open_pack(source)
+        shares = balance.balance(pack, config.by, config.hours, config.seed)
+        balance.write_table(pack, shares, config.by, recipe.balanced, overwrite=True)
+        return "\n    ".join(["", *balance.balance_lines(shares, config.by)])
+
+    steps.take("balance", fingerprint(config, state(source)), [recipe.balanced], make)
+
+
+def join_step(recipe: Recipe, steps: Steps) -> None:
+    kinds: tuple[Literal["speech", "noise"], ...] = ("speech", "noise")
+    for kind in kinds:
+        packs: tuple[Path, ...] = getattr(recipe.chosen, kind)
+        for source, target in zip(packs, recipe.joined(kind), strict=True):
+            if source == target:  # it is left as it is
+                continue
+
+            def make(source: Path = source, target: Path = target) -> str:
+                shutil.rmtree(target, ignore_errors=True)
+                joined = join.join(open_pack(source), target)
+                hours = joined.seconds / 3600.0
+                return f"{joined.recordings} recordings, {hours:.3f} h, in {joined.files} files of {target}"
+
+            steps.take(f"join {target.name}", fingerprint(join.RATE, state(source)), [target], make)
+
+
+def features_step(recipe: Recipe, steps: Steps) -> None:
+    """Make the feature file, unless it is one that somebody else has made."""
+    config = recipe.training
+    file = config.features.file
+    if file is None:
+        return
+    if file.exists() and "features" not in steps.made:
+        say(f"features: {file} is given")
+        return
+    if not (config.data.speech and config.data.noise):
+        if file.exists():
+            say(f"features: {file} is given")
+            return
+        raise DataError(f"there is no feature file {file}, and [data] names no speech and noise to make it of")
+    packs = state(*config.data.speech, *config.data.noise)
+    key = fingerprint(config.data, config.mix, config.seed, config.network.family, config.features.hours, packs)
+
+    def make() -> str:
+        from denoise_wrapper.training.rnnoise.extract import extract_features
+
+        rows = extract_features(config, file, overwrite=True)
+        return f"{rows} rows in {file}"
+
+    steps.take("features", key, [file], make)
+
+
+def train_step(recipe: Recipe, steps: Steps, resume: bool) -> bool:
+    """Train and write the model; True if it was interrupted."""
+    config, train = recipe.training, train_module()
+    file = config.features.file
+    made = {name: key for name, key in steps.made.items() if name not in ("train", "compare", "wheel")}
+    key = fingerprint(without(plain(config), train.FREE), made, state(file) if file is not None else [])
+    interrupted = 0
+
+    def make() -> str:
+        nonlocal interrupted
+        interrupted = run_training(config, lambda path: train.main(path, resume))
+        if interrupted:
+            raise Interrupted
+        return f"{model_path(config)}"
+
+    try:
+        steps.take("train", key, [model_path(config)], make)
+    except Interrupted:
+        return True
+    return False
+
+
+def without(settings: dict[str, Any], names: Collection[Name]) -> dict[str, Any]:
+    """Settings as `plain` gives them, but some."""
+    return {
+        key: without(value, {name[1:] for name in names if name[0] == key}) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if (key,) not in names
+    }
+
+
+class Interrupted(Exception):
+    """The training was stopped and has saved itself."""
+
+
+def train_module() -> Any:
+    from denoise_wrapper.training.rnnoise import train
+
+    return train
+
+
+def run_training(config: RNNoiseConfig, call: Callable[[Path], Any]) -> Any:
+    """Call something with a file of the training's settings alone, which is kept in work_dir after it has begun."""
+    with tempfile.TemporaryDirectory(prefix="denoise-train-") as folder:
+        path = Path(folder) / KEPT
+        path.write_text(settings_toml(plain(config)), encoding="utf-8")
+        outcome = call(path)
+        with atomic_path(config.work_dir / KEPT, overwrite=True) as part:
+            shutil.copyfile(path, part)
+    return outcome
+
+
+def model_path(config: RNNoiseConfig) -> Path:
+    return config.work_dir / f"{config.name}.dnnw"
+
+
+def compare_step(recipe: Recipe, steps: Steps) -> None:
+    """Measure the model and another; the model's card is written again with what it reached."""
+    config, training = recipe.steps.compare, recipe.training
+    if config is None:
+        return
+    from denoise_wrapper.backends.model_files import fingerprint as weights
+    from denoise_wrapper.backends.model_files import read_any_model
+    from denoise_wrapper.compare.against import format_comparison, label, measure_other
+    from denoise_wrapper.compare.sets import read_set
+    from denoise_wrapper.compare.tables import write_csv
+    from denoise_wrapper.progress import stages
+
+    model, table, text = (model_path(training), training.work_dir / "quality.csv", training.work_dir / "compare.txt")
+    other = (config.against,)
+    standard = sha256(Path(config.against)) if Path(config.against).is_file() else weights(read_any_model(None))
+    clips = [path for clip in read_set(config.set) for path in (clip.clean, clip.noisy) if path is not None]
+    key = fingerprint(config, sha256(model), standard, state(*clips))
+
+    def make() -> str:
+        with stages(quiet=False) as report:
+            ours = measure_other(config.set, (str(model),), config.jobs, report)
+            name = label(other)
+            theirs = measure_other(config.set, other, config.jobs, lambda what, *at: report(f"{what} ({name})", *at))
+        with atomic_path(table, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
+            write_csv(ours, stream)
+        lines = format_comparison(ours, theirs)
+        with atomic_path(text, overwrite=True) as part:
+            part.write_text(lines + "\n", encoding="utf-8")
+        run_training(training, lambda path: train_module().export(path, training.work_dir))  # its card quotes the table
+        print(lines)
+        return f"{table}, {text}"
+
+    if not steps.take("compare", key, [table, text], make):
+        print(text.read_text(encoding="utf-8"), end="")
+
+
+def wheel_step(recipe: Recipe, steps: Steps) -> None:
+    config, training = recipe.steps.wheel, recipe.training
+    if config is None:
+        return
+    tree = wheel.find_tree(config.source)
+    key = fingerprint(sha256(model_path(training)), training.name, state(*wheel.tree_files(tree)))
+    target = training.work_dir / "wheel"
+
+    def make() -> str:
+        return str(wheel.build_wheel(model_path(training), target, tree, training.name, overwrite=True))
+
+    steps.take("wheel", key, [target], make)
