@@ -27,6 +27,11 @@ typedef struct dn_kernels {
     void (*blocks_add_int8)(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
                             int groups);
 
+    /* The same with all weights, none of them -128: q[columns / 8][inputs / 4][8 outputs][4 inputs], scale[columns];
+     * inputs is a multiple of 4, columns of 8. */
+    void (*matvec_add_int8)(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
+                            int columns);
+
     /* steps[i] = floor(127 x[i] + 0.5), i < n, x being cut off at -1 and 1. */
     void (*quantise)(int8_t *steps, const float *x, int n);
 

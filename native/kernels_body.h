@@ -336,6 +336,7 @@ const dn_kernels DN_TABLE = {
     .matvec_add = matvec_add,
     .blocks_add = blocks_add,
     .blocks_add_int8 = blocks_add_int8,
+    .matvec_add_int8 = matvec_add_int8,
     .quantise = quantise,
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,

@@ -70,13 +70,49 @@ static void blocks_add_int8(float *y, const int8_t *q, const float *scale, const
     }
 }
 
-static void quantise(int8_t *steps, const float *x, int n) {
-    for (int i = 0; i < n; i++) {
-        float in = x[i] > -1.0f ? x[i] : -1.0f;
-        float value = 127.0f * (in < 1.0f ? in : 1.0f) + 0.5f;
-        int whole = (int)value; /* towards zero */
-        steps[i] = (int8_t)(whole - ((float)whole > value));
+/* Four groups of columns at once share the steps. */
+static void matvec_four_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs) {
+    const int8_t *q0 = q, *q1 = q0 + 8 * inputs, *q2 = q1 + 8 * inputs, *q3 = q2 + 8 * inputs;
+    dots8 a = dots8_zero(), b = a, c = a, d = a;
+    for (int j = 0; j < inputs; j += 4) {
+        steps4 four = steps4_load(steps + j);
+        a = dots8_add_steps(a, q0 + 8 * j, four);
+        b = dots8_add_steps(b, q1 + 8 * j, four);
+        c = dots8_add_steps(c, q2 + 8 * j, four);
+        d = dots8_add_steps(d, q3 + 8 * j, four);
     }
+    v8_store(y, v8_fma(v8_load(scale), v8_from_dots8(a), v8_load(y)));
+    v8_store(y + 8, v8_fma(v8_load(scale + 8), v8_from_dots8(b), v8_load(y + 8)));
+    v8_store(y + 16, v8_fma(v8_load(scale + 16), v8_from_dots8(c), v8_load(y + 16)));
+    v8_store(y + 24, v8_fma(v8_load(scale + 24), v8_from_dots8(d), v8_load(y + 24)));
+}
+
+static void matvec_add_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
+                            int columns) {
+    int c = 0;
+    for (; c + 32 <= columns; c += 32) matvec_four_int8(y + c, q + c * inputs, scale + c, steps, inputs);
+    for (; c < columns; c += 8) {
+        const int8_t *at = q + c * inputs;
+        dots8 sum = dots8_zero();
+        for (int j = 0; j < inputs; j += 4) sum = dots8_add_steps(sum, at + 8 * j, steps4_load(steps + j));
+        v8_store(y + c, v8_fma(v8_load(scale + c), v8_from_dots8(sum), v8_load(y + c)));
+    }
+}
+
+static v8 steps_vector(v8 x) {
+    x = v8_min(v8_max(x, v8_set(-1)), v8_set(1));
+    return v8_add(v8_mul(v8_set(127), x), v8_set(0.5f));
+}
+
+static void quantise(int8_t *steps, const float *x, int n) {
+    int i = 0;
+    for (; i + 8 <= n; i += 8) v8_store_steps(steps + i, steps_vector(v8_load(x + i)));
+    if (i == n) return;
+    float rest[8] = {0};
+    int8_t last[8];
+    memcpy(rest, x + i, (size_t)(n - i) * sizeof(*x));
+    v8_store_steps(last, steps_vector(v8_load(rest)));
+    memcpy(steps + i, last, (size_t)(n - i));
 }
 
 /* tanh(x) = x P(x^2) / Q(x^2) on |x| <= 9, the coefficients fitted to the least greatest relative error (3e-8). */

@@ -7,9 +7,15 @@ void dn_linear_run(const dn_linear *l, const dn_kernels *k, const float *x, floa
     if (l->q) {
         int8_t steps[DN_MAX_INPUTS];
         k->quantise(steps, x, l->inputs);
-        k->blocks_add_int8(y, l->q, l->scale, l->index, steps, l->padded / 8);
+        if (l->index) {
+            k->blocks_add_int8(y, l->q, l->scale, l->index, steps, l->padded / 8);
+        } else {
+            k->matvec_add_int8(y, l->q, l->scale, steps, l->inputs, l->padded);
+        }
     } else if (l->index) {
         k->blocks_add(y, l->w, l->index, x, l->padded / 8);
+    } else if (l->outputs == 1) {
+        y[0] += k->dot(l->w, x, l->inputs);
     } else {
         k->matvec_add(y, l->w, x, l->inputs, l->padded);
     }

@@ -13,8 +13,9 @@ typedef struct {
     int inputs, outputs, padded; /* padded: outputs rounded up to a multiple of 8 */
     const float *bias;           /* [padded] */
     const float *diagonal;       /* [outputs]: adds diagonal[o] * x[o % inputs] to y[o] */
-    const float *w;              /* whole: [padded / 8][inputs][8]; with index: [blocks][4 inputs][8 outputs] */
-    const int8_t *q;             /* [blocks][8 outputs][4 inputs] */
+    const float *w;              /* whole: [padded / 8][inputs][8], and of one output [inputs]; with index:
+                                  * [blocks][4 inputs][8 outputs] */
+    const int8_t *q;             /* [blocks][8 outputs][4 inputs]; whole: [padded / 8][inputs / 4][8][4] */
     const float *scale;          /* [padded], of q */
     const uint16_t *index;       /* for each group: how many blocks, then the first input of each */
     void *room;                  /* all of the above, from dn_new */

@@ -127,16 +127,20 @@ static const float *take_floats(const dn_record *r, size_t n, float **room) {
 }
 
 /* [inputs][outputs] as matvec_add wants it. */
-static const float *pack_whole(const parts *p, float **room, int padded) {
-    float *to = *room;
+static const float *pack_whole(const parts *p, float *to) {
     for (int j = 0; j < p->inputs; j++) {
         for (int o = 0; o < p->outputs; o++) {
             float value = dn_record_float(&p->weights, (size_t)j * (size_t)p->outputs + (size_t)o);
             to[(o / GROUP * p->inputs + j) * GROUP + o % GROUP] = value;
         }
     }
-    *room += p->inputs * padded;
     return to;
+}
+
+/* Whether matvec_add_int8, or matvec_add, can take the weights: all are there, and no integer is -128. */
+static int is_whole(const parts *p) {
+    if (p->index.payload) return 0;
+    return p->weights.type != DN_RECORD_INT8 || !memchr(p->weights.payload, 0x80, p->weights.size);
 }
 
 /* The index of the file, or that of all blocks where it has none. */
@@ -153,9 +157,9 @@ static void make_index(const parts *p, uint16_t *to) {
 
 static dn_status build_map(const parts *p, dn_linear *l) {
     size_t padded = ((size_t)p->outputs + GROUP - 1) / GROUP * GROUP;
-    int is_int8 = p->weights.type == DN_RECORD_INT8, is_whole = !is_int8 && !p->index.payload;
-    size_t floats = 3 * padded + (is_int8 ? 0 : is_whole ? (size_t)p->inputs * padded : p->blocks * BLOCK);
-    size_t bytes = is_int8 ? p->blocks * BLOCK : 0, index = is_whole ? 0 : padded / GROUP + p->blocks;
+    int is_int8 = p->weights.type == DN_RECORD_INT8, whole = is_whole(p);
+    size_t floats = 3 * padded + (is_int8 ? 0 : whole ? (size_t)p->inputs * padded : p->blocks * BLOCK);
+    size_t bytes = is_int8 ? p->blocks * BLOCK : 0, index = whole ? 0 : padded / GROUP + p->blocks;
     l->room = dn_new(floats * sizeof(float) + bytes + index * sizeof(uint16_t));
     if (!l->room) return DN_NO_MEMORY;
     float *room = l->room;
@@ -165,14 +169,15 @@ static dn_status build_map(const parts *p, dn_linear *l) {
     l->bias = take_floats(&p->bias, padded, &room);
     l->diagonal = take_floats(&p->diagonal, padded, &room);
     l->scale = take_floats(&p->scale, padded, &room);
-    if (is_whole) {
-        l->w = pack_whole(p, &room, l->padded);
-        return DN_OK;
+    if (is_int8) {
+        l->q = memcpy(room, p->weights.payload, bytes);
+    } else if (whole && p->outputs > 1) {
+        l->w = pack_whole(p, room);
+    } else {
+        l->w = take_floats(&p->weights, 0, &room);
     }
-    if (!is_int8) l->w = take_floats(&p->weights, p->blocks * BLOCK, &room);
-    int8_t *q = (int8_t *)room;
-    if (is_int8) l->q = memcpy(q, p->weights.payload, bytes);
-    uint16_t *places = (uint16_t *)(void *)(q + bytes);
+    if (whole) return DN_OK;
+    uint16_t *places = (uint16_t *)(void *)((char *)l->room + floats * sizeof(float) + bytes);
     make_index(p, places);
     l->index = places;
     return DN_OK;

@@ -107,8 +107,34 @@ static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) 
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
+/* Four steps, for all eight sums. */
+typedef struct {
+    __m256i size, sign;
+} steps4;
+
+static inline steps4 steps4_load(const int8_t *steps) {
+    int32_t four;
+    memcpy(&four, steps, sizeof(four));
+    __m256i all = _mm256_set1_epi32(four);
+    return (steps4){_mm256_abs_epi8(all), all};
+}
+
+/* The same with the sign going from the steps to q, of which none is -128: steps serve many q. */
+static inline dots8 dots8_add_steps(dots8 sums, const int8_t *q, steps4 steps) {
+    __m256i turned = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(const void *)q), steps.sign);
+    __m256i pairs = _mm256_maddubs_epi16(steps.size, turned);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
 static inline v8 v8_from_dots8(dots8 a) {
     return _mm256_cvtepi32_ps(a);
+}
+
+/* floor(a) as int8; a is from -128 to 127. */
+static inline void v8_store_steps(int8_t *p, v8 a) {
+    __m256i whole = _mm256_cvtps_epi32(_mm256_floor_ps(a));
+    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packs_epi16(half, half));
 }
 
 static inline double fma_double(double a, double b, double c) {

@@ -105,16 +105,38 @@ static inline dots8 dots8_zero(void) {
     return (dots8){{0}};
 }
 
-/* sums[o] + the sum over j < 4 of q[o][j] * steps[j], steps being from -127 to 127 */
-static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
+/* Four steps, for all eight sums. */
+typedef struct {
     int8_t repeated[32];
-    for (int o = 0; o < 8; o++) memcpy(repeated + 4 * o, steps, 4);
-    for (int i = 0; i < 32; i++) sums.sum[i] += (int16_t)q[i] * (int16_t)repeated[i];
+} steps4;
+
+static inline steps4 steps4_load(const int8_t *steps) {
+    steps4 r;
+    for (int o = 0; o < 8; o++) memcpy(r.repeated + 4 * o, steps, 4);
+    return r;
+}
+
+/* sums[o] + the sum over j < 4 of q[o][j] * steps[j], the steps being from -127 to 127 and no q -128 */
+static inline dots8 dots8_add_steps(dots8 sums, const int8_t *q, steps4 steps) {
+    for (int i = 0; i < 32; i++) sums.sum[i] += (int16_t)q[i] * (int16_t)steps.repeated[i];
     return sums;
+}
+
+/* The same for any q. */
+static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
+    return dots8_add_steps(sums, q, steps4_load(steps));
 }
 
 static inline v8 v8_from_dots8(dots8 a) {
     V8_EACH((float)(a.sum[4 * i] + a.sum[4 * i + 1] + a.sum[4 * i + 2] + a.sum[4 * i + 3]));
+}
+
+/* floor(a) as int8; a is from -128 to 127. */
+static inline void v8_store_steps(int8_t *p, v8 a) {
+    for (int i = 0; i < 8; i++) {
+        int whole = (int)a.f[i]; /* towards zero */
+        p[i] = (int8_t)(whole - ((float)whole > a.f[i]));
+    }
 }
 
 /* a * b + c */

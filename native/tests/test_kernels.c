@@ -83,6 +83,29 @@ static void test_blocks(const dn_kernels *k) {
     CHECK(block == blocks);
 }
 
+/* The whole maps' sums are exact, so that they equal those of blocks, all of which are there. */
+static void test_matvec_int8(const dn_kernels *k) {
+    static const int sizes[][2] = {{4, 8}, {12, 24}, {52, 32}, {100, 136}};
+    static int8_t q[100 * 136], steps[100];
+    static float scale[136];
+    static uint16_t index[17 * 26];
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        int inputs = sizes[s][0], columns = sizes[s][1], at = 0;
+        for (int g = 0; g < columns / 8; g++) {
+            index[at++] = (uint16_t)(inputs / 4);
+            for (int j = 0; j < inputs; j += 4) index[at++] = (uint16_t)j;
+        }
+        for (int i = 0; i < inputs * columns; i++) q[i] = (int8_t)((int)(random_bits() % 255) - 127);
+        for (int i = 0; i < inputs; i++) steps[i] = (int8_t)((int)(random_bits() % 255) - 127);
+        fill(scale, columns);
+        fill(y, columns);
+        memcpy(c, y, sizeof(c));
+        k->matvec_add_int8(y, q, scale, steps, inputs, columns);
+        k->blocks_add_int8(c, q, scale, index, steps, columns / 8);
+        for (int o = 0; o < columns; o++) CHECK(y[o] == c[o]);
+    }
+}
+
 /* Sums of two products that would pass 16 bits, were inputs or weights taken as unsigned. */
 static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
     static const int extremes[][2] = {{127, 127}, {-128, -127}, {127, -127}, {-128, 127}};
@@ -96,6 +119,10 @@ static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
         memset(sums, 0, sizeof(sums));
         k->blocks_add_int8(sums, q, scale, index, steps, 1);
         for (int o = 0; o < 8; o++) CHECK(sums[o] == (float)(4 * extremes[e][0] * extremes[e][1]));
+        if (extremes[e][0] == -128) continue;
+        memset(sums, 0, sizeof(sums));
+        k->matvec_add_int8(sums, q, scale, steps, 4, 8);
+        for (int o = 0; o < 8; o++) CHECK(sums[o] == (float)(4 * extremes[e][0] * extremes[e][1]));
     }
 }
 
@@ -105,6 +132,11 @@ static void test_quantise(const dn_kernels *k) {
     for (int i = 0; i < MOST; i++) a[i] = (float)i / (MOST / 2) - 1;
     k->quantise(steps, a, MOST);
     for (int i = 0; i < MOST; i++) CHECK(steps[i] == (int)floor(127 * (double)a[i] + 0.5));
+    for (int n = 0; n < 20; n++) { /* and nothing behind the last */
+        memset(steps, 99, 20);
+        k->quantise(steps, a, n);
+        for (int i = 0; i < 20; i++) CHECK(steps[i] == (i < n ? (int)floor(127 * (double)a[i] + 0.5) : 99));
+    }
     k->quantise(steps, outside, 6);
     for (int i = 0; i < 6; i++) CHECK(steps[i] == (i < 3 ? -127 : 127));
 }
@@ -277,6 +309,7 @@ int main(void) {
         CHECK(strcmp(k->name, names[i]) == 0);
         test_matvec(k);
         test_blocks(k);
+        test_matvec_int8(k);
         test_blocks_of_the_greatest_weights(k);
         test_quantise(k);
         test_activations(k);
