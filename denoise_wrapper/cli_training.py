@@ -243,7 +243,7 @@ def run_data_join(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
-    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, {joined.files} files")
+    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
     return 0
 
 

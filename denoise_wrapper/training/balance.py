@@ -104,7 +104,7 @@ def group_of(pack: Pack, name: str, voice: str, by: By, language: str | None) ->
     if by == "language" and language:
         return language
     folder, *below = Path(name).parts
-    if not below:
+    if not below or (by == "language" and not pack.whole):  # a table's files may lie in folders of any kind
         what = "a column language in its table, or a folder for each language" if by == "language" else "folders in it"
         raise DataError(f"{pack.base}: no {by} is known of {name}; balancing by {by} needs {what}")
     return folder

@@ -25,6 +25,8 @@ from denoise_wrapper.training.packs import open_pack
 from denoise_wrapper.training.rnnoise.recipe import Recipe, read_recipe
 
 Name = tuple[str, ...]  # of a setting: its table, and it
+# No result depends on these.
+FREE = {("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
 RECORD = "steps.json"
 KEPT = "config.toml"  # the settings of the training alone, with the data that the steps made
 
@@ -202,7 +204,7 @@ def train_step(recipe: Recipe, steps: Steps, resume: bool) -> bool:
     config, train = recipe.training, train_module()
     file = config.features.file
     made = {name: key for name, key in steps.made.items() if name not in ("train", "compare", "wheel")}
-    key = fingerprint(without(plain(config), train.FREE), made, state(file) if file is not None else [])
+    key = fingerprint(without(plain(config), FREE), made, state(file) if file is not None else [])
     interrupted = 0
 
     def make() -> str:
