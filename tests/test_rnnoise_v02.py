@@ -38,6 +38,21 @@ def test_output_is_that_of_the_original_library(shared: Path, clip: str, isa: st
     check_against_recording(make_backend(folder / "random_v02.bin", isa), folder, clip, "random_v02", 45)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("least", [-127, -128])
+def test_whole_integer_maps_answer_as_their_blocks_do(least: int, isa: str) -> None:
+    blob, audio = bytearray(random_blob(16, 24, quantised=True)), speechlike(50)[None]
+    blob[blob.index(b"conv2_weights_int8") + 44] = least % 256  # the first weight
+    blob[blob.index(b"gru2_recurrent_weights_int8") + 44 + 99] = least % 256
+    parts = [bytes(blob)]
+    for name, inputs, outputs in (("conv2", 48, 24), ("gru2_recurrent", 24, 72)):
+        places = np.tile([inputs // 4, *range(0, inputs, 4)], outputs // 8)
+        parts.append(record(f"{name}_weights_idx", places.astype("<i4")))
+    whole, blocks = (make_backend(data, isa).new_state(1).process(audio) for data in (parts[0], b"".join(parts)))
+    np.testing.assert_array_equal(whole[0], blocks[0])
+    np.testing.assert_array_equal(whole[1], blocks[1])
+
+
 def test_float_weights_are_preferred() -> None:
     blob, audio = random_blob(24, 32), speechlike(20)[None]
     junk = record("conv2_weights_int8", np.ones(3 * 24 * 32, np.int8))
