@@ -211,28 +211,43 @@ def test_importing_the_backend_imports_no_optional_package() -> None:
     assert not {"h5py", "torch", "pydub", "matplotlib", "scipy"} & set(done.stdout.split())
 
 
-def test_features_have_their_shapes_and_targets_their_range() -> None:
+@pytest.mark.parametrize(("family", "features", "bands"), [("classic", 42, 22), ("v0.2", 65, 32)])
+def test_features_have_their_shapes_and_targets_their_range(family: str, features: int, bands: int) -> None:
     rng = np.random.default_rng(5)
     clean = (0.1 * rng.standard_normal(50 * FRAME)).astype(np.float32)
     noisy = clean + (0.05 * rng.standard_normal(50 * FRAME)).astype(np.float32)
-    features, gains, energy = FeatureExtractor().extract(noisy, clean)
-    assert (features.shape, gains.shape, energy.shape) == ((50, 42), (50, 22), (50, 22))
-    assert np.isfinite(features).all()
-    assert (((gains >= 0) & (gains <= 1)) | (gains == -1)).all()
-    assert (energy >= 0).all()
-    assert np.median(gains[5:]) > 0.7  # clean is the greater part of what is heard
-    silent_features, silent_gains, _ = FeatureExtractor().extract(0 * clean, 0 * clean)
-    assert not silent_features.any()
-    assert (silent_gains == -1).all()
+    found, spectra = FeatureExtractor(family).extract_spectra(noisy, clean)
+    assert found.features.shape == (50, features)
+    for array in (found.gains, found.clean_energy, found.energy, found.pitch_energy, found.coherence):
+        assert array.shape == (50, bands)
+        assert np.isfinite(array).all()
+    assert np.isfinite(found.features).all()
+    assert (((found.gains >= 0) & (found.gains <= 1)) | (found.gains == -1)).all()
+    assert (found.clean_energy >= 0).all()
+    ratio = np.sqrt(found.clean_energy[5:] / found.energy[5:])
+    np.testing.assert_allclose(found.gains[5:], np.minimum(ratio, 1), rtol=1e-3)
+    assert np.median(found.gains[5:]) > 0.7  # clean is the greater part of what is heard
+    assert spectra is not None
+    assert spectra.noisy.shape == spectra.pitch.shape == spectra.clean.shape == (50, 481)
+    middle = slice(100, 300)  # bins that lie within bands: energies are powers of spectra
+    assert 0.5 < np.sum(np.abs(spectra.clean[5:, middle]) ** 2) / np.sum(found.clean_energy[5:]) < 1.0
+    silent = FeatureExtractor(family).extract(0 * clean, 0 * clean)
+    assert not silent.features.any()
+    assert (silent.gains == -1).all()
 
 
 def test_features_do_not_depend_on_the_length_of_a_call() -> None:
     noisy, clean = noise(1, 30)[0], noise(1, 30, seed=2)[0]
-    whole = FeatureExtractor().extract(noisy, clean)
+    whole = vars(FeatureExtractor().extract(noisy, clean))
     extractor = FeatureExtractor()
     parts = [extractor.extract(a, b) for a, b in zip(np.split(noisy, 10), np.split(clean, 10), strict=True)]
-    for index in range(3):
-        np.testing.assert_array_equal(whole[index], np.concatenate([part[index] for part in parts]))
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, np.concatenate([getattr(part, name) for part in parts]))
+
+
+def test_a_family_that_there_is_not_has_no_features() -> None:
+    with pytest.raises(ConfigError, match=r"classic or v0\.2, not 'v1'"):
+        FeatureExtractor("v1")
 
 
 @pytest.mark.parametrize("length", [479, 481])

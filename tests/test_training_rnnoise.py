@@ -22,7 +22,7 @@ from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 
 from denoise_wrapper.backends.classic import from_c_source  # noqa: E402
-from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
+from denoise_wrapper.backends.model_files import read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
 from denoise_wrapper.compare.sets import read_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
@@ -39,20 +39,20 @@ from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
 from denoise_wrapper.training.rnnoise import train  # noqa: E402
 from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
-    ENERGY,
-    FEATURES,
-    GAINS,
-    VOICE,
+    LAYOUTS,
     FeatureSet,
+    Layout,
     make_features,
     mix_features,
     start_worker,
-    unknown_bands,
 )
-from denoise_wrapper.training.rnnoise.loss import compare  # noqa: E402
+from denoise_wrapper.training.rnnoise.loss import Judge  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
+from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
 
 SMALL = NetworkConfig(dense=4, vad_gru=3, noise_gru=5, denoise_gru=6)
+SMALL_V02 = NetworkConfig(family="v0.2", conv=8, units=16)
+CLASSIC = LAYOUTS["classic"]
 
 
 def naive_gru(x: Tensor, state: Tensor, weights: Tensor, recurrent: Tensor, bias: Tensor, relu: bool) -> Tensor:
@@ -140,7 +140,7 @@ def test_an_exported_network_answers_in_the_engine_as_in_torch(
     rng = np.random.default_rng(1)
     audio = (0.05 * rng.standard_normal(100 * FRAME) * np.linspace(0.0, 1.0, 100 * FRAME)).astype(np.float32)
     audio[60 * FRAME : 70 * FRAME] = 0.0
-    features, _, _ = FeatureExtractor().extract(audio, audio)
+    features = FeatureExtractor().extract(audio, audio).features
     with torch.no_grad():
         _, voice, _ = network(torch.from_numpy(features)[:, None], network.new_state(1), quantise=True)
     _, heard = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
@@ -161,62 +161,80 @@ def test_a_stored_model_can_be_gone_on_from(tmp_path: Path) -> None:
         ClassicNetwork(NetworkConfig()).load_model(read_model(tmp_path / "small.rnnn"))
 
 
-def made_rows(frames: int, batch: int) -> Tensor:
-    """Rows of a shard, made up: float32 (frames, batch, 87)."""
-    rows = torch.rand(frames, batch, 87, generator=torch.Generator().manual_seed(1))
-    rows[:, :, FEATURES] = 2.0 * rows[:, :, FEATURES] - 1.0
-    rows[:, :, VOICE] = rows[:, :, VOICE].round()
+def made_rows(frames: int, batch: int, layout: Layout = CLASSIC) -> Tensor:
+    """Rows of a shard, made up: float32 (frames, batch, columns)."""
+    rows = torch.rand(frames, batch, layout.columns, generator=torch.Generator().manual_seed(1))
+    rows[:, :, layout.features] = 2.0 * rows[:, :, layout.features] - 1.0
+    rows[:, :, layout.voice] = rows[:, :, layout.voice].round()
     return rows
 
 
-def test_one_batch_is_learned_by_heart() -> None:
+@pytest.mark.parametrize(("kind", "config"), [(ClassicNetwork, NetworkConfig()), (V02Network, SMALL_V02)])
+def test_one_batch_is_learned_by_heart(kind: type[train.Network], config: NetworkConfig) -> None:
     torch.manual_seed(1)
-    config = TrainConfig(loudness=0.3)
-    network, rows = ClassicNetwork(NetworkConfig()), made_rows(8, 4)
+    network = kind(config)
+    rows, judge = made_rows(9, 4, network.layout), Judge(network.layout, TrainConfig(loudness=0.3), network.look_ahead)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     losses = []
-    for _ in range(150):
-        gains, voice, _ = network(rows[:, :, FEATURES], network.new_state(4))
-        loss = compare(gains, voice, rows, config)
+    for _ in range(200):
+        gains, voice, _ = network(rows[:, :, network.layout.features], network.new_state(4))
+        loss = judge.compare(gains, voice, rows)
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()
         network.clip_weights()
         losses.append(float(loss.total.detach()))
     assert losses[-1] < 0.3 * losses[0]
-    assert max(float(parameter.detach().abs().max()) for parameter in network.parameters()) <= LIMIT + 1e-6
+    if isinstance(network, ClassicNetwork):
+        assert max(float(parameter.detach().abs().max()) for parameter in network.parameters()) <= LIMIT + 1e-6
 
 
-def test_what_is_unknown_does_not_count() -> None:
-    rows = made_rows(8, 4)
-    rows[2:4, :, GAINS] = -1.0
-    rows[2:4, :, VOICE] = 0.5
-    gains, voice = torch.zeros(8, 4, 22), torch.zeros(8, 4)
-    before = compare(gains, voice, rows, TrainConfig())
+@pytest.mark.parametrize("config", [TrainConfig(), TrainConfig(loudness=0.0, perceptual=1.0)])
+def test_what_is_unknown_does_not_count(config: TrainConfig) -> None:
+    rows = made_rows(80, 4)
+    rows[2:4, :, CLASSIC.gains] = -1.0
+    rows[2:4, :, CLASSIC.voice] = 0.5
+    gains, voice = torch.zeros(80, 4, 22), torch.zeros(80, 4)
+    before = Judge(CLASSIC, config, 0).compare(gains, voice, rows)
     gains[2:4], voice[2:4] = 5.0, 5.0
-    after = compare(gains, voice, rows, TrainConfig())
+    after = Judge(CLASSIC, config, 0).compare(gains, voice, rows)
     torch.testing.assert_close(before.total, after.total)
 
 
 def test_all_unknown_is_no_nan() -> None:
     rows = made_rows(4, 2)
-    rows[:, :, GAINS], rows[:, :, VOICE], rows[:, :, FEATURES] = -1.0, 0.5, 0.0
-    loss = compare(torch.zeros(4, 2, 22), torch.zeros(4, 2), rows, TrainConfig())
+    rows[:, :, CLASSIC.gains], rows[:, :, CLASSIC.voice], rows[:, :, CLASSIC.features] = -1.0, 0.5, 0.0
+    rows[:, :, CLASSIC.energy] = -3.0
+    loss = Judge(CLASSIC, TrainConfig(perceptual=1.0), 0).compare(torch.zeros(4, 2, 22), torch.zeros(4, 2), rows)
     assert float(loss.total) == 0.0
 
 
-def test_bands_above_the_speech_are_unknown_while_it_sounds() -> None:
+def test_an_answer_is_judged_by_the_frame_that_it_is_for() -> None:
+    layout = LAYOUTS["v0.2"]
+    rows = made_rows(60, 2, layout)
+    gains, voice = torch.logit(rows[:, :, layout.gains].clamp(1e-4, 1 - 1e-4)), 8.0 * rows[:, :, layout.voice] - 4.0
+    judge = Judge(layout, TrainConfig(loudness=1.0, perceptual=1.0), look_ahead=1)
+    late = judge.compare(gains.roll(1, 0), voice.roll(1, 0), rows)
+    at_once = judge.compare(gains, voice, rows)
+    assert float(late.gain) < 1e-6 < float(at_once.gain)
+    assert float(late.perceptual) < 0.01 < float(at_once.perceptual)
+    assert float(late.voice) < 0.05 < float(at_once.voice)
+
+
+@pytest.mark.parametrize(("family", "known"), [("classic", 17), ("v0.2", 24)])
+def test_bands_above_the_speech_are_unknown_while_it_sounds(family: str, known: int) -> None:
+    layout = LAYOUTS[family]
     rng = np.random.default_rng(1)
     clean = 0.1 * rng.standard_normal(48000).astype(np.float32)
     voice = np.ones(100, np.float32)
     voice[50:] = 0.0
-    rows = mix_features(Mix(clean * 1.5, clean, voice, 7750.0)).astype(np.float32)
-    assert list(unknown_bands(7750.0)) == [17, 18, 19, 20, 21]
-    assert not len(unknown_bands(24000.0))
-    assert (rows[2:50, GAINS][:, 17:] == -1.0).all()
-    assert (rows[2:, GAINS][:, :17] >= 0.0).all()
-    assert (rows[51:, GAINS] >= 0.0).all()
-    assert np.isfinite(rows[:, ENERGY]).all()
+    rows = mix_features(Mix(clean * 1.5, clean, voice, 7750.0), layout).astype(np.float32)
+    assert list(layout.unknown_bands(7750.0)) == list(range(known, layout.bands))
+    assert not len(layout.unknown_bands(24000.0))
+    assert (rows[2:50, layout.gains][:, known:] == -1.0).all()
+    assert (rows[2:, layout.gains][:, :known] >= 0.0).all()
+    assert (rows[51:, layout.gains] >= 0.0).all()
+    assert np.isfinite(rows[:, layout.energy]).all()
 
 
 def small_config(folder: Path, **changes: Any) -> RNNoiseConfig:
@@ -258,13 +276,22 @@ def test_features_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None
         np.testing.assert_array_equal(one, np.load(shard.path))
 
 
+@pytest.mark.parametrize(
+    ("network", "method", "suffix"), [(SMALL, "adamw", "rnnn"), (SMALL, "muon", "rnnn"), (SMALL_V02, "muon", "bin")]
+)
 def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    network: NetworkConfig,
+    method: Literal["adamw", "muon"],
+    suffix: str,
 ) -> None:
-    config = small_config(tmp_path)
+    config = small_config(tmp_path, network=network)
+    learning = dataclasses.replace(config.train, method=method, dropout=0.1, average=0.9, perceptual=0.1)
+    config = dataclasses.replace(config, train=learning)
     path = save_toml(config, tmp_path / "settings.toml")
     assert train.main(path) == 0
-    whole = (config.work_dir / "rnnoise.rnnn").read_bytes()
+    whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
     kept = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
     (config.work_dir / train.CHECKPOINT).unlink()
 
@@ -274,16 +301,17 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
         assert train.main(path) == 1
     assert torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)["step"] == 5
     assert train.main(path, resume=True) == 0
-    assert (config.work_dir / "rnnoise.rnnn").read_bytes() == whole
+    assert (config.work_dir / f"rnnoise.{suffix}").read_bytes() == whole
     resumed = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
-    for name, tensor in kept["network"].items():
-        assert torch.equal(tensor, resumed["network"][name])
+    for part in ("network", "averaged"):
+        for name, tensor in kept[part].items():
+            assert torch.equal(tensor, resumed[part][name])
 
     with (config.work_dir / train.LOG).open(newline="") as stream:
         steps = [int(row["step"]) for row in csv.DictReader(stream)]
     assert steps == [2, 3, 4, 6, 8]
     assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
-    assert read_model(config.work_dir / "rnn_data.c").layers[3].units == 6
+    assert read_any_model(config.work_dir / "rnn_data.c").metadata["name"] == "rnnoise"
 
     with pytest.raises(FileError, match="go on with -R"):
         train.main(path)
@@ -291,7 +319,7 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
     with pytest.raises(ConfigError, match=r"train\.rate"):
         train.main(save_toml(changed, tmp_path / "changed.toml"), resume=True)
     train.export(path, tmp_path / "exported")
-    assert (tmp_path / "exported" / "rnnoise.rnnn").read_bytes() == whole
+    assert (tmp_path / "exported" / f"rnnoise.{suffix}").read_bytes() == whole
 
 
 def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
@@ -307,14 +335,14 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
 
     config = small_config(tmp_path)
     config.work_dir.mkdir()
-    network = ClassicNetwork(SMALL)
-    saved = (config, network, torch.optim.AdamW(network.parameters()), network.new_state(3))
-    train.save_checkpoint(*saved, 1)
+    run = train.Run(config, None)
+    run.step = 1
+    run.save()
     log = loop.Log(config.work_dir / train.LOG, train.LOG_COLUMNS, 0)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FileError, match="the disk is full"):
-        train.save_checkpoint(*saved, 2)
+        run.save()
     with pytest.raises(FileError, match=r"log\.csv cannot be written"):
         log.add(1, [0.5])
     monkeypatch.undo()
@@ -332,7 +360,7 @@ def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:
 
 def test_all_clips_pass_before_any_comes_again(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    batches = train.Batches(FeatureSet(make_features(config), "train"), config.train, 1)
+    batches = train.Batches(FeatureSet(make_features(config), "train", CLASSIC), config.train, 1)
     seen = [batches.clip(number) for number in range(12)]
     assert sorted(seen[:6]) == sorted(seen[6:]) == list(range(6))
     rows, fresh = batches.read(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.backends.blob import INT8, INT32, record
 from denoise_wrapper.errors import ModelError
 
 Int8 = NDArray[np.int8]
@@ -148,28 +148,20 @@ def _check_sizes(layer: Layer, limit: int, suffix: str) -> None:
 def to_records(model: ClassicModel) -> bytes:
     """Our own form (.dnnw): named records, with room for the metadata and for layers of any size."""
     sizes = [(layer.inputs, layer.units, ACTIVATIONS.index(layer.activation)) for layer in model.layers]
-    records = [_record("classic_layers", 1, np.array(sizes, "<i4").tobytes())]
+    records = [record("classic_layers", INT32, np.array(sizes, "<i4").tobytes())]
     if model.metadata:
         records.append(metadata_record(model.metadata))
     for layer in model.layers:
         for what, array in (("weights", layer.weights), ("recurrent", layer.recurrent), ("bias", layer.bias)):
             if array is not None:
-                records.append(_record(f"{layer.name}_{what}", 3, array.tobytes()))
+                records.append(record(f"{layer.name}_{what}", INT8, array.tobytes()))
     return b"".join(records)
 
 
 def metadata_record(metadata: dict[str, Any]) -> bytes:
     """What a model is called, may be used for and comes from, as a record that other programs pass over."""
     text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
-    return _record("metadata", 3, text.encode("utf-8", "backslashreplace"))  # half a pair of surrogates: its escape
-
-
-def _record(name: str, kind: int, payload: bytes) -> bytes:
-    """A 64-byte head, and the payload padded with zeros to a multiple of 64. kind: 1 int32, 3 int8."""
-    room = -(-len(payload) // 64) * 64
-    return struct.pack("<4siiii44s", b"DNNw", 0, kind, len(payload), room, name.encode("ascii")) + payload.ljust(
-        room, b"\0"
-    )
+    return record("metadata", INT8, text.encode("utf-8", "backslashreplace"))  # half a pair of surrogates: its escape
 
 
 def to_c_source(model: ClassicModel) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,8 +20,6 @@ from denoise_wrapper.backends.v02 import Map
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
 
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
-FEATURES: int = lib.DN_FEATURES
-BANDS: int = lib.DN_BANDS
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
 LOUDEST = float(lib.DN_LIMIT)  # full scale being 1
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
@@ -168,36 +168,72 @@ class RNNoiseState:
             _check(lib.dn_state_restore(state, memory, len(memory)))
 
 
-class FeatureExtractor:
-    """What the network sees and should answer, computed by the engine's own code; one signal, one thread at a time."""
+@dataclass(frozen=True)
+class Extracted:
+    """What `FeatureExtractor` finds of n frames; F features and B bands as its network has them.
 
-    def __init__(self) -> None:
+    Energies have the scale of the features: powers of int16 samples / 960, summed over a band.
+    """
+
+    features: Float32  # (n, F), zero in frames too quiet to be run
+    gains: Float32  # (n, B), 0 to 1, or -1 where no answer can be told
+    clean_energy: Float32  # (n, B), of the clean bands
+    energy: Float32  # (n, B), of the noisy bands
+    pitch_energy: Float32  # (n, B), of the noisy bands one pitch period ago
+    coherence: Float32  # (n, B), of the noisy bands and themselves one pitch period ago
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Spectra of n frames: complex64 (n, 481), 50 Hz a bin, of the 20 ms that end with it; scaled as energies."""
+
+    noisy: NDArray[np.complex64]
+    pitch: NDArray[np.complex64]  # of the noisy signal one pitch period ago
+    clean: NDArray[np.complex64]
+
+
+class FeatureExtractor:
+    """What a network sees and should answer, computed by the engine's own code; one signal, one thread at a time.
+
+    family: the network, `classic` (42 features, 22 bands) or `v0.2` (65 features, 32 bands).
+    """
+
+    def __init__(self, family: str = "classic") -> None:
+        sizes = {"classic": (lib.DN_FEATURES, lib.DN_BANDS), "v0.2": (lib.DN_V02_FEATURES, lib.DN_V02_BANDS)}
+        if family not in sizes:
+            raise ConfigError(f"the family of a network is {' or '.join(sizes)}, not {family!r}")
+        self.features, self.bands = sizes[family]
         out = ffi.new("dn_extractor **")
-        _check(lib.dn_extractor_create(out))
+        _check(lib.dn_extractor_create(lib.DN_V02 if family == "v0.2" else lib.DN_CLASSIC, out))
         self._extractor = ffi.gc(out[0], lib.dn_extractor_destroy)
 
-    def extract(self, noisy: Float32, clean: Float32) -> tuple[Float32, Float32, Float32]:
+    def extract(self, noisy: Float32, clean: Float32) -> Extracted:
         """Features and targets of whole frames; memory carries on from call to call.
 
         noisy, clean: float32 (n * 480,), 48 kHz, full scale +-1, in time with each other.
-        Returns float32 features (n, 42), zero in frames too quiet to be run; gains (n, 22), 0 to 1, or -1 where no
-        answer can be told; clean_energy (n, 22), the energy of the clean bands.
         Raises AudioError for other shapes or types, or a sample that is not finite (nothing has changed then).
         """
+        return self.extract_spectra(noisy, clean, spectra=False)[0]
+
+    def extract_spectra(self, noisy: Float32, clean: Float32, spectra: bool = True) -> tuple[Extracted, Spectra | None]:
+        """The same, and the spectra that it comes from."""
         for what, signal in (("noisy", noisy), ("clean", clean)):
             if signal.ndim != 1 or signal.dtype != np.float32 or signal.shape != noisy.shape or len(signal) % FRAME:
                 raise AudioError(
                     f"noisy and clean are both float32 (n * {FRAME},); {what} is {signal.dtype} {signal.shape}"
                 )
-        frames = len(noisy) // FRAME
-        features = np.empty((frames, FEATURES), np.float32)
-        gains = np.empty((frames, BANDS), np.float32)
-        clean_energy = np.empty((frames, BANDS), np.float32)
+        frames, widths = len(noisy) // FRAME, {"features": self.features}
+        found = {item.name: np.empty((frames, widths.get(item.name, self.bands)), np.float32)
+                 for item in dataclasses.fields(Extracted)}  # fmt: skip
+        shape = (frames, lib.DN_BINS) if spectra else (0, lib.DN_BINS)
+        bins = [np.empty(shape, np.complex64) for _ in range(3)]
         if frames:
+            out = ffi.new("dn_extracted *", {name: _floats(array) for name, array in found.items()})
+            if spectra:
+                out.spectrum, out.pitch_spectrum, out.clean_spectrum = (_floats(array) for array in bins)
             noisy, clean = np.ascontiguousarray(noisy), np.ascontiguousarray(clean)
-            outputs = _floats(features), _floats(gains), _floats(clean_energy)
-            _check(lib.dn_extract(self._extractor, _floats(noisy), _floats(clean), frames, *outputs), noisy, clean)
-        return features, gains, clean_energy
+            _check(lib.dn_extract(self._extractor, _floats(noisy), _floats(clean), frames, out), noisy, clean)
+        return Extracted(**found), Spectra(*bins) if spectra else None
 
 
 def model_bytes(model: ModelSource) -> bytes:

@@ -162,6 +162,7 @@ class TrainConfig:
     average: float = 0.0  # decay of the running mean of the weights, which is what is validated and written; 0: none
     bf16: bool = True  # products over many frames in bfloat16, where the processor computes with it
     gain_power: float = 0.5  # gains are compared after this power
+    sharpen: float = 0.0  # s of gains wanted, g, times tanh(s g)^2: what is mostly noise goes further down; 0: as it is
     fourth: float = 10.0  # weight of the fourth power of that difference
     speech_weight: float = 0.0  # frames of speech count 1 + this
     loudness: float = 1.0  # weight of the error in compressed band energies
@@ -178,7 +179,7 @@ class TrainConfig:
         check_positive(self, "steps", "batch", "frames", "rate", "vector_rate", "clip_norm", "gain_power",
                        "loudness_power", "log_every", "evaluate_every", "threads")  # fmt: skip
         check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
-                           "over", "perceptual", "vad")  # fmt: skip
+                           "over", "perceptual", "vad", "sharpen")  # fmt: skip
         for name in ("quantise_from", "decay_share", "dropout", "average"):
             check_share(self, name)
 

@@ -6,7 +6,6 @@ Under torchrun each process has its share of every batch, and gradients are aver
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import os
 import shutil
@@ -34,6 +33,7 @@ from denoise_wrapper.training.dtln.model import DTLN, DTLNState
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
 from denoise_wrapper.training.loop import Log, open_checkpoint, save_checkpoint, stop_request
+from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 LAST, BEST, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml"
 LOG_COLUMNS = ("step", "hours", "rate", "loss", "snr_db", "magnitude", "gradient", "hours_a_minute",
@@ -98,13 +98,6 @@ def processes() -> Iterator[tuple[int, int, torch.device]]:
         torch.distributed.destroy_process_group()
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes with bf16 itself, rather than slowly by other means."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
-
-
 class Run:
     """One training: the network and all that changes while it learns."""
 
@@ -117,8 +110,9 @@ class Run:
         torch.manual_seed(config.meta.seed)
         self.network = DTLN(config.model)
         self.network.to(self.device)
-        self.averaged = copy.deepcopy(self.network)  # a running mean of the weights, shorter at the beginning
-        self.optimisers = make_optimisers(self.network, config)
+        self.averaged = Averaged(self.network, config.trainer.average)
+        chosen = config.optimizer
+        self.optimisers = make_optimisers(self.network, chosen.method, chosen.lr, chosen.vector_lr, chosen.weight_decay)
         self.state = self.network.new_state(len(self.walk.rows))
         self.progress = Progress()
         self.history: list[Stage] = []  # the runs that the weights come from
@@ -131,11 +125,11 @@ class Run:
                 self.history = history(path)
                 learned = preload(self.config).state_dict()
                 self.network.load_state_dict(learned)
-                self.averaged.load_state_dict(learned)
+                self.averaged.network.load_state_dict(learned)
             return
         self.history = stages(checkpoint)
         training = checkpoint["training"]
-        self.averaged.load_state_dict(checkpoint["network"])
+        self.averaged.network.load_state_dict(checkpoint["network"])
         self.network.load_state_dict(training["network"])
         for optimiser, state in zip(self.optimisers, training["optimisers"], strict=True):
             optimiser.load_state_dict(state)
@@ -163,7 +157,7 @@ class Run:
                     values = [progress.step * self.hours_a_step, self.optimisers[0].param_groups[0]["lr"],
                               *(part.item() for part in loss), norm.item(), pace]  # fmt: skip
                     if epoch_ends:
-                        result = validate(self.averaged, validation, config)
+                        result = validate(self.averaged.network, validation, config)
                         values += result
                         better = progress.judge(result[0], config)
                     log.add(progress.step, values)
@@ -188,10 +182,7 @@ class Run:
         batch = next(feed)
         noisy, clean, fresh = (part.to(self.device) for part in batch)
         clock.lap("loading")
-        factor = learning_factor(self.config, self.progress)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+        set_rates(self.optimisers, learning_factor(self.config, self.progress))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             estimate, state = self.network(noisy, self.state.reset(fresh))
         self.state = state.detach()
@@ -207,10 +198,7 @@ class Run:
                             "with -R from the last checkpoint")  # fmt: skip
         for optimiser in self.optimisers:
             optimiser.step()
-        decay = min(self.config.trainer.average, (1 + self.progress.step) / (10 + self.progress.step))
-        with torch.no_grad():
-            for mean, part in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(part, 1.0 - decay)
+        self.averaged.update(self.network, self.progress.step)
         self.progress.step += 1
         clock.lap("update")
         return loss, norm
@@ -251,7 +239,7 @@ class Run:
         if self.rank > 0:
             return
         content = {
-            "network": self.averaged.state_dict(),
+            "network": self.averaged.network.state_dict(),
             "config": plain(self.config),
             "progress": vars(self.progress),
             "history": [stage._asdict() for stage in self.history],
@@ -315,30 +303,6 @@ def preload(config: DTLNConfig) -> DTLN:
     if names:
         raise ConfigError(f"{path} holds another architecture: {', '.join(names)}; set [model] so, or choose another")
     return network
-
-
-def make_optimisers(network: DTLN, config: DTLNConfig) -> list[torch.optim.Optimizer]:
-    """Adam, AdamW, or Muon for matrices with AdamW for the rest. Each group remembers its rate as initial_lr."""
-    settings = config.optimizer
-    parameters = [part for part in network.parameters() if part.requires_grad]
-    fused: dict[str, Any] = {"betas": (0.9, 0.98), "weight_decay": settings.weight_decay, "fused": True}
-    optimisers: list[torch.optim.Optimizer]
-    if settings.method == "muon":
-        if not hasattr(torch.optim, "Muon"):
-            raise ConfigError(f"torch {torch.__version__} has no Muon; install torch 2.9 or newer, or take adam")
-        matrices = [part for part in parameters if part.ndim == 2]
-        vectors = [part for part in parameters if part.ndim != 2]
-        optimisers = [
-            torch.optim.Muon(matrices, settings.lr, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(vectors, settings.vector_lr, **fused),
-        ]
-    else:
-        kind = torch.optim.Adam if settings.method == "adam" else torch.optim.AdamW
-        optimisers = [kind(parameters, settings.lr, **fused)]
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["initial_lr"] = group["lr"]
-    return optimisers
 
 
 def validation_clips(config: DTLNConfig) -> list[tuple[Tensor, Tensor]]:

@@ -1,7 +1,7 @@
 """Features on disk: mixtures seen through the engine's own front end, in shards that are made once.
 
-A shard is float16 (clips, frames, columns), whose columns a Layout tells. Which shards belong to a set of settings is in
-their folder's name; one that is missing is made again, to the same bytes.
+A shard is float16 (clips, frames, columns), whose columns a Layout tells. Which shards belong to a set of settings is
+in their folder's name; one that is missing is made again, to the same bytes.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Layout:
         return np.flatnonzero((bandwidth_hz - low) / (high - low) < KNOWN_SHARE)
 
 
-_CLASSIC_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 5600, 6800, 8000, 9600,
-               12000, 15600, 20000)  # fmt: skip
+_CLASSIC_HZ = (0, 200, 400, 600, 800, 1000, 1200, 1400, 1600, 2000, 2400, 2800, 3200, 4000, 4800, 5600, 6800, 8000,
+               9600, 12000, 15600, 20000)  # fmt: skip
 _V02_HZ = (0, 100, 200, 300, 400, 500, 600, 750, 900, 1050, 1200, 1400, 1600, 1800, 2050, 2350, 2650, 3000, 3400, 3850,
            4350, 4900, 5500, 6200, 7000, 7850, 8800, 9900, 11150, 12550, 14100, 15850, 17800, 20000)  # fmt: skip
 LAYOUTS = {

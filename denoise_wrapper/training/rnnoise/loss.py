@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from denoise_wrapper.training.config import TrainConfig
-from denoise_wrapper.training.rnnoise.features import ENERGY, FEATURES, GAINS, VOICE
+from denoise_wrapper.training.rnnoise.features import Layout
+from denoise_wrapper.training.rnnoise.perceptual import Scale, disturbance
+
+LN10 = 2.302585
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """Parts of the loss over a batch, each a mean: total is what is minimised."""
 
     total: Tensor
     gain: Tensor  # squared difference of the gains after their power, with the fourth power's share
     loudness: Tensor  # squared difference of the compressed band energies, against those of the noisy signal
+    perceptual: Tensor  # quality points lost to what an ear hears of the difference
     voice: Tensor  # cross entropy in nats
 
 
-def compare(gains: Tensor, voice: Tensor, rows: Tensor, config: TrainConfig, first: int = 0) -> Loss:
-    """Compare logits with the rows of a shard.
+class Judge:
+    """Compares answers with the rows of a shard."""
 
-    gains (T, B, 22) and voice (T, B) before their sigmoid, rows (T, B, 87); frames before first do not count.
-    Bands of target -1 and frames that the engine does not run count nowhere, nor does an undecided voice label.
-    """
-    gains, voice, rows = gains[first:], voice[first:], rows[first:]
-    target, label = rows[:, :, GAINS], rows[:, :, VOICE]
-    known = (target >= 0.0).to(target.dtype)
-    target = target.clamp(min=1e-6)
-    log_gain = logsigmoid(gains)
-    difference = torch.exp(config.gain_power * log_gain) - target**config.gain_power
-    square = difference * difference
-    weight = known * (1.0 + config.speech_weight * label[:, :, None])
-    gain = (weight * (square + config.fourth * square * square)).sum() / known.sum().clamp(min=1.0)
-    loudness = loudness_error(log_gain, target, rows[:, :, ENERGY], known, config)
-    decided = ((label != 0.5) & (rows[:, :, FEATURES] != 0.0).any(dim=2)).to(label.dtype)
-    cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
-    speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
-    total = gain + config.loudness * loudness + config.vad * speech
-    return Loss(total, gain.detach(), loudness.detach(), speech.detach())
+    def __init__(self, layout: Layout, config: TrainConfig, look_ahead: int) -> None:
+        """look_ahead: how many frames an answer is behind the features that it was given for."""
+        self.layout, self.config, self.look_ahead = layout, config, look_ahead
+        self.scale = Scale.of(layout)
+
+    def compare(self, gains: Tensor, voice: Tensor, rows: Tensor) -> Loss:
+        """gains (T, B, bands) and voice (T, B) before their sigmoid, rows (T, B, columns).
+
+        Bands of target -1 and frames that the engine does not run count nowhere, nor does an undecided voice label.
+        """
+        layout, config = self.layout, self.config
+        gains, voice = gains[self.look_ahead :], voice[self.look_ahead :]
+        rows = rows[: len(gains)]
+        target, label = rows[:, :, layout.gains], rows[:, :, layout.voice]
+        known = (target >= 0.0).to(target.dtype)
+        target = target.clamp(min=1e-6)
+        log_gain = logsigmoid(gains)
+        gain = self.gain_error(log_gain, target, known, label)
+        nothing = gain.new_zeros(())
+        energy = rows[:, :, layout.energy]
+        loudness = loudness_error(log_gain, target, energy, known, config) if config.loudness else nothing
+        heard = self.heard(log_gain, target, energy) if config.perceptual else nothing
+        decided = ((label != 0.5) & (rows[:, :, layout.features] != 0.0).any(dim=2)).to(label.dtype)
+        cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
+        speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
+        total = gain + config.loudness * loudness + config.perceptual * heard + config.vad * speech
+        return Loss(total, gain.detach(), loudness.detach(), heard.detach(), speech.detach())
+
+    def gain_error(self, log_gain: Tensor, target: Tensor, known: Tensor, label: Tensor) -> Tensor:
+        """Squared difference of gains ** gain_power, and its square, frames of speech counted more."""
+        if self.config.sharpen:
+            target = target * torch.tanh(self.config.sharpen * target) ** 2
+        difference = torch.exp(self.config.gain_power * log_gain) - target**self.config.gain_power
+        square = difference * difference
+        weight = known * (1.0 + self.config.speech_weight * label[:, :, None])
+        error: Tensor = (weight * (square + self.config.fourth * square * square)).sum() / known.sum().clamp(min=1.0)
+        return error
+
+    def heard(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> Tensor:
+        """The disturbance of clean bands' energies by what the gains leave; energy is log10 of the clean ones."""
+        clean = torch.exp(LN10 * energy)
+        return disturbance(clean, clean * torch.exp(2.0 * (log_gain - torch.log(target))), self.scale)
 
 
 def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: TrainConfig) -> Tensor:
@@ -53,7 +80,7 @@ def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tens
     """
     power = config.loudness_power
     log_target = torch.log(target)
-    noisy = torch.exp(power * (1.1512925 * energy - log_target)) * known  # 1.15 = ln(10) / 2: amplitude of log10 power
+    noisy = torch.exp(power * (0.5 * LN10 * energy - log_target)) * known
     error = noisy * (torch.exp(power * log_gain) - torch.exp(power * log_target))
     square = error * error
     if config.over:

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from denoise_wrapper.backends.classic import SHAPES, ClassicModel, Layer, quantise
+from denoise_wrapper.backends.v02 import V02Model
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.training.config import NetworkConfig
+from denoise_wrapper.training.rnnoise.features import LAYOUTS
 
-FEATURES, BANDS = 42, 22
+LAYOUT = LAYOUTS["classic"]
 SCALE = 256.0  # of the stored integers
 LIMIT = 0.499
 HOLD = 40.0  # added to an update gate before its sigmoid: the state stays as it is, to the bit
@@ -132,14 +134,19 @@ class Gru(nn.Module):
 class ClassicNetwork(nn.Module):
     """42 features to 22 gains and a voice probability, every 10 ms."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    layout = LAYOUT
+    look_ahead = 0
+
+    def __init__(self, config: NetworkConfig, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
+        features, bands = LAYOUT.feature_count, LAYOUT.bands
         vad, noise, denoise = config.activations
-        self.input_dense = Dense(FEATURES, config.dense)
+        self.input_dense = Dense(features, config.dense)
         self.vad_gru = Gru(config.dense, config.vad_gru, vad)
-        self.noise_gru = Gru(config.dense + config.vad_gru + FEATURES, config.noise_gru, noise)
-        self.denoise_gru = Gru(config.vad_gru + config.noise_gru + FEATURES, config.denoise_gru, denoise)
-        self.denoise_output = Dense(config.denoise_gru, BANDS)
+        self.noise_gru = Gru(config.dense + config.vad_gru + features, config.noise_gru, noise)
+        self.denoise_gru = Gru(config.vad_gru + config.noise_gru + features, config.denoise_gru, denoise)
+        self.denoise_output = Dense(config.denoise_gru, bands)
         self.vad_output = Dense(config.vad_gru, 1)
         self.units = (config.vad_gru, config.noise_gru, config.denoise_gru)
         self.clip_weights()
@@ -156,13 +163,17 @@ class ClassicNetwork(nn.Module):
         Returns (gains (T, B, 22), voice (T, B), both before their sigmoid, and the state after the last frame).
         """
         hold = HOLD * (features == 0).all(dim=2, keepdim=True).to(features.dtype)
-        dense = torch.tanh(self.input_dense(features, quantise))
+        dense = self.drop(torch.tanh(self.input_dense(features, quantise)))
         vad = self.vad_gru(dense, state[0], hold, quantise)
-        noise = self.noise_gru(torch.cat([dense, vad, features], dim=2), state[1], hold, quantise)
-        denoise = self.denoise_gru(torch.cat([vad, noise, features], dim=2), state[2], hold, quantise)
-        gains = self.denoise_output(denoise, quantise)
-        voice = self.vad_output(vad, quantise).squeeze(2)
+        heard = self.drop(vad)
+        noise = self.noise_gru(torch.cat([dense, heard, features], dim=2), state[1], hold, quantise)
+        denoise = self.denoise_gru(torch.cat([heard, self.drop(noise), features], dim=2), state[2], hold, quantise)
+        gains = self.denoise_output(self.drop(denoise), quantise)
+        voice = self.vad_output(heard, quantise).squeeze(2)
         return gains, voice, (vad[-1].detach(), noise[-1].detach(), denoise[-1].detach())
+
+    def drop(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, self.dropout, self.training)
 
     @torch.no_grad()
     def clip_weights(self) -> None:
@@ -182,8 +193,10 @@ class ClassicNetwork(nn.Module):
         return ClassicModel(tuple(layers), metadata)
 
     @torch.no_grad()
-    def load_model(self, model: ClassicModel) -> None:
-        """Take a stored model's weights, to go on from there. Raises ModelError if its sizes differ."""
+    def load_model(self, model: ClassicModel | V02Model) -> None:
+        """Take a stored model's weights, to go on from there. Raises ModelError if its family or sizes differ."""
+        if isinstance(model, V02Model):
+            raise ModelError("the model is of the v0.2 family, the network a classic one; make [network] family fit it")
         for layer in model.layers:
             module = getattr(self, layer.name)
             for part in ("weights", "recurrent", "bias"):

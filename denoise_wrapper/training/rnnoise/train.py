@@ -1,4 +1,4 @@
-"""Trains the classic network: one flat loop. `main` is what `denoise-wrapper train rnnoise` calls."""
+"""Trains the networks of RNNoise: one flat loop. `main` is what `denoise-wrapper train rnnoise` calls."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoise_wrapper.backends.model_files import read_model
+from denoise_wrapper.backends.model_files import read_any_model
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training import loop
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
 from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
 from denoise_wrapper.training.rnnoise.export import export_network
-from denoise_wrapper.training.rnnoise.features import COLUMNS, FEATURES, VOICE, FeatureSet, make_features
-from denoise_wrapper.training.rnnoise.loss import compare
+from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, make_features
+from denoise_wrapper.training.rnnoise.loss import Judge
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
+from denoise_wrapper.training.rnnoise.v02 import V02Network
 
+Network = ClassicNetwork | V02Network
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
-LOG_COLUMNS = ("step", "hours", "rate", "loss", "gain", "loudness", "voice", "gradient", "hours_a_minute",
-               "validation_loss", "validation_gain", "validation_loudness", "validation_voice",
-               "validation_voice_right")  # fmt: skip
-FREE = {("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
+LOSSES = ("loss", "gain", "loudness", "perceptual", "voice")
+LOG_COLUMNS = ("step", "hours", "rate", *LOSSES, "gradient", "hours_a_minute",
+               *(f"validation_{name}" for name in LOSSES), "validation_voice_right")  # fmt: skip
+FREE = {("features", "processes"), *(("train", name) for name in (
+    "threads", "log_every", "evaluate_every", "steps", "decay_share", "final_rate", "quantise_from"))}  # fmt: skip
 
 
 def main(config_path: Path, resume: bool = False) -> int:
@@ -42,75 +46,141 @@ def main(config_path: Path, resume: bool = False) -> int:
     torch.set_flush_denormal(True)
     checkpoint = loop.open_checkpoint(config.work_dir / CHECKPOINT, resume, plain(config), FREE)
     files = make_features(config)
-    batches = Batches(FeatureSet(files, "train"), config.train, config.seed)
-    validation = FeatureSet(files, "validation")
-    network, optimiser, state, step = start(config, checkpoint)
-    log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, step)
+    layout = LAYOUTS[config.network.family]
+    validation = FeatureSet(files, "validation", layout)
+    run = Run(config, Batches(FeatureSet(files, "train", layout), config.train, config.seed))
+    run.start(checkpoint)
+    log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, run.step)
     with loop.stop_request() as asked:
-        began, counted = time.perf_counter(), step
-        while step < config.train.steps and not asked():
-            rows, fresh = batches.read(step)
-            state = tuple(part * ~fresh[:, None] for part in state)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(config.train, step)
-            quantise = step >= config.train.quantise_from * config.train.steps
-            gains, voice, state = network(rows[:, :, FEATURES], state, quantise)
-            loss = compare(gains, voice, rows, config.train)
-            optimiser.zero_grad()
-            loss.total.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), config.train.clip_norm)
-            if not math.isfinite(float(norm)):
-                raise DataError(f"step {step}: the gradient is not finite; lower [train] rate, or look at the features")
-            optimiser.step()
-            network.clip_weights()
-            step += 1
-            evaluating = step % config.train.evaluate_every == 0 or step == config.train.steps
-            if step % config.train.log_every == 0 or evaluating:
-                pace = (step - counted) * batches.hours_a_step / (time.perf_counter() - began) * 60.0
-                began, counted = time.perf_counter(), step
-                values = [step * batches.hours_a_step, optimiser.param_groups[0]["lr"], loss.total, loss.gain,
-                          loss.loudness, loss.voice, norm, pace]  # fmt: skip
-                log.add(step, values + (evaluate(network, validation, config.train) if evaluating else []))
-                began = time.perf_counter()
+        began, counted = time.perf_counter(), run.step
+        while run.step < config.train.steps and not asked():
+            values = run.learn()
+            evaluating = run.step % config.train.evaluate_every == 0 or run.step == config.train.steps
+            if run.step % config.train.log_every == 0 or evaluating:
+                hours = run.batches.hours_a_step
+                pace = (run.step - counted) * hours / (time.perf_counter() - began) * 60.0
+                found = run.evaluate(validation) if evaluating else []
+                log.add(run.step, [run.step * hours, *values, pace, *found])
+                began, counted = time.perf_counter(), run.step
             if evaluating:
-                save_checkpoint(config, network, optimiser, state, step)
-        save_checkpoint(config, network, optimiser, state, step)
-    if step < config.train.steps:
-        print(f"stopped at step {step} and saved; go on with -R", file=sys.stderr)
+                run.save()
+        run.save()
+    if run.step < config.train.steps:
+        print(f"stopped at step {run.step} and saved; go on with -R", file=sys.stderr)
         return 1
-    export_network(config, network, step, config.work_dir)
+    export_network(config, run.averaged.network, run.step, config.work_dir)
     return 0
 
 
-def start(
-    config: RNNoiseConfig, checkpoint: dict[str, Any] | None
-) -> tuple[ClassicNetwork, torch.optim.Optimizer, tuple[Tensor, ...], int]:
-    """The network, its optimiser, the recurrent state and the steps done: new, or as they were saved."""
-    torch.manual_seed(config.seed)
-    network = ClassicNetwork(config.network)
+def export(config_path: Path, target: Path) -> None:
+    """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
+    config = load_config(config_path, RNNoiseConfig)
+    run = Run(config, None)
+    run.start(loop.load_checkpoint(config.work_dir / CHECKPOINT))
+    export_network(config, run.averaged.network, run.step, target)
+
+
+def make_network(config: RNNoiseConfig) -> Network:
+    """A network of the settings' family and sizes, with random weights, or those of start_from."""
+    kind: type[Network] = ClassicNetwork if config.network.family == "classic" else V02Network
+    network = kind(config.network, config.train.dropout)
     if config.train.start_from is not None:
-        network.load_model(read_model(config.train.start_from))
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=config.train.rate,
-        betas=(0.9, 0.98),
-        weight_decay=config.train.weight_decay,
-        fused=True,
-    )
-    if checkpoint is None:
-        return network, optimiser, network.new_state(config.train.batch), 0
-    network.load_state_dict(checkpoint["network"])
-    optimiser.load_state_dict(checkpoint["optimiser"])
-    torch.set_rng_state(checkpoint["random"])
-    return network, optimiser, tuple(checkpoint["state"]), int(checkpoint["step"])
+        network.load_model(read_any_model(config.train.start_from))
+    return network
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """A straight rise over warm_up steps, then a cosine down to final_rate."""
-    if step < config.warm_up:
-        return config.rate * (step + 1) / config.warm_up
-    done = (step - config.warm_up) / max(1, config.steps - config.warm_up)
-    return config.final_rate + (config.rate - config.final_rate) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+def learning_factor(config: TrainConfig, step: int) -> float:
+    """Of the rate: a straight rise over warm_up steps, 1, and in the last decay_share straight down to final_rate."""
+    least = min(1.0, config.final_rate / config.rate)
+    left = (config.steps - step) / max(1.0, config.decay_share * config.steps)
+    rise = (step + 1) / config.warm_up if step < config.warm_up else 1.0
+    return min(rise, least + (1.0 - least) * min(1.0, left))
+
+
+class Run:
+    """One training: the network, and all that changes while it learns."""
+
+    def __init__(self, config: RNNoiseConfig, batches: Batches | None) -> None:
+        """batches None: for its weights alone."""
+        settings = config.train
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.network = make_network(config)
+        self.averaged: Averaged[Network] = Averaged(self.network, settings.average)
+        self.optimisers = make_optimisers(
+            self.network, settings.method, settings.rate, settings.vector_rate, settings.weight_decay
+        )
+        self.state: tuple[Tensor, ...] = self.network.new_state(settings.batch)
+        self.judge = Judge(self.network.layout, settings, self.network.look_ahead)
+        self.half = settings.bf16 and config.network.family == "v0.2" and has_bf16(torch.device("cpu"))
+        self.step = 0
+        if batches is not None:
+            self.batches = batches
+
+    def start(self, checkpoint: dict[str, Any] | None) -> None:
+        """Take up a run where its checkpoint was written; None begins one."""
+        if checkpoint is None:
+            return
+        self.network.load_state_dict(checkpoint["network"])
+        self.averaged.network.load_state_dict(checkpoint["averaged"])
+        for optimiser, state in zip(self.optimisers, checkpoint["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        torch.set_rng_state(checkpoint["random"])
+        self.state, self.step = tuple(checkpoint["state"]), int(checkpoint["step"])
+
+    def save(self) -> None:
+        """Write all that the loop needs to go on as if it had never stopped."""
+        content = {
+            "config": plain(self.config),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "state": list(self.state),
+            "random": torch.get_rng_state(),
+        }
+        loop.save_checkpoint(self.config.work_dir / CHECKPOINT, content)
+
+    def learn(self) -> list[Any]:
+        """One update. Returns the rate, the parts of the loss and the norm of the gradient."""
+        settings, layout = self.config.train, self.network.layout
+        rows, fresh = self.batches.read(self.step)
+        state = tuple(part * ~fresh[:, None] for part in self.state)
+        set_rates(self.optimisers, learning_factor(settings, self.step))
+        quantise = self.step >= settings.quantise_from * settings.steps
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            gains, voice, self.state = self.network(rows[:, :, layout.features], state, quantise)
+        loss = self.judge.compare(gains, voice, rows)
+        self.network.zero_grad()
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise DataError(
+                f"step {self.step}: the gradient is not finite; lower [train] rate, or look at the features"
+            )
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.network.clip_weights()
+        self.averaged.update(self.network, self.step)
+        self.step += 1
+        return [self.optimisers[0].param_groups[0]["lr"], *loss, norm]
+
+    @torch.no_grad()
+    def evaluate(self, features: FeatureSet) -> list[float]:
+        """Losses over whole validation clips with the weights as they will be stored, and the share of voice labels
+        met."""
+        network, layout, batch = self.averaged.network.eval(), self.network.layout, self.config.train.batch
+        sums, clips = np.zeros(len(LOSSES) + 1), len(features)
+        for first in range(0, clips, batch):
+            chosen = range(first, min(first + batch, clips))
+            stacked = np.stack([features.read(clip, 0, features.frames) for clip in chosen], axis=1)
+            rows = torch.from_numpy(stacked.astype(np.float32))
+            gains, voice, _ = network(rows[:, :, layout.features], network.new_state(len(chosen)), quantise=True)
+            loss = self.judge.compare(gains, voice, rows)
+            label = rows[: len(rows) - network.look_ahead, :, layout.voice]
+            right = ((voice[network.look_ahead :] > 0.0) == (label > 0.5))[label != 0.5].float().mean()
+            sums += len(chosen) * np.array([float(part) for part in (*loss, right)])
+        return [float(value) for value in sums / clips]
 
 
 class Batches:
@@ -136,8 +206,8 @@ class Batches:
         return int(self._order[1][place])
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
-        """rows float32 (frames, batch, 87), and bool (batch,): the rows whose state starts anew."""
-        rows = np.empty((self.frames, self.batch, COLUMNS), np.float32)
+        """rows float32 (frames, batch, columns), and bool (batch,): the rows whose state starts anew."""
+        rows = np.empty((self.frames, self.batch, self.features.layout.columns), np.float32)
         fresh = np.zeros(self.batch, bool)
         for row in range(self.batch):
             turn, chunk = divmod(step + row % self.chunks, self.chunks)
@@ -145,47 +215,3 @@ class Batches:
             rows[:, row] = self.features.read(clip, chunk * self.frames, self.frames)
             fresh[row] = chunk == 0
         return torch.from_numpy(rows), torch.from_numpy(fresh)
-
-
-@torch.no_grad()
-def evaluate(network: ClassicNetwork, features: FeatureSet, config: TrainConfig) -> list[float]:
-    """Losses over whole validation clips with the weights as they will be stored, and the share of voice labels met."""
-    sums, clips = np.zeros(5), len(features)
-    for first in range(0, clips, config.batch):
-        chosen = range(first, min(first + config.batch, clips))
-        stacked = np.stack([features.read(clip, 0, features.frames) for clip in chosen], axis=1)
-        rows = torch.from_numpy(stacked.astype(np.float32))
-        gains, voice, _ = network(rows[:, :, FEATURES], network.new_state(len(chosen)), quantise=True)
-        loss = compare(gains, voice, rows, config)
-        label = rows[:, :, VOICE]
-        right = ((voice > 0.0) == (label > 0.5))[label != 0.5].float().mean()
-        parts = (loss.total, loss.gain, loss.loudness, loss.voice, right)
-        sums += len(chosen) * np.array([float(part) for part in parts])
-    return [float(value) for value in sums / clips]
-
-
-def save_checkpoint(
-    config: RNNoiseConfig,
-    network: ClassicNetwork,
-    optimiser: torch.optim.Optimizer,
-    state: tuple[Tensor, ...],
-    step: int,
-) -> None:
-    """Write all that the loop needs to go on as if it had never stopped."""
-    content = {
-        "config": plain(config),
-        "step": step,
-        "network": network.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "state": list(state),
-        "random": torch.get_rng_state(),
-    }
-    loop.save_checkpoint(config.work_dir / CHECKPOINT, content)
-
-
-def export(config_path: Path, target: Path) -> None:
-    """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
-    config = load_config(config_path, RNNoiseConfig)
-    checkpoint = loop.load_checkpoint(config.work_dir / CHECKPOINT)
-    network, _, _, step = start(config, checkpoint)
-    export_network(config, network, step, target)

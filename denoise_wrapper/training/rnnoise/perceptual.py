@@ -1,0 +1,117 @@
+"""What an ear hears of a difference between two signals, told from the energies of their bands, with gradients.
+
+The quantities are those of PESQ (ITU-T P.862: loudness densities, a dead zone of a quarter of the softer one, and the
+added parts counted apart), over the network's own bands and frames in place of PESQ's, which is near enough to learn
+by. The threshold in quiet is Terhardt's (1979), the Bark scale Traunmueller's (1990).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from denoise_wrapper.training.rnnoise.features import Layout
+
+HIGHEST_HZ = 8000  # bands that begin above it do not count
+LEVEL_DB = 79.0  # sound pressure level at which speech is taken to be heard
+EXPONENT = 0.23  # Zwicker's, from power to loudness
+LOUDNESS = 0.1866  # sone a Bark
+SYMMETRIC, ASYMMETRIC = 0.1, 0.0309  # how much of a quality point each disturbance takes
+ADDED_FLOOR, ADDED_POWER, ADDED_LEAST, ADDED_MOST = 50.0, 1.2, 3.0, 12.0  # of the weight of what was added
+BLOCK = 32  # frames, 320 ms, within which the worst count most
+ACTIVE_DB = -25.0  # frames of speech that are so far below its mean power are no pauses
+LEAST_ACTIVE = 20  # frames; with fewer, nothing can be said of a clip
+LOUDEST = 45.0  # disturbance of a frame
+COLOURED, SWOLLEN = (0.25, 4.0), (0.5, 2.0)  # PESQ forgives 0.01 to 100 and 0.0003 to 5, and a network makes use of it
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is known of the bands that count: how many, their widths in Bark, and their thresholds in quiet."""
+
+    bands: int
+    width: Tensor
+    threshold: Tensor  # linear, 1 being 0 dB of sound pressure level
+
+    @staticmethod
+    def of(layout: Layout) -> Scale:
+        """The bands of a layout."""
+        edges = [(low, high) for low, high in layout.band_hz if low < HIGHEST_HZ]
+        width = [0.5 * (bark(high) - bark(low)) for low, high in edges]  # triangles: half of what they reach over
+        threshold = [10.0 ** (0.1 * quiet_db(max(0.5 * (low + high), 60.0))) for low, high in edges]
+        return Scale(len(edges), torch.tensor(width), torch.tensor(threshold))
+
+
+def bark(hertz: float) -> float:
+    return 26.81 * hertz / (1960.0 + hertz) - 0.53
+
+
+def quiet_db(hertz: float) -> float:
+    """The softest tone that is heard, in dB of sound pressure level."""
+    kilo = 1e-3 * hertz
+    return float(3.64 * kilo**-0.8 - 6.5 * math.exp(-0.6 * (kilo - 3.3) ** 2) + 1e-3 * kilo**4)
+
+
+def disturbance(clean: Tensor, output: Tensor, scale: Scale) -> Tensor:
+    """Quality points lost, a mean over clips: about 4.5 minus the raw PESQ of output.
+
+    clean, output (T, B, bands): energies of the bands, of which those of scale count. Clips with hardly any speech do
+    not count; without any other the answer is 0.
+    """
+    clean, output = (0.5 * (part[1:] + part[:-1])[:, :, : scale.bands] for part in (clean, output))
+    total = clean.sum(dim=2)
+    active = total > total.mean(dim=0) * 10.0 ** (0.1 * ACTIVE_DB)
+    heard = (active.sum(dim=0) >= LEAST_ACTIVE) & (total.mean(dim=0) > 0.1)
+    if not bool(heard.any()):
+        return output.sum() * 0.0
+    clean, output, active = clean[:, heard], output[:, heard], active[:, heard, None].to(clean.dtype)
+    level = 10.0 ** (0.1 * LEVEL_DB) / ((clean.sum(dim=2, keepdim=True) * active).sum(dim=0) / active.sum(dim=0))
+    clean, output = clean * level, output * level
+    clean = clean * colouring(clean, output, active)
+    output = output * swelling(clean, output)
+    symmetric, added = frame_disturbances(clean, output, scale)
+    weight = ((clean.sum(dim=2) + 1e5) / 1e7) ** -0.04
+    points = (over_time(part * weight) for part in (symmetric, added))
+    return sum(factor * part.mean() for factor, part in zip((SYMMETRIC, ASYMMETRIC), points, strict=True))  # type: ignore[return-value]
+
+
+def colouring(clean: Tensor, output: Tensor, active: Tensor) -> Tensor:
+    """What a steady filter would explain is not heard as a fault: the ratio of the bands' means, within COLOURED."""
+    ratio = ((output * active).mean(dim=0) + 1e3) / ((clean * active).mean(dim=0) + 1e3)
+    return ratio.clamp(*COLOURED)
+
+
+def swelling(clean: Tensor, output: Tensor) -> Tensor:
+    """Nor is a change of level: the ratio of frames' energies, within SWOLLEN."""
+    ratio = (clean.sum(dim=2, keepdim=True) + 5e3) / (output.sum(dim=2, keepdim=True) + 5e3)
+    return ratio.clamp(*SWOLLEN)
+
+
+def frame_disturbances(clean: Tensor, output: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
+    """Of each frame (T, B): all that differs, and that with what was added counted by how far it stands out."""
+    wanted, found = loudness(clean, scale), loudness(output, scale)
+    apart = found - wanted
+    audible = (apart.abs() - 0.25 * torch.minimum(found, wanted)).clamp(min=0.0)
+    stands_out = ((output + ADDED_FLOOR) / (clean + ADDED_FLOOR)) ** ADDED_POWER
+    stands_out = torch.where(stands_out < ADDED_LEAST, torch.zeros_like(stands_out), stands_out.clamp(max=ADDED_MOST))
+    whole = scale.width.sum()
+    symmetric = (((audible * scale.width) ** 2).sum(dim=2) / whole + 1e-9).sqrt() * whole
+    added = (audible * stands_out * scale.width).sum(dim=2)
+    return symmetric.clamp(max=LOUDEST), added.clamp(max=LOUDEST * 4.0)
+
+
+def loudness(power: Tensor, scale: Scale) -> Tensor:
+    """Sone a Bark, Zwicker's law above the threshold."""
+    law = (0.5 + 0.5 * power / scale.threshold) ** EXPONENT - 1.0
+    return LOUDNESS * (scale.threshold / 0.5) ** EXPONENT * law.clamp(min=0.0)
+
+
+def over_time(points: Tensor) -> Tensor:
+    """(T, B) to (B,): a sixth power within blocks, a square over them."""
+    whole = len(points) // BLOCK * BLOCK
+    blocks = points[:whole].reshape(-1, BLOCK, points.shape[1]) if whole >= BLOCK else points[None]
+    worst = ((blocks + 1e-6) ** 6).mean(dim=1) ** (1.0 / 6.0)
+    return ((worst**2).mean(dim=0) + 1e-9).sqrt()
