@@ -37,9 +37,15 @@ static dn_status next_record(dn_records file, size_t *at, dn_record *r, char *me
     if (type < 0 || type > DN_RECORD_INT8) {
         return dn_bad_model(message, "record %s has type %ld; 0 to 3 are known", r->name, (long)type);
     }
-    if (payload <= 0 || block < payload || (size_t)block > left - HEAD) {
-        return dn_bad_model(message, "record %s: %ld bytes in a block of %ld do not fit the %lu left in the file",
-                            r->name, (long)payload, (long)block, (unsigned long)(left - HEAD));
+    if (payload <= 0 || block < payload) {
+        return dn_bad_model(
+            message,
+            "record %s is said to have %ld bytes in a block of %ld; it has 1 or more, and its block all of them",
+            r->name, (long)payload, (long)block);
+    }
+    if ((size_t)block > left - HEAD) {
+        return dn_bad_model(message, "record %s: the %ld bytes of its block do not fit the %lu left in the file",
+                            r->name, (long)block, (unsigned long)(left - HEAD));
     }
     r->type = (dn_record_type)type;
     r->payload = head + HEAD;

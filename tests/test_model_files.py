@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blobs import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,7 +210,7 @@ def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None
 
 
 def test_metadata_nested_without_end_is_a_model_error() -> None:
-    nested = classic._record("metadata", 3, b'{"a":' + 100_000 * b"[")
+    nested = record("metadata", np.frombuffer(b'{"a":' + 100_000 * b"[", np.int8))
     with pytest.raises(ModelError, match="metadata"):
         read_model(classic.to_records(ClassicModel(random_model().layers)) + nested)
 

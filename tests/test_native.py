@@ -17,10 +17,22 @@ def make(target: str, out: Path, *variables: str) -> None:
     assert done.returncode == 0, done.stdout[-4000:]
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is compiled for one test lies for the next."""
+    return tmp_path_factory.mktemp("native")
+
+
 @pytest.mark.parametrize("target", ["test", "asan"])
-def test_the_engine_passes_its_own_tests(needs: Callable[[str], str], tmp_path: Path, target: str) -> None:
+def test_the_engine_passes_its_own_tests(needs: Callable[[str], str], built: Path, target: str) -> None:
     needs("make")
-    make(target, tmp_path, f"CC={needs('gcc')}")
+    make(target, built, f"CC={needs('gcc')}")
+
+
+def test_mutated_models_are_refused_or_run(needs: Callable[[str], str], built: Path) -> None:
+    """Under the sanitizers; `make -C native fuzz N=1000000` is the same at length."""
+    needs("make")
+    make("fuzz", built, f"CC={needs('gcc')}", "N=20000")
 
 
 @pytest.mark.parametrize("optimise", ["-O0", "-O3"])

@@ -70,8 +70,7 @@ static inline void put_map(model_file *f, const char *layer, int inputs, int out
     put_floats(f, layer, "bias", outputs, 0, 0.5f);
 }
 
-static inline void make_v02(model_file *f, int kind_index) {
-    v02_kind kind = v02_kinds[kind_index];
+static inline void make_v02_of(model_file *f, v02_kind kind) {
     int n = kind.units;
     f->size = 0;
     put_map(f, "conv1", 3 * 65, kind.convolved, kind, 0);
@@ -86,6 +85,10 @@ static inline void make_v02(model_file *f, int kind_index) {
     put_map(f, "dense_out", 4 * n, 32, kind, 0);
     put_map(f, "vad_dense", 4 * n, 1, kind, 0);
     put_record(f, "metadata", 3, "{\"name\": \"random\"}", 18);
+}
+
+static inline void make_v02(model_file *f, int kind) {
+    make_v02_of(f, v02_kinds[kind]);
 }
 
 /* The payload of a record that is there. */

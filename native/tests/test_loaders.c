@@ -106,6 +106,9 @@ static void test_messages(void) {
     expect(&damaged, "type");
     copy_to_damage();
     damaged.data[12 + 3] = 0x7f;
+    expect(&damaged, "is said to have");
+    copy_to_damage();
+    damaged.data[16 + 3] = 0x7f;
     expect(&damaged, "do not fit");
     copy_to_damage();
     damaged.data[128 + 64 + 12] = 6; /* vad_gru's inputs */
