@@ -54,7 +54,8 @@ class Probes:
 def probe(clean: Clean) -> Probes:
     """Measure what a denoiser makes of each signal. clean: takes (n,) and gives it cleaned, in time, (n,)."""
     noises = [noise(4.0, level, pink) for level in NOISE_DB for pink in (False, True)]
-    songs = [music(level) for level in MUSIC_DB]
+    song = music(0.0)
+    songs = [song * 10.0 ** (level / 20.0) for level in MUSIC_DB]
     cleaned_noises, cleaned_songs = [clean(one) for one in noises], [clean(song) for song in songs]
     pairs = list(zip(songs, cleaned_songs, strict=True))
     return Probes(
@@ -80,20 +81,26 @@ def noise(seconds: float, level_db: float, pink: bool = False, seed: int = 1) ->
 
 def music(level_db: float) -> Float64:
     """Eight seconds: four chords held for two each, and on top of them their notes struck one by one, four a second."""
-    time = np.arange(8 * RATE) / RATE
-    song = np.zeros(len(time))
+    song, time = np.zeros(8 * RATE), np.arange(2 * RATE) / RATE
     for number, chord in enumerate(((57, 60, 64), (53, 57, 60), (48, 55, 64), (55, 59, 62))):  # keys: 57 is A3
-        held = np.clip((time - 2 * number) / 0.05, 0.0, 1.0) * np.clip((2 * number + 2 - time) / 0.05, 0.0, 1.0)
-        song += held * sum(_tone(key, time, 6) for key in chord) / 3.0
+        held = np.clip(time / 0.05, 0.0, 1.0) * np.clip((2.0 - time) / 0.05, 0.0, 1.0)
+        sound = held * sum(_tone(key, time, 6) for key in chord) / 3.0
         for strike in range(8):
-            since = np.maximum(time - (2 * number + 0.25 * strike), 0.0)
-            song += np.minimum(since / 0.005, 1.0) * np.exp(-since / 0.15) * _tone(chord[strike % 3] + 12, time, 4)
+            since = time[: len(time) - strike * RATE // 4]
+            struck = np.clip(since / 0.005, 0.0, 1.0) * np.exp(-since / 0.15)
+            sound[len(time) - len(since) :] += struck * _tone(chord[strike % 3] + 12, since, 4)
+        song[number * len(time) : (number + 1) * len(time)] = sound
     return _to_level(song, level_db)
 
 
 def _tone(key: int, time: Float64, harmonics: int) -> Float64:
-    pitch = 440.0 * 2.0 ** ((key - 69) / 12.0)
-    return np.asarray(sum(np.sin(2.0 * np.pi * n * pitch * time + n) / n**1.5 for n in range(1, harmonics + 1)))
+    """A sum of sines, by powers of the first."""
+    turn = np.exp(2j * np.pi * 440.0 * 2.0 ** ((key - 69) / 12.0) * time)
+    found, harmonic = np.zeros(len(time)), np.ones(len(time), np.complex128)
+    for number in range(1, harmonics + 1):
+        harmonic *= turn
+        found += (np.exp(1j * number) * harmonic).imag / number**1.5
+    return found
 
 
 def click() -> Float64:
@@ -140,11 +147,12 @@ def swing_db(before: Float64, after: Float64) -> float:
     """
     skip = round(SETTLE_S * RATE)
     given, left = (levels_db(signal[skip:], WINDOW_S, STEP_S) for signal in (before, after))
-    gain = 10.0 ** ((left - given) / 20.0)
-    spectrum = np.fft.rfft(gain)
-    frequencies = np.fft.rfftfreq(len(gain), STEP_S)
+    gain = 10.0 ** ((left - given) / 20.0) * (left > SILENT_DB)
+    there_and_back = np.concatenate([gain, gain[::-1]])  # so that slow changes end where they began
+    spectrum = np.fft.rfft(there_and_back)
+    frequencies = np.fft.rfftfreq(len(there_and_back), STEP_S)
     spectrum[(frequencies < BAND_HZ[0]) | (frequencies > BAND_HZ[1])] = 0.0
-    return max(SILENT_DB, float(20.0 * np.log10(np.fft.irfft(spectrum, len(gain)).std() + 1e-30)))
+    return max(SILENT_DB, float(20.0 * np.log10(np.fft.irfft(spectrum).std() + 1e-30)))
 
 
 def _cut_db(before: Float64, after: Float64) -> float:

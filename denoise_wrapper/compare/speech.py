@@ -16,11 +16,10 @@ from denoise_wrapper.metrics import RATE, Float64
 Labels = NDArray[np.bool_]
 
 LABEL_S = 0.010  # a label's step
-HUM_HZ = 100.0  # below it nothing counts as speech
-HUM_EDGES_HZ = (60.0, 140.0)  # between which the filter against it opens
+HUM_EDGES_HZ = (60.0, 140.0)  # between which the filter against hum opens
 ACTIVE_DB = 30.0  # what is further below the active level is a pause, and not in its mean
 START_DB, STAY_DB = -20.0, -30.0  # speech begins above the one, and reaches as far as the other both ways
-BRIDGED, LEAST = 10, 3  # steps: shorter pauses are part of a word, shorter speech is none
+BRIDGED, LEAST = 10, 5  # steps: shorter pauses are part of a word, shorter speech is none
 
 ONSET_STEP_S = 0.005
 PAUSE_S, PAUSE_DB = 0.200, -25.0  # silent for so long and below so much, then not: an onset,
@@ -30,18 +29,17 @@ FOLLOWS_S, FOLLOWS_DB = 0.100, -15.0  # if in the time to come the mean power is
 def speech_labels(clean: Float64) -> Labels:
     """For every 10 ms of a clip at 16 kHz, the last cut off, whether it is speech: bool (n // 160,).
 
-    Of the power above 100 Hz in 20 ms about each step, by hysteresis: from where it passes -20 dB, back and on to where
-    it falls below -30 dB. Pauses up to 100 ms are bridged, as stops within words are; what is shorter than 30 ms is no
+    Of the power above 100 Hz of 20 ms about each step, by hysteresis: from where it passes -20 dB, back and on to where
+    it falls below -30 dB. Pauses up to 100 ms are bridged, as stops within words are; what is shorter than 50 ms is no
     speech. Raises AudioError if the clip is silent.
     """
     step = round(LABEL_S * RATE)
     count = len(clean) // step
     if not count:
         return np.zeros(0, np.bool_)
-    padded = np.pad(clean, (step // 2, 2 * step))
+    padded = np.pad(without_hum(clean, RATE), (step // 2, 2 * step))
     frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * step)[::step][:count] * np.hanning(2 * step)
-    power = np.square(np.abs(np.fft.rfft(frames)))[:, round(HUM_HZ * 2 * LABEL_S) :].sum(axis=1)
-    level = _relative_db(power)
+    level = _relative_db(np.square(frames).mean(axis=1))
     speech = np.zeros(count, np.bool_)
     for first, last in _runs(level > STAY_DB):
         speech[first:last] = (level[first:last] > START_DB).any()

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from denoise_wrapper import __version__
+from denoise_wrapper.compare.behaviour import FIGURES, Behaviour, ClipBehaviour
 from denoise_wrapper.compare.evaluate import ClipResult, Evaluation
 from denoise_wrapper.metrics import METRICS, RATE
 
+BEHAVIOUR_COLUMNS = ("set", "name", "clip", "figure", "value", "bar", "met", "not_measured")
 CSV_COLUMNS = ("set", "name", "clip", "snr_db", *METRICS, "delay_ms", "lost_samples", "not_measured")
 SHOWN = 6  # clips named in a note
 DASH = "-"
@@ -93,9 +95,7 @@ def to_dict(result: Evaluation) -> dict[str, Any]:
         "set": str(result.folder),
         "name": result.name,
         "model_sha256": result.model_sha256,
-        "settings": {  # no limit at all is null there too
-            name: None if value == math.inf else value for name, value in result.settings.items()
-        },
+        "settings": _json_settings(result.settings),
         "delay_ms": result.delay_ms,
         "means": {name: _json_values(row) for name, row in result.means().items()},
         "clips": [
@@ -113,5 +113,81 @@ def to_dict(result: Evaluation) -> dict[str, Any]:
     }
 
 
+def _json_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """No limit at all is null there too."""
+    return {name: None if value == math.inf else value for name, value in settings.items()}
+
+
 def _json_values(row: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in row.items()}
+
+
+def format_behaviour(result: Behaviour, each_clip: bool = False) -> str:
+    """A line about the set, one for each figure with its bar (before them for each clip if so asked), and notes."""
+    lines = [f"{result.name} on {result.folder}: {len(result.clips)} clips"]
+    for clip in result.clips if each_clip else ():
+        values = ", ".join(f"{name} {_cell(value).strip()}" for name, value in clip.values.items())
+        onsets = " ".join(f"{change:.1f}" for change in clip.onsets_db) or DASH
+        lines.append(f"{clip.clip.id}: {values}, onsets (dB) {onsets}")
+    for name, value in result.figures.items():
+        figure = FIGURES[name]
+        bar = "" if figure.bar is None else f"{'>=' if figure.least else '<='} {figure.bar:g}"
+        missed = "  MISSED" if figure.met(value) is False else ""
+        lines.append(f"{name:<16}{_cell(value)}  {bar:<8}{figure.what}{missed}")
+    return "\n".join([*lines, *(f"not measured, all of {clip.clip.id}: {clip.error}" for clip in _unmeasured(result))])
+
+
+def _unmeasured(result: Behaviour) -> list[ClipBehaviour]:
+    return [clip for clip in result.clips if clip.error]
+
+
+def write_behaviour_csv(result: Behaviour, file: TextIO) -> None:
+    """A row for each value of each clip, each onset one, then for each figure; what is not known stays empty."""
+    writer = csv.writer(file)
+    writer.writerow(BEHAVIOUR_COLUMNS)
+    head = [result.folder.resolve().name, result.name]
+    for clip in result.clips:
+        values = [*clip.values.items(), *(("onset_db", float(change)) for change in clip.onsets_db)]
+        writer.writerows([*head, clip.clip.id, name, _csv_value(value), "", "", ""] for name, value in values)
+        if clip.error:
+            writer.writerow([*head, clip.clip.id, "", "", "", "", clip.error])
+    for name, value in result.figures.items():
+        bar, met = FIGURES[name].bar, FIGURES[name].met(value)
+        writer.writerow(
+            [
+                *head,
+                "",
+                name,
+                _csv_value(value),
+                "" if bar is None else bar,
+                "" if met is None else str(met).lower(),
+                "",
+            ]
+        )
+
+
+def behaviour_to_dict(result: Behaviour) -> dict[str, Any]:
+    """All of it as JSON can hold it, as `to_dict` does."""
+    return {
+        "version": __version__,
+        "set": str(result.folder),
+        "name": result.name,
+        "model_sha256": result.model_sha256,
+        "settings": _json_settings(result.settings),
+        "figures": _json_values(result.figures),
+        "bars": {
+            name: {"bar": figure.bar, "least": figure.least, "met": figure.met(result.figures[name])}
+            for name, figure in FIGURES.items()
+            if figure.bar is not None
+        },
+        "clips": [
+            {
+                "id": clip.clip.id,
+                **_json_values(clip.values),
+                "onsets_db": [round(float(change), 6) for change in clip.onsets_db],
+                "noisy_onsets_db": [round(float(change), 6) for change in clip.noisy_onsets_db],
+                "error": clip.error,
+            }
+            for clip in result.clips
+        ],
+    }
