@@ -59,16 +59,25 @@ def extracted_clips(config: RNNoiseConfig, rows: int) -> Iterator[Float32]:
     count = math.ceil(rows / SEQUENCE)
     whole = rows // SEQUENCE
     kept = whole - validation_sequences(whole)
-    jobs = [("train", index) if index < kept else ("validation", index - kept) for index in range(count)]
-    open_corpora(config.data, RATE, config.work_dir, config.seed)  # decode once, before the workers all want to
+    sides = [("train", index) if index < kept else ("validation", index - kept) for index in range(count)]
+    jobs = [(*side, config.network.family) for side in sides]
+    open_mixers(config)  # decodes once, before the workers all want to
+    if config.features.processes == 1:
+        yield from tracked(map(clip_rows, jobs), count, "extracting")
+        return
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(config.features.processes, count), start_worker, (config,)) as pool:
-        yield from tracked(pool.imap(clip_rows, [(*job, config.network.family) for job in jobs]), count, "extracting")
+        yield from tracked(pool.imap(clip_rows, jobs), count, "extracting")
 
 
 def start_worker(config: RNNoiseConfig) -> None:
-    """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
+    """What a process begins with. Ctrl-C is left to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    open_mixers(config)
+
+
+def open_mixers(config: RNNoiseConfig) -> None:
+    """Open the audio of both sides, once a process."""
     sides = open_corpora(config.data, RATE, config.work_dir, config.seed)
     for side, number in SIDES.items():
         _worker[side] = Mixer(sides[number], config.mix, config.seed * len(SIDES) + number)
