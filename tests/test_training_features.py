@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_trained_on_is_refused_in_words(
 
 def test_an_unknown_family_is_refused(tmp_path: Path) -> None:
     path = bare(tmp_path / "a.f32", made_rows("classic", 4100))
-    with pytest.raises(ConfigError, match="classic or v0.2, not 'v3'"):
+    with pytest.raises(ConfigError, match=r"classic or v0.2, not 'v3'"):
         open_feature_file(path, "v3")
 
 
@@ -305,7 +305,7 @@ def test_features_by_command(
     write_packs(tmp_path)
     monkeypatch.chdir(tmp_path)
     Path("a.toml").write_text(
-        'work_dir = "work"\n[data]\nspeech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3\n[mix]\ngap_s = [0.05, 0.1]\n'
+        'work_dir = "work"\n[data]\nspeech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3\n[mix]\nspeech_peaks = 0\n'
     )
     assert main(["data", "features", "a.toml", "-o", "a.h5", "--rows", "4000"]) == 0
     assert capsys.readouterr().out == "a.h5: 4000 rows of the classic network, 0.011 h\n"

@@ -29,7 +29,8 @@ RATE = 48000
 GAP_S = 0.2  # of digital silence between recordings
 BLOCK_S = 60
 RATES = (8000, 16000, 24000, 32000)  # what ends below half of one of these lies in files of its own
-FORMS = {".wav": "RF64", ".flac": "FLAC", ".raw": "RAW", ".pcm": "RAW"}  # all in one file; RF64 is WAV below 4 GB
+FORMS = {".wav": "WAV", ".flac": "FLAC", ".raw": "RAW", ".pcm": "RAW"}  # all in one file
+WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 Int16 = NDArray[np.int16]
 
 
@@ -152,6 +153,8 @@ def write_joined(pieces: Sequence[Piece], path: Path, rate: int, form: str) -> l
     position = 0
     gap: Int16 = np.zeros(round(GAP_S * rate), np.int16)
     endian = "LITTLE" if form == "RAW" else "FILE"
+    if form == "WAV" and sum(2 * (piece.recording.length + len(gap)) for piece in pieces) > WAV_MAX:
+        form = "RF64"
     with path.open("w+b", buffering=0) as raw:
         recorder = Recorder(raw)
         try:
