@@ -10,7 +10,7 @@
 
 #include "models_v02.h"
 
-static void fail(const char *what) {
+static _Noreturn void fail(const char *what) {
     fprintf(stderr, "fuzz_models: %s\n", what);
     abort();
 }
