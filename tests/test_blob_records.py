@@ -14,6 +14,7 @@ from blobs import random_blob
 from test_model_files import random_model
 
 from denoise_wrapper.backends.model_files import V02Model, encode_model, fingerprint, read_any_model, write_model
+from denoise_wrapper.backends.onnx_files import check_onnx
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import ModelError
 
@@ -239,6 +240,15 @@ def test_what_a_reader_need_not_care_for_changes_nothing(form: str) -> None:
 def test_neither_family_is_told_apart_from_junk() -> None:
     junk = [replace(record, name=f"r{i}".encode().ljust(44, b"\0")) for i, record in enumerate(split(sound("float")))]
     assert_refused(join(junk), "neither a record classic_layers nor conv1_bias: this is no RNNoise network")
+
+
+def test_a_model_of_another_backend_is_sent_there(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"\x08\x08")
+    with pytest.raises(ModelError, match=r"a\.onnx cannot be used: .*; ONNX files are models of the dtln backends"):
+        RNNoiseBackend(tmp_path / "a.onnx")
+    for data in (sound("int8"), sound("classic"), encode_model(random_model(), ".rnnn")):
+        with pytest.raises(ModelError, match=r"^it is a model of RNNoise, which the backend rnnoise runs$"):
+            check_onnx(data)
 
 
 # ---- written and read back ----

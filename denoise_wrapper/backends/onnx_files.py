@@ -97,6 +97,8 @@ def called(source: Source) -> str:
 
 def check_onnx(data: bytes) -> None:
     """Raises ModelError, in a few words, if the bytes are no ONNX model, or one that needs more than itself."""
+    if data.startswith((b"DNNw", b"rnnoise-nu")):
+        raise ModelError("it is a model of RNNoise, which the backend rnnoise runs")
     view = memoryview(data)
     has_graph = has_version = False
     for number, kind, _ in _fields(view):

@@ -278,7 +278,9 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
     else:
         status = lib.dn_model_load(ffi.from_buffer(data), len(data), out, message)
     if status == lib.DN_BAD_MODEL:
-        raise ModelError(f"the model {_called(model)} cannot be used: {_text(message)}")
+        called = _called(model)
+        hint = "; ONNX files are models of the dtln backends" if called.lower().endswith(".onnx") else ""
+        raise ModelError(f"the model {called} cannot be used: {_text(message)}{hint}")
     _check(status)
     return ffi.gc(out[0], lib.dn_model_destroy)
 
