@@ -14,6 +14,7 @@ from denoise_wrapper.metrics import METRICS
 
 STANDARD = "standard"  # the model that is compiled in
 LOWER_IS_BETTER = ("HFLSD",)
+LEAST = 1e-5  # that is better: sums of floats come out one way or another with their place in memory
 DASH = "-"
 
 
@@ -58,8 +59,9 @@ def format_comparison(result: Evaluation, other: Evaluation) -> str:
             columns.append((metric, DASH, DASH, DASH, DASH))
             continue
         first, second = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-        better = sum(one < two if metric in LOWER_IS_BETTER else one > two for one, two in pairs)
-        cells = f"{first:.3f}", f"{second:.3f}", f"{first - second:+.3f}", f"{better}/{len(pairs)}"
+        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+        better = sum(sign * (one - two) > LEAST for one, two in pairs)
+        cells = f"{first:.3f}", f"{second:.3f}", f"{round(first - second, 3) + 0.0:+.3f}", f"{better}/{len(pairs)}"
         columns.append((metric, *cells))
     rows = zip(("", *names), zip(*columns, strict=True), strict=True)
     lines = [f"{name:<{width}}" + "".join(f"{cell:>8}" for cell in cells) for name, cells in rows]

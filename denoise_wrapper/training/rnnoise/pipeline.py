@@ -109,15 +109,16 @@ def say(line: str) -> None:
 
 
 def state(*paths: Path) -> list[list[Any]]:
-    """Name, size and time of files, and of all audio of packs: what changes when they do."""
+    """Name, size and time of files, and of all audio of packs: what changes when they do. Of tables, what they say."""
     files: list[Path] = []
+    found: list[list[Any]] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".csv":
             pack = open_pack(path)
-            files += [*([pack.table] if pack.table else []), *pack.files.values()]
+            found += [[str(pack.table), sha256(pack.table)]] if pack.table else []
+            files += pack.files.values()
         else:
             files.append(path)
-    found = []
     for file in files:
         facts = file.stat()
         found.append([str(file), facts.st_size, facts.st_mtime_ns])
