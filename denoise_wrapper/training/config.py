@@ -168,7 +168,8 @@ class TrainConfig:
     loudness: float = 1.0  # weight of the error in compressed band energies
     loudness_power: float = 0.3  # their compression, a power of the amplitude
     over: float = 0.0  # extra weight of too small gains (lost speech) in the loudness term
-    perceptual: float = 0.0  # weight of the disturbances that an ear would hear, as PESQ counts them
+    perceptual: float = 0.0  # weight of the disturbances that an ear would hear, much as PESQ counts them
+    pesq: float = 0.0  # the same, as forgiving of levels and colouring as PESQ is
     vad: float = 0.05  # weight of the voice probability's cross entropy
     quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
     log_every: int = 50  # steps
@@ -179,7 +180,7 @@ class TrainConfig:
         check_positive(self, "steps", "batch", "frames", "rate", "vector_rate", "clip_norm", "gain_power",
                        "loudness_power", "log_every", "evaluate_every", "threads")  # fmt: skip
         check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
-                           "over", "perceptual", "vad", "sharpen")  # fmt: skip
+                           "over", "perceptual", "pesq", "vad", "sharpen")  # fmt: skip
         for name in ("quantise_from", "decay_share", "dropout", "average"):
             check_share(self, name)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from denoise_wrapper.training.config import TrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
-from denoise_wrapper.training.rnnoise.perceptual import Scale, disturbance
+from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Scale, disturbance
 
 LN10 = 2.302585
 
@@ -22,6 +22,7 @@ class Loss(NamedTuple):
     gain: Tensor  # squared difference of the gains after their power, with the fourth power's share
     loudness: Tensor  # squared difference of the compressed band energies, against those of the noisy signal
     perceptual: Tensor  # quality points lost to what an ear hears of the difference
+    pesq: Tensor  # the same, as forgiving as PESQ
     voice: Tensor  # cross entropy in nats
 
 
@@ -49,12 +50,13 @@ class Judge:
         nothing = gain.new_zeros(())
         energy = rows[:, :, layout.energy]
         loudness = loudness_error(log_gain, target, energy, known, config) if config.loudness else nothing
-        heard = self.heard(log_gain, target, energy) if config.perceptual else nothing
+        heard, forgiving = self.heard(log_gain, target, energy)
         decided = ((label != 0.5) & (rows[:, :, layout.features] != 0.0).any(dim=2)).to(label.dtype)
         cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
         speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
-        total = gain + config.loudness * loudness + config.perceptual * heard + config.vad * speech
-        return Loss(total, gain.detach(), loudness.detach(), heard.detach(), speech.detach())
+        total = gain + config.loudness * loudness + config.perceptual * heard + config.pesq * forgiving
+        total = total + config.vad * speech
+        return Loss(total, gain.detach(), loudness.detach(), heard.detach(), forgiving.detach(), speech.detach())
 
     def gain_error(self, log_gain: Tensor, target: Tensor, known: Tensor, label: Tensor) -> Tensor:
         """Squared difference of gains ** gain_power, and its square, frames of speech counted more."""
@@ -66,10 +68,16 @@ class Judge:
         error: Tensor = (weight * (square + self.config.fourth * square * square)).sum() / known.sum().clamp(min=1.0)
         return error
 
-    def heard(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> Tensor:
-        """The disturbance of clean bands' energies by what the gains leave; energy is log10 of the clean ones."""
+    def heard(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> list[Tensor]:
+        """Disturbances of clean bands' energies by what the gains leave, strict and as PESQ has it; those that have a
+        weight. energy: log10 of the clean ones."""
         clean = torch.exp(LN10 * energy)
-        return disturbance(clean, clean * torch.exp(2.0 * (log_gain - torch.log(target))), self.scale)
+        output = clean * torch.exp(2.0 * (log_gain - torch.log(target)))
+        wanted = ((self.config.perceptual, STRICT), (self.config.pesq, PESQ))
+        return [
+            disturbance(clean, output, self.scale, forgiven) if weight else log_gain.new_zeros(())
+            for weight, forgiven in wanted
+        ]
 
 
 def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: TrainConfig) -> Tensor:

@@ -25,7 +25,18 @@ BLOCK = 32  # frames, 320 ms, within which the worst count most
 ACTIVE_DB = -25.0  # frames of speech that are so far below its mean power are no pauses
 LEAST_ACTIVE = 20  # frames; with fewer, nothing can be said of a clip
 LOUDEST = 45.0  # disturbance of a frame
-COLOURED, SWOLLEN = (0.25, 4.0), (0.5, 2.0)  # PESQ forgives 0.01 to 100 and 0.0003 to 5, and a network makes use of it
+
+
+@dataclass(frozen=True)
+class Forgiveness:
+    """Ratios of energies within which a steady colouring of bands, and a change of a frame's level, are no fault."""
+
+    colour: tuple[float, float]
+    level: tuple[float, float]
+
+
+PESQ = Forgiveness((0.01, 100.0), (3e-4, 5.0))  # of which a network makes use: pauses full of noise, thin voices
+STRICT = Forgiveness((0.25, 4.0), (0.5, 2.0))
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,8 @@ def quiet_db(hertz: float) -> float:
     return float(3.64 * kilo**-0.8 - 6.5 * math.exp(-0.6 * (kilo - 3.3) ** 2) + 1e-3 * kilo**4)
 
 
-def disturbance(clean: Tensor, output: Tensor, scale: Scale) -> Tensor:
-    """Quality points lost, a mean over clips: about 4.5 minus the raw PESQ of output.
+def disturbance(clean: Tensor, output: Tensor, scale: Scale, forgiven: Forgiveness = PESQ) -> Tensor:
+    """Quality points lost, a mean over clips: about 4.5 minus the raw PESQ of output, if as much is forgiven.
 
     clean, output (T, B, bands): energies of the bands, of which those of scale count. Clips with hardly any speech do
     not count; without any other the answer is 0.
@@ -70,8 +81,8 @@ def disturbance(clean: Tensor, output: Tensor, scale: Scale) -> Tensor:
     clean, output, active = clean[:, heard], output[:, heard], active[:, heard, None].to(clean.dtype)
     level = 10.0 ** (0.1 * LEVEL_DB) / ((clean.sum(dim=2, keepdim=True) * active).sum(dim=0) / active.sum(dim=0))
     clean, output = clean * level, output * level
-    clean = clean * colouring(clean, output, active)
-    output = output * swelling(clean, output)
+    clean = clean * colouring(clean, output, active).clamp(*forgiven.colour)
+    output = output * swelling(clean, output).clamp(*forgiven.level)
     symmetric, added = frame_disturbances(clean, output, scale)
     weight = ((clean.sum(dim=2) + 1e5) / 1e7) ** -0.04
     points = (over_time(part * weight) for part in (symmetric, added))
@@ -79,15 +90,13 @@ def disturbance(clean: Tensor, output: Tensor, scale: Scale) -> Tensor:
 
 
 def colouring(clean: Tensor, output: Tensor, active: Tensor) -> Tensor:
-    """What a steady filter would explain is not heard as a fault: the ratio of the bands' means, within COLOURED."""
-    ratio = ((output * active).mean(dim=0) + 1e3) / ((clean * active).mean(dim=0) + 1e3)
-    return ratio.clamp(*COLOURED)
+    """What a steady filter would explain: the ratio of the bands' means over the frames of speech."""
+    return ((output * active).mean(dim=0) + 1e3) / ((clean * active).mean(dim=0) + 1e3)
 
 
 def swelling(clean: Tensor, output: Tensor) -> Tensor:
-    """Nor is a change of level: the ratio of frames' energies, within SWOLLEN."""
-    ratio = (clean.sum(dim=2, keepdim=True) + 5e3) / (output.sum(dim=2, keepdim=True) + 5e3)
-    return ratio.clamp(*SWOLLEN)
+    """What a change of level would explain: the ratio of frames' energies."""
+    return (clean.sum(dim=2, keepdim=True) + 5e3) / (output.sum(dim=2, keepdim=True) + 5e3)
 
 
 def frame_disturbances(clean: Tensor, output: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from denoise_wrapper.training.rnnoise.v02 import V02Network
 Network = ClassicNetwork | V02Network
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
-LOSSES = ("loss", "gain", "loudness", "perceptual", "voice")
+LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice")
 LOG_COLUMNS = ("step", "hours", "rate", *LOSSES, "gradient", "hours_a_minute",
                *(f"validation_{name}" for name in LOSSES), "validation_voice_right")  # fmt: skip
 FREE = {("features", "processes"), *(("train", name) for name in (
