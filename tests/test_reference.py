@@ -220,6 +220,15 @@ def test_integer_weights_answer_as_what_they_stand_for(first: int, units: int, s
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_the_integer_without_an_opposite_is_an_integer_like_others(isa: str) -> None:
+    blob = bytearray(random_blob(16, 24, quantised=True))
+    for name in (b"conv2_weights_int8", b"gru2_recurrent_weights_int8"):
+        payload = blob.index(name) + 44
+        blob[payload : payload + 8] = 8 * b"\x80"  # -128, which no writer of ours writes
+    assert_integers_agree(bytes(blob), isa, speechlike())
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("path", IN_INTEGERS, ids=lambda path: path.stem)
 def test_integer_weights_of_a_shipped_model_answer_as_what_they_stand_for(path: Path, isa: str) -> None:
     assert_integers_agree(path.read_bytes(), isa, speechlike())
