@@ -350,7 +350,7 @@ def test_a_disk_that_fills_leaves_nothing_half_written(
 
 def test_a_file_for_which_there_is_no_room_is_not_begun(tmp_path: Path) -> None:
     with (
-        pytest.raises(FileError, match=r"rows take .* GB, and .* has .* GB left; make room, or ask for less"),
+        pytest.raises(FileError, match=r"rows take .* MB, and .* has .* MB left; make room, or ask for less"),
         atomic_path(tmp_path / "a.f32") as part,
     ):
         FeatureWriter(part, ".f32", "classic", 10**15)

@@ -232,7 +232,7 @@ class FeatureWriter:
         free, needed = shutil.disk_usage(path.parent).free, 4 * self.width * rows
         if needed > free:
             raise FileError(
-                f"{rows} rows take {needed / 1e9:.2f} GB, and {path.parent} has {free / 1e9:.2f} GB left; make room, "
+                f"{rows} rows take {needed / 1e6:.1f} MB, and {path.parent} has {free / 1e6:.1f} MB left; make room, "
                 "or ask for less"
             )
         self._stream: Any = None
