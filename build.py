@@ -27,8 +27,10 @@ STABLE_ABI = "0x030b0000"  # CPython 3.11's, so that one wheel serves every late
 if sysconfig.get_platform().startswith("win"):
     CFLAGS = ["/O2", "/std:c11", "/utf-8"]
     LIBRARIES: list[str] = []
-else:  # -g0: no paths of the building machine in the wheel
-    CFLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-g0"]
+else:
+    # -g0: no paths of the building machine in the wheel. The last two: Python's own flags let integers wrap, by either of
+    # two names that compilers undo by one each; the engine has no use for it, and its plain loops are a quarter faster.
+    CFLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-g0", "-fstrict-overflow", "-fno-wrapv"]
     LIBRARIES = ["m"]
 
 
