@@ -28,8 +28,8 @@ if sysconfig.get_platform().startswith("win"):
     CFLAGS = ["/O2", "/std:c11", "/utf-8"]
     LIBRARIES: list[str] = []
 else:
-    # -g0: no paths of the building machine in the wheel. The last two: Python's own flags let integers wrap, by either of
-    # two names that compilers undo by one each; the engine has no use for it, and its plain loops are a quarter faster.
+    # -g0: no paths of the building machine in the wheel. The last two undo that Python's own flags let integers wrap,
+    # whichever name they call it by: the engine has no use for it, and its plain loops take a quarter less time.
     CFLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-g0", "-fstrict-overflow", "-fno-wrapv"]
     LIBRARIES = ["m"]
 
