@@ -36,7 +36,7 @@ from denoise_wrapper.training.config import (  # noqa: E402
     TrainConfig,
 )
 from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
-from denoise_wrapper.training.rnnoise import train  # noqa: E402
+from denoise_wrapper.training.rnnoise import feature_files, train  # noqa: E402
 from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     LAYOUTS,
@@ -402,3 +402,27 @@ def test_the_shipped_model_its_card_and_the_compiled_in_one_are_the_same() -> No
     shipped = root / "denoise_wrapper" / "models" / "rnnoise.dnnw"
     assert sha256(shipped) in shipped.with_suffix(".md").read_text(encoding="utf-8")
     assert from_c_source((root / "native" / "rnn_data.c").read_bytes()) == shipped.read_bytes()
+
+
+@pytest.mark.parametrize(("network", "family"), [(SMALL, "classic"), (SMALL_V02, "v0.2")])
+def test_a_feature_file_trains_too(tmp_path: Path, network: NetworkConfig, family: str) -> None:
+    rng = np.random.default_rng(1)
+    layout = LAYOUTS[family]
+    rows = rng.uniform(0.0, 1.0, (3 * 2000, feature_files.WIDTHS[family])).astype(np.float32)
+    rows[:, -1] = rows[:, -1].round()
+    rows[:7, layout.gains] = -1.0
+    rows.tofile(tmp_path / "rows.f32")
+    config = small_config(
+        tmp_path,
+        network=network,
+        features=FeatureConfig(file=tmp_path / "rows.f32"),
+        train=TrainConfig(steps=3, batch=2, frames=40, evaluate_every=3, threads=1, loudness=0.0),
+    )
+    assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
+    with (config.work_dir / train.LOG).open(newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    assert np.isfinite([float(last[name]) for name in ("loss", "gain", "validation_loss")]).all()
+    wrong = dataclasses.replace(config, train=dataclasses.replace(config.train, pesq=0.1))
+    (config.work_dir / train.CHECKPOINT).unlink()
+    with pytest.raises(ConfigError, match=r"\[train\] pesq needs the energies"):
+        train.main(save_toml(wrong, tmp_path / "wrong.toml"))

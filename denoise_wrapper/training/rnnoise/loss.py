@@ -29,10 +29,12 @@ class Loss(NamedTuple):
 class Judge:
     """Compares answers with the rows of a shard."""
 
-    def __init__(self, layout: Layout, config: TrainConfig, look_ahead: int) -> None:
+    def __init__(
+        self, layout: Layout, config: TrainConfig, look_ahead: int, device: torch.device | None = None
+    ) -> None:
         """look_ahead: how many frames an answer is behind the features that it was given for."""
         self.layout, self.config, self.look_ahead = layout, config, look_ahead
-        self.scale = Scale.of(layout)
+        self.scale = Scale.of(layout, device)
 
     def compare(self, gains: Tensor, voice: Tensor, rows: Tensor) -> Loss:
         """gains (T, B, bands) and voice (T, B) before their sigmoid, rows (T, B, columns).

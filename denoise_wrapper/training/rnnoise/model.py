@@ -153,7 +153,7 @@ class ClassicNetwork(nn.Module):
 
     def new_state(self, batch: int) -> tuple[Tensor, ...]:
         """The states of the three GRUs at the start of a signal, each (batch, units)."""
-        return tuple(torch.zeros(batch, units) for units in self.units)
+        return tuple(torch.zeros(batch, units, device=self.input_dense.weights.device) for units in self.units)
 
     def forward(
         self, features: Tensor, state: tuple[Tensor, ...], quantise: bool = False
@@ -187,8 +187,8 @@ class ClassicNetwork(nn.Module):
         for name, is_gru in SHAPES:
             module = getattr(self, name)
             activation = module.activation if is_gru else "tanh" if name == "input_dense" else "sigmoid"
-            weights, bias = (quantise(part.detach().numpy()) for part in (module.weights, module.bias))
-            recurrent = quantise(module.recurrent.detach().numpy()) if is_gru else None
+            weights, bias = (quantise(part.detach().cpu().numpy()) for part in (module.weights, module.bias))
+            recurrent = quantise(module.recurrent.detach().cpu().numpy()) if is_gru else None
             layers.append(Layer(name, activation, weights, recurrent, bias))
         return ClassicModel(tuple(layers), metadata)
 

@@ -48,12 +48,12 @@ class Scale:
     threshold: Tensor  # linear, 1 being 0 dB of sound pressure level
 
     @staticmethod
-    def of(layout: Layout) -> Scale:
+    def of(layout: Layout, device: torch.device | None = None) -> Scale:
         """The bands of a layout."""
         edges = [(low, high) for low, high in layout.band_hz if low < HIGHEST_HZ]
         width = [0.5 * (bark(high) - bark(low)) for low, high in edges]  # triangles: half of what they reach over
         threshold = [10.0 ** (0.1 * quiet_db(max(0.5 * (low + high), 60.0))) for low, high in edges]
-        return Scale(len(edges), torch.tensor(width), torch.tensor(threshold))
+        return Scale(len(edges), torch.tensor(width, device=device), torch.tensor(threshold, device=device))
 
 
 def bark(hertz: float) -> float:

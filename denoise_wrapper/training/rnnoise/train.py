@@ -6,10 +6,11 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise_wrapper.backends.model_files import read_any_model
@@ -19,12 +20,26 @@ from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_con
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
 from denoise_wrapper.training.rnnoise.export import export_network
-from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, make_features
+from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
+from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
 from denoise_wrapper.training.rnnoise.loss import Judge
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 
 Network = ClassicNetwork | V02Network
+
+
+class Rows(Protocol):
+    """Clips as rows of features and targets, all of as many frames."""
+
+    layout: Layout
+    frames: int
+
+    def __len__(self) -> int: ...
+    def read(self, clip: int, first: int, count: int) -> NDArray[Any]:
+        """Frames first to first + count of a clip: (count, layout.columns)."""
+
+
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
 LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice")
@@ -45,10 +60,8 @@ def main(config_path: Path, resume: bool = False) -> int:
     torch.set_num_threads(config.train.threads)
     torch.set_flush_denormal(True)
     checkpoint = loop.open_checkpoint(config.work_dir / CHECKPOINT, resume, plain(config), FREE)
-    files = make_features(config)
-    layout = LAYOUTS[config.network.family]
-    validation = FeatureSet(files, "validation", layout)
-    run = Run(config, Batches(FeatureSet(files, "train", layout), config.train, config.seed))
+    learned, validation = open_rows(config)
+    run = Run(config, Batches(learned, config.train, config.seed))
     run.start(checkpoint)
     log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, run.step)
     with loop.stop_request() as asked:
@@ -80,6 +93,20 @@ def export(config_path: Path, target: Path) -> None:
     export_network(config, run.averaged.network, run.step, target)
 
 
+def open_rows(config: RNNoiseConfig) -> tuple[Rows, Rows]:
+    """What is learned from, and what validates: the feature file that the settings name, or shards, made if need be."""
+    if config.features.file is None:
+        files, layout = make_features(config), LAYOUTS[config.network.family]
+        return FeatureSet(files, "train", layout), FeatureSet(files, "validation", layout)
+    for name in ("loudness", "perceptual", "pesq"):
+        if getattr(config.train, name):
+            raise ConfigError(
+                f"[train] {name} needs the energies of clean bands, which the feature file {config.features.file} does"
+                f" not hold; set {name} = 0.0, or train on [data] without [features] file"
+            )
+    return open_feature_file(config.features.file, config.network.family)
+
+
 def make_network(config: RNNoiseConfig) -> Network:
     """A network of the settings' family and sizes, with random weights, or those of start_from."""
     kind: type[Network] = ClassicNetwork if config.network.family == "classic" else V02Network
@@ -105,14 +132,15 @@ class Run:
         settings = config.train
         torch.manual_seed(config.seed)
         self.config = config
-        self.network = make_network(config)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = make_network(config).to(self.device)
         self.averaged: Averaged[Network] = Averaged(self.network, settings.average)
         self.optimisers = make_optimisers(
             self.network, settings.method, settings.rate, settings.vector_rate, settings.weight_decay
         )
         self.state: tuple[Tensor, ...] = self.network.new_state(settings.batch)
-        self.judge = Judge(self.network.layout, settings, self.network.look_ahead)
-        self.half = settings.bf16 and config.network.family == "v0.2" and has_bf16(torch.device("cpu"))
+        self.judge = Judge(self.network.layout, settings, self.network.look_ahead, self.device)
+        self.half = settings.bf16 and config.network.family == "v0.2" and has_bf16(self.device)
         self.step = 0
         if batches is not None:
             self.batches = batches
@@ -126,7 +154,8 @@ class Run:
         for optimiser, state in zip(self.optimisers, checkpoint["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         torch.set_rng_state(checkpoint["random"])
-        self.state, self.step = tuple(checkpoint["state"]), int(checkpoint["step"])
+        self.state = tuple(part.to(self.device) for part in checkpoint["state"])
+        self.step = int(checkpoint["step"])
 
     def save(self) -> None:
         """Write all that the loop needs to go on as if it had never stopped."""
@@ -136,7 +165,7 @@ class Run:
             "network": self.network.state_dict(),
             "averaged": self.averaged.network.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "state": list(self.state),
+            "state": [part.cpu() for part in self.state],
             "random": torch.get_rng_state(),
         }
         loop.save_checkpoint(self.config.work_dir / CHECKPOINT, content)
@@ -144,11 +173,11 @@ class Run:
     def learn(self) -> list[Any]:
         """One update. Returns the rate, the parts of the loss and the norm of the gradient."""
         settings, layout = self.config.train, self.network.layout
-        rows, fresh = self.batches.read(self.step)
+        rows, fresh = (part.to(self.device) for part in self.batches.read(self.step))
         state = tuple(part * ~fresh[:, None] for part in self.state)
         set_rates(self.optimisers, learning_factor(settings, self.step))
         quantise = self.step >= settings.quantise_from * settings.steps
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             gains, voice, self.state = self.network(rows[:, :, layout.features], state, quantise)
         loss = self.judge.compare(gains, voice, rows)
         self.network.zero_grad()
@@ -166,7 +195,7 @@ class Run:
         return [self.optimisers[0].param_groups[0]["lr"], *loss, norm]
 
     @torch.no_grad()
-    def evaluate(self, features: FeatureSet) -> list[float]:
+    def evaluate(self, features: Rows) -> list[float]:
         """Losses over whole validation clips with the weights as they will be stored, and the share of voice labels
         met."""
         network, layout, batch = self.averaged.network.eval(), self.network.layout, self.config.train.batch
@@ -174,7 +203,7 @@ class Run:
         for first in range(0, clips, batch):
             chosen = range(first, min(first + batch, clips))
             stacked = np.stack([features.read(clip, 0, features.frames) for clip in chosen], axis=1)
-            rows = torch.from_numpy(stacked.astype(np.float32))
+            rows = torch.from_numpy(stacked.astype(np.float32)).to(self.device)
             gains, voice, _ = network(rows[:, :, layout.features], network.new_state(len(chosen)), quantise=True)
             loss = self.judge.compare(gains, voice, rows)
             label = rows[: len(rows) - network.look_ahead, :, layout.voice]
@@ -190,7 +219,7 @@ class Batches:
     different places, so that every step holds beginnings and ends. All clips pass before any comes again.
     """
 
-    def __init__(self, features: FeatureSet, config: TrainConfig, seed: int) -> None:
+    def __init__(self, features: Rows, config: TrainConfig, seed: int) -> None:
         self.features, self.batch, self.frames, self.seed = features, config.batch, config.frames, seed
         self.chunks = features.frames // config.frames
         if self.chunks == 0:
