@@ -18,6 +18,7 @@ from denoise_wrapper.errors import ConfigError
 
 T = TypeVar("T")
 Range = tuple[float, float]
+NEED_ENERGIES = ("loudness", "perceptual", "pesq")  # terms of the loss that look at the clean speech itself
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class MixConfig:
     """How clips are made. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
 
     clip_s: float = 10.0  # seconds a clip
+    first_clip: int = 0  # of the endless row of clips: a training that goes on from another's weights hears new ones
     snr_db: Range = (-5.0, 25.0)  # dB, ratio of the mean powers over the clip
     speech_db: Range = (-45.0, -12.0)  # dBFS, level of the speech while it sounds
     speed: Range = (0.82, 1.2)  # speed and pitch of the speech, in speed_share of the clips
@@ -101,7 +103,7 @@ class MixConfig:
             elif item.name in ("snr_db", "speech_db", "speed", "noise_speed", "gap_s"):
                 check_range(self, item.name)
         check_positive(self, "clip_s", "early_ms", "speed", "noise_speed", "gap_s", "band_limits_hz")
-        check_not_negative(self, "speech_peaks", "noise_peaks")
+        check_not_negative(self, "first_clip", "speech_peaks", "noise_peaks")
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class FeatureConfig:
     validation_hours: float = 1.0
     shard_hours: float = 0.5  # one file
     processes: int = 1
+    online: bool = False  # the clips to train on are mixed as they are needed, none twice; hours does not count then
     file: Path | None = None  # a feature file to train on in place of mixtures; made of [data] if it is not there
 
     def __post_init__(self) -> None:
@@ -170,6 +173,7 @@ class TrainConfig:
     over: float = 0.0  # extra weight of too small gains (lost speech) in the loudness term
     perceptual: float = 0.0  # weight of the disturbances that an ear would hear, much as PESQ counts them
     pesq: float = 0.0  # the same, as forgiving of levels and colouring as PESQ is
+    spectral: float = 0.0  # weight of the error in the spectra that the engine would put out
     vad: float = 0.05  # weight of the voice probability's cross entropy
     quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
     log_every: int = 50  # steps
@@ -180,7 +184,7 @@ class TrainConfig:
         check_positive(self, "steps", "batch", "frames", "rate", "vector_rate", "clip_norm", "gain_power",
                        "loudness_power", "log_every", "evaluate_every", "threads")  # fmt: skip
         check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
-                           "over", "perceptual", "pesq", "vad", "sharpen")  # fmt: skip
+                           "over", "perceptual", "pesq", "spectral", "vad", "sharpen")  # fmt: skip
         for name in ("quantise_from", "decay_share", "dropout", "average"):
             check_share(self, name)
 
@@ -205,6 +209,19 @@ class RNNoiseConfig:
         for kind in ("speech", "noise") if self.features.file is None else ():
             if not getattr(self.data, kind):
                 raise ConfigError(f"there is no {kind}; name folders in [data] {kind}, or a file in [features] file")
+        for term in NEED_ENERGIES if self.features.file is not None else ():
+            if getattr(self.train, term):
+                raise ConfigError(
+                    f"'train.{term}' needs the energies of clean speech, which no feature file holds; set it to 0.0, or "
+                    "train without [features] file"
+                )
+        if self.features.online and self.features.file is not None:
+            raise ConfigError("[features] online mixes what is trained on, and file names it; leave one of them out")
+        if self.train.spectral and not self.features.online:
+            raise ConfigError(
+                f"[train] spectral is {self.train.spectral}, but features that are kept hold no spectra; set [features]"
+                " online = true, or spectral = 0.0"
+            )
 
 
 def load_config(path: Path, kind: type[T]) -> T:

@@ -54,7 +54,7 @@ class Mixer:
 
     def clip(self, index: int) -> Mix:
         """Clip number index. noisy is within +-1; nothing in it is infinite or NaN."""
-        rng = np.random.default_rng([self.seed, index])
+        rng = np.random.default_rng([self.seed, self.config.first_clip + index])
         config = self.config
         kind = rng.uniform()
         noise_only = kind < config.noise_only_share
