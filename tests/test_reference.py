@@ -85,6 +85,36 @@ def assert_agrees(model: bytes | Path, isa: str, network: Network, audio: NDArra
     np.testing.assert_allclose(heard.voice, voice, atol=5e-4)
 
 
+@cache
+def pitches() -> NDArray[np.float32]:
+    """Harmonics of many pitches, each for 0.1 s, some with every other one weak, so that octaves are hard to tell."""
+    rng = np.random.default_rng(12)
+    t = np.arange(10 * FRAME) / 48000
+    parts = []
+    for _ in range(120):
+        f0, tilt, odd = np.exp(rng.uniform(np.log(60), np.log(800))), rng.uniform(0.3, 1.5), rng.uniform(0, 1)
+        strengths = [k**-tilt * (1 if k % 2 else odd) for k in range(1, int(6000 / f0) + 2)]
+        tone = sum(a * np.cos(2 * np.pi * k * f0 * t + rng.uniform(0, 6)) for k, a in enumerate(strengths, 1))
+        parts.append(0.2 * tone / np.std(tone) + rng.choice([0.005, 0.05, 0.1]) * rng.standard_normal(len(t)))
+    return np.asarray(0.5 * np.concatenate(parts), np.float32)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_pitch_is_that_of_the_formulas(isa: str) -> None:
+    model = random_classic((1, 1, 1, 1), ("tanh", "tanh", "tanh"))
+    heard = run_engine(make_backend(encode_model(model, ".dnnw"), isa), pitches())
+    layers = [
+        reference_classic.Layer(item.activation, item.weights, item.recurrent, item.bias) for item in model.layers
+    ]
+    _, _, apart = follow(reference_classic.Network(layers), pitches(), heard)
+    same = apart[:, 0] == 0
+    print(f"the same in {same.sum()} of {len(same)}, gains within {apart[same, 1].max():.1e}")
+    assert len(same) == 1200
+    assert np.sum(~same) <= 1  # see above; none on the machine that this was written on
+    assert apart[same, 1].max() < 1e-3
+    assert len({period for period, _ in heard.pitch}) > 150
+
+
 def random_classic(sizes: tuple[int, int, int, int], activations: tuple[str, str, str]) -> ClassicModel:
     """Random weights of the variance that trained ones have; activations of the three GRUs."""
     rng = np.random.default_rng(sum(sizes))
