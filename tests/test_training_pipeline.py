@@ -87,6 +87,8 @@ COMPARE = '[compare]\nset = "set"\n'
 class FakeTraining:
     """In place of the training's module: keeps the settings that it is called with, and writes a model."""
 
+    CHECKPOINT = "checkpoint.pt"
+
     def __init__(self) -> None:
         self.configs: list[RNNoiseConfig] = []
         self.outcome, self.resumed = 0, False
@@ -179,7 +181,11 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     training.outcome = 1
     assert main(["train", "rnnoise", "-C", str(path)]) == 130
     assert taken(capsys.readouterr().err) == ["prepare", "train"]
+    assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 130  # as if it had been stopped before that
+    assert not training.resumed
+    capsys.readouterr()
     training.outcome = 0
+    Path("run/checkpoint.pt").touch()
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 0
     assert training.resumed
     assert taken(capsys.readouterr().err) == ["train", "compare"]
@@ -216,7 +222,10 @@ def test_settings_without_steps_train_as_they_are(place: Path, training: FakeTra
 def test_a_feature_file_is_made_once_and_another_s_is_left_alone(
     place: Path, training: FakeTraining, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = TRAINING.replace("[features]\nhours = 0.0005", '[features]\nfile = "rows.f32"\nhours = 0.012')
+    given = (
+        TRAINING.replace("[features]\nhours = 0.0005", '[features]\nfile = "rows.f32"\nhours = 0.012')
+        + "loudness = 0.0\n"
+    )
     path = write_recipe(place, "", given, 'speech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3')
     assert pipeline.main(path) == 0
     assert taken(capsys.readouterr().err) == ["features", "train"]
@@ -233,7 +242,7 @@ def test_a_feature_file_is_made_once_and_another_s_is_left_alone(
 
 def test_a_feature_file_alone_is_enough(place: Path, training: FakeTraining) -> None:
     bare(place / "rows.f32", made_rows("classic", 4000))
-    path = write_recipe(place, "", TRAINING.replace("[features]", '[features]\nfile = "rows.f32"'))
+    path = write_recipe(place, "", TRAINING.replace("[features]", '[features]\nfile = "rows.f32"') + "loudness = 0.0\n")
     assert pipeline.main(path) == 0
     (config,) = training.configs
     assert config.features.file == Path("rows.f32")
@@ -256,13 +265,14 @@ def test_a_feature_file_alone_is_enough(place: Path, training: FakeTraining) -> 
         (PREPARE + COMPARE + 'against = "nothing.rnnn"\n', "", FileError, "there is no model file nothing.rnnn"),
         (PREPARE + '[wheel]\nsource = "speech"\n', "", FileError, "speech is no source tree of denoise_wrapper"),
         ("[prepare]\nfolders = ['speech']\n", "", DataError, "speech has no folder clean"),
+        ("[features]\nfile = 'a.h5'\n", "", ConfigError, "'train.loudness' needs the energies of clean speech"),
     ],
 )
 def test_what_cannot_end_well_is_refused_before_it_begins(
     place: Path, training: FakeTraining, steps: str, data: str, error: type[DenoiseError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        pipeline.main(write_recipe(place, steps, data=data))
+        pipeline.main(write_recipe(place, steps, TRAINING if "[features]" not in steps else "", data))
     assert not training.configs
 
 

@@ -212,8 +212,8 @@ class RNNoiseConfig:
         for term in NEED_ENERGIES if self.features.file is not None else ():
             if getattr(self.train, term):
                 raise ConfigError(
-                    f"'train.{term}' needs the energies of clean speech, which no feature file holds; set it to 0.0, or "
-                    "train without [features] file"
+                    f"'train.{term}' needs the energies of clean speech, which no feature file holds; set it to 0.0, "
+                    "or train without [features] file"
                 )
         if self.features.online and self.features.file is not None:
             raise ConfigError("[features] online mixes what is trained on, and file names it; leave one of them out")

@@ -118,6 +118,8 @@ def add_pack(found: Prepared, pack: Pack, kind: Kind, folders: Folders, voices: 
         found.doubtful += len(findings) - len(unusable)
         if fact is not None and not unusable:
             facts[name] = fact
+    if kind == "noise":  # which is another one, whoever speaks over it
+        voices = {name: source_name(name) for name in facts}
     for row in pack_rows(pack, facts, folders, voices):
         found.rows.append({**row, "file": str((pack.base / row["file"]).absolute())})
 

@@ -22,7 +22,7 @@ from denoise_wrapper.training.check import has_noise
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.packs import open_pack
-from denoise_wrapper.training.rnnoise.recipe import Recipe, read_recipe
+from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
 
 Name = tuple[str, ...]  # of a setting: its table, and it
 # No result depends on these.
@@ -207,6 +207,11 @@ def train_step(recipe: Recipe, steps: Steps, resume: bool) -> bool:
     made = {name: key for name, key in steps.made.items() if name not in ("train", "compare", "wheel")}
     key = fingerprint(without(plain(config), FREE), made, state(file) if file is not None else [])
     interrupted = 0
+
+    begun = (config.work_dir / train.CHECKPOINT).exists()
+    if resume and not begun and recipe.steps != StepsConfig():  # an earlier step was interrupted
+        say("train: there is no checkpoint yet, so it begins anew")
+        resume = False
 
     def make() -> str:
         nonlocal interrupted
