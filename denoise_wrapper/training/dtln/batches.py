@@ -1,18 +1,19 @@
-"""Batches that walk through clips: each row hears one clip from its beginning on, a stretch of it a step."""
+"""What a step learns from: stretches of clips, each row of a batch walking through one."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.training import walk
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.sources import open_sources
+from denoise_wrapper.training.walk import stretches
 
 if TYPE_CHECKING:
     from denoise_wrapper.training.sources import ClipSource
@@ -29,8 +30,9 @@ class Batch(NamedTuple):
 class Clips(Dataset[tuple[Tensor, Tensor]]):
     """Clip number i of the training side, mixed by whichever process asks; each opens the audio once."""
 
-    def __init__(self, config: DTLNConfig) -> None:
-        self.config = config
+    def __init__(self, config: DTLNConfig, delay: int) -> None:
+        """delay: samples by which the target comes late."""
+        self.config, self.delay = config, delay
         self._source: ClipSource | None = None
 
     @property
@@ -41,10 +43,10 @@ class Clips(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
         mix = self.source.clip(number)
-        return torch.from_numpy(mix.noisy), torch.from_numpy(mix.clean)
+        return delay_target((torch.from_numpy(mix.noisy), torch.from_numpy(mix.clean)), self.delay)
 
     def __getstate__(self) -> dict[str, object]:  # to another process the settings go, not the audio
-        return {"config": self.config, "_source": None}
+        return {"config": self.config, "delay": self.delay, "_source": None}
 
 
 def open_clips(config: DTLNConfig) -> tuple[ClipSource, ClipSource]:
@@ -52,18 +54,14 @@ def open_clips(config: DTLNConfig) -> tuple[ClipSource, ClipSource]:
     return open_sources(config.data, config.mix, config.audio.samplerate, config.meta.save_model_dir, config.meta.seed)
 
 
-class Walk:
-    """Which stretch of which clip each row hears in each step: a function of the step alone.
-
-    Rows begin at different places, so that every step holds beginnings and ends. With several processes, process rank
-    of world has the rows rank, rank + world, ...
-    """
+class Walk(walk.Walk):
+    """That of a run; with several processes, process rank of world has the rows rank, rank + world, ..."""
 
     def __init__(self, config: DTLNConfig, rank: int = 0, world: int = 1) -> None:
         rate, hop = config.audio.samplerate, config.model.hop_length
         self.samples = max(1, round(config.audio.duration * rate / hop)) * hop
-        self.chunks = int(config.mix.clip_s * rate) // self.samples
-        if self.chunks == 0:
+        chunks = int(config.mix.clip_s * rate) // self.samples
+        if chunks == 0:
             raise ConfigError(
                 f"[audio] duration is {config.audio.duration} s, but [mix] clip_s is {config.mix.clip_s} s; a clip is "
                 "as long as one duration or longer"
@@ -73,28 +71,7 @@ class Walk:
                 f"[meta] batch_size {config.meta.batch_size} cannot be dealt out to {world} processes; "
                 "make it a multiple of them"
             )
-        self.batch, self.rows = config.meta.batch_size, range(rank, config.meta.batch_size, world)
-
-    def place(self, step: int, row: int) -> tuple[int, int]:
-        """(clip, chunk of it) that a row hears in a step."""
-        turn, chunk = divmod(step + row % self.chunks, self.chunks)
-        return turn * self.batch + row, chunk
-
-    def clips(self, step: int) -> Iterator[int]:
-        """The clips that are needed from step on, endless, in the order in which `batches` asks for them."""
-        for row in self.rows:
-            yield self.place(step, row)[0]
-        while True:
-            step += 1
-            yield from (clip for clip, chunk in (self.place(step, row) for row in self.rows) if chunk == 0)
-
-
-class _Order(torch.utils.data.Sampler[int]):
-    def __init__(self, walk: Walk, step: int) -> None:
-        self.walk, self.step = walk, step
-
-    def __iter__(self) -> Iterator[int]:
-        return self.walk.clips(self.step)
+        super().__init__(config.meta.batch_size, chunks, range(rank, config.meta.batch_size, world))
 
 
 def batches(config: DTLNConfig, walk: Walk, delay: int, step: int) -> Iterator[Batch]:
@@ -102,37 +79,15 @@ def batches(config: DTLNConfig, walk: Walk, delay: int, step: int) -> Iterator[B
 
     delay: samples by which the network's output lags.
     """
-    workers = config.meta.num_workers
-    loader = DataLoader(
-        Clips(config),
-        batch_size=None,
-        sampler=_Order(walk, step),
-        num_workers=workers,
-        prefetch_factor=8 if workers else None,
-        worker_init_fn=_start_worker,
-    )
-    ready = iter(loader)
-    held: list[tuple[Tensor, Tensor]] = []
-    while True:
-        places = [walk.place(step, row) for row in walk.rows]
-        for index, (_, chunk) in enumerate(places):
-            if len(held) < len(places):
-                held.append(delay_target(next(ready), delay))
-            elif chunk == 0:
-                held[index] = delay_target(next(ready), delay)
-        cuts = [slice(chunk * walk.samples, (chunk + 1) * walk.samples) for _, chunk in places]
-        noisy, clean = (torch.stack([held[row][part][cut] for row, cut in enumerate(cuts)]) for part in (0, 1))
-        yield Batch(noisy, clean, torch.tensor([chunk == 0 for _, chunk in places]))
-        step += 1
+    for stretch in stretches(Clips(config, delay), walk, step, config.meta.num_workers):
+        cuts = [slice(chunk * walk.samples, (chunk + 1) * walk.samples) for _, chunk in stretch]
+        noisy, clean = (
+            torch.stack([clip[part][cut] for (clip, _), cut in zip(stretch, cuts, strict=True)]) for part in (0, 1)
+        )
+        yield Batch(noisy, clean, torch.tensor([chunk == 0 for _, chunk in stretch]))
 
 
 def delay_target(clip: tuple[Tensor, Tensor], delay: int) -> tuple[Tensor, Tensor]:
     """A clip (noisy, clean) whose target comes as late as the network's output."""
     noisy, clean = clip
     return noisy, torch.nn.functional.pad(clean, (delay, 0))[: len(noisy)]
-
-
-def _start_worker(_: int) -> None:
-    """Ctrl-C is left to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
+from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, Spectra
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
 from denoise_wrapper.training.data import Corpus, make_folder, open_corpora
@@ -98,8 +98,14 @@ def mix_features(mix: Mix, layout: Layout) -> NDArray[np.float16]:
 
     Gains are unknown, -1, also above the bandwidth of the speech while it sounds.
     """
+    return mix_spectra(mix, layout, spectra=False)[0]
+
+
+def mix_spectra(mix: Mix, layout: Layout, spectra: bool = True) -> tuple[NDArray[np.float16], Spectra | None]:
+    """The same, and the spectra that they come from."""
     frames = len(mix.noisy) // FRAME
-    found = FeatureExtractor(layout.family).extract(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME])
+    extractor = FeatureExtractor(layout.family)
+    found, bins = extractor.extract_spectra(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME], spectra)
     rows = np.empty((frames, layout.columns), np.float32)
     sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
     found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
@@ -107,16 +113,19 @@ def mix_features(mix: Mix, layout: Layout) -> NDArray[np.float16]:
     rows[:, layout.energy] = np.log10(found.clean_energy + 1e-3)
     if not np.all(np.isfinite(rows)):
         raise DataError("a mixture gave features that are not finite; this is a fault of the program, please report it")
-    return rows.astype(np.float16)
+    return rows.astype(np.float16), bins
 
 
 def shards(config: RNNoiseConfig) -> list[Shard]:
-    """All files that the settings ask for, whether they exist or not."""
+    """All files that the settings ask for, whether they exist or not; on-line, those of validation alone."""
     family, per_file = config.network.family, config.features.shard_hours
     data = fingerprint(FEATURES_VERSION, family, config.data, config.mix, config.seed, per_file)
     found = []
     per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
-    for side, hours in (("validation", config.features.validation_hours), ("train", config.features.hours)):
+    hours_of = {"validation": config.features.validation_hours, "train": config.features.hours}
+    for side, hours in hours_of.items():
+        if side == "train" and config.features.online:
+            continue
         clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
@@ -147,9 +156,15 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 def start_worker(config: RNNoiseConfig) -> None:
     """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sides: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
-    for side, number in SIDES.items():
-        _worker[side] = Mixer(sides[number], config.mix, config.seed * len(SIDES) + number)
+    _worker.update(open_mixers(config))
+
+
+def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
+    """What makes the clips of each side."""
+    corpora: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
+    return {
+        side: Mixer(corpora[number], config.mix, config.seed * len(SIDES) + number) for side, number in SIDES.items()
+    }
 
 
 def make_shard(shard: Shard) -> Shard:

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from denoise_wrapper.training.config import TrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
 from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Scale, disturbance
+from denoise_wrapper.training.rnnoise.synthesis import Synthesis
 
 LN10 = 2.302585
 
@@ -24,6 +25,7 @@ class Loss(NamedTuple):
     perceptual: Tensor  # quality points lost to what an ear hears of the difference
     pesq: Tensor  # the same, as forgiving as PESQ
     voice: Tensor  # cross entropy in nats
+    spectral: Tensor  # compressed difference of the engine's output spectra and the clean ones; 0 without spectra
 
 
 class Judge:
@@ -35,13 +37,15 @@ class Judge:
         """look_ahead: how many frames an answer is behind the features that it was given for."""
         self.layout, self.config, self.look_ahead = layout, config, look_ahead
         self.scale = Scale.of(layout, device)
+        self.synthesis = Synthesis(layout, look_ahead, device)
 
-    def compare(self, gains: Tensor, voice: Tensor, rows: Tensor) -> Loss:
-        """gains (T, B, bands) and voice (T, B) before their sigmoid, rows (T, B, columns).
+    def compare(self, gains: Tensor, voice: Tensor, rows: Tensor, spectra: Tensor | None = None) -> Loss:
+        """gains (T, B, bands) and voice (T, B) before their sigmoid, rows (T, B, columns), spectra as in `Synthesis`.
 
         Bands of target -1 and frames that the engine does not run count nowhere, nor does an undecided voice label.
         """
         layout, config = self.layout, self.config
+        whole, run = torch.sigmoid(gains), (rows[:, :, layout.features] != 0.0).any(dim=2)
         gains, voice = gains[self.look_ahead :], voice[self.look_ahead :]
         rows = rows[: len(gains)]
         target, label = rows[:, :, layout.gains], rows[:, :, layout.voice]
@@ -53,12 +57,14 @@ class Judge:
         energy = rows[:, :, layout.energy]
         loudness = loudness_error(log_gain, target, energy, known, config) if config.loudness else nothing
         heard, forgiving = self.heard(log_gain, target, energy)
-        decided = ((label != 0.5) & (rows[:, :, layout.features] != 0.0).any(dim=2)).to(label.dtype)
+        decided = ((label != 0.5) & run[: len(rows)]).to(label.dtype)
         cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
         speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
         total = gain + config.loudness * loudness + config.perceptual * heard + config.pesq * forgiving
-        total = total + config.vad * speech
-        return Loss(total, gain.detach(), loudness.detach(), heard.detach(), forgiving.detach(), speech.detach())
+        spectral = nothing if spectra is None else self.synthesis.error(whole, spectra.float(), run, known)
+        total = total + config.vad * speech + config.spectral * spectral
+        parts = (gain, loudness, heard, forgiving, speech, spectral)
+        return Loss(total, *(part.detach() for part in parts))
 
     def gain_error(self, log_gain: Tensor, target: Tensor, known: Tensor, label: Tensor) -> Tensor:
         """Squared difference of gains ** gain_power, and its square, frames of speech counted more."""

@@ -24,6 +24,7 @@ from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
 from denoise_wrapper.training.rnnoise.loss import Judge
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
+from denoise_wrapper.training.rnnoise.online import OnlineBatches
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 
 Network = ClassicNetwork | V02Network
@@ -42,9 +43,10 @@ class Rows(Protocol):
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
-LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice")
+LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice", "spectral")
+VALIDATED = LOSSES[:-1]  # the shards of validation hold no spectra
 LOG_COLUMNS = ("step", "hours", "rate", *LOSSES, "gradient", "hours_a_minute",
-               *(f"validation_{name}" for name in LOSSES), "validation_voice_right")  # fmt: skip
+               *(f"validation_{name}" for name in VALIDATED), "validation_voice_right")  # fmt: skip
 FREE = {("features", "processes"), *(("train", name) for name in (
     "threads", "log_every", "evaluate_every", "steps", "decay_share", "final_rate", "quantise_from"))}  # fmt: skip
 
@@ -60,8 +62,8 @@ def main(config_path: Path, resume: bool = False) -> int:
     torch.set_num_threads(config.train.threads)
     torch.set_flush_denormal(True)
     checkpoint = loop.open_checkpoint(config.work_dir / CHECKPOINT, resume, plain(config), FREE)
-    learned, validation = open_rows(config)
-    run = Run(config, Batches(learned, config.train, config.seed))
+    batches, validation = open_batches(config)
+    run = Run(config, batches)
     run.start(checkpoint)
     log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, run.step)
     with loop.stop_request() as asked:
@@ -93,18 +95,23 @@ def export(config_path: Path, target: Path) -> None:
     export_network(config, run.averaged.network, run.step, target)
 
 
-def open_rows(config: RNNoiseConfig) -> tuple[Rows, Rows]:
-    """What is learned from, and what validates: the feature file that the settings name, or shards, made if need be."""
+def open_batches(config: RNNoiseConfig) -> tuple[Batches | OnlineBatches, Rows]:
+    """What is learned from, and what validates: the feature file that the settings name, or shards, made if need be, or
+    clips that are mixed as they are needed."""
     if config.features.file is None:
         files, layout = make_features(config), LAYOUTS[config.network.family]
-        return FeatureSet(files, "train", layout), FeatureSet(files, "validation", layout)
+        validation = FeatureSet(files, "validation", layout)
+        if config.features.online:
+            return OnlineBatches(config), validation
+        return Batches(FeatureSet(files, "train", layout), config.train, config.seed), validation
     for name in ("loudness", "perceptual", "pesq"):
         if getattr(config.train, name):
             raise ConfigError(
                 f"[train] {name} needs the energies of clean bands, which the feature file {config.features.file} does"
                 f" not hold; set {name} = 0.0, or train on [data] without [features] file"
             )
-    return open_feature_file(config.features.file, config.network.family)
+    learned, held_out = open_feature_file(config.features.file, config.network.family)
+    return Batches(learned, config.train, config.seed), held_out
 
 
 def make_network(config: RNNoiseConfig) -> Network:
@@ -127,7 +134,7 @@ def learning_factor(config: TrainConfig, step: int) -> float:
 class Run:
     """One training: the network, and all that changes while it learns."""
 
-    def __init__(self, config: RNNoiseConfig, batches: Batches | None) -> None:
+    def __init__(self, config: RNNoiseConfig, batches: Batches | OnlineBatches | None) -> None:
         """batches None: for its weights alone."""
         settings = config.train
         torch.manual_seed(config.seed)
@@ -173,13 +180,13 @@ class Run:
     def learn(self) -> list[Any]:
         """One update. Returns the rate, the parts of the loss and the norm of the gradient."""
         settings, layout = self.config.train, self.network.layout
-        rows, fresh = (part.to(self.device) for part in self.batches.read(self.step))
+        rows, fresh, *spectra = (part.to(self.device) for part in self.batches.read(self.step))
         state = tuple(part * ~fresh[:, None] for part in self.state)
         set_rates(self.optimisers, learning_factor(settings, self.step))
         quantise = self.step >= settings.quantise_from * settings.steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             gains, voice, self.state = self.network(rows[:, :, layout.features], state, quantise)
-        loss = self.judge.compare(gains, voice, rows)
+        loss = self.judge.compare(gains, voice, rows, *spectra)
         self.network.zero_grad()
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
@@ -199,7 +206,7 @@ class Run:
         """Losses over whole validation clips with the weights as they will be stored, and the share of voice labels
         met."""
         network, layout, batch = self.averaged.network.eval(), self.network.layout, self.config.train.batch
-        sums, clips = np.zeros(len(LOSSES) + 1), len(features)
+        sums, clips = np.zeros(len(VALIDATED) + 1), len(features)
         for first in range(0, clips, batch):
             chosen = range(first, min(first + batch, clips))
             stacked = np.stack([features.read(clip, 0, features.frames) for clip in chosen], axis=1)
@@ -208,7 +215,7 @@ class Run:
             loss = self.judge.compare(gains, voice, rows)
             label = rows[: len(rows) - network.look_ahead, :, layout.voice]
             right = ((voice[network.look_ahead :] > 0.0) == (label > 0.5))[label != 0.5].float().mean()
-            sums += len(chosen) * np.array([float(part) for part in (*loss, right)])
+            sums += len(chosen) * np.array([float(part) for part in (*loss[: len(VALIDATED)], right)])
         return [float(value) for value in sums / clips]
 
 
