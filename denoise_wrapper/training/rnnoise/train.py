@@ -104,12 +104,6 @@ def open_batches(config: RNNoiseConfig) -> tuple[Batches | OnlineBatches, Rows]:
         if config.features.online:
             return OnlineBatches(config), validation
         return Batches(FeatureSet(files, "train", layout), config.train, config.seed), validation
-    for name in ("loudness", "perceptual", "pesq"):
-        if getattr(config.train, name):
-            raise ConfigError(
-                f"[train] {name} needs the energies of clean bands, which the feature file {config.features.file} does"
-                f" not hold; set {name} = 0.0, or train on [data] without [features] file"
-            )
     learned, held_out = open_feature_file(config.features.file, config.network.family)
     return Batches(learned, config.train, config.seed), held_out
 
