@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -40,8 +39,8 @@ class MixedClips(Dataset[Parts]):
 
 def pack(spectra: Spectra) -> Tensor:
     """float16 (3, 2, frames, BAND_BINS): real and imaginary parts of the noisy, pitch and clean spectra."""
-    kept = np.stack([spectra.noisy, spectra.pitch, spectra.clean])[:, :, :BAND_BINS]
-    return torch.from_numpy(np.stack([kept.real, kept.imag], axis=1).astype(np.float16))
+    parts = (torch.view_as_real(torch.from_numpy(part)) for part in (spectra.noisy, spectra.pitch, spectra.clean))
+    return torch.stack([part[:, :BAND_BINS].half().permute(2, 0, 1) for part in parts])
 
 
 class OnlineBatches:

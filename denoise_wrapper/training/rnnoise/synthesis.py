@@ -126,31 +126,20 @@ def fall_slowly(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
 
 def follow(gains: Tensor, run: Tensor, fall: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Which frame's gain each goes back to, the factor of it, and what is added; all (T, B, bands)."""
-    source = torch.zeros(gains.shape, dtype=torch.int64, device=gains.device)
-    factor, offset = torch.zeros_like(gains), torch.zeros_like(gains)
-    place, share, rest = torch.zeros_like(source[0]), torch.zeros_like(gains[0]), torch.zeros_like(gains[0])
-    kept = torch.zeros_like(gains[0])
-    everywhere = bool(run.all())
+    own = torch.stack([gains, torch.ones_like(gains), torch.zeros_like(gains)], dim=1)  # value, factor, offset
+    full = own.new_tensor([1.0, 0.0, 1.0])[:, None, None]  # the gain 1, which goes back to no frame
+    found, source = torch.empty_like(own), torch.empty(gains.shape, dtype=torch.int64, device=gains.device)
+    last, place = torch.zeros_like(own[0]), torch.zeros_like(source[0])
     for t in range(len(gains)):
-        own = gains[t] >= kept
-        source[t] = torch.where(own, t, place)
-        factor[t] = torch.where(own, 1.0, FALL * share)
-        offset[t] = torch.where(own, 0.0, FALL * rest)
-        carried = torch.maximum(gains[t], kept)
-        after, onward, remainder = carried, factor[t], offset[t]
+        louder = gains[t] >= FALL * last[0]
+        found[t] = torch.where(louder, own[t], FALL * last)
+        source[t] = torch.where(louder, t, place)
+        after = found[t]
         if fall is not None:
-            after, onward, remainder = carried * fall[t], onward * fall[t], remainder * fall[t]
-            full = after >= 1.0
-            onward, remainder = torch.where(full, 0.0, onward), torch.where(full, 1.0, remainder)
-            after = after.clamp(max=1.0)
-        if not everywhere:
-            heard = run[t][:, None]
-            after, onward = torch.where(heard, FALL * after, kept), torch.where(heard, onward, share)
-            remainder, place = torch.where(heard, remainder, rest), torch.where(heard, source[t], place)
-            kept, share, rest = after, onward, remainder
-        else:
-            kept, share, rest, place = FALL * after, onward, remainder, source[t]
-    return source, factor, offset
+            after = torch.where(after[0] * fall[t] < 1.0, after * fall[t], full)
+        heard = run[t][:, None]
+        last, place = torch.where(heard, after, last), torch.where(heard, source[t], place)
+    return source, found[:, 1], found[:, 2]
 
 
 def waveform(spectra: Tensor) -> Tensor:
