@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
-
-import matplotlib.figure  # here, so that it is not missed at the end of a long training
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.training import card
 from denoise_wrapper.training.config import DTLNDataConfig, plain
+from denoise_wrapper.training.curves import draw_course
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
@@ -18,7 +16,7 @@ from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.dtln.lineage import LOG, Stage, describe, history
 
 LOSSES = ("step", "hours", "loss", "snr_db", "validation_loss", "validation_snr_db", "validation_magnitude")
-WINDOW = 20  # lines of the log; the curves of the training are means over so many
+CURVES = {"snr_db": "signal to error, dB", "magnitude": "error of compressed spectra"}  # not the loss: weights differ
 
 
 def publish(config: DTLNConfig, target: Path) -> list[Path]:
@@ -43,7 +41,7 @@ def publish(config: DTLNConfig, target: Path) -> list[Path]:
     }
     export_pair(network, *pair, notes, overwrite=True, half=True)
     picture, text = target / f"{name}.png", target / f"{name}.md"
-    draw_course(course, picture)
+    draw_course([(stage.name, stage.hours, stage.log) for stage in course], CURVES, picture)
     with atomic_path(text, overwrite=True) as temporary:
         temporary.write_text(model_card(config, course, list(pair), picture), encoding="utf-8")
     return [*pair, text, picture]
@@ -93,32 +91,3 @@ def settings(config: DTLNConfig) -> dict[str, Any]:
             elif isinstance(value, list) and any(isinstance(item, Path) for item in kept):
                 names[key] = [path.name for path in kept]
     return tables
-
-
-def draw_course(course: list[Stage], target: Path) -> None:
-    """A PNG: the error of compressed spectra and the signal-to-error ratio over the hours heard, in all stages.
-
-    The loss itself is not drawn, as its weights may differ from stage to stage.
-    """
-    figure = matplotlib.figure.Figure(figsize=(9.0, 3.4), layout="constrained")
-    labels = {"snr_db": "signal to error, dB", "magnitude": "error of compressed spectra"}
-    for axes, (column, label) in zip(figure.subplots(1, 2), labels.items(), strict=True):
-        before, seen = 0.0, []
-        for stage in course:
-            rows = list(csv.DictReader(stage.log.splitlines()))
-            hours, values = ([float(row[name]) for row in rows] for name in ("hours", column))
-            smooth = [sum(values[max(0, end - WINDOW) : end]) / min(end, WINDOW) for end in range(1, len(values) + 1)]
-            axes.plot([before + hour for hour in hours], smooth, label=f"{stage.name}, training")
-            checked = [row for row in rows if row.get(f"validation_{column}")]
-            checks = [float(row[f"validation_{column}"]) for row in checked]
-            axes.plot([before + float(row["hours"]) for row in checked], checks, label=f"{stage.name}, validation")
-            before += stage.hours
-            seen += smooth[len(smooth) // 10 :] + checks[len(checks) // 10 :]
-        axes.set(xlabel="hours of mixtures heard", ylabel=label)
-        if len(set(seen)) > 1:
-            margin = 0.05 * (max(seen) - min(seen))
-            axes.set_ylim(min(seen) - margin, max(seen) + margin)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    with atomic_path(target, overwrite=True) as temporary:
-        figure.savefig(temporary, dpi=80, format="png")

@@ -2,44 +2,79 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.model_files import write_model
+from denoise_wrapper.backends.model_files import read_any_model, write_model
 from denoise_wrapper.training import card
 from denoise_wrapper.training.config import NetworkConfig, RNNoiseConfig, plain
+from denoise_wrapper.training.curves import draw_course
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 
+LOG = "log.csv"
 LOSSES = ("step", "hours", "loss", "validation_loss", "validation_gain", "validation_voice_right")
+CURVES = {"gain": "error of the gains", "pesq": "points lost, as PESQ", "perceptual": "points lost, strictly"}
 
 
 def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, step: int, target: Path) -> list[Path]:
-    """Write NAME.dnnw, NAME.rnnn (NAME.bin of a v0.2 network), rnn_data.c and the card NAME.md into the folder target,
-    over older ones.
+    """Write NAME.dnnw, NAME.rnnn (NAME.bin of a v0.2 network), rnn_data.c, the card NAME.md and its picture NAME.png
+    into the folder target, over older ones.
 
     step: how far the training came. The card takes its losses from the log in work_dir, and what was measured from
     quality*.csv there, as `denoise-wrapper evaluate --csv` writes it, if there is one.
     """
     make_folder(target)
-    hours = config.train.batch * config.train.frames * step / 360000.0
-    origin = f"trained from nothing on {config.features.hours:g} h of mixtures, {step} steps, {hours:.0f} h heard"
-    if config.train.start_from is not None:
-        origin = origin.replace("from nothing", f"on from {config.train.start_from.name}")
+    heard = config.train.batch * config.train.frames / 360000.0 * step
+    begun = Beginning.of(config.train.start_from)
+    origin = f"trained {begun.words}, {step} steps, {heard:.0f} h heard"
     model = network.to_model({"name": config.name, "licence": config.licence, "origin": origin, "seed": config.seed})
     other = "rnnn" if config.network.family == "classic" else "bin"
     paths = [target / f"{config.name}.dnnw", target / f"{config.name}.{other}", target / "rnn_data.c"]
     for path in paths:
         write_model(model, path, overwrite=True)
-    text = target / f"{config.name}.md"
+    text, picture = target / f"{config.name}.md", target / f"{config.name}.png"
+    log = config.work_dir / LOG
+    if log.is_file():
+        drawn = log.read_text(encoding="utf-8")
+        curves = {name: label for name, label in CURVES.items() if not is_idle(drawn, name)}
+        draw_course([*begun.stages, (config.name, heard, drawn)], curves, picture)
     with atomic_path(text, overwrite=True) as temporary:
-        temporary.write_text(model_card(config, origin, paths[:2]), encoding="utf-8")
-    return [*paths, text]
+        temporary.write_text(model_card(config, origin, paths[:2], picture), encoding="utf-8")
+    return [*paths, text, *([picture] if picture.is_file() else [])]
 
 
-def model_card(config: RNNoiseConfig, origin: str, files: list[Path]) -> str:
+class Beginning(NamedTuple):
+    """What a training began with: in words, and the runs before it, as far as their logs lie beside their models."""
+
+    words: str
+    stages: list[tuple[str, float, str]]
+
+    @staticmethod
+    def of(start: Path | None) -> Beginning:
+        """start: the model file that it went on from."""
+        if start is None:
+            return Beginning("from nothing", [])
+        about = read_any_model(start).metadata
+        words = f"on from {about.get('name', start.name)}"
+        words += f" ({about['origin']})" if about.get("origin") else ""
+        log = start.parent / LOG
+        if not log.is_file():
+            return Beginning(words, [])
+        text = log.read_text(encoding="utf-8")
+        hours = [float(row["hours"]) for row in csv.DictReader(text.splitlines())]
+        return Beginning(words, [(about.get("name", start.stem), hours[-1], text)] if hours else [])
+
+
+def is_idle(log: str, column: str) -> bool:
+    """Whether a term of the loss was never counted, or is not in the log."""
+    return not any(float(row.get(column) or 0.0) for row in csv.DictReader(log.splitlines()))
+
+
+def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: Path) -> str:
     """Markdown: what the model is, what it was trained on, how, and what it reached."""
     parts = [
         f"# {config.name}\n",
@@ -50,7 +85,8 @@ def model_card(config: RNNoiseConfig, origin: str, files: list[Path]) -> str:
         card.files_section(files),
         card.quality_section(config.work_dir),
         card.audio_section({"Speech": config.data.speech, "Noise": config.data.noise}),
-        card.losses_section(config.work_dir / "log.csv", LOSSES),
+        card.losses_section(config.work_dir / LOG, LOSSES),
+        *([f"![course of the training]({picture.name})\n"] if picture.is_file() else []),
         card.settings_section(settings(config)),
     ]
     return "\n".join(parts)
@@ -71,4 +107,6 @@ def settings(config: RNNoiseConfig) -> dict[str, Any]:
     tables = {key: value for key, value in plain(config).items() if key != "work_dir"}
     for key in ("speech", "noise", "rooms"):
         tables["data"][key] = [path.name for path in getattr(config.data, key)]
+    if config.train.start_from is not None:
+        tables["train"]["start_from"] = config.train.start_from.name
     return tables

@@ -19,7 +19,7 @@ from denoise_wrapper.training import loop
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
 from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
-from denoise_wrapper.training.rnnoise.export import export_network
+from denoise_wrapper.training.rnnoise.export import LOG, export_network
 from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
 from denoise_wrapper.training.rnnoise.loss import Judge
@@ -42,7 +42,6 @@ class Rows(Protocol):
 
 
 CHECKPOINT = "checkpoint.pt"
-LOG = "log.csv"
 LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice", "spectral")
 VALIDATED = LOSSES[:-1]  # the shards of validation hold no spectra
 LOG_COLUMNS = ("step", "hours", "rate", *LOSSES, "gradient", "hours_a_minute",
