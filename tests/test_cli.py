@@ -17,6 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser, cli
+from denoise_wrapper.backends.base import MODELS
 from denoise_wrapper.backends.model_files import read_model, write_model
 
 COMMAND = [sys.executable, "-m", "denoise_wrapper"]
@@ -84,7 +85,7 @@ def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_the_options_reach_the_denoiser(tmp_path: Path) -> None:
     source = make_file(tmp_path / "a.wav")
-    write_model(read_model(None), tmp_path / "m.rnnn")
+    write_model(read_model(MODELS / "rnnoise-classic.dnnw"), tmp_path / "m.rnnn")
     options = ["--model", str(tmp_path / "m.rnnn"), "--atten-lim", "9", "--mix", "0.7", "--vad-threshold", "0.5"]
     options += ["--vad-hold", "0.1", "--vad-gate", "mute", "--backend", "rnnoise", "--non-finite", "zero"]
     assert cli.main(["filter", str(source), "-o", str(tmp_path / "b.wav"), *options]) == 0
@@ -194,8 +195,8 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
         (["filter", "-", *RAW, "-o", "a.wav"], "> a.wav"),
         (["model", "info", "absent.rnnn"], "absent.rnnn"),
         (["model", "info", "dtln_1.onnx"], "one of the two models of a DTLN"),
-        (["model", "convert", "rnnoise", "model.txt"], ".txt"),
-        (["model", "convert", "rnnoise", "absent/model.rnnn"], "absent"),
+        (["model", "convert", "rnnoise-classic", "model.txt"], ".txt"),
+        (["model", "convert", "rnnoise-classic", "absent/model.rnnn"], "absent"),
         (["train", "rnnoise"], "--config"),
         (["train", "rnnoise", "-C", "run.toml", "-R", "--export", "."], "--export trains no more"),
         (["train", "dtln", "-C", "run.toml", "--profile", "--export", "."], "--export trains no more"),
@@ -273,7 +274,7 @@ def test_a_name_that_is_no_text_is_shown_and_kept(tmp_path: Path) -> None:
 
 
 def make_model(path: Path) -> Path:
-    write_model(read_model(None), path)
+    write_model(read_model(MODELS / "rnnoise-classic.dnnw"), path)
     return path
 
 
@@ -344,9 +345,9 @@ def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -
     source = make_file(tmp_path / "a.wav", 5 * RATE)
     target = tmp_path / f"out{suffix}"
     command: list[str | Path] = (
-        ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise", target]
+        ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise-classic", target]
     )
-    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000));"
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"
     code += "runpy.run_module('denoise_wrapper', run_name='__main__')"
     words = [sys.executable, "-c", code, *(os.fspath(word) for word in command)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -360,21 +361,31 @@ def test_models_are_listed_shown_and_converted(tmp_path: Path, capsys: pytest.Ca
     assert cli.main(["model", "list"]) == 0
     assert "rnnoise: 48000 Hz" in capsys.readouterr().out
     forms = [tmp_path / f"model{suffix}" for suffix in (".rnnn", ".rnn", ".dnnw", ".c")]
-    for source, target in zip(["rnnoise", *forms], forms, strict=False):
+    for source, target in zip(["rnnoise-classic", *forms], forms, strict=False):
         assert cli.main(["model", "convert", str(source), str(target)]) == 0
     assert capsys.readouterr() == ("", "")
     sums = set()
-    for source in ["rnnoise", *forms]:
+    for source in ["rnnoise-classic", *forms]:
         assert cli.main(["model", "info", str(source)]) == 0
         sums.add(next(line for line in capsys.readouterr().out.splitlines() if "sha256" in line))
     assert len(sums) == 1
 
 
-def test_a_missing_extra_for_training_is_named(monkeypatch: pytest.MonkeyPatch, refuses: Callable[..., str]) -> None:
-    for name in [name for name in sys.modules if name.startswith("denoise_wrapper.training")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert "pip install 'denoise-wrapper[training]'" in refuses("train", "rnnoise", "-C", "run.toml")
+def test_a_missing_extra_for_training_is_named() -> None:
+    code = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Absent())
+from denoise_wrapper import cli
+sys.exit(cli.main(["train", "rnnoise", "-C", "run.toml"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "training needs torch: pip install 'denoise-wrapper[training]'" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", [[], ["filter"], ["model"], ["model", "convert"], ["train"], ["train", "rnnoise"]])

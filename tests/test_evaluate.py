@@ -27,6 +27,7 @@ for package in ("librosa", "pesq", "pystoi", "soxr", "speechmos"):
     pytest.importorskip(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
 from denoise_wrapper import Denoiser, cli, metrics  # noqa: E402
+from denoise_wrapper.backends.base import MODELS  # noqa: E402
 from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
 from denoise_wrapper.compare.evaluate import evaluate  # noqa: E402
 from denoise_wrapper.compare.sets import read_set  # noqa: E402
@@ -259,7 +260,7 @@ def test_the_table_the_csv_and_the_json_say_the_same(
 
 def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
     model = tmp_path / "own.rnnn"
-    write_model(read_model(None), model)
+    write_model(read_model(MODELS / "rnnoise-classic.dnnw"), model)
     assert call("--set", clips, "--model", model, "--json", tmp_path / "own.json") == 0
     found = json.loads((tmp_path / "own.json").read_text())
     assert found["model"] == [str(model)]

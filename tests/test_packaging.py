@@ -21,6 +21,7 @@ import soundfile
 from blobs import random_blob
 
 import denoise_wrapper
+from denoise_wrapper.backends.base import MODELS
 from denoise_wrapper.backends.model_files import read_any_model, read_model, write_model
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.backends.v02 import with_metadata
@@ -102,7 +103,7 @@ def test_the_wheel_cleans_a_clip_where_there_is_no_tree(wheel: Path, tmp_path: P
 
 
 def test_a_model_of_one_s_own_is_compiled_in(tree: Path, tmp_path: Path) -> None:
-    model = read_model(None)
+    model = read_model(MODELS / "rnnoise-classic.dnnw")
     model.layers[0].weights[:] = 7
     write_model(model, tmp_path / "mine.c")
     done = run(sys.executable, "build.py", cwd=tree, DENOISE_WRAPPER_RNN_DATA=str(tmp_path / "mine.c"))

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from recorded import CLIPS, ISAS, check_against_recording, make_backend, signal_to_difference_db
 
 from denoise_wrapper.backends import backend_names, load_backend
+from denoise_wrapper.backends.base import MODELS
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend, model_bytes
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 
 Float32 = NDArray[np.float32]
 
-MODELS = {
+RECORDED = {
     "default": "default.rnn",
     "5h_b_500k": "weights_5h_b_500k.hdf5",
     "5h_ru_500k": "weights_5h_ru_500k.hdf5",
@@ -36,11 +37,11 @@ def noise(channels: int, frames: int, seed: int = 1) -> Float32:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", RECORDED)
 @pytest.mark.parametrize("clip", CLIPS)
 def test_output_is_that_of_the_original_library(shared: Path, clip: str, model: str, isa: str) -> None:
     folder = shared / "reference/rnnoise"
-    check_against_recording(make_backend(folder / MODELS[model], isa), folder, clip, model, 40)
+    check_against_recording(make_backend(folder / RECORDED[model], isa), folder, clip, model, 40)
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -83,7 +84,7 @@ def test_channels_do_not_touch_each_other() -> None:
 @pytest.mark.parametrize("copier", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
 @pytest.mark.parametrize("model", [None, "file"])
 def test_a_copied_state_goes_on_bit_for_bit(copier, model, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    backend = RNNoiseBackend(None if model is None else b"" or _builtin_as_text(tmp_path))
+    backend = RNNoiseBackend(None if model is None else b"" or _classic_as_text(tmp_path))
     state = backend.new_state(2)
     state.process(noise(2, 50))
     other = copier(state)
@@ -96,10 +97,10 @@ def test_a_copied_state_goes_on_bit_for_bit(copier, model, tmp_path: Path) -> No
     assert not np.array_equal(first, state.process(block)[0])
 
 
-def _builtin_as_text(folder: Path) -> Path:
+def _classic_as_text(folder: Path) -> Path:
     from denoise_wrapper.backends.model_files import read_model, write_model
 
-    write_model(read_model(None), folder / "model.rnnn")
+    write_model(read_model(_own_model()), folder / "model.rnnn")
     return folder / "model.rnnn"
 
 
@@ -175,9 +176,7 @@ def test_a_state_outlives_every_name_of_its_backend() -> None:
 
 
 def _own_model() -> bytes:
-    from denoise_wrapper.backends.model_files import encode_model, read_model
-
-    return encode_model(read_model(None), ".dnnw")
+    return (MODELS / "rnnoise-classic.dnnw").read_bytes()
 
 
 def test_the_registry_loads_the_default_model_once() -> None:

@@ -36,6 +36,7 @@ def main(config_path: Path, resume: bool = False) -> int:
 
     resume: go on with a training that was interrupted. Raises DenoiseError of each kind.
     """
+    train_module()  # whose packages may be absent
     recipe = read_recipe(config_path)
     check_early(recipe)
     make_folder(recipe.training.work_dir)
