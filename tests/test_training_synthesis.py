@@ -264,19 +264,18 @@ def write_toml(folder: Path, steps: int = 4, online: str = "online = true") -> P
 
 
 def test_a_training_without_shards_ends_the_same_where_it_was_resumed(tmp_path: Path) -> None:
-    models = []
+    write_packs(tmp_path)
+    work, models = tmp_path / "work", []
     for stops in ((4,), (2, 4)):
-        folder = tmp_path / f"run{len(stops)}"
-        folder.mkdir()
-        write_packs(folder)
+        (work / train.CHECKPOINT).unlink(missing_ok=True)
         for number, steps in enumerate(stops):
-            assert train.main(write_toml(folder, steps), resume=number > 0) == 0
-        with (folder / "work/log.csv").open(newline="") as stream:
+            assert train.main(write_toml(tmp_path, steps), resume=number > 0) == 0
+        with (work / train.LOG).open(newline="") as stream:
             log = list(csv.DictReader(stream))
         assert len(log) == 4
         assert all(float(line["spectral"]) > 0.0 for line in log)
-        assert {path.name for path in folder.glob("work/features-*/*")} == {"validation-0000.npy"}
-        models.append((folder / "work/rnnoise.dnnw").read_bytes())
+        models.append((work / "rnnoise.dnnw").read_bytes())
+    assert {path.name for path in work.glob("features-*/*")} == {"validation-0000.npy"}
     assert models[0] == models[1]
 
 
