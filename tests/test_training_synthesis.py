@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
+from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 
 from denoise_wrapper.backends.blob import MapWeights, encode_blob  # noqa: E402
@@ -46,7 +47,7 @@ def voice_in_noise(frames: int) -> np.ndarray:
     return np.asarray(audio, np.float32)
 
 
-def as_tensor(spectrum: np.ndarray) -> torch.Tensor:
+def as_tensor(spectrum: np.ndarray) -> Tensor:
     """One clip: (2, frames, 1, bins)."""
     return torch.from_numpy(np.stack([spectrum.real, spectrum.imag]))[:, :, None]
 
@@ -55,19 +56,21 @@ def network_and_engine(family: str, folder: Path) -> tuple[ClassicNetwork | V02N
     """A random network whose gains go up and down, and the same in the engine."""
     torch.manual_seed(3)
     if family == "classic":
-        network = ClassicNetwork(NetworkConfig(family="classic")).eval()
+        classic = ClassicNetwork(NetworkConfig(family="classic"))
         with torch.no_grad():
-            network.denoise_output.weights.uniform_(-0.49, 0.49)
-        write_model(network.to_model({}), folder / "test.rnnn")
-        return network, RNNoiseBackend(folder / "test.rnnn")
-    network = V02Network(NetworkConfig(family="v0.2", conv=16, units=24)).eval()
+            classic.denoise_output.weights.uniform_(-0.49, 0.49)
+        write_model(classic.to_model({}), folder / "test.rnnn")
+        classic.eval()
+        return classic, RNNoiseBackend(folder / "test.rnnn")
+    network = V02Network(NetworkConfig(family="v0.2", conv=16, units=24))
     with torch.no_grad():
         for part in (network.conv1, network.conv2, network.dense_out):
-            part.weights *= 3.0
+            part.weights.mul_(3.0)
     maps = {
         name: MapWeights(part.weights.detach().numpy(), part.bias.detach().numpy(), int8=False)
         for name, part in network.maps().items()
     }
+    network.eval()
     return network, RNNoiseBackend(encode_blob(maps))
 
 
@@ -109,7 +112,7 @@ def test_gains_of_one_change_little_and_gains_of_nothing_leave_nothing(family: s
     assert not synthesis.spectra(0.0 * gains, noisy, pitch, run).any()
 
 
-def plain_fall(gains: torch.Tensor, run: torch.Tensor, fall: torch.Tensor | None) -> torch.Tensor:
+def plain_fall(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
     """As native/state.c has it, a frame after the other."""
     last, found = torch.zeros_like(gains[0]), []
     for t in range(len(gains)):
@@ -147,7 +150,7 @@ def test_the_error_is_nothing_for_what_is_clean_and_its_gradient_is_its_slope(fa
     logits = torch.randn(frames, 2, bands, dtype=torch.float64).requires_grad_()
     run, known = torch.ones(frames, 2, dtype=torch.bool), torch.ones(frames - AHEAD[family], 2, bands).double()
 
-    def error(at: torch.Tensor) -> torch.Tensor:
+    def error(at: Tensor) -> Tensor:
         return synthesis.error(torch.sigmoid(at), spectra, run, known)
 
     output = synthesis.spectra(torch.sigmoid(logits.detach()), spectra[0], spectra[1], run)
@@ -270,7 +273,7 @@ def test_a_training_without_shards_ends_the_same_where_it_was_resumed(tmp_path: 
         (work / train.CHECKPOINT).unlink(missing_ok=True)
         for number, steps in enumerate(stops):
             assert train.main(write_toml(tmp_path, steps), resume=number > 0) == 0
-        with (work / train.LOG).open(newline="") as stream:
+        with (work / "log.csv").open(newline="") as stream:
             log = list(csv.DictReader(stream))
         assert len(log) == 4
         assert all(float(line["spectral"]) > 0.0 for line in log)
