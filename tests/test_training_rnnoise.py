@@ -221,7 +221,7 @@ def test_an_answer_is_judged_by_the_frame_that_it_is_for() -> None:
     assert float(late.voice) < 0.05 < float(at_once.voice)
 
 
-@pytest.mark.parametrize(("family", "known"), [("classic", 17), ("v0.2", 24)])
+@pytest.mark.parametrize(("family", "known"), [("classic", 17), ("v0.2", 25)])
 def test_bands_above_the_speech_are_unknown_while_it_sounds(family: str, known: int) -> None:
     layout = LAYOUTS[family]
     rng = np.random.default_rng(1)
