@@ -37,7 +37,7 @@ from denoise_wrapper.training.config import (  # noqa: E402
 )
 from denoise_wrapper.training.mixing import Mix, Mixer  # noqa: E402
 from denoise_wrapper.training.rnnoise import feature_files, train  # noqa: E402
-from denoise_wrapper.training.rnnoise.export import settings  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import LOG, settings  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     LAYOUTS,
     FeatureSet,
@@ -307,7 +307,7 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
         for name, tensor in kept[part].items():
             assert torch.equal(tensor, resumed[part][name])
 
-    with (config.work_dir / train.LOG).open(newline="") as stream:
+    with (config.work_dir / LOG).open(newline="") as stream:
         steps = [int(row["step"]) for row in csv.DictReader(stream)]
     assert steps == [2, 3, 4, 6, 8]
     assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
     run = train.Run(config, None)
     run.step = 1
     run.save()
-    log = loop.Log(config.work_dir / train.LOG, train.LOG_COLUMNS, 0)
+    log = loop.Log(config.work_dir / LOG, train.LOG_COLUMNS, 0)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FileError, match="the disk is full"):
@@ -419,7 +419,7 @@ def test_a_feature_file_trains_too(tmp_path: Path, network: NetworkConfig, famil
         train=TrainConfig(steps=3, batch=2, frames=40, evaluate_every=3, threads=1, loudness=0.0),
     )
     assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
-    with (config.work_dir / train.LOG).open(newline="") as stream:
+    with (config.work_dir / LOG).open(newline="") as stream:
         last = list(csv.DictReader(stream))[-1]
     assert np.isfinite([float(last[name]) for name in ("loss", "gain", "validation_loss")]).all()
     with pytest.raises(ConfigError, match=r"'train.pesq' needs the energies"):
