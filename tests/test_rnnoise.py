@@ -57,11 +57,13 @@ def test_published_text_models_clean(shared: Path, name: str) -> None:
     assert np.mean(after[speech] ** 2) > 0.25 * np.mean(before[speech] ** 2)
 
 
-def test_all_instruction_sets_agree() -> None:
+@pytest.mark.parametrize(("model", "least_db"), [(None, 45), (MODELS / "rnnoise-classic.dnnw", 60)])
+def test_all_instruction_sets_agree(model: Path | None, least_db: float) -> None:
+    """The int8 layers of v0.2 round their inputs to 1/127: to one side or the other, where sums differ by 1e-7."""
     block = noise(1, 200)
-    scalar, _ = make_backend(None, "scalar").new_state(1).process(block)
-    other, _ = make_backend(None, None).new_state(1).process(block)
-    assert signal_to_difference_db(scalar, other) >= 60
+    scalar, _ = make_backend(model, "scalar").new_state(1).process(block)
+    other, _ = make_backend(model, None).new_state(1).process(block)
+    assert signal_to_difference_db(scalar, other) >= least_db
 
 
 def test_the_environment_names_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
