@@ -92,9 +92,21 @@ def test_an_absent_settings_file_is_a_config_error(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.toml", RNNoiseConfig)
 
 
-def test_shipped_settings_load() -> None:
-    path = Path(__file__).parent.parent / "denoise_wrapper" / "training" / "configs" / "rnnoise.toml"
-    assert load_config(path, RNNoiseConfig).name == "rnnoise"
+CONFIGS = Path(__file__).parent.parent / "denoise_wrapper" / "training" / "configs"
+
+
+@pytest.mark.parametrize(
+    "name", ["rnnoise-base", "rnnoise-tuned", "rnnoise", "rnnoise-classic-base", "rnnoise-classic"]
+)
+def test_shipped_settings_load_and_go_on_from_each_other(name: str) -> None:
+    config = load_config(CONFIGS / f"{name}.toml", RNNoiseConfig)
+    assert config.name == name
+    start = config.train.start_from
+    if start is not None:
+        before = load_config(CONFIGS / f"{start.stem}.toml", RNNoiseConfig)
+        assert start == before.work_dir / f"{before.name}.dnnw"
+        assert config.network == before.network
+        assert config.mix.first_clip != before.mix.first_clip or config.mix == before.mix
 
 
 def test_no_voice_and_no_noise_is_on_both_sides(tmp_path: Path) -> None:
