@@ -85,17 +85,24 @@ def _csv_value(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.4f}"
 
 
-def to_dict(result: Evaluation) -> dict[str, Any]:
-    """All of it as JSON can hold it: null for what is not known, six digits after the point.
-
-    More would be no digits to rely on: sums of floats come out one way or another with their place in memory.
-    """
+def _json_head(result: Evaluation | Behaviour) -> dict[str, Any]:
+    """What was measured, and of what."""
     return {
         "version": __version__,
         "set": str(result.folder),
         "name": result.name,
         "model_sha256": result.model_sha256,
         "settings": _json_settings(result.settings),
+    }
+
+
+def to_dict(result: Evaluation) -> dict[str, Any]:
+    """All of it as JSON can hold it: null for what is not known, six digits after the point.
+
+    More would be no digits to rely on: sums of floats come out one way or another with their place in memory.
+    """
+    return {
+        **_json_head(result),
         "delay_ms": result.delay_ms,
         "means": {name: _json_values(row) for name, row in result.means().items()},
         "clips": [
@@ -169,11 +176,7 @@ def write_behaviour_csv(result: Behaviour, file: TextIO) -> None:
 def behaviour_to_dict(result: Behaviour) -> dict[str, Any]:
     """All of it as JSON can hold it, as `to_dict` does."""
     return {
-        "version": __version__,
-        "set": str(result.folder),
-        "name": result.name,
-        "model_sha256": result.model_sha256,
-        "settings": _json_settings(result.settings),
+        **_json_head(result),
         "figures": _json_values(result.figures),
         "bars": {
             name: {"bar": figure.bar, "least": figure.least, "met": figure.met(result.figures[name])}
