@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import multiprocessing
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
-from denoise_wrapper.errors import ConfigError, DataError
+from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import RNNoiseConfig
-from denoise_wrapper.training.data import open_corpora
 from denoise_wrapper.training.decoding import tracked
-from denoise_wrapper.training.mixing import Mix, Mixer
+from denoise_wrapper.training.mixing import Mix
 from denoise_wrapper.training.rnnoise.feature_files import (
     SEQUENCE,
     WIDTHS,
@@ -29,12 +27,17 @@ from denoise_wrapper.training.rnnoise.feature_files import (
     open_rows,
     validation_sequences,
 )
-from denoise_wrapper.training.rnnoise.features import RATE, SIDES
+from denoise_wrapper.training.rnnoise.features import (
+    RATE,
+    check_finite,
+    extract_mix,
+    open_mixers,
+    start_worker,
+    worker_mixers,
+)
 
 Float32 = NDArray[np.float32]
 SEQUENCE_S = SEQUENCE * FRAME / RATE  # which a clip is long here
-
-_worker: dict[str, Mixer] = {}
 
 
 def extract_features(config: RNNoiseConfig, target: Path, rows: int | None = None, overwrite: bool = False) -> int:
@@ -61,7 +64,7 @@ def extracted_clips(config: RNNoiseConfig, rows: int) -> Iterator[Float32]:
     kept = whole - validation_sequences(whole)
     sides = [("train", index) if index < kept else ("validation", index - kept) for index in range(count)]
     jobs = [(*side, config.network.family) for side in sides]
-    open_mixers(config)  # decodes once, before the workers all want to
+    worker_mixers.update(open_mixers(config))  # decodes once, before the workers all want to
     if config.features.processes == 1:
         yield from tracked(map(clip_rows, jobs), count, "extracting")
         return
@@ -70,41 +73,22 @@ def extracted_clips(config: RNNoiseConfig, rows: int) -> Iterator[Float32]:
         yield from tracked(pool.imap(clip_rows, jobs), count, "extracting")
 
 
-def start_worker(config: RNNoiseConfig) -> None:
-    """What a process begins with. Ctrl-C is left to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    open_mixers(config)
-
-
-def open_mixers(config: RNNoiseConfig) -> None:
-    """Open the audio of both sides, once a process."""
-    sides = open_corpora(config.data, RATE, config.work_dir, config.seed)
-    for side, number in SIDES.items():
-        _worker[side] = Mixer(sides[number], config.mix, config.seed * len(SIDES) + number)
-
-
 def clip_rows(job: tuple[str, int, str]) -> Float32:
     """The rows of one clip: float32 (SEQUENCE, columns). job: its side, its number there, and the family."""
     side, index, family = job
-    return mix_rows(_worker[side].clip(index), family)
+    return mix_rows(worker_mixers[side].clip(index), family)
 
 
 def mix_rows(mix: Mix, family: str) -> Float32:
     """A clip as rows of a feature file, float32 (frames, 87 or 98): see `feature_files`."""
     layout = layout_of(family)
-    samples = len(mix.noisy) // FRAME * FRAME
-    noisy, clean = mix.noisy[:samples], mix.clean[:samples]
-    found = FeatureExtractor(family).extract(noisy, clean)
-    sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
-    found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
+    found, _ = extract_mix(mix, layout)
     parts = [found.features, found.gains, mix.voice[:, None]]
     if family == "classic":
-        noise = noisy - clean
+        samples = len(found.features) * FRAME
+        noise = mix.noisy[:samples] - mix.clean[:samples]
         parts.insert(2, np.log10(FeatureExtractor(family).extract(noise, noise).energy + np.float32(0.01)))
-    rows = np.concatenate(parts, axis=1).astype(np.float32)
-    if not np.isfinite(rows).all():
-        raise DataError("a mixture gave features that are not finite; this is a fault of the program, please report it")
-    return rows
+    return check_finite(np.concatenate(parts, axis=1).astype(np.float32))
 
 
 def convert_features(source: Path, target: Path, family: str | None = None, overwrite: bool = False) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, Spectra
+from denoise_wrapper.backends.rnnoise import FRAME, Extracted, FeatureExtractor, Spectra
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
 from denoise_wrapper.training.data import Corpus, make_folder, open_corpora
@@ -79,7 +79,7 @@ LAYOUTS = {
     "v0.2": Layout("v0.2", 65, tuple(zip(_V02_HZ[:-2], _V02_HZ[2:], strict=True))),
 }
 
-_worker: dict[str, Mixer] = {}
+worker_mixers: dict[str, Mixer] = {}  # of each side, in a process that mixes
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,28 @@ def mix_features(mix: Mix, layout: Layout) -> NDArray[np.float16]:
 
 def mix_spectra(mix: Mix, layout: Layout, spectra: bool = True) -> tuple[NDArray[np.float16], Spectra | None]:
     """The same, and the spectra that they come from."""
-    frames = len(mix.noisy) // FRAME
-    extractor = FeatureExtractor(layout.family)
-    found, bins = extractor.extract_spectra(mix.noisy[: frames * FRAME], mix.clean[: frames * FRAME], spectra)
-    rows = np.empty((frames, layout.columns), np.float32)
-    sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
-    found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
+    found, bins = extract_mix(mix, layout, spectra)
+    rows = np.empty((len(found.features), layout.columns), np.float32)
     rows[:, layout.features], rows[:, layout.gains], rows[:, layout.voice] = found.features, found.gains, mix.voice
     rows[:, layout.energy] = np.log10(found.clean_energy + 1e-3)
-    if not np.all(np.isfinite(rows)):
+    return check_finite(rows).astype(np.float16), bins
+
+
+def extract_mix(mix: Mix, layout: Layout, spectra: bool = False) -> tuple[Extracted, Spectra | None]:
+    """What the engine finds of a clip's whole frames; gains above the bandwidth of sounding speech are unknown."""
+    samples = len(mix.noisy) // FRAME * FRAME
+    extractor = FeatureExtractor(layout.family)
+    found, bins = extractor.extract_spectra(mix.noisy[:samples], mix.clean[:samples], spectra)
+    sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
+    found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
+    return found, bins
+
+
+def check_finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of a mixture, which are finite. Raises DataError if they are not."""
+    if not np.isfinite(rows).all():
         raise DataError("a mixture gave features that are not finite; this is a fault of the program, please report it")
-    return rows.astype(np.float16), bins
+    return rows
 
 
 def shards(config: RNNoiseConfig) -> list[Shard]:
@@ -156,7 +167,7 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 def start_worker(config: RNNoiseConfig) -> None:
     """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker.update(open_mixers(config))
+    worker_mixers.update(open_mixers(config))
 
 
 def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
@@ -169,7 +180,7 @@ def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
 
 def make_shard(shard: Shard) -> Shard:
     """Mix the clips of one shard and write it, whole or not at all."""
-    mixer = _worker[shard.side]
+    mixer = worker_mixers[shard.side]
     clips = range(shard.first, shard.first + shard.count)
     rows = np.stack([mix_features(mixer.clip(index), shard.layout) for index in clips])
     with atomic_path(shard.path, overwrite=True) as temporary, temporary.open("wb") as stream:

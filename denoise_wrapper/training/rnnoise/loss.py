@@ -45,7 +45,7 @@ class Judge:
         Bands of target -1 and frames that the engine does not run count nowhere, nor does an undecided voice label.
         """
         layout, config = self.layout, self.config
-        whole, run = torch.sigmoid(gains), (rows[:, :, layout.features] != 0.0).any(dim=2)
+        answers, run = gains, (rows[:, :, layout.features] != 0.0).any(dim=2)
         gains, voice = gains[self.look_ahead :], voice[self.look_ahead :]
         rows = rows[: len(gains)]
         target, label = rows[:, :, layout.gains], rows[:, :, layout.voice]
@@ -61,7 +61,9 @@ class Judge:
         cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
         speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
         total = gain + config.loudness * loudness + config.perceptual * heard + config.pesq * forgiving
-        spectral = nothing if spectra is None else self.synthesis.error(whole, spectra.float(), run, known)
+        spectral = nothing
+        if spectra is not None:
+            spectral = self.synthesis.error(torch.sigmoid(answers), spectra.float(), run, known)
         total = total + config.vad * speech + config.spectral * spectral
         parts = (gain, loudness, heard, forgiving, speech, spectral)
         return Loss(total, *(part.detach() for part in parts))
@@ -79,9 +81,11 @@ class Judge:
     def heard(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> list[Tensor]:
         """Disturbances of clean bands' energies by what the gains leave, strict and as PESQ has it; those that have a
         weight. energy: log10 of the clean ones."""
+        wanted = ((self.config.perceptual, STRICT), (self.config.pesq, PESQ))
+        if not any(weight for weight, _ in wanted):
+            return [log_gain.new_zeros(()) for _ in wanted]
         clean = torch.exp(LN10 * energy)
         output = clean * torch.exp(2.0 * (log_gain - torch.log(target)))
-        wanted = ((self.config.perceptual, STRICT), (self.config.pesq, PESQ))
         return [
             disturbance(clean, output, self.scale, forgiven) if weight else log_gain.new_zeros(())
             for weight, forgiven in wanted

@@ -26,6 +26,7 @@ from denoise_wrapper.training.rnnoise.loss import Judge
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.online import OnlineBatches
 from denoise_wrapper.training.rnnoise.v02 import V02Network
+from denoise_wrapper.training.walk import Walk
 
 Network = ClassicNetwork | V02Network
 
@@ -220,9 +221,9 @@ class Batches:
     """
 
     def __init__(self, features: Rows, config: TrainConfig, seed: int) -> None:
-        self.features, self.batch, self.frames, self.seed = features, config.batch, config.frames, seed
-        self.chunks = features.frames // config.frames
-        if self.chunks == 0:
+        self.features, self.frames, self.seed = features, config.frames, seed
+        self.walk = Walk(config.batch, features.frames // config.frames)
+        if self.walk.chunks == 0:
             raise ConfigError(f"[train] frames is {config.frames}, but a clip has {features.frames}; lower it")
         self.hours_a_step = config.batch * config.frames / 360000.0
         self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] = (-1, np.zeros(0, np.int64))
@@ -236,11 +237,10 @@ class Batches:
 
     def read(self, step: int) -> tuple[Tensor, Tensor]:
         """rows float32 (frames, batch, columns), and bool (batch,): the rows whose state starts anew."""
-        rows = np.empty((self.frames, self.batch, self.features.layout.columns), np.float32)
-        fresh = np.zeros(self.batch, bool)
-        for row in range(self.batch):
-            turn, chunk = divmod(step + row % self.chunks, self.chunks)
-            clip = self.clip(turn * self.batch + row)
-            rows[:, row] = self.features.read(clip, chunk * self.frames, self.frames)
+        rows = np.empty((self.frames, self.walk.batch, self.features.layout.columns), np.float32)
+        fresh = np.zeros(self.walk.batch, bool)
+        for row in self.walk.rows:
+            number, chunk = self.walk.place(step, row)
+            rows[:, row] = self.features.read(self.clip(number), chunk * self.frames, self.frames)
             fresh[row] = chunk == 0
         return torch.from_numpy(rows), torch.from_numpy(fresh)
