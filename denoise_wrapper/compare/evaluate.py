@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import metrics
 from denoise_wrapper.audio import to_float
-from denoise_wrapper.compare.sets import SetClip, check_complete, find_clips, read_set
+from denoise_wrapper.compare.sets import SetClip, check_complete, find_clips, ratio_groups, read_set
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
 from denoise_wrapper.files import read_file
@@ -39,7 +39,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 UNPROCESSED = "noisy"  # what a set is called as it came
-MOST_GROUPS = 8  # more different ratios than this are no groups to take means of
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,9 @@ class Evaluation:
 
         A clip that a metric could not judge is left out of that mean; NaN if it judged none.
         """
-        ratios = sorted({result.clip.snr_db for result in self.clips if result.clip.snr_db is not None})
-        groups = {f"{ratio:g} dB": [result for result in self.clips if result.clip.snr_db == ratio] for ratio in ratios}
-        if not 1 < len(groups) <= MOST_GROUPS:
-            groups = {}
-        return {name: _means(results) for name, results in {**groups, "mean": self.clips}.items()}
+        groups = ratio_groups([result.clip.snr_db for result in self.clips])
+        rows = {name: _means([self.clips[at] for at in places]) for name, places in groups.items()}
+        return {**rows, "mean": _means(self.clips)}
 
 
 def _means(results: Sequence[ClipResult]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from denoise_wrapper.errors import DataError
 # Of two files with one stem the first of these is taken.
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
 SHOWN = 5  # ids in an error message
+MOST_GROUPS = 8  # more different ratios than this are no groups to take means of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
         SetClip(entry["id"], clean[entry["id"]], dirty.get(entry["id"]), entry.get("snr_db"), entry.get("rate"))
         for entry in entries
     ]
+
+
+def ratio_groups(ratios: Sequence[float | None]) -> dict[str, list[int]]:
+    """Indices of the clips of each signal-to-noise ratio, by names like "0 dB", in rising order.
+
+    Empty if all known ratios are alike, or more than eight differ. None: a clip whose ratio is not known, in no group.
+    """
+    names = sorted({ratio for ratio in ratios if ratio is not None})
+    groups = {f"{name:g} dB": [at for at, ratio in enumerate(ratios) if ratio == name] for name in names}
+    return groups if 1 < len(groups) <= MOST_GROUPS else {}
 
 
 def find_clips(folder: Path, by_file_id: bool = True) -> dict[str, Path]:

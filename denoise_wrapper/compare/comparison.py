@@ -1,0 +1,156 @@
+"""What a comparison found: candidates, clips, and what each candidate made of each clip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.compare.sets import ratio_groups
+from denoise_wrapper.metrics import METRICS
+
+LEVELS = ("PAUSES", "SPEECH", "RMS")  # see `levels`
+MEASURES = (*METRICS, *LEVELS)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that the candidates clean.
+
+    id: its name, of which no other clip has the same. noisy: the file. clean: its reference, None without one.
+    snr_db: its ratio of signal to noise, None if that is not known. rate: Hz, frames: how many, of the noisy file.
+    problem: why it has no reference although it should have one.
+    """
+
+    id: str
+    noisy: Path
+    clean: Path | None
+    snr_db: float | None
+    rate: int
+    frames: int
+    problem: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.frames / self.rate
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a candidate made of a clip.
+
+    audio: WAV of floats, at the clip's rate, mono or with its channels, in time with it and as long; None if there is
+    no result, and error says why. values: each of MEASURES, NaN if it could not be told. reasons: why, for those that
+    could not; one that is NaN without a reason does not apply.
+    delay_ms: by which this clip lagged by itself; None if that cannot be told. extra: frames, at the clip's rate, by
+    which the result was longer than the clip; negative if it was shorter. gain_db: by which its level was changed, 0
+    if that was not asked for. loudness_db: gain with which its speech is as loud as that of the clip's other tracks.
+    problems: what was not as it should be, in words: another rate, another length.
+    """
+
+    clip: Clip
+    audio: Path | None
+    values: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    delay_ms: float | None = None
+    extra: int = 0
+    gain_db: float = 0.0
+    loudness_db: float = 0.0
+    problems: tuple[str, ...] = ()
+    error: str | None = None
+
+    def value(self, measure: str) -> float:
+        """One measure, NaN if it could not be told."""
+        return self.values.get(measure, math.nan)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a candidate costs on this machine, one thread. NaN: not measured.
+
+    latency_ms: of a stream at the clips' usual rate. load_ms: to open its model. file_factor: seconds of computing a
+    second of audio, a whole file; buffer_factor: the same of buffers of 20 ms through a stream, their median, and
+    buffer_p99_factor their 99th percentile. memory_mb: by which the process grew, at most, in MB (10^6 bytes).
+    error: why nothing could be measured.
+    """
+
+    latency_ms: float = math.nan
+    load_ms: float = math.nan
+    file_factor: float = math.nan
+    buffer_factor: float = math.nan
+    buffer_p99_factor: float = math.nan
+    memory_mb: float = math.nan
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A candidate's part.
+
+    name: as it is shown, of which no other candidate has the same. description: what it is, in words. tracks: one for
+    each clip, in their order. delay_ms: the median of the tracks' delays, taken away from each. cost: None for what
+    was cleaned by other programs. model_sha256: of each of the model's files, empty if not known.
+    error: why there is nothing of it at all.
+    """
+
+    name: str
+    description: str
+    tracks: tuple[Track, ...]
+    delay_ms: float = 0.0
+    cost: Cost | None = None
+    model_sha256: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    def values(self, measure: str) -> NDArray[np.float64]:
+        """A measure of every clip, NaN where it could not be told: float64 (clips,)."""
+        return np.array([track.value(measure) for track in self.tracks], np.float64)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and how.
+
+    clips: as they are shown. results: the clips as they came first, under the name "noisy", then each candidate.
+    mode: "file" or "stream". level_matched: whether the tracks' levels were matched before they were measured.
+    date: ISO 8601. processor: its name. inputs: what was given.
+    """
+
+    clips: tuple[Clip, ...]
+    results: tuple[Result, ...]
+    mode: str
+    level_matched: bool
+    date: str
+    processor: str
+    inputs: tuple[str, ...]
+
+    def groups(self) -> dict[str, list[int]]:
+        """Indices of the clips of each signal-to-noise ratio, "0 dB" and so on, if these are few; then all, as "all"."""
+        return {**ratio_groups([clip.snr_db for clip in self.clips]), "all": list(range(len(self.clips)))}
+
+    def mean(self, result: Result, measure: str, clips: Iterable[int] | None = None) -> float:
+        """The mean of a measure over clips (None: all) that it could judge; NaN if it judged none."""
+        values = result.values(measure)
+        known = values if clips is None else values[list(clips)]
+        known = known[~np.isnan(known)]
+        return float(known.mean()) if len(known) else math.nan
+
+    def problems(self) -> Iterator[str]:
+        """All that went wrong, or could not be measured, a line each; nothing if all is well."""
+        for clip in self.clips:
+            if clip.problem:
+                yield f"{clip.id}: {clip.problem}"
+        for result in self.results:
+            if result.error:
+                yield f"{result.name}: {result.error}"
+                continue
+            if result.cost is not None and result.cost.error:
+                yield f"{result.name}: its cost was not measured: {result.cost.error}"
+            for track in result.tracks:
+                about = f"{result.name} on {track.clip.id}"
+                yield from (f"{about}: {problem}" for problem in (*track.problems, *filter(None, [track.error])))
+                yield from (f"{about}: no {measure}: {reason}" for measure, reason in track.reasons.items())
