@@ -129,7 +129,7 @@ class Comparison:
     inputs: tuple[str, ...]
 
     def groups(self) -> dict[str, list[int]]:
-        """Indices of the clips of each signal-to-noise ratio, "0 dB" and so on, if these are few; then all, as "all"."""
+        """Indices of the clips of each signal-to-noise ratio, if these are few, by names like "0 dB"; then of "all"."""
         return {**ratio_groups([clip.snr_db for clip in self.clips]), "all": list(range(len(self.clips)))}
 
     def mean(self, result: Result, measure: str, clips: Iterable[int] | None = None) -> float:
