@@ -21,8 +21,8 @@ UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as t
 STRENGTH = ("model", "atten_lim", "mix")
 COLUMNS = """\
 columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
-higher is better; HFLSD (log-spectral distance from 8 to 20 kHz, dB, of full-band clips): lower is better. The delay is
-taken away before.
+higher is better; LFLSD and HFLSD (log-spectral distance up to 8 kHz and, of full-band clips, from 8 to 20 kHz, dB):
+lower is better. The delay is taken away before.
 
 --behaviour measures what these means do not show, beside a bar for what matters: the clean clips, denoised, against
 themselves (PESQ >= 4); beginnings of speech, the first 30 ms after 200 ms of pause (mean change >= -3 dB, 90 % within

@@ -1,12 +1,13 @@
 """How good a clip is: the usual measures of an estimate against its clean reference.
 
-All are taken at 16 kHz but HFLSD. Higher is better, but for HFLSD:
+All are taken at 16 kHz but HFLSD. Higher is better, but for LFLSD and HFLSD:
 
     PESQ                quality, wide-band, 1 to 4.64              pesq
     STOI, ESTOI         intelligibility, 0 to 1                    pystoi
     SISDR               scale-invariant signal to distortion, dB
     SIG, BAK, OVRL      DNSMOS P.835, 1 to 5, needs no reference   speechmos
-    HFLSD               log-spectral distance from 8 to 20 kHz, dB, of full-band clips
+    LFLSD               log-spectral distance up to 8 kHz, dB: frames of 512 samples, 32 ms
+    HFLSD               the same from 8 to 20 kHz, of full-band clips: frames of 2048 samples at 48 kHz
 
 The packages are those of the extra "metrics", imported when they are needed. Audio is (frames,) or (frames, channels),
 floats with full scale 1, channels are averaged. AudioError says that a clip cannot be judged and why, ConfigError that
@@ -21,7 +22,7 @@ import importlib
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,9 @@ from denoise_wrapper.errors import AudioError, ConfigError
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
 
-METRICS = ("PESQ", "STOI", "ESTOI", "SISDR", "SIG", "BAK", "OVRL", "HFLSD")
+METRICS = ("PESQ", "STOI", "ESTOI", "SISDR", "SIG", "BAK", "OVRL", "LFLSD", "HFLSD")
+NEED_NO_REFERENCE = ("SIG", "BAK", "OVRL")
+NO_REFERENCE = "there is no reference"  # the reason
 RATE = 16000  # Hz, of all but HFLSD
 FULL_BAND_RATE = 48000  # Hz, of HFLSD
 FULL_BAND_FROM = 44100  # Hz; what is sampled at less has nothing to compare below 20 kHz
@@ -73,7 +76,7 @@ class Measures:
 
 def measure(
     estimate: Array,
-    clean: Array,
+    clean: Array | None,
     rate: int,
     *,
     estimate_rate: int | None = None,
@@ -83,8 +86,9 @@ def measure(
 ) -> Measures:
     """Measure a clip. A metric that cannot be told is NaN, with the reason beside it.
 
-    estimate: the clip to judge. clean: its reference, at rate. estimate_rate: Hz, None if that is rate too.
-    delay: samples at 16 kHz by which the estimate lags; None to find it, as `find_delay` does.
+    estimate: the clip to judge. clean: its reference, at rate; None if there is none, and then only DNSMOS is told.
+    estimate_rate: Hz, None if that is rate too. delay: samples at 16 kHz by which the estimate lags; None to find it,
+    as `find_delay` does, or without a reference for none.
     full_band: whether there is something to compare from 8 to 20 kHz; None tells it from rate.
     Raises ConfigError for an unknown metric, and where soxr, which brings both to one rate, is missing.
     """
@@ -92,27 +96,45 @@ def measure(
         if name not in METRICS:
             raise ConfigError(f"there is no metric {name!r}; known are {', '.join(METRICS)}")
     estimate_rate = estimate_rate or rate
-    out, reference = to_rate(estimate, estimate_rate), to_rate(clean, rate)
-    if delay is None:
+    out, reference = to_rate(estimate, estimate_rate), None if clean is None else to_rate(clean, rate)
+    if delay is None and reference is not None:
         with contextlib.suppress(AudioError):
             delay = find_delay(out, reference)
-    late = delay or 0
-    out, reference, lost = align(out, reference, late)
+    late, lost = delay or 0, 0
+    if reference is None:
+        out = shift(out, late)
+    else:
+        out, reference, lost = align(out, reference, late)
 
-    def hf_lsd() -> dict[str, float]:
+    def hf_lsd(_: Float64) -> float:
+        assert clean is not None
         scale = FULL_BAND_RATE // RATE
         wide, wide_reference = to_rate(estimate, estimate_rate, FULL_BAND_RATE), to_rate(clean, rate, FULL_BAND_RATE)
-        return {"HFLSD": log_spectral_distance_db(*align(wide, wide_reference, scale * late)[:2])}
+        return log_spectral_distance_db(*align(wide, wide_reference, scale * late)[:2])
 
-    tasks: list[tuple[tuple[str, ...], Callable[[], dict[str, float]]]] = [
-        (("PESQ",), lambda: {"PESQ": pesq(out, reference)}),
-        (("STOI",), lambda: {"STOI": stoi(out, reference)}),
-        (("ESTOI",), lambda: {"ESTOI": stoi(out, reference, extended=True)}),
-        (("SISDR",), lambda: {"SISDR": si_sdr_db(out, reference)}),
-        (("SIG", "BAK", "OVRL"), lambda: dnsmos(out)),
-    ]
+    against: dict[str, Callable[[Float64], float]] = {
+        "PESQ": lambda reference: pesq(out, reference),
+        "STOI": lambda reference: stoi(out, reference),
+        "ESTOI": lambda reference: stoi(out, reference, extended=True),
+        "SISDR": lambda reference: si_sdr_db(out, reference),
+        "LFLSD": lambda reference: low_spectral_distance_db(out, reference),
+    }
     if rate >= FULL_BAND_FROM if full_band is None else full_band:
-        tasks.append((("HFLSD",), hf_lsd))
+        against["HFLSD"] = hf_lsd
+
+    def told(name: str) -> dict[str, float]:
+        if reference is None:
+            raise AudioError(NO_REFERENCE)
+        return {name: against[name](reference)}
+
+    tasks = [((name,), functools.partial(told, name)) for name in against]
+    return Measures(*_run_tasks([*tasks, (NEED_NO_REFERENCE, lambda: dnsmos(out))], metrics), late, lost)
+
+
+def _run_tasks(
+    tasks: Iterable[tuple[tuple[str, ...], Callable[[], dict[str, float]]]], metrics: Collection[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The values of the metrics, NaN for what could not be told, and why."""
     values = dict.fromkeys(metrics, float("nan"))
     reasons: dict[str, str] = {}
     for names, task in tasks:
@@ -124,7 +146,7 @@ def measure(
             values.update((name, found[name]) for name in wanted)
         except (AudioError, ConfigError) as error:
             reasons.update((name, str(error)) for name in wanted)
-    return Measures(values, reasons, late, lost)
+    return values, reasons
 
 
 def to_rate(audio: Array, rate: int, target: int = RATE) -> Float64:
@@ -158,9 +180,14 @@ def align(estimate: Float64, clean: Float64, delay: int) -> tuple[Float64, Float
 
     delay: samples by which the estimate lags; if it is ahead, it gets zeros before it.
     """
-    estimate = estimate[delay:] if delay >= 0 else np.concatenate([np.zeros(-delay), estimate])
+    estimate = shift(estimate, delay)
     length = min(len(estimate), len(clean))
     return estimate[:length], clean[:length], len(clean) - length
+
+
+def shift(estimate: Float64, delay: int) -> Float64:
+    """What begins so many samples later; zeros before it if that is negative."""
+    return estimate[delay:] if delay >= 0 else np.concatenate([np.zeros(-delay), estimate])
 
 
 def pesq(estimate: Float64, clean: Float64) -> float:
@@ -233,6 +260,14 @@ def _dnsmos_model() -> Any:
     for name, path in (("onnx_sess", "sig_bak_ovr.onnx"), ("p808_onnx_sess", "model_v8.onnx")):
         setattr(model, name, runtime.InferenceSession(str(folder / path), options))
     return model
+
+
+def low_spectral_distance_db(estimate: Float64, clean: Float64) -> float:
+    """The log-spectral distance up to 8 kHz of clips at 16 kHz, in frames of 512 samples: 32 ms, about a phone's part.
+
+    Unlike SI-SDR it hears the level too: the same clip 6 dB louder is 6 dB away, but where it is all but silent.
+    """
+    return log_spectral_distance_db(estimate, clean, RATE, (0.0, 8000.0), 512)
 
 
 def log_spectral_distance_db(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.evaluate import UNPROCESSED, Evaluation, Path_, Report, evaluate
+from denoise_wrapper.compare.measures import QUALITY
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.metrics import METRICS
 
 STANDARD = "standard"  # the model that is compiled in
-LOWER_IS_BETTER = ("HFLSD",)
 LEAST = 1e-5  # that is better: sums of floats come out one way or another with their place in memory
 DASH = "-"
 
@@ -59,8 +59,8 @@ def format_comparison(result: Evaluation, other: Evaluation) -> str:
             columns.append((metric, DASH, DASH, DASH, DASH))
             continue
         first, second = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-        sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-        better = sum(sign * (one - two) > LEAST for one, two in pairs)
+        cost = QUALITY[metric].cost
+        better = sum(cost(two) - cost(one) > LEAST for one, two in pairs)
         cells = f"{first:.3f}", f"{second:.3f}", f"{round(first - second, 3) + 0.0:+.3f}", f"{better}/{len(pairs)}"
         columns.append((metric, *cells))
     rows = zip(("", *names), zip(*columns, strict=True), strict=True)

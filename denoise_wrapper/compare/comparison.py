@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.compare.measures import QUALITY
 from denoise_wrapper.compare.sets import ratio_groups
-from denoise_wrapper.metrics import METRICS
 
-LEVELS = ("PAUSES", "SPEECH", "RMS")  # see `levels`
-MEASURES = (*METRICS, *LEVELS)
+MEASURES = tuple(QUALITY)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,8 @@ class Comparison:
 
     clips: as they are shown. results: the clips as they came first, under the name "noisy", then each candidate.
     mode: "file" or "stream". level_matched: whether the tracks' levels were matched before they were measured.
-    date: ISO 8601. processor: its name. inputs: what was given.
+    date: ISO 8601. processor: its name. inputs: what was given. skipped: inputs that could not be read, and why.
+    folder: keeps the tracks' files, which are gone with it unless they were to be kept; None if they need no keeping.
     """
 
     clips: tuple[Clip, ...]
@@ -127,6 +127,8 @@ class Comparison:
     date: str
     processor: str
     inputs: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    folder: object = field(default=None, repr=False, compare=False)
 
     def groups(self) -> dict[str, list[int]]:
         """Indices of the clips of each signal-to-noise ratio, if these are few, by names like "0 dB"; then of "all"."""
@@ -141,6 +143,7 @@ class Comparison:
 
     def problems(self) -> Iterator[str]:
         """All that went wrong, or could not be measured, a line each; nothing if all is well."""
+        yield from self.skipped
         for clip in self.clips:
             if clip.problem:
                 yield f"{clip.id}: {clip.problem}"
