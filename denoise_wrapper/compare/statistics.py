@@ -1,0 +1,173 @@
+"""How sure a mean is, and who is best at what: intervals from resampled clips, and verdicts over candidates."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
+from denoise_wrapper.compare.measures import COSTS, NEITHER, QUALITY, ZERO
+
+Float64 = NDArray[np.float64]
+
+RESAMPLES = 10_000
+SEED = 1
+SHARE = 0.95  # of intervals that hold the true mean, were there clips without end to draw from
+FEW = 5  # of fewer clips than that an interval is a guess, see `mean_interval`
+MOST = 1000  # clips that are resampled; of more the means are as good as normally distributed
+NORMAL = 1.959964  # standard deviations either way that hold 95 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: cannot be told, of fewer than two.
+
+    clips: how many it is the mean of.
+    """
+
+    mean: float
+    low: float
+    high: float
+    clips: int
+
+    @property
+    def apart(self) -> bool:
+        """Whether the mean is told apart from zero: the interval is known, and zero is not in it."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which candidate is best at a measure or a cost. Differences have the unit of the measure.
+
+    best, second: of the candidates (the noisy clips are none) that with the best mean, and the next, over the clips
+    that all candidates have which have any; None where there is none. clips: how many these are.
+    difference: best minus second, clip by clip; None without a second and for a cost. gain: the same of the best and
+    the noisy clips, which may be better than any candidate. alike: candidates that are not told apart from the best:
+    the interval of the difference holds zero or cannot be told; or of equal cost.
+    A measure that is best at zero is compared by the distances from it.
+    """
+
+    measure: str
+    best: str | None
+    second: str | None
+    difference: Interval | None
+    gain: Interval | None
+    alike: tuple[str, ...]
+    clips: int
+
+
+def mean_interval(values: ArrayLike) -> Interval:
+    """The mean of a measure over clips, NaN left out, and how far it may be from that of other clips of their kind.
+
+    The percentile bootstrap (Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979):
+    clips are drawn with repetition, as many as there are, 10 000 times, and 95 % of the means lie in the interval.
+    The draws are the same each time, for as many clips. Of few clips the interval is too short: of normally
+    distributed values the true mean lies in 94 % of intervals of 30 clips, 91 % of 10, 84 % of 5, and 50 % of 2.
+    """
+    known = _known(values)
+    count = len(known)
+    if not count:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(known.mean())
+    if count == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    if count > MOST:
+        half = NORMAL * float(known.std()) / math.sqrt(count)
+        return Interval(mean, mean - half, mean + half, count)
+    # About the mean: if all values are alike, so are the means, to the last digit.
+    off = _resamples(count) @ (known - mean)
+    low, high = np.quantile(off, [0.5 - 0.5 * SHARE, 0.5 + 0.5 * SHARE])
+    return Interval(mean, mean + float(low), mean + float(high), count)
+
+
+def paired_interval(first: ArrayLike, second: ArrayLike) -> Interval:
+    """The same of the difference, first minus second, over the clips that both have: each (clips,), in one order.
+
+    What a clip makes easy or hard for both drops out, so this tells apart what two intervals of means do not.
+    """
+    return mean_interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+
+
+def _known(values: ArrayLike) -> Float64:
+    array = np.asarray(values, np.float64)
+    return np.asarray(array[np.isfinite(array)])
+
+
+@functools.lru_cache(maxsize=8)
+def _resamples(count: int) -> Float64:
+    """What share each clip has in each mean of clips drawn with repetition: (RESAMPLES, count)."""
+    drawn = np.random.default_rng(SEED).integers(count, size=(RESAMPLES, count))
+    places = drawn + count * np.arange(RESAMPLES)[:, None]
+    return np.bincount(places.ravel(), minlength=RESAMPLES * count).reshape(RESAMPLES, count) / count
+
+
+def differences(
+    comparison: Comparison, measure: str, clips: Sequence[int] | None = None
+) -> dict[tuple[str, str], Interval]:
+    """Of each two results, in their order, the first's measure minus the second's over clips (None: all).
+
+    Of a measure that is best at zero, that of the distances from it.
+    """
+    values = {result.name: _distances(result, measure, clips) for result in comparison.results}
+    return {
+        (first, second): paired_interval(values[first], values[second])
+        for first, second in itertools.combinations(values, 2)
+    }
+
+
+def _distances(result: Result, measure: str, clips: Sequence[int] | None) -> Float64:
+    """The values of a measure; of one that is best at zero, how far they are from it."""
+    values = result.values(measure)
+    if clips is not None:
+        values = values[list(clips)]
+    return np.abs(values) if QUALITY[measure].better == ZERO else values
+
+
+def verdicts(comparison: Comparison, clips: Sequence[int] | None = None) -> list[Verdict]:
+    """Who is best at each measure that has a better way and a value, over clips (None: all), then at each cost."""
+    wanted = [measure for measure in MEASURES if QUALITY[measure].better != NEITHER]
+    found = [_verdict(comparison, measure, clips) for measure in wanted]
+    return [verdict for verdict in (*found, *(_cost_verdict(comparison, cost) for cost in COSTS)) if verdict]
+
+
+def _verdict(comparison: Comparison, measure: str, clips: Sequence[int] | None) -> Verdict | None:
+    noisy, *candidates = comparison.results
+    found = {result.name: _distances(result, measure, clips) for result in candidates}
+    found = {name: values for name, values in found.items() if np.isfinite(values).any()}
+    if not found:
+        return None
+    common = np.isfinite(np.stack(list(found.values()))).all(axis=0)
+    if not common.any():
+        return Verdict(measure, None, None, None, None, (), 0)
+    found = {name: values[common] for name, values in found.items()}
+    best, *others = sorted(found, key=lambda name: QUALITY[measure].cost(float(found[name].mean())))
+    against = {name: paired_interval(found[best], found[name]) for name in others}
+    gain = paired_interval(found[best], _distances(noisy, measure, clips)[common])
+    return Verdict(
+        measure,
+        best,
+        others[0] if others else None,
+        against[others[0]] if others else None,
+        gain if gain.clips else None,
+        tuple(name for name in others if not against[name].apart),
+        int(common.sum()),
+    )
+
+
+def _cost_verdict(comparison: Comparison, cost: str) -> Verdict | None:
+    results = [result for result in comparison.results[1:] if result.cost is not None]
+    found = {result.name: dataclasses.asdict(result.cost)[cost] for result in results if result.cost is not None}
+    found = {name: value for name, value in found.items() if not math.isnan(value)}
+    if not found:
+        return None
+    best, *others = sorted(found, key=lambda name: COSTS[cost].cost(found[name]))
+    alike = tuple(name for name in others if found[name] == found[best])
+    return Verdict(cost, best, others[0] if others else None, None, None, alike, 0)
