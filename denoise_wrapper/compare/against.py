@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from denoise_wrapper.backends import backend_names
-from denoise_wrapper.compare.evaluate import UNPROCESSED, Evaluation, Path_, Report, evaluate
+from denoise_wrapper.compare.evaluate import UNPROCESSED, Evaluation, Path_, evaluate
 from denoise_wrapper.compare.measures import QUALITY
+from denoise_wrapper.compare.pools import Report
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.metrics import METRICS
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import metrics
 from denoise_wrapper.compare import probes
-from denoise_wrapper.compare.evaluate import Path_, Report, ignore, model_hashes, read_audio, run_all
+from denoise_wrapper.compare.evaluate import Path_, model_hashes, read_audio
+from denoise_wrapper.compare.pools import Report, ignore, run_all
 from denoise_wrapper.compare.sets import SetClip, read_set
 from denoise_wrapper.compare.speech import (
     Labels,

@@ -10,23 +10,21 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-import multiprocessing
 import os
-import signal
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper import metrics
 from denoise_wrapper.audio import to_float
+from denoise_wrapper.compare.pools import Report, ignore, run_all, run_in_processes
 from denoise_wrapper.compare.sets import SetClip, check_complete, find_clips, ratio_groups, read_set
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
@@ -34,9 +32,6 @@ from denoise_wrapper.files import read_file
 from denoise_wrapper.metrics import METRICS, Measures
 
 Path_ = str | os.PathLike[str]
-Report = Callable[[str, int, int], object]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 UNPROCESSED = "noisy"  # what a set is called as it came
 
@@ -141,7 +136,7 @@ def evaluate(
         prepared = run_all(threads, partial(_prepare, get), clips, partial(progress or ignore, "cleaning"))
         delays = [job.delay for job in prepared if job.delay is not None]
         delay = int(np.median(delays)) if delays else 0
-        results = _measure_all(prepared, delay, jobs, partial(progress or ignore, "measuring"))
+        results = run_in_processes(partial(_measure, delay), prepared, jobs, partial(progress or ignore, "measuring"))
     return Evaluation(
         Path(folder),
         denoiser.backend_name if denoiser is not None else UNPROCESSED if denoised is None else str(denoised),
@@ -150,27 +145,6 @@ def evaluate(
         {} if denoiser is None else model_hashes(denoiser),
         {} if denoiser is None else dataclasses.asdict(denoiser.settings),
     )
-
-
-def ignore(what: str, done: int, total: int) -> None: ...
-
-
-def run_all(
-    pool: Executor, task: Callable[[Item], Result], items: Sequence[Item], report: Callable[[int, int], object]
-) -> list[Result]:
-    """What task makes of each, in their order. What has not begun is given up if anything is raised, Ctrl-C too."""
-    results: list[Result] = []
-    report(0, len(items))
-    try:
-        with _interrupts_later():
-            futures = [pool.submit(task, item) for item in items]
-        for future in futures:
-            results.append(future.result())
-            report(len(results), len(items))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    return results
 
 
 def _target_folder(stack: contextlib.ExitStack, out: Path_ | None, clips: Sequence[SetClip], overwrite: bool) -> Path:
@@ -230,48 +204,6 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
         return to_float(samples), rate
     except AudioError as error:
         raise AudioError(f"{path}: {error}") from error
-
-
-def _measure_all(
-    prepared: Sequence[_Job], delay: int, jobs: int, report: Callable[[int, int], object]
-) -> list[ClipResult]:
-    task = partial(_measure, delay)
-    if jobs == 1:
-        results: list[ClipResult] = []
-        for job in prepared:
-            report(len(results), len(prepared))
-            results.append(task(job))
-        report(len(results), len(prepared))
-        return results
-    others = set(multiprocessing.active_children())
-    try:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
-            try:
-                return run_all(processes, task, prepared, report)
-            except BaseException:  # nobody wants what they are at any more
-                for worker in set(multiprocessing.active_children()) - others:
-                    worker.terminate()
-                raise
-    except BrokenProcessPool as error:
-        raise DenoiseError("a process that measured clips has died; with jobs=1 (--jobs 1) it may say why") from error
-
-
-@contextlib.contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C waits; and processes that begin in here never see it, not even before they can say so themselves."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _measure(delay: int, job: _Job) -> ClipResult:
