@@ -152,11 +152,14 @@ def _run_tasks(
 def to_rate(audio: Array, rate: int, target: int = RATE) -> Float64:
     """The mean of the channels at another rate: float64 (n,)."""
     mono = np.asarray(audio, np.float64)
-    if mono.ndim == 2:
-        mono = mono.mean(axis=1)
-    if rate == target or not len(mono):
-        return mono
-    return np.asarray(_package("soxr").resample(mono, rate, target, "VHQ"))
+    return resample(mono.mean(axis=1) if mono.ndim == 2 else mono, rate, target)
+
+
+def resample(audio: Float64, rate: int, target: int) -> Float64:
+    """Audio at another rate, each channel for itself: float64 (n,) or (n, channels)."""
+    if rate == target or not len(audio):
+        return audio
+    return np.asarray(_package("soxr").resample(audio, rate, target, "VHQ"))
 
 
 def check_resampler() -> None:
@@ -266,6 +269,7 @@ def low_spectral_distance_db(estimate: Float64, clean: Float64) -> float:
     """The log-spectral distance up to 8 kHz of clips at 16 kHz, in frames of 512 samples: 32 ms, about a phone's part.
 
     Unlike SI-SDR it hears the level too: the same clip 6 dB louder is 6 dB away, but where it is all but silent.
+    Every frame counts alike, and all down to what 16 bits can hold: most of it is what is left in pauses.
     """
     return log_spectral_distance_db(estimate, clean, RATE, (0.0, 8000.0), 512)
 

@@ -21,7 +21,8 @@ from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.metrics import METRICS, measure  # noqa: E402
 
 NARROW = METRICS[:-1]  # all but HFLSD, which is of full-band clips
-NEED_SPEECH = ("PESQ", "STOI", "ESTOI", "SISDR")
+HIGHER = ("PESQ", "STOI", "ESTOI", "SISDR", "SIG", "BAK", "OVRL")  # is better; of the distances lower is
+AGAINST = ("PESQ", "STOI", "ESTOI", "SISDR", "LFLSD")  # a reference
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_the_numbers_are_those_of_the_reference_program(
     found = measure(estimate, clean, rate)
     assert (found.delay, found.lost) == (lag, wanted["lost"])
     assert abs(found.delay_ms - 1000 * late / rate) < 0.1
-    for name in METRICS:
+    for name in score.COLUMNS:
         limit = 0.05 if name in ("SISDR", "HFLSD") else 0.01
         assert found.values[name] == pytest.approx(wanted[name], abs=limit, nan_ok=True), name
     assert found.reasons == {}
@@ -63,15 +64,34 @@ def test_a_perfect_clip_has_the_best_numbers() -> None:
     assert found.values["PESQ"] > 4.5
     assert found.values["STOI"] == pytest.approx(1.0, abs=0.001)
     assert found.values["SISDR"] > 100.0
-    assert measure(clean, clean, 48000, metrics=["HFLSD"]).values == {"HFLSD": 0.0}
+    assert measure(clean, clean, 48000, metrics=["LFLSD", "HFLSD"]).values == {"LFLSD": 0.0, "HFLSD": 0.0}
 
 
 def test_more_noise_is_worse_by_every_metric() -> None:
     clean = voice(3.0, 48000)
     little, much = (measure(clean + noise(clean, snr_db), clean, 48000).values for snr_db in (30.0, 0.0))
-    assert little["HFLSD"] < much["HFLSD"]
-    for name in NARROW:
+    for name in ("LFLSD", "HFLSD"):
+        assert little[name] < much[name], name
+    for name in HIGHER:
         assert little[name] > much[name], name
+
+
+@pytest.mark.parametrize("gain_db", [-12.0, -3.0, 6.0])
+def test_the_distance_up_to_8_khz_is_that_of_a_mere_gain(gain_db: float) -> None:
+    clean = 0.1 * np.random.default_rng(5).standard_normal(2 * RATE)
+    found = measure(10.0 ** (gain_db / 20.0) * clean, clean, RATE, metrics=["LFLSD", "SISDR"])
+    assert found.values["LFLSD"] == pytest.approx(abs(gain_db), abs=0.01)
+    assert found.values["SISDR"] > 100.0
+
+
+def test_each_distance_is_of_its_band() -> None:
+    clean = 0.1 * np.random.default_rng(6).standard_normal(2 * 48000)
+    spectrum, frequencies = np.fft.rfft(clean), np.fft.rfftfreq(len(clean), 1.0 / 48000)
+    for low, high, band in ((500.0, 7000.0, "LFLSD"), (9000.0, 20000.0, "HFLSD")):
+        quieter = np.fft.irfft(np.where((frequencies > low) & (frequencies < high), 0.1, 1.0) * spectrum)
+        found = measure(quieter, clean, 48000, delay=0, metrics=["LFLSD", "HFLSD"]).values
+        assert found[band] > 15.0
+        assert sum(found.values()) - found[band] < 1.0
 
 
 @pytest.mark.parametrize("late", [-1500, -7, 0, 33, 1600])
@@ -116,14 +136,47 @@ def test_a_clip_that_cannot_be_judged_is_nan_with_the_reason(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["silent", "not finite"])
 def test_without_a_usable_reference_only_dnsmos_is_told(kind: str) -> None:
     found = measure(voice(), broken(kind), RATE)
-    assert set(found.reasons) == set(NEED_SPEECH)
+    assert set(found.reasons) == set(AGAINST)
     assert all(reason.startswith("the reference") and kind in reason for reason in found.reasons.values())
     assert 1.0 < found.values["OVRL"] < 5.0
 
 
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_without_a_reference_only_dnsmos_is_told_as_with_one(rate: int) -> None:
+    noisy = voice(rate=rate) + noise(voice(rate=rate), 10.0)
+    found = measure(noisy, None, rate)
+    against = (*AGAINST, "HFLSD") if rate == 48000 else AGAINST  # of other rates that does not apply
+    assert found.reasons == dict.fromkeys(against, metrics.NO_REFERENCE)
+    assert all(math.isnan(found.values[name]) for name in (*AGAINST, "HFLSD"))
+    assert (found.delay, found.lost) == (0, 0)
+    judged = measure(noisy, voice(rate=rate), rate, delay=0).values
+    for name in metrics.NEED_NO_REFERENCE:
+        assert found.values[name] == judged[name]
+
+
+def test_without_a_reference_a_delay_that_is_known_is_taken_away() -> None:
+    noisy = voice() + noise(voice(), 10.0)
+    late = measure(np.concatenate([np.zeros(800), noisy]), None, RATE, delay=800)
+    assert late.delay == 800
+    assert late.values["OVRL"] == measure(noisy, None, RATE).values["OVRL"]
+
+
+@pytest.mark.parametrize("kind", ["silent", "not finite", "no samples"])
+def test_without_a_reference_a_clip_that_cannot_be_judged_is_nan_with_the_reason(kind: str) -> None:
+    found = measure(broken(kind), None, RATE, metrics=metrics.NEED_NO_REFERENCE)
+    assert all(math.isnan(value) for value in found.values.values())
+    assert all(kind in reason for reason in found.reasons.values())
+    assert set(found.reasons) == set(metrics.NEED_NO_REFERENCE)
+
+
 @pytest.mark.parametrize(
     ("seconds", "unknown"),
-    [(0.3, {"STOI", "ESTOI"}), (0.1, {"PESQ", "STOI", "ESTOI"}), (0.04, {"PESQ", "STOI", "ESTOI", "HFLSD"})],
+    [
+        (0.3, {"STOI", "ESTOI"}),
+        (0.1, {"PESQ", "STOI", "ESTOI"}),
+        (0.04, {"PESQ", "STOI", "ESTOI", "HFLSD"}),
+        (0.03, {"PESQ", "STOI", "ESTOI", "LFLSD", "HFLSD"}),
+    ],
 )
 def test_a_clip_that_is_too_short_is_nan_with_the_reason(seconds: float, unknown: set[str]) -> None:
     clean = voice(1.0, 48000)[4800 : 4800 + round(seconds * 48000)]
