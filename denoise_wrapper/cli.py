@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
-from denoise_wrapper.cli_compare import add_evaluate
+from denoise_wrapper.cli_compare import add_compare, add_evaluate
 from denoise_wrapper.cli_training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.progress import Progress, speed_line
@@ -29,11 +29,6 @@ EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
 
-# What is looked for in a folder; a file that is named is tried whatever its suffix.
-SUFFIXES = """
-    .3gp .aac .aif .aifc .aiff .amr .au .caf .flac .m4a .mka .mkv .mov .mp3 .mp4 .oga .ogg .opus .rf64 .w64 .wav .wave
-    .webm .wma
-""".split()
 DONE = "_denoised"  # what filter_file adds to the stem
 
 
@@ -117,6 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_convert(verbs, EXIT_CODES)
     add_data(verbs, EXIT_CODES)
     add_evaluate(verbs, EXIT_CODES)
+    add_compare(verbs, EXIT_CODES)
     return parser
 
 
@@ -251,11 +247,9 @@ def _is_folder(path: Path) -> bool:
 
 def _audio_files(folder: Path, output: Path | None) -> list[Path]:
     """The audio files below a folder, but for results of earlier runs."""
-    try:
-        os.scandir(folder).close()  # rglob passes over what it may not look into
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    except OSError as error:
-        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+    from denoise_wrapper.files import audio_files
+
+    found = audio_files(folder)
     if output is None:
         kept = [path for path in found if not path.stem.endswith(DONE)]
     else:

@@ -31,6 +31,19 @@ made by formula: silence (no sample over -90 dB), steady noise (its level's devi
 goes of it at 0.5 to 8 Hz <= -20 dB), a click (silent after 200 ms, and the level in low noise back by then).
 
 Needs pip install 'denoise-wrapper[metrics]'. """
+CANDIDATES = """\
+a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'model list'), the file of an RNNoise model,
+a librnnoise that somebody else has built (.so, .dylib, .dll), the pair of a DTLN as FIRST.onnx+SECOND.onnx or the
+folder they are in, or a folder of clips that another program has cleaned, called as the noisy ones are; and the keys
+name (as it is shown), backend (which is to load the model), atten-lim (dB) and mix (0 to 1), as those of 'filter'. The
+clips as they came are always in the report.
+
+Beside REPORT.html are written REPORT.csv and REPORT.json, with each clip's values, means, intervals and costs, and
+REPORT_plots/ with each plot as PNG. What cannot be measured, and a candidate that fails, is in the report with the
+reason, and the exit code is 2 then.
+
+Needs pip install 'denoise-wrapper[compare]'. """
+SLOTS = "abcdefg"  # options for a candidate each
 
 
 def add_evaluate(verbs: Any, epilog: str) -> None:
@@ -70,6 +83,91 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     results.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="processes (default: one a core)")
     verb.set_defaults(run=run_evaluate)
+
+
+def add_compare(verbs: Any, epilog: str) -> None:
+    verb = verbs.add_parser(
+        "compare",
+        help="hear and see which backend, model or strength is better: a report to listen to",
+        description="Cleans clips by several candidates, measures what comes out, and writes a page that opens in a "
+        "browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.",
+        epilog=CANDIDATES + epilog,
+    )
+    verb.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="audio files, folders of them, or sets: noisy/ and clean/ in a folder",
+    )
+    verb.add_argument(
+        *(f"-{letter}" for letter in SLOTS),
+        "--candidate",
+        action="append",
+        dest="candidates",
+        metavar="WHAT",
+        help="a candidate, see below; in the order in which they are given (default: all backends)",
+    )
+    verb.add_argument("-o", "--output", default="compare.html", metavar="REPORT", help="(default: %(default)s)")
+    verb.add_argument(
+        "--clean", metavar="FILE|DIR", help="the reference of a file, or a folder of them of the same names"
+    )
+    how = verb.add_argument_group("how to compare")
+    how.add_argument(
+        "--mode",
+        default="file",
+        choices=("file", "stream"),
+        help="clean clips as a whole, or by buffers of 20 ms as they come live (default: %(default)s)",
+    )
+    how.add_argument(
+        "--match-levels", action="store_true", help="make each result as loud as the reference before it is measured"
+    )
+    how.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="processes (default: one a core)")
+    results = verb.add_argument_group("results")
+    results.add_argument("--title", metavar="TEXT", help="of the report")
+    results.add_argument(
+        "--audio", default="opus", choices=("opus", "flac"), help="how the page holds its clips (default: %(default)s)"
+    )
+    results.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="of a longer clip the page plays so many (default: 60)"
+    )
+    results.add_argument("--keep", metavar="DIR", help="keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav")
+    results.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    verb.set_defaults(run=run_compare)
+
+
+def run_compare(args: argparse.Namespace) -> int:
+    from denoise_wrapper.compare import compare
+    from denoise_wrapper.compare.comparison_tables import format_table
+    from denoise_wrapper.compare.report import check_report, write_report
+    from denoise_wrapper.progress import stages
+
+    check_report(args.output, args.overwrite)
+    with stages(args.quiet) as report:
+        comparison = compare(
+            args.inputs,
+            args.candidates,
+            clean=args.clean,
+            mode=args.mode,
+            match_levels=args.match_levels,
+            keep=args.keep,
+            overwrite=args.overwrite,
+            jobs=args.jobs,
+            progress=report,
+        )
+        page, *_ = write_report(
+            comparison,
+            args.output,
+            overwrite=args.overwrite,
+            title=args.title,
+            audio=args.audio,
+            seconds=args.seconds,
+            jobs=args.jobs,
+            progress=report,
+        )
+    print(format_table(comparison))
+    print(f"{page}: open it in a browser")
+    return 2 if any(comparison.problems()) else 0
 
 
 def _cores() -> int:

@@ -16,6 +16,11 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
 
+# What is looked for in a folder; a file that is named is tried whatever its suffix.
+SUFFIXES = """
+    .3gp .aac .aif .aifc .aiff .amr .au .caf .flac .m4a .mka .mkv .mov .mp3 .mp4 .oga .ogg .opus .rf64 .w64 .wav .wave
+    .webm .wma
+""".split()
 # How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
 _TYPES = {
     "PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "ULAW": "int16", "ALAW": "int16", "ALAC_16": "int16",
@@ -88,6 +93,15 @@ def transform_file(
         target.close()
 
 
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files below a folder, as their suffixes say, sorted. Raises FileError if it cannot be looked into."""
+    try:
+        os.scandir(folder).close()  # rglob passes over what it may not look into
+        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+
+
 def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
     """A whole file, (frames, channels), and its rate. Raises FileError."""
     with contextlib.ExitStack() as stack:
@@ -97,13 +111,14 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
 
 
 def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
-    """int16 or int32 samples as a WAV file, which replaces one of that name when it is whole. Raises FileError."""
+    """int16, int32 or float32 samples as a WAV file, which replaces one of that name when whole. Raises FileError."""
     import soundfile
 
+    subtype = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT"}[samples.dtype.name]
     with atomic_path(path, overwrite=True) as part, open(part, "w+b", buffering=0) as raw:
         recorder = Recorder(raw)
         try:
-            soundfile.write(recorder, samples, rate, "PCM_32" if samples.dtype == np.int32 else "PCM_16", format="WAV")
+            soundfile.write(recorder, samples, rate, subtype, format="WAV")
         except (soundfile.LibsndfileError, AssertionError):
             recorder.check()
             raise

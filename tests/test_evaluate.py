@@ -20,13 +20,12 @@ import numpy as np
 import pytest
 import soundfile
 from fakes import FakeBackend
-from numpy.typing import NDArray
-from sets import RATE, voice, write_set
+from sets import RATE, quick_opinions, voice, write_set
 
 for package in ("librosa", "pesq", "pystoi", "soxr", "speechmos"):
     pytest.importorskip(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
-from denoise_wrapper import Denoiser, cli, metrics  # noqa: E402
+from denoise_wrapper import Denoiser, cli  # noqa: E402
 from denoise_wrapper.backends.base import MODELS  # noqa: E402
 from denoise_wrapper.backends.model_files import read_model, write_model  # noqa: E402
 from denoise_wrapper.compare.evaluate import evaluate  # noqa: E402
@@ -41,12 +40,7 @@ FAKE = Denoiser(FakeBackend("fake-16k", sample_rate=16000, hop=128, delay=384, h
 
 @pytest.fixture
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A set; and a stand-in for DNSMOS, which takes longer than all the rest, in this process."""
-
-    def opinion(audio: NDArray[np.float32], rate: int, personal: bool) -> dict[str, float]:
-        return dict.fromkeys(("sig_mos", "bak_mos", "ovrl_mos"), 1.0 + float(np.abs(audio).mean()))
-
-    monkeypatch.setattr(metrics, "_dnsmos_model", lambda: opinion)
+    quick_opinions(monkeypatch)
     return write_set(tmp_path / "set", RATIOS)
 
 

@@ -1,1 +1,14 @@
-"""Backends, models and settings, measured on sets of clips whose clean speech is known."""
+"""Backends, models and settings against each other, by measure and by ear.
+
+from denoise_wrapper.compare import compare
+from denoise_wrapper.compare.report import write_report
+
+if __name__ == "__main__":
+    write_report(compare(["clips"], ["rnnoise", "dtln-16k"], jobs=2), "compare.html")
+"""
+
+from denoise_wrapper.compare.candidates import Candidate, parse_candidate
+from denoise_wrapper.compare.comparison import Clip, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.run import compare
+
+__all__ = ["Candidate", "Clip", "Comparison", "Cost", "Result", "Track", "compare", "parse_candidate"]

@@ -46,9 +46,10 @@ class Track:
     audio: WAV of floats, at the clip's rate, mono or with its channels, in time with it and as long; None if there is
     no result, and error says why. values: each of MEASURES, NaN if it could not be told. reasons: why, for those that
     could not; one that is NaN without a reason does not apply.
-    delay_ms: by which this clip lagged by itself; None if that cannot be told. extra: frames, at the clip's rate, by
-    which the result was longer than the clip; negative if it was shorter. gain_db: by which its level was changed, 0
-    if that was not asked for. loudness_db: gain with which its speech is as loud as that of the clip's other tracks.
+    delay_ms: by which this clip lagged by itself, with the latency of the stream that it came through; None if that
+    cannot be told. extra: frames, at the clip's rate, by which the result was longer than the clip; negative if it was
+    shorter. gain_db: by which its level was changed, 0 if that was not asked for. loudness_db: gain with which its
+    speech is as loud as that of the clip's other tracks.
     problems: what was not as it should be, in words: another rate, another length.
     """
 
@@ -75,7 +76,7 @@ class Cost:
     latency_ms: of a stream at the clips' usual rate. load_ms: to open its model. file_factor: seconds of computing a
     second of audio, a whole file; buffer_factor: the same of buffers of 20 ms through a stream, their median, and
     buffer_p99_factor their 99th percentile. memory_mb: by which the process grew, at most, in MB (10^6 bytes).
-    error: why nothing could be measured.
+    error: why nothing could be measured. crashed: whether the process in which that was tried has died of it.
     """
 
     latency_ms: float = math.nan
@@ -85,6 +86,7 @@ class Cost:
     buffer_p99_factor: float = math.nan
     memory_mb: float = math.nan
     error: str | None = None
+    crashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Result:
     """A candidate's part.
 
     name: as it is shown, of which no other candidate has the same. description: what it is, in words. tracks: one for
-    each clip, in their order. delay_ms: the median of the tracks' delays, taken away from each. cost: None for what
-    was cleaned by other programs. model_sha256: of each of the model's files, empty if not known.
+    each clip, in their order. delay_ms: the median of the tracks' delays, which is taken away from all. cost: None for
+    what was cleaned by other programs. model_sha256: of each of the model's files, empty if not known.
     error: why there is nothing of it at all.
     """
 
@@ -156,4 +158,6 @@ class Comparison:
             for track in result.tracks:
                 about = f"{result.name} on {track.clip.id}"
                 yield from (f"{about}: {problem}" for problem in (*track.problems, *filter(None, [track.error])))
-                yield from (f"{about}: no {measure}: {reason}" for measure, reason in track.reasons.items())
+                for measure, reason in track.reasons.items():
+                    if reason != track.clip.problem:  # which was told above
+                        yield f"{about}: no {QUALITY[measure].label}: {reason}"

@@ -40,14 +40,9 @@ def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
         raise DataError(f"{folder} is no set: it has no folder clean/; wanted are clean/ and noisy/ in it")
     if noisy and not (folder / "noisy").is_dir():
         raise DataError(f"{folder} has no folder noisy/ with the clips to clean")
-    manifest = folder / "manifest.json"
-    entries = _read_manifest(manifest) if manifest.exists() else None
-    clean = find_clips(folder / "clean", by_file_id=entries is None)
-    dirty = find_clips(folder / "noisy", by_file_id=entries is None) if noisy else {}
-    if entries is None:
-        entries = [{"id": name} for name in sorted(clean.keys() | dirty.keys())]
-        if not entries:
-            raise DataError(f"{folder / 'clean'} holds no audio files")
+    entries, clean, dirty = look_into_set(folder, noisy)
+    if not entries:
+        raise DataError(f"{folder / 'clean'} holds no audio files")
     names = [entry["id"] for entry in entries]
     check_complete(names, clean, folder / "clean")
     if noisy:
@@ -56,6 +51,23 @@ def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
         SetClip(entry["id"], clean[entry["id"]], dirty.get(entry["id"]), entry.get("snr_db"), entry.get("rate"))
         for entry in entries
     ]
+
+
+def look_into_set(folder: Path, noisy: bool = True) -> tuple[list[dict[str, Any]], dict[str, Path], dict[str, Path]]:
+    """The manifest's entries of a set, or such as the files' names give; and the files of clean/ and noisy/ by id.
+
+    A folder that is not there has no files. noisy: whether noisy/ is looked into. Raises DataError as `read_set` does,
+    but not for what is missing.
+    """
+    manifest = folder / "manifest.json"
+    entries = _read_manifest(manifest) if manifest.exists() else None
+    clean, dirty = (
+        find_clips(part, by_file_id=entries is None) if wanted and part.is_dir() else {}
+        for part, wanted in ((folder / "clean", True), (folder / "noisy", noisy))
+    )
+    if entries is None:
+        entries = [{"id": name} for name in sorted(clean.keys() | dirty.keys())]
+    return entries, clean, dirty
 
 
 def ratio_groups(ratios: Sequence[float | None]) -> dict[str, list[int]]:

@@ -1,0 +1,212 @@
+"""What is compared: backends, models, foreign libraries and the clips that other programs have cleaned.
+
+In words, as on a command line, a candidate is WHAT[,KEY=VALUE]...:
+
+    rnnoise                         a backend of the package
+    speech.rnnn                     a model of the backend rnnoise, any file that it reads
+    librnnoise.so                   a librnnoise that somebody else has built
+    model_1.onnx+model_2.onnx       the pair of a DTLN, or the folder they are in
+    cleaned/                        a folder of clips that another program has cleaned, called as the noisy ones are
+
+keys: name (as it is shown), backend (that loads the model), atten-lim (dB), mix (0 to 1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from denoise_wrapper.backends import Backend, backend_names, load_backend
+from denoise_wrapper.backends.foreign import ForeignBackend, is_library
+from denoise_wrapper.compare.evaluate import UNPROCESSED, model_hashes
+from denoise_wrapper.denoiser import Denoiser
+from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.settings import Settings
+
+KEYS = ("name", "backend", "atten-lim", "mix")
+PAIR = ".onnx+"  # what joins the names of two files
+DTLN = ("dtln-16k", "dtln-32k")
+REFERENCE = "clean"  # what the reference is called beside the candidates
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """Something that cleans clips, or the folder of clips that something has cleaned.
+
+    name: as it is shown; no two are alike, and none is "noisy" or "clean". backend: the name of one, or a Backend;
+    None for that which the model fits: rnnoise, a foreign librnnoise, or a DTLN at its rate. model: path of a model for
+    it, two of them, or the folder of a pair; None for the backend's own. settings: the strength. folder: of clips that
+    are cleaned already, in place of all that.
+    Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or cannot be that of a folder.
+    """
+
+    name: str
+    backend: str | Backend | None = None
+    model: Any = None
+    folder: Path | None = None
+    settings: Settings = dataclasses.field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        if self.backend is None and self.model is None and self.folder is None:
+            raise ConfigError(f"the candidate {self.name!r} is nothing; wanted is a backend, a model or a folder")
+        if self.name in (UNPROCESSED, REFERENCE):
+            raise ConfigError(f"{self.name} is what the {self.name} clips are called; name the candidate otherwise")
+        if not self.name.strip() or set(self.name) & set("/\\\0\n\r\t") or self.name in (".", ".."):
+            raise ConfigError(f"a candidate's name is a few words without slashes, not {self.name!r}")
+
+    @property
+    def description(self) -> str:
+        """What it is, in words."""
+        if self.folder is not None:
+            return f"clips in {self.folder}, cleaned by another program"
+        if self.model is None:
+            what = f"backend {self.backend}" if isinstance(self.backend, str) else repr(self.backend)
+        else:
+            paths = [self.model] if isinstance(self.model, str | os.PathLike) else list(self.model)
+            what = " + ".join(Path(path).name for path in paths)
+            what = f"model {what}" if self.backend is None else f"model {what} of {self.backend}"
+        return ", ".join([what, *strength_words(self.settings)])
+
+    def open(self) -> Denoiser:
+        """What cleans. Raises FileError, ModelError or ConfigError if it cannot be loaded."""
+        backend = self.backend if self.backend is not None else _find_backend(self.model)
+        model = self.model if isinstance(backend, str) else None
+        return Denoiser(backend, model=model, **dataclasses.asdict(self.settings))
+
+
+def parse_candidate(words: str) -> Candidate:
+    """The candidate that words mean, see above. Raises ConfigError or FileError for what they cannot mean."""
+    what, options = _split(words)
+    settings = Settings(_number(options, "atten-lim"), 1.0 if (mix := _number(options, "mix")) is None else mix)
+    name, backend = options.get("name"), options.get("backend")
+    if backend is not None and backend not in backend_names():
+        raise ConfigError(f"{words}: there is no backend {backend!r}; known are {', '.join(backend_names())}")
+    if what in backend_names() and not Path(what).exists():
+        if backend is not None:
+            raise ConfigError(f"{words}: backend= is for models, and {what} is a backend itself; leave it away")
+        return Candidate(name or _with_strength(what, settings), what, settings=settings)
+    paths = _paths(what)
+    stem = "+".join(path.stem if path.suffix else path.name for path in paths)
+    name = name or _with_strength(stem or paths[0].absolute().name, settings)
+    if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].glob("*.onnx")):
+        wrong = [key for key in options if key != "name"]
+        if wrong:
+            raise ConfigError(
+                f"{words}: {', '.join(wrong)} is for what cleans; the clips in a folder are cleaned already"
+            )
+        return Candidate(name, folder=paths[0])
+    return Candidate(name, backend, paths[0] if len(paths) == 1 else tuple(paths), settings=settings)
+
+
+Given: TypeAlias = "str | os.PathLike[str] | Denoiser | Candidate"
+
+
+def make_candidates(given: Sequence[Given]) -> list[Candidate]:
+    """Candidates of words, paths, Denoisers or Candidates, with names of which no two are alike."""
+    made = [_make(one) for one in given]
+    chosen = [one.name for one in given if isinstance(one, Candidate)]
+    twice = [name for name, times in Counter(chosen).items() if times > 1]
+    if twice:
+        raise ConfigError(f"two candidates are called {twice[0]!r}; give each a name of its own")
+    taken: Counter[str] = Counter()
+    unique = []
+    for one in made:
+        taken[one.name] += 1
+        number = taken[one.name]
+        unique.append(one if number == 1 else dataclasses.replace(one, name=f"{one.name} ({number})"))
+    return unique
+
+
+def strength_words(settings: Settings) -> list[str]:
+    """What is not as usual about it, in words."""
+    limit = [] if settings.atten_lim_db is None else [f"at most {settings.atten_lim_db:g} dB"]
+    mix = [] if settings.mix == 1.0 else [f"mix {settings.mix:g}"]
+    gate = [] if settings.vad_threshold is None else [f"gate at {settings.vad_threshold:g}"]
+    return [*limit, *mix, *gate]
+
+
+def hashes(candidate: Candidate, denoiser: Denoiser) -> dict[str, str]:
+    """SHA-256 of each file of the model, or of a foreign library; empty where that cannot be told."""
+    if isinstance(denoiser.backend, ForeignBackend):
+        path = denoiser.backend.path
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+    return model_hashes(denoiser)
+
+
+def _make(given: Given) -> Candidate:
+    if isinstance(given, Candidate):
+        return given
+    if isinstance(given, Denoiser):
+        name = _with_strength(given.backend_name, given.settings)
+        return Candidate(name, given.backend, settings=given.settings)
+    return parse_candidate(os.fspath(given))
+
+
+def _with_strength(name: str, settings: Settings) -> str:
+    return ", ".join([name, *strength_words(settings)])
+
+
+def _split(words: str) -> tuple[str, dict[str, str]]:
+    """What, and the options behind it, as far as they are some: a path may hold commas."""
+    what, options = words, dict[str, str]()
+    while not Path(what).exists():
+        rest, comma, last = what.rpartition(",")
+        key, equals, value = last.partition("=")
+        if not comma or not equals:
+            break
+        if key not in KEYS:
+            close = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{words}: there is no option {key!r}; known are {', '.join(KEYS)}{hint}")
+        if options.setdefault(key, value) != value:
+            raise ConfigError(f"{words}: {key} is given twice")
+        what = rest
+    if not what:
+        raise ConfigError(f"{words!r} names no candidate; wanted is a backend, a model, a library or a folder")
+    return what, options
+
+
+def _number(options: dict[str, str], key: str) -> float | None:
+    if key not in options:
+        return None
+    try:
+        return float(options[key])
+    except ValueError as error:
+        raise ConfigError(f"{key} is a number, not {options[key]!r}") from error
+
+
+def _paths(what: str) -> list[Path]:
+    """The files, or the folder, that are meant. Raises FileError."""
+    if PAIR in what.lower() and not Path(what).exists():
+        at = what.lower().index(PAIR) + len(PAIR)
+        paths = [Path(what[: at - 1]), Path(what[at:])]
+    else:
+        paths = [Path(what)]
+    for path in paths:
+        if not path.exists():
+            close = difflib.get_close_matches(str(path), backend_names(), n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; backends are {', '.join(backend_names())}"
+            raise FileError(f"there is no backend, file or folder {path}{hint}")
+    return paths
+
+
+def _find_backend(model: Any) -> str | Backend:
+    """That which a model without a backend is for."""
+    if isinstance(model, str | os.PathLike) and not Path(model).is_dir() and Path(model).suffix.lower() != ".onnx":
+        return ForeignBackend(model) if is_library(model) else "rnnoise"
+    first, *others = DTLN
+    try:
+        return load_backend(first, model)
+    except ModelError:
+        for other in others:
+            try:
+                return load_backend(other, model)
+            except ModelError:
+                continue
+        raise
