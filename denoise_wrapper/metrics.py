@@ -169,8 +169,8 @@ def check_resampler() -> None:
 
 def find_delay(estimate: Float64, clean: Float64, limit: int = MAX_DELAY) -> int:
     """Samples by which estimate lags clean, within +-limit: where their cross-correlation is highest."""
-    _check(estimate, "the clip")
-    _check(clean, "the reference")
+    check_signal(estimate, "the clip")
+    check_signal(clean, "the reference")
     size = 1 << (len(estimate) + len(clean)).bit_length()
     limit = min(limit, size // 2 - 1)
     spectrum = np.fft.rfft(estimate, size) * np.conj(np.fft.rfft(clean, size))
@@ -247,7 +247,7 @@ def si_sdr_db(estimate: Float64, clean: Float64) -> float:
 
 def dnsmos(estimate: Float64) -> dict[str, float]:
     """DNSMOS P.835 of a clip at 16 kHz: SIG of the speech, BAK of the background, OVRL of it all."""
-    _check(estimate, "the clip")
+    check_signal(estimate, "the clip")
     opinion = _dnsmos_model()(np.clip(estimate, -1.0, 1.0).astype(np.float32), RATE, False)
     return {name: float(opinion[f"{name.lower()}_mos"]) for name in ("SIG", "BAK", "OVRL")}
 
@@ -301,11 +301,12 @@ def log_spectral_distance_db(
 def _check_pair(estimate: Float64, clean: Float64) -> None:
     if estimate.shape != clean.shape:
         raise AudioError(f"the clip and its reference are equally long, not {estimate.shape} and {clean.shape}")
-    _check(clean, "the reference")
-    _check(estimate, "the clip")
+    check_signal(clean, "the reference")
+    check_signal(estimate, "the clip")
 
 
-def _check(signal: Float64, what: str) -> None:
+def check_signal(signal: Float64, what: str) -> None:
+    """Raises AudioError if there is nothing in a signal to measure; what: it is called so."""
     if not len(signal):
         raise AudioError(f"{what} holds no samples")
     if not np.isfinite(signal).all():
