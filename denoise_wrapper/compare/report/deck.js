@@ -171,7 +171,8 @@
       source.connect(gain.gain);
       source.start(run.time, run.position - from);
       run.sources.push(source);
-      return gain.connect(run.fade);
+      gain.connect(run.fade);
+      return gain;
     }
 
     stop(time) {
