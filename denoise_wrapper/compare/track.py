@@ -59,7 +59,8 @@ def _finish(match_level: bool, raw: Raw, samples: Float32) -> Track:
     clean, clean_rate, reason = _reference(clip)
     source = metrics.to_rate(noisy, noisy_rate)
     against = source if clean is None else metrics.to_rate(clean, clean_rate)
-    gain_db = _loudness_db(samples, raw, against) if match_level else 0.0
+    referenced = clean is not None
+    gain_db = _loudness_db(samples, raw, against, referenced) if match_level else 0.0
     samples = samples * np.float32(10.0 ** (gain_db / 20.0))
     target.parent.mkdir(parents=True, exist_ok=True)
     write_wav(target, _in_time(samples, raw, noisy_rate, len(noisy)), noisy_rate)
@@ -77,7 +78,7 @@ def _finish(match_level: bool, raw: Raw, samples: Float32) -> Track:
         reasons = {name: why for name, why in reasons.items() if name not in without}
         reasons |= dict.fromkeys(without, reason) if reason is not None else {}
     heard = metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag)
-    level_values, level_reasons = levels(heard, source, None if clean is None else against, metrics.RATE)
+    level_values, level_reasons = levels(heard, source, against if referenced else None, metrics.RATE)
     return Track(
         clip,
         target,
@@ -86,7 +87,7 @@ def _finish(match_level: bool, raw: Raw, samples: Float32) -> Track:
         None if raw.delay is None else 1000.0 * (raw.delay / metrics.RATE + raw.latency_s),
         extra,
         gain_db,
-        _loudness_db(samples, raw, against),
+        _loudness_db(samples, raw, against, referenced),
         tuple(problems),
     )
 
@@ -116,8 +117,9 @@ def _reference(clip: Clip) -> tuple[Float32 | None, int, str | None]:
         return None, clip.rate, str(error)
 
 
-def _loudness_db(samples: Float32, raw: Raw, against: Float64) -> float:
-    return loudness_db(metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag), against, metrics.RATE)
+def _loudness_db(samples: Float32, raw: Raw, against: Float64, referenced: bool) -> float:
+    heard = metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag)
+    return loudness_db(heard, against, metrics.RATE, clean=referenced)
 
 
 def _in_time(samples: Float32, raw: Raw, rate: int, frames: int) -> Float32:
