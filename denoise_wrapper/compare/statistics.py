@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
-from denoise_wrapper.compare.measures import COSTS, NEITHER, QUALITY, ZERO
+from denoise_wrapper.compare.measures import COSTS, HIGHER, NEITHER, QUALITY, ZERO, Measure
 
 Float64 = NDArray[np.float64]
 
@@ -42,6 +42,10 @@ class Interval:
         """Whether the mean is told apart from zero: the interval is known, and zero is not in it."""
         return self.low > 0.0 or self.high < 0.0
 
+    def __neg__(self) -> Interval:
+        """That of the second minus the first."""
+        return Interval(-self.mean, -self.high, -self.low, self.clips)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -49,10 +53,10 @@ class Verdict:
 
     best, second: of the candidates (the noisy clips are none) that with the best mean, and the next, over the clips
     that all candidates have which have any; None where there is none. clips: how many these are.
-    difference: best minus second, clip by clip; None without a second and for a cost. gain: the same of the best and
-    the noisy clips, which may be better than any candidate. alike: candidates that are not told apart from the best:
-    the interval of the difference holds zero or cannot be told; or of equal cost.
-    A measure that is best at zero is compared by the distances from it.
+    difference: best minus second, clip by clip; None without a second and for a cost. alike: candidates that are not
+    told apart from the best: the interval of the difference holds zero or cannot be told; or of equal cost.
+    gain: best minus the noisy clips, which may be better than any candidate; None if they have no value, and for a
+    measure that is best at zero, which they have by themselves. Such a measure is compared by the distances from it.
     """
 
     measure: str
@@ -94,6 +98,11 @@ def paired_interval(first: ArrayLike, second: ArrayLike) -> Interval:
     What a clip makes easy or hard for both drops out, so this tells apart what two intervals of means do not.
     """
     return mean_interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+
+
+def ahead(difference: Interval, measure: Measure) -> Interval:
+    """A difference so that more of it is better."""
+    return difference if measure.better == HIGHER else -difference
 
 
 def _known(values: ArrayLike) -> Float64:
@@ -156,7 +165,7 @@ def _verdict(comparison: Comparison, measure: str, clips: Sequence[int] | None) 
         best,
         others[0] if others else None,
         against[others[0]] if others else None,
-        gain if gain.clips else None,
+        gain if gain.clips and QUALITY[measure].better != ZERO else None,
         tuple(name for name in others if not against[name].apart),
         int(common.sum()),
     )
