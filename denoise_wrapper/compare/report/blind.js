@@ -85,7 +85,7 @@
   }
 
   function show(...content) {
-    section.replaceChildren(el("h2", {}, "Blind test"), ...content);
+    section.replaceChildren(el("h2", { id: "blind-title" }, "Blind test"), ...content);
     section.hidden = false;
   }
 

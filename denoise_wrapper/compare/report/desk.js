@@ -112,9 +112,9 @@
       );
     }
 
-    say(text, failed = false) {
+    say(text, isError = false) {
       this.status.textContent = text;
-      this.status.classList.toggle("failed", failed);
+      this.status.classList.toggle("error", isError);
     }
 
     get current() {
