@@ -42,7 +42,7 @@ def format_table(comparison: Comparison) -> str:
         lines += ["", *(_verdict_line(comparison, verdict) for verdict in found)]
     if any(1 < verdict.clips < FEW for verdict in found):
         lines.append(f"[low, high] are guesses: of fewer than {FEW} clips intervals come out too short")
-    problems = list(_problems(comparison))
+    problems = list(problems(comparison))
     return "\n".join([*lines, "", *problems] if problems else lines)
 
 
@@ -127,7 +127,7 @@ def _cost_line(comparison: Comparison, verdict: Verdict) -> str:
     return f"{measure.label}: {best}, {told(verdict.best)}{after}"
 
 
-def _problems(comparison: Comparison) -> Iterator[str]:
+def problems(comparison: Comparison) -> Iterator[str]:
     """What `Comparison.problems` tells, alike ones in one line."""
     yield from comparison.skipped
     where: dict[str, list[str]] = defaultdict(list)
@@ -141,14 +141,15 @@ def _problems(comparison: Comparison) -> Iterator[str]:
         if result.cost is not None and result.cost.error:
             where[f"its cost was not measured: {result.cost.error}"].append(result.name)
         for track in result.tracks:
-            for problem in _track_problems(track):
+            for problem in track_problems(track):
                 where[problem].append(f"{result.name} on {track.clip.id}")
     for problem, names in where.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{', '.join(names[:SHOWN])}{more}: {problem}"
 
 
-def _track_problems(track: Track) -> Iterator[str]:
+def track_problems(track: Track) -> Iterator[str]:
+    """What is wrong with one track, in words, and which measures it has not: a line for each reason."""
     yield from track.problems
     if track.error:
         yield track.error
