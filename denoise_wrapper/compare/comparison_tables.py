@@ -42,8 +42,8 @@ def format_table(comparison: Comparison) -> str:
         lines += ["", *(_verdict_line(comparison, verdict) for verdict in found)]
     if any(1 < verdict.clips < FEW for verdict in found):
         lines.append(f"[low, high] are guesses: of fewer than {FEW} clips intervals come out too short")
-    problems = list(problems(comparison))
-    return "\n".join([*lines, "", *problems] if problems else lines)
+    wrong = list(problems(comparison))
+    return "\n".join([*lines, "", *wrong] if wrong else lines)
 
 
 def _count(number: int, what: str) -> str:
