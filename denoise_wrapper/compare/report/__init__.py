@@ -1,0 +1,129 @@
+"""A comparison as a report: one HTML file to look at and listen to, its numbers as CSV and JSON, its plots as PNG."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from denoise_wrapper.atomic import atomic_path, check_target
+from denoise_wrapper.compare.comparison import Comparison
+from denoise_wrapper.compare.comparison_tables import to_dict, write_csv
+from denoise_wrapper.compare.pools import ignore, run_in_processes
+from denoise_wrapper.compare.report import clips, page, plots, sound, words
+from denoise_wrapper.errors import ConfigError, FileError
+
+DRAWING = "drawing"
+_MOST_NAME = 40  # characters of a clip's name in that of its figure
+
+
+def write_report(
+    comparison: Comparison,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    title: str | None = None,
+    audio: str = "opus",
+    seconds: float = 60.0,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> list[Path]:
+    """Write the page, and beside it STEM.csv, STEM.json and STEM_plots/*.png; returns their paths, the page's first.
+
+    path: the HTML file. overwrite: whether files that exist may be replaced. title: None for one of the candidates'
+    names. audio: "opus", small and without a loss that is heard, or "flac", lossless. seconds: of longer clips only
+    the first so many are shown and played. jobs: processes that draw; with more than one, a script that calls this
+    needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips done, in all).
+    Files appear when all are whole; if anything fails, Ctrl-C too, none does.
+    Raises FileError if one exists and may not be replaced, or cannot be written, ConfigError for a setting out of range
+    or a package that is missing.
+    """
+    sound.check_kind(audio)
+    if not seconds > 0.0:
+        raise ConfigError(f"seconds is more than 0, not {seconds}")
+    if jobs < 1:
+        raise ConfigError(f"jobs is 1 or more processes, not {jobs}")
+    check_report(path, overwrite)
+    target = Path(path)
+    summary = {"cost": list(plots.cost_plots(comparison)), "ratio": list(plots.ratio_plots(comparison))}
+    summary["gain"] = list(plots.gain_plots(comparison))
+    figures = [f"clip-{number:02}-{_file_name(clip.id)}.png" for number, clip in enumerate(comparison.clips)]
+    with contextlib.ExitStack() as stack:
+        folder = _plots_folder(stack, _folder(target))
+        wanted = [target, *_beside(target)]
+        wanted += [folder / f"{plot.name}.png" for group in summary.values() for plot in group]
+        wanted += [folder / name for name in figures]
+        parts = [stack.enter_context(atomic_path(file, overwrite)) for file in wanted]
+        html, table, data, *pngs = parts
+        with open(table, "w", encoding="utf-8", newline="") as file:
+            write_csv(comparison, file)
+        data.write_text(json.dumps(to_dict(comparison), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        todo = clips.make_jobs(comparison, seconds, audio, pngs[-len(figures) :] if figures else [])
+        report = functools.partial(progress or ignore, DRAWING)
+        drawn = run_in_processes(clips.draw, todo, max(1, min(jobs, len(todo))), report)
+        for plot, png in zip((plot for group in summary.values() for plot in group), pngs, strict=False):
+            plots.write_png(plot, png)
+        shown = {name: [page.page_plot(plot) for plot in group] for name, group in summary.items()}
+        html.write_text(page.render(comparison, drawn, shown, title or _title(comparison), audio), encoding="utf-8")
+    return wanted
+
+
+def check_report(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """What can be refused before there is a comparison to report.
+
+    Raises FileError if a file of the report exists and may not be replaced, or cannot be written, and ConfigError if a
+    package is missing.
+    """
+    for name in ("jinja2", "matplotlib", "PIL", "soundfile", "soxr"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"the report needs {error.name}: pip install 'denoise-wrapper[compare]'") from error
+    target = Path(path)
+    for file in (target, *_beside(target)):
+        check_target(file, overwrite)
+    folder = _folder(target)
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is no folder, and the report's plots go there; name another target")
+    if not overwrite and folder.is_dir() and any(folder.glob("*.png")):
+        raise FileError(f"{folder} holds plots of another report; overwrite=True (--overwrite) replaces them")
+
+
+def _beside(target: Path) -> tuple[Path, Path]:
+    return target.with_suffix(".csv"), target.with_suffix(".json")
+
+
+def _folder(target: Path) -> Path:
+    return target.with_name(f"{target.stem}_plots")
+
+
+def _plots_folder(stack: contextlib.ExitStack, folder: Path) -> Path:
+    """The folder, made; if it stays empty it goes again."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+    def remove() -> None:
+        with contextlib.suppress(OSError):  # not empty, as it should be
+            folder.rmdir()
+
+    stack.callback(remove)
+    return folder
+
+
+def _file_name(id: str) -> str:
+    """A clip's name as part of a file's."""
+    return re.sub(r"[^\w.-]+", "-", id)[:_MOST_NAME].strip(".-") or "clip"
+
+
+def _title(comparison: Comparison) -> str:
+    names = [result.name for result in comparison.results[1:]]
+    return (
+        f"{words.listed(names)} compared" if len(names) > 1 else f"{words.listed(names)} on trial" if names else "Clips"
+    )
