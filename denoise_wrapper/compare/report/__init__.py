@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from denoise_wrapper.atomic import atomic_path, check_target
 from denoise_wrapper.compare.comparison import Comparison
@@ -38,7 +40,8 @@ def write_report(
     path: the HTML file. overwrite: whether files that exist may be replaced. title: None for one of the candidates'
     names. audio: "opus", small and without a loss that is heard, or "flac", lossless. seconds: of longer clips only
     the first so many are shown and played. jobs: processes that draw; with more than one, a script that calls this
-    needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips done, in all).
+    needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips and
+    plots done, in all).
     Files appear when all are whole; if anything fails, Ctrl-C too, none does.
     Raises FileError if one exists and may not be replaced, or cannot be written, ConfigError for a setting out of range
     or a package that is missing.
@@ -50,27 +53,36 @@ def write_report(
         raise ConfigError(f"jobs is 1 or more processes, not {jobs}")
     check_report(path, overwrite)
     target = Path(path)
-    summary = {"cost": list(plots.cost_plots(comparison)), "ratio": list(plots.ratio_plots(comparison))}
-    summary["gain"] = list(plots.gain_plots(comparison))
-    figures = [f"clip-{number:02}-{_file_name(clip.id)}.png" for number, clip in enumerate(comparison.clips)]
+    groups = {
+        "cost": list(plots.cost_plots(comparison)),
+        "ratio": list(plots.ratio_plots(comparison)),
+        "gain": list(plots.gain_plots(comparison)),
+    }
     with contextlib.ExitStack() as stack:
-        folder = _plots_folder(stack, _folder(target))
-        wanted = [target, *_beside(target)]
-        wanted += [folder / f"{plot.name}.png" for group in summary.values() for plot in group]
-        wanted += [folder / name for name in figures]
-        parts = [stack.enter_context(atomic_path(file, overwrite)) for file in wanted]
-        html, table, data, *pngs = parts
+        folder = _make_folder(stack, _folder(target))
+        names = [f"clip-{number:02}-{_file_name(clip.id)}" for number, clip in enumerate(comparison.clips)]
+        names += [plot.name for group in groups.values() for plot in group]
+        wanted = [target, *_beside(target), *(folder / f"{name}.png" for name in names)]
+        html, table, data, *figures = [stack.enter_context(atomic_path(file, overwrite)) for file in wanted]
         with open(table, "w", encoding="utf-8", newline="") as file:
             write_csv(comparison, file)
         data.write_text(json.dumps(to_dict(comparison), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        todo = clips.make_jobs(comparison, seconds, audio, pngs[-len(figures) :] if figures else [])
-        report = functools.partial(progress or ignore, DRAWING)
-        drawn = run_in_processes(clips.draw, todo, max(1, min(jobs, len(todo))), report)
-        for plot, png in zip((plot for group in summary.values() for plot in group), pngs, strict=False):
-            plots.write_png(plot, png)
-        shown = {name: [page.page_plot(plot) for plot in group] for name, group in summary.items()}
-        html.write_text(page.render(comparison, drawn, shown, title or _title(comparison), audio), encoding="utf-8")
+        todo: list[Any] = clips.make_jobs(comparison, seconds, audio, figures[: len(comparison.clips)])
+        every = [plot for group in groups.values() for plot in group]
+        todo += [plots.PlotJob(plot, figure) for plot, figure in zip(every, figures[len(todo) :], strict=True)]
+        drawn = run_in_processes(
+            _draw, todo, max(1, min(jobs, len(todo))), functools.partial(progress or ignore, DRAWING)
+        )
+        drawn_clips, rest = drawn[: len(comparison.clips)], iter(drawn[len(comparison.clips) :])
+        drawn_plots = {name: list(itertools.islice(rest, len(group))) for name, group in groups.items()}
+        text = page.render(comparison, drawn_clips, drawn_plots, title or _title(comparison), audio)
+        html.write_text(text, encoding="utf-8")
     return wanted
+
+
+def _draw(job: Any) -> Any:
+    """A clip or a plot, in a process of its own perhaps."""
+    return job.draw()
 
 
 def check_report(path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -102,7 +114,7 @@ def _folder(target: Path) -> Path:
     return target.with_name(f"{target.stem}_plots")
 
 
-def _plots_folder(stack: contextlib.ExitStack, folder: Path) -> Path:
+def _make_folder(stack: contextlib.ExitStack, folder: Path) -> Path:
     """The folder, made; if it stays empty it goes again."""
     try:
         folder.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Job:
+class ClipJob:
     """A clip to be drawn. seconds: at most. audio: "opus" or "flac". figure: the PNG file to write."""
 
     clip: Clip
@@ -37,6 +37,42 @@ class Job:
     seconds: float
     audio: str
     figure: Path
+
+    def draw(self) -> DrawnClip:
+        """Make a clip's part, and write its figure."""
+        rate = self.clip.rate
+        frames = max(1, min(self.clip.frames, round(self.seconds * rate)))
+        read = [_read(source, rate, frames) for source in self.sources]
+        known = {at: audio for at, audio in enumerate(read) if not isinstance(audio, str)}
+        peaks = {at: float(np.abs(audio).max()) for at, audio in known.items()}
+        scale = 1.0 / max([1.0, *peaks.values()])
+        means = {at: audio.mean(axis=1) for at, audio in known.items()}
+        pictures = images.Pictures(
+            {at: images.spectrogram_db(mono, rate) for at, mono in means.items()},
+            {at: images.extremes(mono) for at, mono in means.items()},
+        )
+        played_db = [_db(scale * peak) + self.sources[at].loudness_db for at, peak in peaks.items()]
+        lower_db = max([0.0, *played_db])
+
+        def track(at: int, source: Source) -> DrawnTrack:
+            if at not in known:
+                return DrawnTrack(source.name, source.key, error=str(read[at]))
+            return DrawnTrack(
+                source.name,
+                source.key,
+                pictures.spectrogram(at),
+                pictures.waveform(at),
+                sound.encode(scale * known[at], rate, self.audio),
+                source.loudness_db - lower_db,
+                pictures.filled(at),
+                peaks[at],
+                _db(math.sqrt(float(np.mean(np.square(known[at], dtype=np.float64))))),
+            )
+
+        names = [source.name for source in self.sources]
+        plots.draw_clip(self.figure, self.clip.id, names, rate, frames / rate, pictures)
+        tracks = tuple(track(at, source) for at, source in enumerate(self.sources))
+        return DrawnClip(frames / rate, _db(scale), tracks)
 
 
 @dataclass(frozen=True)
@@ -68,7 +104,7 @@ class DrawnClip:
     tracks: tuple[DrawnTrack, ...]
 
 
-def make_jobs(comparison: Comparison, seconds: float, audio: str, figures: Sequence[Path]) -> list[Job]:
+def make_jobs(comparison: Comparison, seconds: float, audio: str, figures: Sequence[Path]) -> list[ClipJob]:
     """A job for each clip: as it came, what the candidates made of it, and its reference."""
     jobs = []
     for at, (clip, figure) in enumerate(zip(comparison.clips, figures, strict=True)):
@@ -82,45 +118,8 @@ def make_jobs(comparison: Comparison, seconds: float, audio: str, figures: Seque
             sources.append(Source(result.name, key, track.audio, track.loudness_db, error))
         if clip.clean is not None:
             sources.append(Source(CLEAN, "c", clip.clean))
-        jobs.append(Job(clip, tuple(sources), seconds, audio, figure))
+        jobs.append(ClipJob(clip, tuple(sources), seconds, audio, figure))
     return jobs
-
-
-def draw(job: Job) -> DrawnClip:
-    """Make a clip's part, and write its figure."""
-    rate = job.clip.rate
-    frames = max(1, min(job.clip.frames, round(job.seconds * rate)))
-    read = [_read(source, rate, frames) for source in job.sources]
-    known = {at: audio for at, audio in enumerate(read) if not isinstance(audio, str)}
-    peaks = {at: float(np.abs(audio).max()) for at, audio in known.items()}
-    scale = 1.0 / max([1.0, *peaks.values()])
-    means = {at: audio.mean(axis=1) for at, audio in known.items()}
-    pictures = images.Pictures(
-        {at: images.spectrogram_db(mono, rate) for at, mono in means.items()},
-        {at: images.extremes(mono) for at, mono in means.items()},
-    )
-    played_db = [_db(scale * peak) + job.sources[at].loudness_db for at, peak in peaks.items()]
-    lower_db = max([0.0, *played_db])
-
-    def track(at: int, source: Source) -> DrawnTrack:
-        if at not in known:
-            return DrawnTrack(source.name, source.key, error=str(read[at]))
-        return DrawnTrack(
-            source.name,
-            source.key,
-            pictures.spectrogram(at),
-            pictures.waveform(at),
-            sound.encode(scale * known[at], rate, job.audio),
-            source.loudness_db - lower_db,
-            pictures.filled(at),
-            peaks[at],
-            _db(math.sqrt(float(np.mean(np.square(known[at], dtype=np.float64))))),
-        )
-
-    names = [source.name for source in job.sources]
-    plots.draw_clip(job.figure, job.clip.id, names, rate, frames / rate, pictures)
-    tracks = tuple(track(at, source) for at, source in enumerate(job.sources))
-    return DrawnClip(frames / rate, _db(scale), tracks)
 
 
 def _read(source: Source, rate: int, frames: int) -> sound.Float32 | str:

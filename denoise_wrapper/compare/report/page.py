@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from denoise_wrapper import __version__
 from denoise_wrapper.compare.comparison import Clip, Comparison, Track
 from denoise_wrapper.compare.comparison_tables import problems, track_problems
 from denoise_wrapper.compare.measures import NEITHER, QUALITY, Measure
-from denoise_wrapper.compare.report import images, plots, sound, tables, words
+from denoise_wrapper.compare.report import images, sound, tables, words
 from denoise_wrapper.compare.report.clips import DrawnClip, DrawnTrack
+from denoise_wrapper.compare.report.plots import DrawnPlot
 from denoise_wrapper.compare.statistics import verdicts
 
 FOLDER = Path(__file__).parent
@@ -33,22 +33,14 @@ _DELAY = Measure("delay", "ms", 1, NEITHER, "by which this clip lagged by itself
 _TRACK_HEIGHT, _CLIP_HEIGHT = 205, 130  # pixels, about: what a clip takes on the page before it is laid out
 
 
-@dataclass(frozen=True)
-class PagePlot:
-    """A plot as the page has it. light, dark: data URIs. width, height: pixels."""
-
-    title: str
-    alt: str
-    light: str
-    dark: str
-    width: int
-    height: int
-
-
 def render(
-    comparison: Comparison, drawn: Sequence[DrawnClip], plots_of: Mapping[str, list[PagePlot]], title: str, audio: str
+    comparison: Comparison,
+    drawn: Sequence[DrawnClip],
+    drawn_plots: Mapping[str, Sequence[DrawnPlot]],
+    title: str,
+    audio: str,
 ) -> str:
-    """The whole page. drawn: of each clip. plots_of: those of "cost", "ratio" and "gain". audio: "opus" or "flac"."""
+    """The whole page. drawn: of each clip. drawn_plots: of "cost", "ratio" and "gain". audio: "opus" or "flac"."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -63,9 +55,9 @@ def render(
         about=_about(comparison),
         facts=list(_facts(comparison, audio)),
         **_findings(comparison),
-        cost_plots=plots_of["cost"],
-        ratio_plots=plots_of["ratio"],
-        gain_plots=plots_of["gain"],
+        cost_plots=_gallery(drawn_plots["cost"]),
+        ratio_plots=_gallery(drawn_plots["ratio"]),
+        gain_plots=_gallery(drawn_plots["gain"]),
         tops=words.listed(dict.fromkeys(f"{images.top_hz(clip.rate) / 1000:g} kHz" for clip in comparison.clips)),
         range_db=f"{images.RANGE_DB:g}",
         gradient=_gradient(),
@@ -73,6 +65,10 @@ def render(
         data=_data(comparison, drawn, title),
         sounds=list(_sounds(drawn, audio)),
     )
+
+
+def _gallery(drawn: Sequence[DrawnPlot]) -> list[dict[str, Any]]:
+    return [{**vars(plot), "light": _uri(plot.light), "dark": _uri(plot.dark)} for plot in drawn]
 
 
 def _own(*names: str) -> Any:
@@ -235,13 +231,9 @@ def _time_ticks(seconds: float) -> list[dict[str, str]]:
     ]
 
 
-def picture_uri(data: bytes) -> str:
-    """A WebP picture as the page holds it."""
-    return f"data:image/webp;base64,{sound.to_base64(data)}"
-
-
 def _uri(data: bytes | None) -> str | None:
-    return None if data is None else picture_uri(data)
+    """A WebP picture as the page holds it."""
+    return None if data is None else f"data:image/webp;base64,{sound.to_base64(data)}"
 
 
 def _data(comparison: Comparison, drawn: Sequence[DrawnClip], title: str) -> Any:
@@ -283,10 +275,3 @@ def _sounds(drawn: Sequence[DrawnClip], audio: str) -> Iterator[dict[str, Any]]:
             if track.audio is not None:
                 data = sound.to_base64(track.audio)
                 yield {"id": _audio_id(number, at), "type": sound.TYPES[audio], "data": data}
-
-
-def page_plot(plot: plots.Plot) -> PagePlot:
-    """A plot drawn in both colours. The same task for another process: it pickles what comes out."""
-    light, dark = plots.picture(plot, dark=False), plots.picture(plot, dark=True)
-    width, height = plots.pixels()
-    return PagePlot(plot.title, plot.alt, picture_uri(light), picture_uri(dark), width, height)

@@ -6,15 +6,22 @@ import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denoise_wrapper.compare.comparison import Comparison
 from denoise_wrapper.compare.measures import COSTS, NEITHER, QUALITY, Measure
 from denoise_wrapper.compare.report import images, words
-from denoise_wrapper.compare.statistics import Interval, mean_interval, paired_interval
+from denoise_wrapper.compare.statistics import Interval, mean_interval
+
+Float64 = NDArray[np.float64]
+Points = dict[str, tuple[float, Interval]]  # of each candidate, its cost and its quality
+Means = dict[str, list[Interval]]  # of each result, for each group of clips
+Gains = dict[str, Float64]  # of each candidate, for each clip that both it and the noisy one have a value for
 
 # Colours that the colour-blind tell apart (Okabe and Ito), on white and on black; and a marker each.
 _COLOURS = {
@@ -42,25 +49,41 @@ class Plot:
     draw: Callable[[Any, bool], None]
 
 
-def write_png(plot: Plot, path: Path) -> None:
-    """The plot on white."""
-    _figure(plot, dark=False, title=True).savefig(path, format="png", dpi=_DPI)
+@dataclass(frozen=True)
+class DrawnPlot:
+    """A plot as the page has it: WebP pictures in light and in dark colours, width by height pixels."""
+
+    title: str
+    alt: str
+    light: bytes
+    dark: bytes
+    width: int
+    height: int
 
 
-def picture(plot: Plot, dark: bool) -> bytes:
+@dataclass(frozen=True)
+class PlotJob:
+    """A plot to be drawn. figure: the PNG file to write."""
+
+    plot: Plot
+    figure: Path
+
+    def draw(self) -> DrawnPlot:
+        """The plot in both colours; and its figure, on white and with its title."""
+        _figure(self.plot, dark=False, title=True).savefig(self.figure, format="png", dpi=_DPI)
+        width, height = (round(inches * _DPI) for inches in SIZE)
+        light, dark = _picture(self.plot, dark=False), _picture(self.plot, dark=True)
+        return DrawnPlot(self.plot.title, self.plot.alt, light, dark, width, height)
+
+
+def _picture(plot: Plot, dark: bool) -> bytes:
     """The plot as a WebP picture of few colours, without its title, which the page tells."""
     from PIL import Image
 
-    file = io.BytesIO()
-    _figure(plot, dark, title=False).savefig(file, format="png", dpi=_DPI)
-    small = io.BytesIO()
-    Image.open(file).convert("RGB").quantize(48).convert("RGB").save(small, "WEBP", lossless=True, method=4)
-    return small.getvalue()
-
-
-def pixels() -> tuple[int, int]:
-    """Width and height of a plot's pictures."""
-    return round(SIZE[0] * _DPI), round(SIZE[1] * _DPI)
+    drawn, picture = io.BytesIO(), io.BytesIO()
+    _figure(plot, dark, title=False).savefig(drawn, format="png", dpi=_DPI)
+    Image.open(drawn).convert("RGB").quantize(48).convert("RGB").save(picture, "WEBP", lossless=True, method=4)
+    return picture.getvalue()
 
 
 def _figure(plot: Plot, dark: bool, title: bool) -> Any:
@@ -103,40 +126,40 @@ def cost_plots(comparison: Comparison) -> Iterator[Plot]:
                 yield _cost_plot(comparison, name, cost, points)
 
 
-def _cost_plot(comparison: Comparison, name: str, cost: str, points: dict[str, tuple[float, Interval]]) -> Plot:
+def _cost_plot(comparison: Comparison, name: str, cost: str, points: Points) -> Plot:
     measure, price = QUALITY[name], COSTS[cost]
     noisy = mean_interval(comparison.results[0].values(name))
-    names = _names(comparison)
-
-    def draw(axes: Any, dark: bool) -> None:
-        if noisy.clips:
-            axes.axhline(noisy.mean, color=_STYLE[dark]["faint"], linestyle="--", linewidth=1.2)
-            axes.annotate("noisy", (0.99, noisy.mean), xycoords=("axes fraction", "data"), ha="right", va="bottom")
-        if cost != "latency_ms":
-            _log_ticks(axes)
-        axes.margins(x=0.2, y=0.15)
-        taken: list[float] = []
-        for who, (where, interval) in points.items():
-            look = _look(names.index(who), dark)
-            axes.errorbar(
-                [where], [interval.mean], _error_bar(interval), label=who, markersize=8.0, linestyle="none",
-                transform=_aside(axes, taken.count(where)), **look,
-            )  # fmt: skip
-            taken.append(where)
-            ends = interval.mean + _error_bar(interval) * [[-1.0], [1.0]]
-            axes.update_datalim([(where, end) for end in ends.ravel()])
-        axes.autoscale_view()
-        axes.set_xlabel(axis_label(price))
-        axes.set_ylabel(axis_label(measure))
-        _legend(axes)
-
     told = "; ".join(
-        f"{who}: {price.label} {words.number(price_of_it, price)}, {measure.label} {_told(interval, measure)}"
-        for who, (price_of_it, interval) in points.items()
+        f"{who}: {price.label} {words.number(value, price)}, {measure.label} {_told(interval, measure)}"
+        for who, (value, interval) in points.items()
     )
     start = f" Noisy: {_told(noisy, measure)}." if noisy.clips else ""
     title = f"{measure.label} against {price.label}"
+    draw = partial(_draw_costs, name, cost, points, noisy, _names(comparison))
     return Plot(f"{name}-against-{cost}", title, f"{title}, mean and 95 % interval. {told}.{start}", draw)
+
+
+def _draw_costs(name: str, cost: str, points: Points, noisy: Interval, names: list[str], axes: Any, dark: bool) -> None:
+    if noisy.clips:
+        axes.axhline(noisy.mean, color=_STYLE[dark]["faint"], linestyle="--", linewidth=1.2)
+        axes.annotate("noisy", (0.99, noisy.mean), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    if cost != "latency_ms":
+        _log_ticks(axes)
+    axes.margins(x=0.2, y=0.15)
+    taken: list[float] = []
+    for who, (where, interval) in points.items():
+        look = _look(names.index(who), dark)
+        axes.errorbar(
+            [where], [interval.mean], _error_bar(interval), label=who, markersize=8.0, linestyle="none",
+            transform=_aside(axes, taken.count(where)), **look,
+        )  # fmt: skip
+        taken.append(where)
+        ends = interval.mean + _error_bar(interval) * [[-1.0], [1.0]]
+        axes.update_datalim([(where, end) for end in ends.ravel()])
+    axes.autoscale_view()
+    axes.set_xlabel(axis_label(COSTS[cost]))
+    axes.set_ylabel(axis_label(QUALITY[name]))
+    _legend(axes)
 
 
 def ratio_plots(comparison: Comparison) -> Iterator[Plot]:
@@ -151,69 +174,61 @@ def ratio_plots(comparison: Comparison) -> Iterator[Plot]:
         yield _ratio_plot(comparison, name, list(groups), means)
 
 
-def _ratio_plot(comparison: Comparison, name: str, groups: list[str], means: dict[str, list[Interval]]) -> Plot:
-    measure, names = QUALITY[name], _names(comparison)
-
-    def draw(axes: Any, dark: bool) -> None:
-        for number, (who, row) in enumerate(means.items()):
-            places = np.arange(len(groups)) + 0.08 * (number - 0.5 * (len(means) - 1))
-            bars = np.concatenate([_error_bar(interval) for interval in row], axis=1)
-            line = "--" if who == names[0] else "-"
-            axes.errorbar(
-                places, [i.mean for i in row], bars, label=who, linestyle=line, **_look(names.index(who), dark)
-            )
-        axes.set_xticks(range(len(groups)), groups)
-        axes.set_xlabel("signal-to-noise ratio of the clip")
-        axes.set_ylabel(axis_label(measure))
-        _legend(axes)
-
+def _ratio_plot(comparison: Comparison, name: str, groups: list[str], means: Means) -> Plot:
+    measure = QUALITY[name]
     told = "; ".join(
         f"{who}: "
         + ", ".join(f"{_told(i, measure)} at {group}" for group, i in zip(groups, row, strict=True) if i.clips)
         for who, row in means.items()
     )
     title = f"{measure.label} by signal-to-noise ratio"
+    draw = partial(_draw_ratios, name, groups, means, _names(comparison))
     return Plot(f"{name}-by-ratio", title, f"{title}, mean and 95 % interval. {told}.", draw)
+
+
+def _draw_ratios(name: str, groups: list[str], means: Means, names: list[str], axes: Any, dark: bool) -> None:
+    for number, (who, row) in enumerate(means.items()):
+        places = np.arange(len(groups)) + 0.08 * (number - 0.5 * (len(means) - 1))  # so that no bar hides another
+        bars = np.concatenate([_error_bar(interval) for interval in row], axis=1)
+        line = "--" if who == names[0] else "-"
+        axes.errorbar(places, [i.mean for i in row], bars, label=who, linestyle=line, **_look(names.index(who), dark))
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_xlabel("signal-to-noise ratio of the clip")
+    axes.set_ylabel(axis_label(QUALITY[name]))
+    _legend(axes)
 
 
 def gain_plots(comparison: Comparison) -> Iterator[Plot]:
     """What each candidate changes on each clip, for each measure of which the noisy clips have values too."""
-    noisy = comparison.results[0]
+    noisy, *candidates = comparison.results
     for name in _measured(comparison):
-        before = noisy.values(name)
-        gains = {result.name: result.values(name) - before for result in comparison.results[1:]}
-        gains = {who: values for who, values in gains.items() if np.isfinite(values).any()}
+        gains = {result.name: result.values(name) - noisy.values(name) for result in candidates}
+        gains = {who: values[np.isfinite(values)] for who, values in gains.items() if np.isfinite(values).any()}
         if gains:
-            intervals = {
-                result.name: paired_interval(result.values(name), before)
-                for result in comparison.results[1:]
-                if result.name in gains
-            }
-            yield _gain_plot(comparison, name, gains, intervals)
+            yield _gain_plot(comparison, name, gains)
 
 
-def _gain_plot(
-    comparison: Comparison, name: str, gains: dict[str, np.ndarray[Any, Any]], intervals: dict[str, Interval]
-) -> Plot:
-    measure, names = QUALITY[name], _names(comparison)
-    change = words.of_differences(measure)
-
-    def draw(axes: Any, dark: bool) -> None:
-        axes.axvline(0.0, color=_STYLE[dark]["faint"], linewidth=1.2)
-        for row, (who, values) in enumerate(gains.items()):
-            look, known = _look(names.index(who), dark), values[np.isfinite(values)]
-            spread = np.random.default_rng(row).uniform(-0.22, 0.22, len(known))
-            axes.plot(known, row + 0.12 + spread, ".", color=look["color"], alpha=0.55, markersize=7.0)
-            bar = _error_bar(intervals[who])
-            axes.errorbar([intervals[who].mean], [row - 0.3], xerr=bar, markersize=7.0, **look)
-        axes.set_yticks(range(len(gains)), [_short(who) for who in gains])
-        axes.set_ylim(len(gains) - 0.4, -0.6)
-        axes.set_xlabel(f"change of {axis_label(change)}")
-
-    told = "; ".join(f"{who}: {_told(interval, change, signed=True)}" for who, interval in intervals.items())
-    title = f"Change of {measure.label} against the noisy clips"
+def _gain_plot(comparison: Comparison, name: str, gains: Gains) -> Plot:
+    change = words.of_differences(QUALITY[name])
+    means = {who: mean_interval(values) for who, values in gains.items()}
+    told = "; ".join(f"{who}: {_told(interval, change, signed=True)}" for who, interval in means.items())
+    title = f"Change of {change.label} against the noisy clips"
     alt = f"{title}: a dot for each clip, and above the dots their mean with its 95 % interval. {told}."
-    return Plot(f"{name}-change", title, alt, draw)
+    return Plot(f"{name}-change", title, alt, partial(_draw_gains, change, gains, means, _names(comparison)))
+
+
+def _draw_gains(
+    change: Measure, gains: Gains, means: dict[str, Interval], names: list[str], axes: Any, dark: bool
+) -> None:
+    axes.axvline(0.0, color=_STYLE[dark]["faint"], linewidth=1.2)
+    for row, (who, values) in enumerate(gains.items()):
+        look = _look(names.index(who), dark)
+        spread = np.random.default_rng(row).uniform(-0.22, 0.22, len(values))
+        axes.plot(values, row + 0.12 + spread, ".", color=look["color"], alpha=0.55, markersize=7.0)
+        axes.errorbar([means[who].mean], [row - 0.3], xerr=_error_bar(means[who]), markersize=7.0, **look)
+    axes.set_yticks(range(len(gains)), [_short(who) for who in gains])
+    axes.set_ylim(len(gains) - 0.4, -0.6)
+    axes.set_xlabel(f"change of {axis_label(change)}")
 
 
 def axis_label(measure: Measure) -> str:
@@ -270,7 +285,7 @@ def _short(name: str, most: int = 16) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _error_bar(interval: Interval) -> np.ndarray[Any, Any]:
+def _error_bar(interval: Interval) -> Float64:
     """How far the interval reaches below and above its mean: (2, 1); nothing where it is not known."""
     return np.nan_to_num([[interval.mean - interval.low], [interval.high - interval.mean]])
 

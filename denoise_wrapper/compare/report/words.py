@@ -72,24 +72,24 @@ def sentences(comparison: Comparison, verdicts: list[Verdict]) -> list[tuple[str
     quality = [verdict for verdict in verdicts if verdict.measure in QUALITY and verdict.best is not None]
     if not quality:
         return [("No verdict:", "no measure could be told of any candidate; the reasons are below.")]
-    wins: dict[str, list[Verdict]] = defaultdict(list)
-    for verdict in quality:
-        if verdict.second is not None and not verdict.alike and verdict.best is not None:
-            wins[verdict.best].append(verdict)
-    found = [
-        (who, f"is best at {listed(_won(verdict) for verdict in won)}.")
-        for who, won in sorted(wins.items(), key=lambda item: -len(item[1]))
-    ]
+    found = list(_wins(quality))
     if len(comparison.results) == 2:
         found += _alone(quality)
     return [*found, *_ties(quality), *_no_gain(quality), *_costs(comparison, verdicts), *_doubts(comparison)]
 
 
-def _won(verdict: Verdict) -> str:
-    assert verdict.difference is not None
-    measure = of_differences(QUALITY[verdict.measure])
-    better = ahead(verdict.difference, measure)
-    return f"{measure.label}, by {number(better.mean, measure)} ({bounds(better, measure)}) before {verdict.second}"
+def _wins(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
+    """Who is best and told apart from all others, who wins most first."""
+    wins: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for verdict in quality:
+        if verdict.best is None or verdict.second is None or verdict.difference is None or verdict.alike:
+            continue
+        measure = of_differences(QUALITY[verdict.measure])
+        better = ahead(verdict.difference, measure)
+        text = f"{measure.label} by {number(better.mean, measure)} ({bounds(better, measure)})"
+        wins[verdict.best][verdict.second].append(text)
+    for who, won in sorted(wins.items(), key=lambda item: -sum(map(len, item[1].values()))):
+        yield who, f"is best at {'; at '.join(f'{listed(texts)} before {second}' for second, texts in won.items())}."
 
 
 def _ties(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
