@@ -40,8 +40,6 @@ def format_table(comparison: Comparison) -> str:
     found = verdicts(comparison)
     if found:
         lines += ["", *(_verdict_line(comparison, verdict) for verdict in found)]
-    if any(1 < verdict.clips < FEW for verdict in found):
-        lines.append(f"[low, high] are guesses: of fewer than {FEW} clips intervals come out too short")
     wrong = list(problems(comparison))
     return "\n".join([*lines, "", *wrong] if wrong else lines)
 
@@ -88,19 +86,17 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
     measure = QUALITY[verdict.measure]
     if verdict.best is None:
         return f"{measure.label}: no clip was measured for all candidates"
-    parts = [verdict.best]
+    text = f"{measure.label}: {verdict.best}"
     if verdict.difference is not None:
-        parts.append(f"by {_lead(ahead(verdict.difference, measure), measure)} before {verdict.second}")
-    if verdict.clips == 1:
-        parts.append("on the one clip, which does not tell of others")
-    elif verdict.alike:
-        parts.append(f"not told apart from {', '.join(verdict.alike)}")
+        text += f", by {_lead(ahead(verdict.difference, measure), measure)} before {verdict.second}"
+    if verdict.clips < FEW:
+        few = _count(verdict.clips, "clip")
+        return f"{text}; {few} {'is' if verdict.clips == 1 else 'are'} too few to tell"
     gain = verdict.gain and ahead(verdict.gain, measure)
-    if gain and gain.clips > 1 and not gain.apart:
-        parts.append("not told apart from the noisy clips")
-    elif gain and gain.mean < 0.0:
-        parts.append(f"worse than the noisy clips, by {_lead(-gain, measure)}")
-    return f"{measure.label}: {', '.join(parts)}"
+    alike = [*verdict.alike, *(["the noisy clips"] if gain and not gain.apart else [])]
+    if alike:
+        text += f"; not told apart from {' and '.join(alike)}"
+    return f"{text}; worse than the noisy clips, by {_lead(-gain, measure)}" if gain and gain.high < 0.0 else text
 
 
 def _lead(lead: Interval, measure: Measure) -> str:

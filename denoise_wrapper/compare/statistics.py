@@ -20,7 +20,7 @@ Float64 = NDArray[np.float64]
 RESAMPLES = 10_000
 SEED = 1
 SHARE = 0.95  # of intervals that hold the true mean, were there clips without end to draw from
-FEW = 5  # of fewer clips than that an interval is a guess, see `mean_interval`
+FEW = 5  # of fewer clips an interval is too short to tell anything apart, see `mean_interval`
 MOST = 1000  # clips that are resampled; of more the means are as good as normally distributed
 NORMAL = 1.959964  # standard deviations either way that hold 95 % of a normal distribution
 
@@ -39,8 +39,8 @@ class Interval:
 
     @property
     def apart(self) -> bool:
-        """Whether the mean is told apart from zero: the interval is known, and zero is not in it."""
-        return self.low > 0.0 or self.high < 0.0
+        """Whether the mean is told apart from zero, which is not in the interval; of fewer clips than FEW never."""
+        return self.clips >= FEW and (self.low > 0.0 or self.high < 0.0)
 
     def __neg__(self) -> Interval:
         """That of the second minus the first."""
@@ -54,7 +54,7 @@ class Verdict:
     best, second: of the candidates (the noisy clips are none) that with the best mean, and the next, over the clips
     that all candidates have which have any; None where there is none. clips: how many these are.
     difference: best minus second, clip by clip; None without a second and for a cost. alike: candidates that are not
-    told apart from the best: the interval of the difference holds zero or cannot be told; or of equal cost.
+    told apart from the best, as the interval of the difference holds zero or clips are few; or of equal cost.
     gain: best minus the noisy clips, which may be better than any candidate; None if they have no value, and for a
     measure that is best at zero, which they have by themselves. Such a measure is compared by the distances from it.
     """
