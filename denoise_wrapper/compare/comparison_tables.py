@@ -69,14 +69,14 @@ def _rows(measures: Mapping[str, Measure], values: Mapping[str, Mapping[str, flo
         if not all(map(math.isnan, column)):
             columns.append([heading, measure.unit, *(_number(value, measure) for value in column)])
     widths = [max(map(len, column)) for column in columns]
-    first, *others = ([cell.rjust(width) for cell in cells] for cells, width in zip(columns, widths, strict=True))
-    names = [name.strip().ljust(widths[0]) for name in first]
-    lines = ["  ".join(row).rstrip() for row in zip(names, *others, strict=True)]
+    names = [name.ljust(widths[0]) for name in columns[0]]
+    cells = [[cell.rjust(width) for cell in column] for column, width in zip(columns[1:], widths[1:], strict=True)]
+    lines = ["  ".join(row).rstrip() for row in zip(names, *cells, strict=True)]
     return [line for line in lines if line]
 
 
-def _number(value: float, measure: Measure, sign: str = "") -> str:
-    return DASH if math.isnan(value) else f"{round(value, measure.digits) + 0.0:{sign}.{measure.digits}f}"
+def _number(value: float, measure: Measure) -> str:
+    return DASH if math.isnan(value) else f"{round(value, measure.digits) + 0.0:.{measure.digits}f}"
 
 
 def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
@@ -96,7 +96,9 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
     alike = [*verdict.alike, *(["the noisy clips"] if gain and not gain.apart else [])]
     if alike:
         text += f"; not told apart from {' and '.join(alike)}"
-    return f"{text}; worse than the noisy clips, by {_lead(-gain, measure)}" if gain and gain.high < 0.0 else text
+    if gain and gain.apart and gain.mean < 0.0:
+        text += f"; worse than the noisy clips, by {_lead(-gain, measure)}"
+    return text
 
 
 def _lead(lead: Interval, measure: Measure) -> str:
