@@ -7,6 +7,7 @@ import gc
 import math
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,21 @@ def test_a_candidate_that_crashes_or_cannot_be_opened_is_left_out(
     assert [problem.split(":")[0] for problem in comparison.problems()] == ["crash", "bad"]
     with pytest.raises(ModelError, match=r"no candidate can be used: .*bad\.rnnn"):
         compare(clips, [str(bad)])
+
+
+def test_a_foreign_library_is_compared_and_one_that_crashes_is_not_run(
+    clips: Path, library: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise_wrapper.compare.run.measure_cost", measure_cost)
+    good, bad = library(2), library(1, "-DCRASH")
+    comparison = compare(clips, [f"{good},name=theirs", bad])
+    theirs, crashing = comparison.results[1:]
+    assert crashing.error == "it crashes: SIGABRT"
+    assert theirs.cost is not None
+    assert theirs.cost.error is None
+    assert list(theirs.model_sha256) == [good.name]
+    assert theirs.delay_ms == 0.0  # its delay is known, and taken away as that of our own
+    assert theirs.tracks[0].value("SPEECH") == pytest.approx(-6.02, abs=0.2)
 
 
 def test_costs_are_measured_in_another_process() -> None:

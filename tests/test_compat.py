@@ -20,43 +20,6 @@ from denoise_wrapper.compat import RNNoise
 pydub = pytest.importorskip("pydub")
 Array = NDArray[Any]
 
-# A librnnoise that can be told: late by DELAY frames, at half the level but for faint clicks, with a voice of its own.
-SOURCE = """
-#include <stdlib.h>
-#include <string.h>
-typedef struct { float late[DELAY][480]; int frames; } state;
-#ifdef OLD
-state *rnnoise_create(void) { return calloc(1, sizeof(state)); }
-#else
-state *rnnoise_create(void *model) { return model ? NULL : calloc(1, sizeof(state)); }
-int rnnoise_get_frame_size(void) { return 480; }
-#endif
-void rnnoise_destroy(state *s) { free(s); }
-float rnnoise_process_frame(state *s, float *out, const float *in) {
-    float frame[480], loudest = 0;
-    memcpy(frame, in, sizeof frame);
-    for (int i = 0; i < 480; i++) if (frame[i] > loudest) loudest = frame[i];
-    for (int i = 0; i < 480; i++) out[i] = s->late[0][i];
-    memmove(s->late[0], s->late[1], (DELAY - 1) * sizeof frame);
-    for (int i = 0; i < 480; i++) s->late[DELAY - 1][i] = loudest > 2 ? 0.5f * frame[i] : frame[i];
-    return loudest > 3000 ? 0.9f : 0.1f;
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def library(needs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    folder = tmp_path_factory.mktemp("libraries")
-
-    def build(delay: int = 1, *options: str) -> Path:
-        source, made = folder / "rnnoise.c", folder / f"librnnoise_{delay}{''.join(options)}.so"
-        source.write_text(SOURCE)
-        command = [needs("gcc"), "-shared", "-fPIC", f"-DDELAY={delay}", *options, str(source), "-o", str(made)]
-        subprocess.run(command, check=True)
-        return made
-
-    return build
-
 
 def segment_of(frames: int = 96000, rate: int = 48000, channels: int = 1, level: float = 0.05, seed: int = 1) -> Any:
     samples = level * np.random.default_rng(seed).standard_normal((frames, channels))
