@@ -26,7 +26,7 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
     Raises FileError if the target exists and overwrite is False, is no regular file, or cannot be written (no such
     folder, no permission, no room), also for an OSError of that kind from within the block.
     """
-    wanted = _check_target(target, overwrite)
+    wanted = check_target(target, overwrite)
     part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")
     try:  # from before the file is there: a signal may come at any moment
         # Opened by hand, because tempfile would make it readable by its owner alone.
@@ -44,8 +44,8 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
             part.unlink()
 
 
-def _check_target(target: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Where target really is. Refuses early what the rename would refuse after all the work."""
+def check_target(target: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Where target really is. Refuses early what the rename would refuse after all the work: raises FileError."""
     try:
         wanted = Path(os.path.realpath(target))
         if wanted.is_dir():

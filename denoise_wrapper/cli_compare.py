@@ -142,7 +142,7 @@ def run_compare(args: argparse.Namespace) -> int:
     from denoise_wrapper.compare.report import check_report, write_report
     from denoise_wrapper.progress import stages
 
-    check_report(args.output, args.overwrite)
+    check_report(args.output, overwrite=args.overwrite, audio=args.audio, seconds=args.seconds)
     with stages(args.quiet) as report:
         comparison = compare(
             args.inputs,

@@ -40,18 +40,15 @@ def write_report(
     path: the HTML file. overwrite: whether files that exist may be replaced. title: None for one of the candidates'
     names. audio: "opus", small and without a loss that is heard, or "flac", lossless. seconds: of longer clips only
     the first so many are shown and played. jobs: processes that draw; with more than one, a script that calls this
-    needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips and
-    plots done, in all).
+    needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips
+    and plots done, in all).
     Files appear when all are whole; if anything fails, Ctrl-C too, none does.
     Raises FileError if one exists and may not be replaced, or cannot be written, ConfigError for a setting out of range
     or a package that is missing.
     """
-    sound.check_kind(audio)
-    if not seconds > 0.0:
-        raise ConfigError(f"seconds is more than 0, not {seconds}")
     if jobs < 1:
         raise ConfigError(f"jobs is 1 or more processes, not {jobs}")
-    check_report(path, overwrite)
+    check_report(path, overwrite=overwrite, audio=audio, seconds=seconds)
     target = Path(path)
     groups = {
         "cost": list(plots.cost_plots(comparison)),
@@ -85,18 +82,25 @@ def _draw(job: Any) -> Any:
     return job.draw()
 
 
-def check_report(path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """What can be refused before there is a comparison to report.
+def check_report(
+    path: str | os.PathLike[str], *, overwrite: bool = False, audio: str = "opus", seconds: float = 60.0
+) -> None:
+    """What can be refused before there is a comparison to report; settings as those of `write_report`.
 
-    Raises FileError if a file of the report exists and may not be replaced, or cannot be written, and ConfigError if a
-    package is missing.
+    Raises FileError if a file of the report exists and may not be replaced, or cannot be written, and ConfigError for a
+    setting out of range or a package that is missing.
     """
+    sound.check_kind(audio)
+    if not seconds > 0.0:
+        raise ConfigError(f"seconds is more than 0, not {seconds}")
     for name in ("jinja2", "matplotlib", "PIL", "soundfile", "soxr"):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             raise ConfigError(f"the report needs {error.name}: pip install 'denoise-wrapper[compare]'") from error
     target = Path(path)
+    if target.suffix.lower() in (".csv", ".json"):
+        raise FileError(f"{path} is one of the files beside a report, whose name is like {target.stem}.html")
     for file in (target, *_beside(target)):
         check_target(file, overwrite)
     folder = _folder(target)
