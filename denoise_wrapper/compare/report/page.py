@@ -58,7 +58,7 @@ def render(
         cost_plots=_gallery(drawn_plots["cost"]),
         ratio_plots=_gallery(drawn_plots["ratio"]),
         gain_plots=_gallery(drawn_plots["gain"]),
-        tops=words.listed(dict.fromkeys(f"{images.top_hz(clip.rate) / 1000:g} kHz" for clip in comparison.clips)),
+        tops=" or ".join(dict.fromkeys(f"{images.top_hz(clip.rate) / 1000:g} kHz" for clip in comparison.clips)),
         range_db=f"{images.RANGE_DB:g}",
         gradient=_gradient(),
         clips=[_clip(comparison, number, drawing) for number, drawing in enumerate(drawn)],

@@ -70,44 +70,39 @@ class PlotJob:
 
     def draw(self) -> DrawnPlot:
         """The plot in both colours; and its figure, on white and with its title."""
-        _figure(self.plot, dark=False, title=True).savefig(self.figure, format="png", dpi=_DPI)
+        self.figure.write_bytes(_png(self.plot, dark=False, title=True))
         width, height = (round(inches * _DPI) for inches in SIZE)
-        light, dark = _picture(self.plot, dark=False), _picture(self.plot, dark=True)
+        light, dark = (_to_webp(_png(self.plot, dark, title=False)) for dark in (False, True))
         return DrawnPlot(self.plot.title, self.plot.alt, light, dark, width, height)
 
 
-def _picture(plot: Plot, dark: bool) -> bytes:
-    """The plot as a WebP picture of few colours, without its title, which the page tells."""
+def _to_webp(png: bytes) -> bytes:
+    """The same picture, of fewer colours."""
     from PIL import Image
 
-    drawn, picture = io.BytesIO(), io.BytesIO()
-    _figure(plot, dark, title=False).savefig(drawn, format="png", dpi=_DPI)
-    Image.open(drawn).convert("RGB").quantize(48).convert("RGB").save(picture, "WEBP", lossless=True, method=4)
-    return picture.getvalue()
+    file = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(48).convert("RGB").save(file, "WEBP", lossless=True, method=4)
+    return file.getvalue()
 
 
-def _figure(plot: Plot, dark: bool, title: bool) -> Any:
+def _png(plot: Plot, dark: bool, title: bool) -> bytes:
+    """The plot as a picture. title: whether it tells that itself, or leaves it to the page."""
     import matplotlib.figure
     from matplotlib import rc_context
 
-    style = _STYLE[dark]
+    style, file = _STYLE[dark], io.BytesIO()
     colours: Any = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), style["ink"])
     papers: Any = dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), style["paper"])
-    lines: Any = {
-        "axes.edgecolor": style["faint"],
-        "grid.color": style["grid"],
-        "axes.grid": True,
-        "axes.axisbelow": True,
-    }
+    lines: Any = {"axes.edgecolor": style["faint"], "grid.color": style["grid"], "axes.grid": True}
     sizes: Any = {"font.size": 11.0, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
-    with rc_context({**colours, **papers, **lines, **sizes}):
+    with rc_context({**colours, **papers, **lines, **sizes, "axes.axisbelow": True}):
         figure = matplotlib.figure.Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         plot.draw(axes, dark)
         if title:
             axes.set_title(plot.title, fontsize=11.0)
-        figure.draw_without_rendering()  # places all of it while the colours hold
-    return figure
+        figure.savefig(file, format="png", dpi=_DPI)
+    return file.getvalue()
 
 
 def cost_plots(comparison: Comparison) -> Iterator[Plot]:
@@ -150,7 +145,7 @@ def _draw_costs(name: str, cost: str, points: Points, noisy: Interval, names: li
     for who, (where, interval) in points.items():
         look = _look(names.index(who), dark)
         axes.errorbar(
-            [where], [interval.mean], _error_bar(interval), label=who, markersize=8.0, linestyle="none",
+            [where], [interval.mean], _error_bar(interval), label=_short(who), markersize=8.0, linestyle="none",
             transform=_aside(axes, taken.count(where)), **look,
         )  # fmt: skip
         taken.append(where)
@@ -191,7 +186,9 @@ def _draw_ratios(name: str, groups: list[str], means: Means, names: list[str], a
         places = np.arange(len(groups)) + 0.08 * (number - 0.5 * (len(means) - 1))  # so that no bar hides another
         bars = np.concatenate([_error_bar(interval) for interval in row], axis=1)
         line = "--" if who == names[0] else "-"
-        axes.errorbar(places, [i.mean for i in row], bars, label=who, linestyle=line, **_look(names.index(who), dark))
+        axes.errorbar(
+            places, [i.mean for i in row], bars, label=_short(who), linestyle=line, **_look(names.index(who), dark)
+        )
     axes.set_xticks(range(len(groups)), groups)
     axes.set_xlabel("signal-to-noise ratio of the clip")
     axes.set_ylabel(axis_label(QUALITY[name]))
@@ -281,8 +278,10 @@ def _legend(axes: Any) -> None:
     axes.legend(frameon=False, fontsize=9.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
-def _short(name: str, most: int = 16) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+def _short(name: str, most: int = 20) -> str:
+    """A name that fits; of a long one both ends, for they differ where the middle may not."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _error_bar(interval: Interval) -> Float64:

@@ -203,7 +203,8 @@ def _cost_cell(result: Result, name: str, found: list[Verdict]) -> Cell:
     if math.isnan(value):
         return Cell("", note=result.cost.error or "not measured")
     note = f"{1.0 / value:.0f} \u00d7 real time" if name == "file_factor" and value else ""
-    return Cell(words.digits(value, COSTS[name]), note, _mark(result, name, found))
+    mark = "best" if _mark(result, name, found) else ""  # what costs as much is as good
+    return Cell(words.digits(value, COSTS[name]), note, mark)
 
 
 def _length(result: Result) -> str:
