@@ -162,6 +162,15 @@ def test_who_is_not_told_apart_from_the_best_is_alike() -> None:
     assert (found.best, found.second, found.alike) == ("b", "a", ("a",))
 
 
+def test_a_difference_too_small_to_be_shown_is_none() -> None:
+    values = [2.0 + 0.1 * number for number in range(10)]
+    for more, alike in ((0.0004, ("b",)), (0.0006, ())):
+        of = {"noisy": [1.0] * 10, "a": [value + more for value in values], "b": values}
+        comparison = compared({name: {"PESQ": each} for name, each in of.items()})
+        assert verdict(comparison, "PESQ").alike == alike
+        assert differences(comparison, "PESQ")["a", "b"].apart is not bool(alike)
+
+
 @pytest.mark.parametrize(("count", "alike"), [(1, ("a",)), (2, ("a",)), (4, ("a",)), (5, ())])
 def test_on_few_clips_nobody_is_told_apart(count: int, alike: tuple[str, ...]) -> None:
     values = {"noisy": [1.0] * count, "a": [2.0] * count, "b": [3.0] * count}

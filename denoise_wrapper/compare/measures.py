@@ -23,6 +23,11 @@ class Measure:
     better: str
     what: str
 
+    @property
+    def least(self) -> float:
+        """The smallest difference that is shown: half of the last digit."""
+        return 0.5 * 10.0**-self.digits
+
     def cost(self, value: float) -> float:
         """The value as something of which less is better; NaN where neither is, and of NaN."""
         if self.better == NEITHER:

@@ -29,22 +29,23 @@ NORMAL = 1.959964  # standard deviations either way that hold 95 % of a normal d
 class Interval:
     """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: cannot be told, of fewer than two.
 
-    clips: how many it is the mean of.
+    clips: how many it is the mean of. least: a mean of less, either way, makes no difference to anybody.
     """
 
     mean: float
     low: float
     high: float
     clips: int
+    least: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def apart(self) -> bool:
         """Whether the mean is told apart from zero, which is not in the interval; of fewer clips than FEW never."""
-        return self.clips >= FEW and (self.low > 0.0 or self.high < 0.0)
+        return self.clips >= FEW and abs(self.mean) >= self.least and (self.low > 0.0 or self.high < 0.0)
 
     def __neg__(self) -> Interval:
         """That of the second minus the first."""
-        return Interval(-self.mean, -self.high, -self.low, self.clips)
+        return Interval(-self.mean, -self.high, -self.low, self.clips, self.least)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Verdict:
     best, second: of the candidates (the noisy clips are none) that with the best mean, and the next, over the clips
     that all candidates have which have any; None where there is none. clips: how many these are.
     difference: best minus second, clip by clip; None without a second and for a cost. alike: candidates that are not
-    told apart from the best, as the interval of the difference holds zero or clips are few; or of equal cost.
+    told apart from the best, as the interval of the difference holds zero, it is too small to be shown, or clips are
+    few; or of equal cost.
     gain: best minus the noisy clips, which may be better than any candidate; None if they have no value, and for a
     measure that is best at zero, which they have by themselves. Such a measure is compared by the distances from it.
     """
@@ -92,12 +94,15 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(mean, mean + float(low), mean + float(high), count)
 
 
-def paired_interval(first: ArrayLike, second: ArrayLike) -> Interval:
+def paired_interval(first: ArrayLike, second: ArrayLike, least: float = 0.0) -> Interval:
     """The same of the difference, first minus second, over the clips that both have: each (clips,), in one order.
+
+    least: the smallest difference that matters.
 
     What a clip makes easy or hard for both drops out, so this tells apart what two intervals of means do not.
     """
-    return mean_interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+    interval = mean_interval(np.asarray(first, np.float64) - np.asarray(second, np.float64))
+    return dataclasses.replace(interval, least=least)
 
 
 def ahead(difference: Interval, measure: Measure) -> Interval:
@@ -127,7 +132,7 @@ def differences(
     """
     values = {result.name: _distances(result, measure, clips) for result in comparison.results}
     return {
-        (first, second): paired_interval(values[first], values[second])
+        (first, second): paired_interval(values[first], values[second], QUALITY[measure].least)
         for first, second in itertools.combinations(values, 2)
     }
 
@@ -158,8 +163,9 @@ def _verdict(comparison: Comparison, measure: str, clips: Sequence[int] | None) 
         return Verdict(measure, None, None, None, None, (), 0)
     found = {name: values[common] for name, values in found.items()}
     best, *others = sorted(found, key=lambda name: QUALITY[measure].cost(float(found[name].mean())))
-    against = {name: paired_interval(found[best], found[name]) for name in others}
-    gain = paired_interval(found[best], _distances(noisy, measure, clips)[common])
+    least = QUALITY[measure].least
+    against = {name: paired_interval(found[best], found[name], least) for name in others}
+    gain = paired_interval(found[best], _distances(noisy, measure, clips)[common], least)
     return Verdict(
         measure,
         best,
