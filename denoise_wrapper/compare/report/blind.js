@@ -31,10 +31,12 @@
       const pair = ["a", "b"].map((letter) => ({ ...trackOf(clip, trial[letter]), name: letter.toUpperCase() }));
       super(root, parent, pair, data.clips[clip].seconds, "this trial");
       this.index = { a: 0, b: 1, ...(trial.x && { x: trial.x === "a" ? 0 : 1 }) };
+      this.matchBox.disabled = true; // one choice for the whole test
       this.letter = "a";
       this.heard = new Set();
       this.picks = Object.keys(this.index).map((letter) => {
-        const pick = button(letter, letter.toUpperCase(), () => this.listen(letter), `Listen to ${letter.toUpperCase()}`);
+        const name = letter.toUpperCase();
+        const pick = button(letter, name, () => this.listen(letter), `Listen to ${name}`);
         pick.classList.add("pick");
         return pick;
       });
@@ -42,7 +44,8 @@
     }
 
     press() {
-      Object.keys(this.index).forEach((letter, i) => this.picks[i].setAttribute("aria-pressed", letter === this.letter));
+      const letters = Object.keys(this.index);
+      this.picks.forEach((pick, i) => pick.setAttribute("aria-pressed", letters[i] === this.letter));
     }
 
     listen(letter) {
@@ -157,8 +160,8 @@
   function hintOf({ mode, trials }) {
     if (mode === "preference") return "You hear A and B, and say which you prefer, if either.";
     const least = maths.needed(trials);
-    const enough = least === null ? "So few trials cannot tell anything." : `${least} of ${trials} right are hardly luck.`;
-    return `You hear A, B and X, and say whether X is A or B. ${enough}`;
+    const enough = least ? `${least} of ${trials} right are hardly luck` : "So few trials cannot tell anything";
+    return `You hear A, B and X, and say whether X is A or B. ${enough}.`;
   }
 
   const pairsIn = ({ all, first, second }) => (all ? pairsOf(candidates) : [[first, second]]);
@@ -216,6 +219,7 @@
       listen,
       transport,
       el("div.answers", {}, ...buttons),
+      el("p.hint", {}, "Space plays and pauses, the arrow keys go 1 s back and on, with Shift 5 s, Home to the start."),
       el("button.abandon", { type: "button", onclick: abandon }, "Abandon the test"),
     );
     show(root);
@@ -267,7 +271,7 @@
       started: started.toISOString(),
       finished: new Date().toISOString(),
       seed,
-      equal_loudness: shared.matched,
+      equal_loudness: settings.matched,
       trials: answers,
       result: maths.judge(settings.mode, pairs, answers),
     };
@@ -292,19 +296,22 @@
   function preferenceWords({ result }) {
     const words = result.map((pair) => {
       const { first, second, first_preferred: one, second_preferred: two, ties, p_value: p } = pair;
-      const found = p > maths.LIKELY ? "which may be chance" : `which is hardly chance: you prefer ${one > two ? first : second}`;
+      const hardly = `which is hardly chance: you prefer ${one > two ? first : second}`;
+      const found = p > maths.LIKELY ? "which may be chance" : hardly;
       return `${first} ${one}, ${second} ${two}, neither ${ties}: ${shortP(p)}, ${found}.`;
     });
-    const test = "p is how likely so uneven a result is without any preference (exact binomial test, two-sided, ties left out).";
+    const meaning =
+      "p is how likely so uneven a result is without any preference (exact binomial test, two-sided, ties left out).";
     const many = `Of ${result.length} pairs, one or another can come so low by chance; p is not corrected for that.`;
-    return [...words, test, ...(result.length > 1 ? [many] : [])];
+    return [...words, meaning, ...(result.length > 1 ? [many] : [])];
   }
 
   function table(rows) {
     const text = (value) => (value === true ? "yes" : value === false ? "no" : String(value ?? "none"));
     const head = el("tr", {}, ...Object.keys(rows[0]).map((name) => el("th", { scope: "col" }, name)));
     const body = rows.map((row) => el("tr", {}, ...Object.values(row).map((value) => el("td", {}, text(value)))));
-    return el("div.scroll", { tabIndex: 0, role: "region", "aria-label": "All trials" }, el("table", {}, head, ...body));
+    const region = { tabIndex: 0, role: "region", "aria-label": "All trials" }; // which scrolls, also by keyboard
+    return el("div.scroll", region, el("table", {}, head, ...body));
   }
 
   function download(record, type, text) {
@@ -334,8 +341,8 @@
 
   // What a test is at, without what it hides.
   function state() {
-    const running = hidden.length > 0;
-    return { running, answered: test?.answers.length ?? 0, trials: test?.trials.length ?? 0, record: test?.record ?? null };
+    const { answers = [], trials = [], record = null } = test ?? {};
+    return { running: hidden.length > 0, answered: answers.length, trials: trials.length, record };
   }
 
   if (names.length > 1) showForm();

@@ -9,8 +9,8 @@
   const SHORTEST = 0.05; // s, of a stretch that is looped
   const CALM = 250; // ms between positions of the cursor for those who prefer little motion
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  // deck: made on the first use, for a page may not sound before. desk: that whose audio the deck has. desks: all on the
-  // page. matched: whether loudness is. onkey: takes a key's event, true if it meant something.
+  // deck: made on the first use, for a page may not sound before. desk: that whose audio the deck has. desks: all on
+  // the page. matched: whether loudness is. onkey: takes a key's event, true if it meant something.
   const shared = { deck: null, desk: null, desks: new Set(), matched: true, onkey: () => false, setMatched };
 
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -286,11 +286,11 @@
         " ": () => this.toggle(),
         ArrowLeft: () => this.seek(this.position - step),
         ArrowRight: () => this.seek(this.position + step),
-        Home: () => this.seek(this.loop ? this.from : 0),
+        Home: () => this.seek(this.loop?.[0] ?? 0),
         l: () => this.toggleLoop(),
         "[": () => this.mark("from"),
         "]": () => this.mark("to"),
-        m: () => setMatched(!shared.matched),
+        m: this.matchBox.disabled ? null : () => setMatched(!shared.matched),
         Escape: this.from === null ? null : () => this.setMarks(null, null),
       };
       return act(actions, event);

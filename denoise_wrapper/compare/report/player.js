@@ -114,7 +114,7 @@
     return true;
   }
 
-  // Keys are left to fields that one types in, and Space to what it presses, but for the button of what is heard anyway.
+  // Keys are left to fields that one types in, and Space to what it presses but for the button of what is heard anyway.
   function isFree(event) {
     const own = event.ctrlKey || event.altKey || event.metaKey;
     if (event.defaultPrevented || (own && !event.getModifierState("AltGraph"))) return false;

@@ -66,8 +66,8 @@
     return null;
   }
 
-  // What answered trials say. ABX: one-sided, for worse than chance means nothing. Preference: for each pair, two-sided,
-  // of those that preferred one.
+  // What answered trials say. ABX: one-sided, for worse than chance means nothing. Preference: for each pair, of the
+  // trials in which one was preferred, two-sided.
   function judge(mode, pairs, trials) {
     if (mode === "abx") {
       const correct = trials.filter((trial) => trial.correct).length;
