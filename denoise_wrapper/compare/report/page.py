@@ -25,7 +25,7 @@ _MODES = {"file": "whole files", "stream": "streams, in buffers of 20 ms"}
 _STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)  # s, of the time axis
 _MOST_TICKS = 11
 _SHORT = {
-    "SIG": "SIG", "BAK": "BAK", "OVRL": "OVRL", "LFLSD": "LSD < 8 kHz", "HFLSD": "LSD > 8 kHz", "PAUSES": "pauses",
+    "SIG": "SIG", "BAK": "BAK", "OVRL": "OVRL", "LFLSD": "LSD low", "HFLSD": "LSD high", "PAUSES": "pauses",
     "SPEECH": "speech",
 }  # fmt: skip
 _GAIN = Measure("gain", "dB", 1, NEITHER, "by which its level was changed")

@@ -147,7 +147,10 @@ def _costs(comparison: Comparison, verdicts: list[Verdict]) -> Iterator[tuple[st
 def _doubts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     clips = len(comparison.clips)
     if clips < FEW:
-        yield "A caution:", f"{count(clips, 'clip')} cannot tell much of others, whatever the intervals say."
+        yield (
+            "A caution:",
+            f"{count(clips, 'clip')} can tell nothing apart; it takes {FEW} at least, and {MANY} tell more.",
+        )
     elif clips < MANY:
         yield "A caution:", f"of as few as {clips} clips the intervals are a little too short."
 
