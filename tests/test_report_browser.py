@@ -337,3 +337,7 @@ def test_what_cannot_be_played_says_why(open_report: OpenReport, faulty: tuple[C
     assert "noisy cannot be played: this browser does not decode its audio (Ogg Opus)" in said
     page.keyboard.press("2")  # the others can
     wait_until(page, "state.playing && state.selected === 2")
+    page.evaluate("denoiseReport.data.clips[1].tracks.forEach((track) => { track.audio = null })")
+    page.locator("#clip-1 .play").click()
+    page.wait_for_function("() => document.querySelector('#clip-1 .status').classList.contains('error')")
+    assert page.locator("#clip-1 .status").inner_text() == "There is nothing to play."

@@ -331,7 +331,7 @@
         {},
         download(record, "json", `${JSON.stringify(record, null, 2)}\n`),
         download(record, "csv", maths.toCsv(record.trials)),
-        el("button.again", { type: "button", onclick: () => start(options) }, "Again"),
+        el("button.again", { type: "button", onclick: () => start({ ...test.settings, seed: null }) }, "Again"),
         el("button.other", { type: "button", onclick: () => showForm().elements.first.focus() }, "Another test"),
       ),
       el("details", {}, el("summary", {}, "All trials"), table(record.trials)),

@@ -178,6 +178,7 @@
       deck.selected = this.selected;
       deck.move(this.rest, this.loop);
       this.loaded = true;
+      if (!deck.seconds) failures.push("There is nothing to play.");
       this.say(failures.join(" "), failures.length > 0);
       return deck.seconds > 0;
     }
