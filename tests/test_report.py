@@ -25,6 +25,7 @@ from sets import RATE, voice
 for package in ("jinja2", "matplotlib", "soxr"):
     pytest.importorskip(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
 
+import soxr  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Track  # noqa: E402
@@ -241,7 +242,7 @@ def test_compressed_audio_is_as_long_and_in_time(rate: int) -> None:
     assert soundfile.info(io.BytesIO(data)).subtype == "OPUS"
     assert decoded_rate == (rate if rate in (8000, 16000, 48000) else 48000)
     assert len(decoded) == round(len(clean) * decoded_rate / rate)
-    known = sound.fit(clean, rate, decoded_rate, len(decoded))[:, 0]
+    known = soxr.resample(clean[:, 0], rate, decoded_rate)[: len(decoded)]
     spectrum = np.fft.rfft(decoded, 1 << 18) * np.conj(np.fft.rfft(known, 1 << 18))
     lag = int(np.argmax(np.fft.irfft(spectrum)))
     assert lag == 0
@@ -252,8 +253,7 @@ def test_a_reference_of_another_rate_and_length_is_brought_to_the_clips(small: C
     (clip,) = small.clips
     assert clip.clean is not None
     clean, _ = soundfile.read(clip.clean)
-    longer = sound.fit(clean[:, None].astype(np.float32), RATE, 44100, 5 * 44100)
-    soundfile.write(clip.clean, longer, 44100, "FLOAT")
+    soundfile.write(clip.clean, np.pad(soxr.resample(clean, RATE, 44100), (0, 44100)), 44100, "FLOAT")
     root = read_page(write_report(small, tmp_path / "r.html", audio="flac")[0])
     audio, rate = audio_of(root, "audio-0-2")
     assert rate == RATE
@@ -513,6 +513,14 @@ def test_files_that_exist_are_refused_before_any_work(small: Comparison, tmp_pat
             write_report(small, folder / "r.html", progress=progress)
         assert [path.name for path in folder.rglob("*") if path.is_file()] == [Path(taken).name]
         assert (folder / taken).read_text() == "mine"
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(small: Comparison, tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    with pytest.raises(FileError, match="overwrite"):
+        write_report(small, folder / "r.html", progress=lambda *_: (folder / "r.html").write_text("mine"))
+    assert (folder / "r.html").read_text() == "mine"
 
 
 def test_a_report_is_replaced_if_so_asked(small: Comparison, tmp_path: Path) -> None:
