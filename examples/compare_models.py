@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", default="compare.html")
     args = parser.parse_args()
 
-    candidates = [*backend_names(), Denoiser("rnnoise", atten_lim_db=12)]
+    candidates: list[str | Denoiser] = [*backend_names(), Denoiser("rnnoise", atten_lim_db=12)]
     with stages(quiet=False) as progress:
         comparison = compare(args.inputs, candidates, jobs=2, progress=progress)
         page, *_ = write_report(comparison, args.output, overwrite=True, jobs=2, progress=progress)

@@ -71,7 +71,7 @@ def write_set(folder: Path) -> None:
     """Each voice at each ratio, as `denoise-wrapper compare` and `evaluate` take them."""
     for part in ("clean", "noisy"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    clips = []
+    clips: list[dict[str, object]] = []
     for voice, text in SPOKEN:
         clean = speech(voice, text)
         for snr_db in RATIOS_DB:

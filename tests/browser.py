@@ -102,7 +102,7 @@ def coded_comparison(folder: Path, clips: int = 2) -> Comparison:
 @functools.cache
 def coded_report(base: Path) -> Path:
     """The report of coded clips, without losses: written once to a run's folder, for all its tests."""
-    pytest.importorskip("matplotlib", reason="reports need their packages: pip install 'denoise-wrapper[metrics]'")
+    pytest.importorskip("matplotlib", reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
     from denoise_wrapper.compare.report import write_report
 
     folder = base / "coded"

@@ -127,7 +127,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "one.wav", voice(), RATE)
-    arguments = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
+    arguments: list[str | Path] = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
     assert (
         call(*arguments, "--mode", "stream", "--match-levels", "-o", tmp_path / "a.html", "--title", "Mine & <yours>")
         == 0

@@ -29,7 +29,7 @@ from browser import (
 from comparisons import make_comparison
 
 for package in ("jinja2", "matplotlib"):
-    pytest.importorskip(package, reason="reports need their packages: pip install 'denoise-wrapper[metrics]'")
+    pytest.importorskip(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
 
 from denoise_wrapper.compare.comparison import Comparison  # noqa: E402
 from denoise_wrapper.compare.report import write_report  # noqa: E402

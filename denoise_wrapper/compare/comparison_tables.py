@@ -15,6 +15,7 @@ from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Tra
 from denoise_wrapper.compare.measures import COSTS, LOWER, QUALITY, Measure
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, differences, mean_interval, verdicts
 from denoise_wrapper.compare.tables import DASH, SHOWN
+from denoise_wrapper.compare.wording import count, listed
 
 CSV_COLUMNS = (
     "kind", "candidate", "against", "clip", "snr_db", "group", "measure", "unit", "value", "low", "high", "clips",
@@ -30,8 +31,8 @@ def format_table(comparison: Comparison) -> str:
     candidates = comparison.results[1:]
     how = "by a live stream" if comparison.mode == "stream" else "as whole files"
     matched = ", made equally loud" if comparison.level_matched else ""
-    clips = _count(len(comparison.clips), "clip")
-    lines = [f"{_count(len(candidates), 'candidate')} on {clips}, cleaned {how}{matched}; means:"]
+    clips = count(len(comparison.clips), "clip")
+    lines = [f"{count(len(candidates), 'candidate')} on {clips}, cleaned {how}{matched}; means:"]
     lines += _rows(QUALITY, {result.name: _means(comparison, result) for result in comparison.results})
     costs = {result.name: _costs(result) for result in candidates if not result.error}
     if costs:
@@ -42,10 +43,6 @@ def format_table(comparison: Comparison) -> str:
         lines += ["", *(_verdict_line(comparison, verdict) for verdict in found)]
     wrong = list(problems(comparison))
     return "\n".join([*lines, "", *wrong] if wrong else lines)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _means(comparison: Comparison, result: Result) -> dict[str, float]:
@@ -90,12 +87,12 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
     if verdict.difference is not None:
         text += f", by {_lead(ahead(verdict.difference, measure), measure)} before {verdict.second}"
     if verdict.clips < FEW:
-        few = _count(verdict.clips, "clip")
+        few = count(verdict.clips, "clip")
         return f"{text}; {few} {'is' if verdict.clips == 1 else 'are'} too few to tell"
     gain = verdict.gain and ahead(verdict.gain, measure)
     alike = [*verdict.alike, *(["the noisy clips"] if gain and not gain.apart else [])]
     if alike:
-        text += f"; not told apart from {' and '.join(alike)}"
+        text += f"; not told apart from {listed(alike)}"
     if gain and gain.apart and gain.mean < 0.0:
         text += f"; worse than the noisy clips, by {_lead(-gain, measure)}"
     return text
@@ -104,12 +101,7 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
 def _lead(lead: Interval, measure: Measure) -> str:
     """By how much something is better, with the interval and the unit."""
     ends = "" if math.isnan(lead.low) else f" [{_number(lead.low, measure)}, {_number(lead.high, measure)}]"
-    return f"{_number(lead.mean, measure)}{ends} {_difference_unit(measure)}".rstrip()
-
-
-def _difference_unit(measure: Measure) -> str:
-    """Two levels of full scale differ by some dB."""
-    return measure.unit.removesuffix("FS")
+    return f"{_number(lead.mean, measure)}{ends} {measure.of_differences.unit}".rstrip()
 
 
 def _cost_line(comparison: Comparison, verdict: Verdict) -> str:
@@ -183,7 +175,7 @@ def _csv_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
     for group, places in comparison.groups().items():
         for measure, first, second, interval in _differences(comparison, places):
             head = {"kind": "difference", "candidate": first, "against": second, "group": group}
-            unit = _difference_unit(QUALITY[measure])
+            unit = QUALITY[measure].of_differences.unit
             yield {**head, "measure": measure, "unit": unit, **_csv_interval(interval)}
     for result in comparison.results[1:]:
         head = {"kind": "cost", "candidate": result.name}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from denoise_wrapper.metrics import METRICS
 
@@ -27,6 +27,11 @@ class Measure:
     def least(self) -> float:
         """The smallest difference that is shown: half of the last digit."""
         return 0.5 * 10.0**-self.digits
+
+    @property
+    def of_differences(self) -> Measure:
+        """What differences of it are: two levels of full scale differ by some dB."""
+        return replace(self, unit=self.unit.removesuffix("FS"))
 
     def cost(self, value: float) -> float:
         """The value as something of which less is better; NaN where neither is, and of NaN."""

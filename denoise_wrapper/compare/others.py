@@ -6,6 +6,7 @@ from pathlib import Path
 
 from denoise_wrapper.compare.comparison import Clip
 from denoise_wrapper.compare.sets import find_clips
+from denoise_wrapper.compare.wording import listed
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files import audio_files
 
@@ -31,5 +32,5 @@ class Others:
         ]
         if len(set(added)) == 1:
             return added[0]
-        found = "none" if not added else " and ".join(sorted({path.name for path in added}))
+        found = "none" if not added else listed(sorted({path.name for path in added}))
         raise FileError(f"{self._folder} has no clip called {name}; of names that begin so there is {found}")

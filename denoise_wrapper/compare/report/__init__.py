@@ -17,7 +17,8 @@ from denoise_wrapper.atomic import atomic_path, check_target
 from denoise_wrapper.compare.comparison import Comparison
 from denoise_wrapper.compare.comparison_tables import to_dict, write_csv
 from denoise_wrapper.compare.pools import ignore, run_in_processes
-from denoise_wrapper.compare.report import clips, page, plots, sound, words
+from denoise_wrapper.compare.report import clips, page, plots, sound
+from denoise_wrapper.compare.wording import listed
 from denoise_wrapper.errors import ConfigError, FileError
 
 DRAWING = "drawing"
@@ -139,6 +140,4 @@ def _file_name(id: str) -> str:
 
 def _title(comparison: Comparison) -> str:
     names = [result.name for result in comparison.results[1:]]
-    return (
-        f"{words.listed(names)} compared" if len(names) > 1 else f"{words.listed(names)} on trial" if names else "Clips"
-    )
+    return f"{listed(names)} compared" if len(names) > 1 else f"{listed(names)} on trial" if names else "Clips"

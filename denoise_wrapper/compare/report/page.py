@@ -17,6 +17,7 @@ from denoise_wrapper.compare.report import images, sound, tables, words
 from denoise_wrapper.compare.report.clips import DrawnClip, DrawnTrack
 from denoise_wrapper.compare.report.plots import DrawnPlot
 from denoise_wrapper.compare.statistics import verdicts
+from denoise_wrapper.compare.wording import count
 
 FOLDER = Path(__file__).parent
 STYLES = ("report.css", "player.css")
@@ -30,7 +31,7 @@ _SHORT = {
 }  # fmt: skip
 _GAIN = Measure("gain", "dB", 1, NEITHER, "by which its level was changed")
 _DELAY = Measure("delay", "ms", 1, NEITHER, "by which this clip lagged by itself")
-_TRACK_HEIGHT, _CLIP_HEIGHT = 205, 130  # pixels, about: what a clip takes on the page before it is laid out
+_TRACK_HEIGHT, _AXIS_HEIGHT = 180, 30  # pixels, about: what tracks take on the page before they are laid out
 
 
 def render(
@@ -82,7 +83,7 @@ def _findings(comparison: Comparison) -> dict[str, Any]:
     """The tables and sentences."""
     found = verdicts(comparison)
     everything = comparison.groups()["all"]
-    caption = f"Means of {words.count(len(everything), 'clip')} and their 95 % intervals"
+    caption = f"Means of {count(len(everything), 'clip')} and their 95 % intervals"
     return {
         "sentences": words.sentences(comparison, found),
         "problems": list(problems(comparison)),
@@ -96,10 +97,10 @@ def _findings(comparison: Comparison) -> dict[str, Any]:
 
 
 def _about(comparison: Comparison) -> str:
-    candidates = words.count(len(comparison.results) - 1, "candidate")
+    candidates = count(len(comparison.results) - 1, "candidate")
     how = f"cleaned as {_MODES.get(comparison.mode, comparison.mode)}"
     day = comparison.date.replace("T", " ")[:16]
-    return f"{words.count(len(comparison.clips), 'clip')}, {candidates}, {how}; {day}; {comparison.processor}"
+    return f"{count(len(comparison.clips), 'clip')}, {candidates}, {how}; {day}; {comparison.processor}"
 
 
 def _facts(comparison: Comparison, audio: str) -> Iterator[tuple[str, str]]:
@@ -142,7 +143,7 @@ def _clip(comparison: Comparison, number: int, drawn: DrawnClip) -> dict[str, An
         "id": clip.id,
         "about": _clip_about(clip),
         "notes": list(_notes(clip, drawn)),
-        "height": _CLIP_HEIGHT + _TRACK_HEIGHT * len(drawn.tracks),
+        "height": _AXIS_HEIGHT + _TRACK_HEIGHT * len(drawn.tracks),
         "data_seconds": repr(drawn.seconds),
         "hz": [
             {"text": images.format_hz(hz), "top": f"{100.0 * (1.0 - images.height_of(hz, clip.rate)):.2f}"}

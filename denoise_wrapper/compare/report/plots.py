@@ -206,7 +206,7 @@ def gain_plots(comparison: Comparison) -> Iterator[Plot]:
 
 
 def _gain_plot(comparison: Comparison, name: str, gains: Gains) -> Plot:
-    change = words.of_differences(QUALITY[name])
+    change = QUALITY[name].of_differences
     means = {who: mean_interval(values) for who, values in gains.items()}
     told = "; ".join(f"{who}: {_told(interval, change, signed=True)}" for who, interval in means.items())
     title = f"Change of {change.label} against the noisy clips"

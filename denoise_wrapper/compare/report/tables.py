@@ -10,6 +10,7 @@ from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
 from denoise_wrapper.compare.measures import COSTS, HIGHER, LOWER, QUALITY, ZERO, Measure
 from denoise_wrapper.compare.report import words
 from denoise_wrapper.compare.statistics import Verdict, differences, verdicts
+from denoise_wrapper.compare.wording import count
 
 _BETTER = {HIGHER: "higher is better", LOWER: "lower is better", ZERO: "best at 0"}
 _DELAY = Measure("delay", "ms", 1, "neither", "by which the results lagged; taken away before they were measured")
@@ -101,7 +102,7 @@ def means(comparison: Comparison, places: list[int], found: list[Verdict], capti
     counts = {name: _usual_count(comparison, name, places) for name in shown}
     columns = []
     for name in shown:
-        of = "" if counts[name] == len(places) else words.count(counts[name], "clip")
+        of = "" if counts[name] == len(places) else count(counts[name], "clip")
         columns.append(_column(QUALITY[name], of))
     rows = []
     for number, result in enumerate(comparison.results):
@@ -136,7 +137,7 @@ def _mean_cell(
     interval = words.mean_of(comparison, result, name, places)
     if not interval.clips:
         return Cell("", note=words.why_missing(result, name, places))
-    note = "" if interval.clips == usual else f"of {words.count(interval.clips, 'clip')}"
+    note = "" if interval.clips == usual else f"of {count(interval.clips, 'clip')}"
     bounds = words.bounds(interval, measure)
     return Cell(words.digits(interval.mean, measure), f"[{bounds}]" if bounds else "", _mark(result, name, found), note)
 
@@ -153,7 +154,7 @@ def groups(comparison: Comparison) -> list[Table]:
     tables = []
     for name, places in comparison.groups().items():
         if name != "all":
-            caption = f"Clips of {name}: means of {words.count(len(places), 'clip')} and their 95 % intervals"
+            caption = f"Clips of {name}: means of {count(len(places), 'clip')} and their 95 % intervals"
             tables.append(means(comparison, places, verdicts(comparison, places), caption))
     return tables
 
@@ -162,12 +163,12 @@ def pairs(comparison: Comparison) -> Table:
     """The difference of each two results in each measure, over all clips that both have."""
     found = {name: differences(comparison, name) for name in MEASURES if QUALITY[name].better in _BETTER}
     found = {name: each for name, each in found.items() if any(interval.clips for interval in each.values())}
-    columns = [_column(words.of_differences(QUALITY[name])) for name in found]
+    columns = [_column(QUALITY[name].of_differences) for name in found]
     rows = []
     for first, second in next(iter(found.values()), {}):
         cells = []
         for name, each in found.items():
-            interval, measure = each[first, second], words.of_differences(QUALITY[name])
+            interval, measure = each[first, second], QUALITY[name].of_differences
             if not interval.clips:
                 cells.append(Cell("", note="no clip that both have"))
                 continue
@@ -214,4 +215,4 @@ def _length(result: Result) -> str:
         return "as the clips"
     most = max(extra, key=abs)
     way = "longer" if most > 0 else "shorter"
-    return f"up to {abs(most):.1f} ms {way}, {words.count(len(extra), 'clip')}"
+    return f"up to {abs(most):.1f} ms {way}, {count(len(extra), 'clip')}"

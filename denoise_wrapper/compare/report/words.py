@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from denoise_wrapper.compare.comparison import Comparison, Result, Track
 from denoise_wrapper.compare.measures import COSTS, QUALITY, Measure
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, mean_interval
+from denoise_wrapper.compare.wording import count, listed
 
 MANY = 30  # clips from which intervals are about as wide as they should be
 _COST_WORDS = {
@@ -37,27 +37,11 @@ def bounds(interval: Interval, measure: Measure, signed: bool = False) -> str:
     return f"{digits(interval.low, measure, signed)} to {digits(interval.high, measure, signed)}"
 
 
-def of_differences(measure: Measure) -> Measure:
-    """What differences of a measure are: two levels of full scale differ by some dB."""
-    return replace(measure, unit=measure.unit.removesuffix("FS"))
-
-
-def listed(names: Iterable[str]) -> str:
-    """ "a, b and c" """
-    *first, last = list(names)
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def count(number: int, what: str) -> str:
-    """ "1 clip", "2 clips" """
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def lead(difference: Interval | None, measure: Measure) -> str:
     """By how much something is better, or worse, with the interval; "" where there is nothing to compare with."""
     if difference is None:
         return ""
-    measure, better = of_differences(measure), ahead(difference, measure)
+    measure, better = measure.of_differences, ahead(difference, measure)
     way = "better" if better.mean >= 0.0 else "worse"
     size = better if better.mean >= 0.0 else -better
     if math.isnan(better.low):
@@ -84,7 +68,7 @@ def _wins(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
     for verdict in quality:
         if verdict.best is None or verdict.second is None or verdict.difference is None or verdict.alike:
             continue
-        measure = of_differences(QUALITY[verdict.measure])
+        measure = QUALITY[verdict.measure].of_differences
         better = ahead(verdict.difference, measure)
         text = f"{measure.label} by {number(better.mean, measure)} ({bounds(better, measure)})"
         wins[verdict.best][verdict.second].append(text)
