@@ -83,6 +83,9 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
     (compiled,) = (name for name in names if "_native" in name)
     assert compiled.endswith((".abi3.so", "_native.pyd"))
     assert {"denoise_wrapper/py.typed", "denoise_wrapper/training/configs/rnnoise.toml"} <= names
+    report = {path.name for path in (ROOT / "denoise_wrapper/compare/report").iterdir() if path.is_file()}
+    assert {"report.html", "report.css", "player.js"} <= report
+    assert {f"denoise_wrapper/compare/report/{name}" for name in report} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
