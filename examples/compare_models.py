@@ -44,7 +44,7 @@ def main() -> None:
     referenced = any(clip.clean is not None for clip in comparison.clips)
     measure = "PESQ" if referenced else "OVRL"  # PESQ needs the clean clips
     for result in comparison.results:
-        print(f"{result.name:<20} {measure} {comparison.mean(result, measure):.3f}")
+        print(f"{result.name:<24} {measure} {comparison.mean(result, measure):.3f}")
     print(f"best within {MOST_MS} ms a buffer: {best(comparison, measure).name}; listen: {page}")
 
 
