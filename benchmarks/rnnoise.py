@@ -21,10 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser, backend_names
-from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends.blob import MAP_NAMES, MapWeights, encode_blob
-from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
-from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend, instruction_sets
 
 BASELINE = "rnnoise-classic"
 RATE, FRAME = 48000, 480
@@ -54,20 +52,6 @@ def read_size(text: str) -> tuple[str, bytes]:
     if found is None:
         raise argparse.ArgumentTypeError(f"a size is CONVxUNITS, as in 96x128, or 96x128:float, not {text!r}")
     return f"v0.2 {text}", random_model(int(found[1]), int(found[2]), found[3] is None)
-
-
-def instruction_sets() -> list[str]:
-    """Those that this processor can run, the fastest first."""
-    known: bytes = ffi.string(lib.dn_isa_names())
-    return [name for name in known.decode().split() if _runs(name)]
-
-
-def _runs(isa: str) -> bool:
-    try:
-        RNNoiseBackend(isa=isa)
-    except ConfigError:
-        return False
-    return True
 
 
 def noise_with_pauses(seconds: int) -> Float32:
@@ -133,7 +117,7 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     models: dict[str, ModelSource | None] = {name: None for name in backend_names() if name.startswith("rnnoise")}
     models |= {path: path for path in args.model} | dict(args.size)
-    sets = instruction_sets()
+    sets = list(instruction_sets())
     print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}\n")
     print_table(models, sets, measure(models, sets, args.seconds, args.rounds))
 

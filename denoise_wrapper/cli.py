@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
 from denoise_wrapper.cli_compare import add_compare, add_evaluate
+from denoise_wrapper.cli_info import add_info
 from denoise_wrapper.cli_training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.progress import Progress, speed_line
@@ -113,6 +114,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_data(verbs, EXIT_CODES)
     add_evaluate(verbs, EXIT_CODES)
     add_compare(verbs, EXIT_CODES)
+    add_info(verbs, EXIT_CODES)
     return parser
 
 

@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.cores import cores
 from denoise_wrapper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     results.add_argument("--json", metavar="FILE", help="write it all as JSON, with the model's sha256")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
     results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    results.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="processes (default: one a core)")
+    results.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one a core)")
     verb.set_defaults(run=run_evaluate)
 
 
@@ -121,7 +121,7 @@ def add_compare(verbs: Any, epilog: str) -> None:
     how.add_argument(
         "--match-levels", action="store_true", help="make each result as loud as the reference before it is measured"
     )
-    how.add_argument("--jobs", type=int, default=_cores(), metavar="N", help="processes (default: one a core)")
+    how.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one a core)")
     results = verb.add_argument_group("results")
     results.add_argument("--title", metavar="TEXT", help="of the report")
     results.add_argument(
@@ -168,11 +168,6 @@ def run_compare(args: argparse.Namespace) -> int:
     print(format_table(comparison))
     print(f"{page}: open it in a browser")
     return 2 if any(comparison.problems()) else 0
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ AUDIO = {"errors", "atomic", "audio", "files", "ffmpeg", "resample"}
 ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
+    "cores": set(),
     "audio": {"errors"},
     "resample": {"errors", "_native"},
     "settings": {"errors"},
@@ -44,8 +45,10 @@ ALLOWED = {
         "__version__",
     },
     "progress": {"files"},
+    "info": {"backends", "cores", "errors", "__version__"},
     "cli": {
         "cli_compare",
+        "cli_info",
         "cli_training",
         "denoiser",
         "errors",
@@ -55,7 +58,8 @@ ALLOWED = {
         "progress",
         "__version__",
     },
-    "cli_compare": {"atomic", "compare", "denoiser", "errors", "progress"},
+    "cli_info": {"info"},
+    "cli_compare": {"atomic", "cores", "compare", "denoiser", "errors", "progress"},
     "cli_training": {"errors", "training"},
     "__main__": {"cli"},
     "__init__": {"denoiser", "stream", "errors", "backends"},

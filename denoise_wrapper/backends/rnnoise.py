@@ -236,6 +236,24 @@ class FeatureExtractor:
         return Extracted(**found), Spectra(*bins) if spectra else None
 
 
+def known_instruction_sets() -> tuple[str, ...]:
+    """The instruction sets that this build of the engine knows, the fastest first."""
+    return tuple(_text(lib.dn_isa_names()).split())
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """Those of them that this processor runs."""
+    return tuple(name for name in known_instruction_sets() if _runs(name))
+
+
+def _runs(isa: str) -> bool:
+    try:
+        RNNoiseBackend(isa=isa)
+    except ConfigError:
+        return False
+    return True
+
+
 def model_bytes(model: ModelSource) -> bytes:
     """A model file as bytes that the engine loads: .rnnn, .rnn, .dnnw, .bin as they are, HDF5 and C source converted.
 
