@@ -9,7 +9,7 @@ extern const dn_kernels dn_kernels_scalar;
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define DN_X86 1
-extern const dn_kernels dn_kernels_avx2;
+extern const dn_kernels dn_kernels_avx512, dn_kernels_avx2, dn_kernels_sse41;
 
 #if defined(_MSC_VER)
 #include <immintrin.h>
@@ -39,30 +39,65 @@ static unsigned saved_registers(void) {
 }
 #endif
 
+static int has(unsigned flags, unsigned bit) {
+    return flags >> bit & 1;
+}
+
+static int can_run_sse41(void) {
+    unsigned r[4];
+    cpuid(1, r);
+    return has(r[2], 9) && has(r[2], 19); /* SSSE3 too, which SSE4.1 implies */
+}
+
 /* AVX2 and FMA in the processor, and an operating system that saves the wide registers on a task switch. */
-static int has_avx2(void) {
+static int can_run_avx2(void) {
     unsigned r[4];
     cpuid(0, r);
     if (r[0] < 7) return 0;
     cpuid(1, r);
-    int fma = r[2] >> 12 & 1, osxsave = r[2] >> 27 & 1, avx = r[2] >> 28 & 1;
-    if (!fma || !osxsave || !avx || (saved_registers() & 6) != 6) return 0;
+    int fma = has(r[2], 12), osxsave = has(r[2], 27), avx = has(r[2], 28);
+    if (!fma || !osxsave || !avx || (saved_registers() & 0x6) != 0x6) return 0;
     cpuid(7, r);
-    return r[1] >> 5 & 1;
+    return has(r[1], 5);
+}
+
+/* The same with F, BW, VL and VNNI, the 32 registers of 64 bytes and the masks. */
+static int can_run_avx512(void) {
+    unsigned r[4];
+    if (!can_run_avx2() || (saved_registers() & 0xe6) != 0xe6) return 0;
+    cpuid(7, r);
+    return has(r[1], 16) && has(r[1], 30) && has(r[1], 31) && has(r[2], 11);
 }
 #endif
 
-const dn_kernels *dn_kernels_find(const char *name) {
+static int can_always_run(void) {
+    return 1;
+}
+
+/* The fastest first. */
+static const struct {
+    const dn_kernels *table;
+    int (*can_run)(void);
+} sets[] = {
 #ifdef DN_X86
-    if ((name == NULL || strcmp(name, "avx2") == 0) && has_avx2()) return &dn_kernels_avx2;
+    {&dn_kernels_avx512, can_run_avx512},
+    {&dn_kernels_avx2, can_run_avx2},
+    {&dn_kernels_sse41, can_run_sse41},
 #endif
-    if (name == NULL || strcmp(name, "scalar") == 0) return &dn_kernels_scalar;
+    {&dn_kernels_scalar, can_always_run},
+};
+
+const dn_kernels *dn_kernels_find(const char *name) {
+    for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
+        if (name && strcmp(name, sets[i].table->name) != 0) continue;
+        if (sets[i].can_run()) return sets[i].table;
+    }
     return NULL;
 }
 
 const char *dn_isa_names(void) {
 #ifdef DN_X86
-    return "avx2 scalar";
+    return "avx512 avx2 sse4.1 scalar";
 #else
     return "scalar";
 #endif

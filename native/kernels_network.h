@@ -1,4 +1,6 @@
-/* The loops of the networks: the first part of kernels_body.h, which includes this. */
+/* The loops of the networks: the first part of kernels_body.h, which includes this. DN_OWN_MATVEC: the vec_*.h has
+ * loops over more columns at once, matvec_many and matvec_many_int8, which give how many columns they have gone
+ * through. */
 
 /* Four groups of columns at once, two inputs at a time: eight sums that do not wait for each other. */
 static void matvec_four(float *y, const float *w, const float *x, int inputs) {
@@ -42,7 +44,11 @@ static void matvec_one(float *y, const float *w, const float *x, int inputs) {
 }
 
 static void matvec_add(float *y, const float *w, const float *x, int inputs, int columns) {
+#ifdef DN_OWN_MATVEC
+    int c = matvec_many(y, w, x, inputs, columns);
+#else
     int c = 0;
+#endif
     for (; c + 32 <= columns; c += 32) matvec_four(y + c, w + c * inputs, x, inputs);
     for (; c < columns; c += 8) matvec_one(y + c, w + c * inputs, x, inputs);
 }
@@ -89,7 +95,11 @@ static void matvec_four_int8(float *y, const int8_t *q, const float *scale, cons
 
 static void matvec_add_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
                             int columns) {
+#ifdef DN_OWN_MATVEC
+    int c = matvec_many_int8(y, q, scale, steps, inputs, columns);
+#else
     int c = 0;
+#endif
     for (; c + 32 <= columns; c += 32) matvec_four_int8(y + c, q + c * inputs, scale + c, steps, inputs);
     for (; c < columns; c += 8) {
         const int8_t *at = q + c * inputs;

@@ -96,15 +96,24 @@ static inline dots8 dots8_zero(void) {
     return _mm256_setzero_si256();
 }
 
+/* sums[o] + the sum over j < 4 of factor[o][j] * other[o][j]; any two neighbouring products sum up to less than 2^15.
+ */
+static inline dots8 add_products(dots8 sums, __m256i unsigned_factor, __m256i other) {
+#ifdef DN_DOT_PRODUCTS
+    return DN_DOT_PRODUCTS(sums, unsigned_factor, other);
+#else
+    __m256i pairs = _mm256_maddubs_epi16(unsigned_factor, other);
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#endif
+}
+
 /* The sign goes from q to the steps, as one factor of vpmaddubsw is unsigned; its sums of two products, at most
  * 2 * 128 * 127, fit 16 bits for any q. */
 static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
     int32_t four;
     memcpy(&four, steps, sizeof(four));
     __m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)q);
-    __m256i turned = _mm256_sign_epi8(_mm256_set1_epi32(four), weights);
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), turned);
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return add_products(sums, _mm256_abs_epi8(weights), _mm256_sign_epi8(_mm256_set1_epi32(four), weights));
 }
 
 /* Four steps, for all eight sums. */
@@ -121,9 +130,8 @@ static inline steps4 steps4_load(const int8_t *steps) {
 
 /* The same with the sign going from the steps to q, of which none is -128: steps serve many q. */
 static inline dots8 dots8_add_steps(dots8 sums, const int8_t *q, steps4 steps) {
-    __m256i turned = _mm256_sign_epi8(_mm256_loadu_si256((const __m256i *)(const void *)q), steps.sign);
-    __m256i pairs = _mm256_maddubs_epi16(steps.size, turned);
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    __m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)q);
+    return add_products(sums, steps.size, _mm256_sign_epi8(weights, steps.sign));
 }
 
 static inline v8 v8_from_dots8(dots8 a) {

@@ -14,7 +14,7 @@ from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
 from denoise_wrapper.errors import ConfigError
 
 CLIPS = ["street", "snr0", "phone"]
-ISAS = ["scalar", "avx2"]
+ISAS = ["scalar", "sse4.1", "avx2", "avx512"]
 WARM_UP = 10 * FRAME  # samples in which a difference may settle
 
 

@@ -1,0 +1,70 @@
+/* v8 as in vec_avx2.h, with the dot products of VNNI; and the loops that pay with registers of sixteen floats or 64
+ * bytes, those over the weights. A group of 8 columns has its weights in order of inputs, so that a wide register holds
+ * those of two inputs (of two times four in integers), and its halves are summed up at the end, as the loops over v8
+ * do, in the same order. */
+#include <immintrin.h>
+
+#define DN_DOT_PRODUCTS _mm256_dpbusd_epi32
+#include "vec_avx2.h"
+
+#define DN_OWN_MATVEC
+
+enum { AT_ONCE = 8 }; /* groups of 8 columns, so many sums do not wait for each other */
+
+static inline __m256 high_group(__m512 a) {
+    return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+}
+
+static inline int matvec_many(float *y, const float *w, const float *x, int inputs, int columns) {
+    int c = 0;
+    for (; c + 8 * AT_ONCE <= columns; c += 8 * AT_ONCE) {
+        const float *group = w + c * inputs;
+        __m512 sum[AT_ONCE];
+        for (int g = 0; g < AT_ONCE; g++) sum[g] = _mm512_zextps256_ps512(_mm256_loadu_ps(y + c + 8 * g));
+        int j = 0;
+        for (; j + 2 <= inputs; j += 2) {
+            __m512 both = _mm512_mask_broadcastss_ps(_mm512_set1_ps(x[j]), 0xff00, _mm_load_ss(x + j + 1));
+            for (int g = 0; g < AT_ONCE; g++) {
+                sum[g] = _mm512_fmadd_ps(both, _mm512_loadu_ps(group + 8 * (g * inputs + j)), sum[g]);
+            }
+        }
+        for (int g = 0; g < AT_ONCE; g++) {
+            __m256 even = _mm512_castps512_ps256(sum[g]);
+            if (j < inputs) even = v8_fma(v8_set(x[j]), v8_load(group + 8 * (g * inputs + j)), even);
+            v8_store(y + c + 8 * g, v8_add(even, high_group(sum[g])));
+        }
+    }
+    return c;
+}
+
+/* vpdpbusd wants one factor unsigned: the weights are given 128 more, and what that makes of the steps is taken off the
+ * sums. */
+static inline int matvec_many_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
+                                   int columns) {
+    const __m512i more = _mm512_set1_epi8(-128);
+    int c = 0;
+    for (; c + 8 * AT_ONCE <= columns; c += 8 * AT_ONCE) {
+        const int8_t *group = q + c * inputs;
+        __m512i sum[AT_ONCE], too_much = _mm512_setzero_si512();
+        for (int g = 0; g < AT_ONCE; g++) sum[g] = _mm512_setzero_si512();
+        for (int j = 0; j < inputs; j += 8) {
+            int32_t four[2] = {0, 0};
+            int last = j + 8 > inputs; /* of these 8 there are 4 */
+            memcpy(four, steps + j, last ? 4 : 8);
+            __m512i both = _mm512_mask_set1_epi32(_mm512_set1_epi32(four[0]), 0xff00, four[1]);
+            __mmask64 there = last ? 0xffffffffu : ~(__mmask64)0;
+            for (int g = 0; g < AT_ONCE; g++) {
+                __m512i weights = _mm512_maskz_loadu_epi8(there, group + 8 * (g * inputs + j));
+                sum[g] = _mm512_dpbusd_epi32(sum[g], _mm512_xor_si512(weights, more), both);
+            }
+            too_much = _mm512_dpbusd_epi32(too_much, more, both);
+        }
+        for (int g = 0; g < AT_ONCE; g++) {
+            __m512i exact = _mm512_sub_epi32(sum[g], too_much);
+            dots8 all = _mm256_add_epi32(_mm512_castsi512_si256(exact), _mm512_extracti64x4_epi64(exact, 1));
+            float *to = y + c + 8 * g;
+            v8_store(to, v8_fma(v8_load(scale + c + 8 * g), v8_from_dots8(all), v8_load(to)));
+        }
+    }
+    return c;
+}
