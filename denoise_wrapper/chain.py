@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.gate import Gate
 from denoise_wrapper.resample import Resampler, max_lag
 from denoise_wrapper.settings import Settings
+
+if TYPE_CHECKING:
+    from denoise_wrapper.watch import Watch
 
 Float32 = NDArray[np.float32]
 
@@ -56,6 +60,13 @@ class Chain:
         if self._gate is not None and before._gate is not None:
             old, new = before._backend, self._backend
             self._gate.go_on_from(before._gate, old.hop * new.sample_rate / (new.hop * old.sample_rate))
+
+    def watched(self, watch: Watch) -> None:
+        """Let watch tell from now on what time the backend and the changes of rate take."""
+        self._state = watch.timed("denoising", self._state)
+        if self._to_backend is not None:
+            self._to_backend = watch.timed("resampling", self._to_backend)
+            self._to_caller = watch.timed("resampling", self._to_caller)
 
     def push(self, frames: Float32) -> list[Float32]:
         """Take frames (n, channels), and give those that are ready, in pieces (m, channels)."""

@@ -17,10 +17,11 @@ from denoise_wrapper import __version__
 from denoise_wrapper.cli_compare import add_compare, add_evaluate
 from denoise_wrapper.cli_info import add_info
 from denoise_wrapper.cli_training import add_convert, add_data, add_model_wheel, add_train
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
-from denoise_wrapper.progress import Progress, speed_line
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.progress import Progress, format_profile, speed_line
 
 if TYPE_CHECKING:
+    from denoise_wrapper.batch import FileResult, Pair
     from denoise_wrapper.denoiser import Denoiser
 
 PROGRAM = "denoise-wrapper"
@@ -29,8 +30,6 @@ RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
-
-DONE = "_denoised"  # what filter_file adds to the stem
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,6 +129,8 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
+    verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
+    verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
     how.add_argument(
         "-b", "--backend", default="rnnoise", metavar="NAME", help="see 'model list' (default: %(default)s)"
@@ -198,80 +199,44 @@ def run_filter(args: argparse.Namespace) -> int:
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    jobs, failed = _jobs([Path(name) for name in args.inputs], args.output)
-    with Progress(len(jobs), args.quiet) as progress:
-        for source, target in jobs:
-            try:
-                with progress.file(source) as (report, done):
-                    if target is not None:
-                        _make_folder(target.parent)
-                    done(denoiser.filter_file(source, target, overwrite=args.overwrite, progress=report))
-            except DenoiseError as error:
-                complain(error)
-                failed += 1
-    return 2 if failed else 0
+    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output)
+    for result in failed:
+        complain(result.error)
+    begin = time.perf_counter()
+    with Progress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
+
+        def done(result: FileResult) -> None:
+            if result.error is not None:
+                progress.ended()
+                complain(result.error)
+            else:
+                progress.ended(speed_line(f"{result.source} -> {result.target}", result.seconds, result.took))
+
+        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=args.overwrite, done=done, progress=progress.report)
+    took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
+    if len(cleaned) > 1 and not args.quiet:
+        _say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
+    if args.profile:
+        print(format_profile(cleaned))
+    return 2 if failed or len(cleaned) < len(results) else 0
 
 
-def _jobs(inputs: list[Path], output: str | None) -> tuple[list[tuple[Path, Path | None]], int]:
-    """[(file to read, file to write or None for the one beside it)], and how many inputs were complained about."""
+def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[FileResult]]:
+    """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
+    from denoise_wrapper.batch import is_folder, plan
+
     folder = None if output is None else Path(output)
-    single = len(inputs) == 1 and not _is_folder(inputs[0])
-    if single and output is not None and folder is not None and not _is_folder(folder) and not output.endswith(os.sep):
-        return [(inputs[0], folder)], 0
-    if folder is not None and not _is_folder(folder) and folder.exists():
-        raise FileError(f"{folder} is a file; several files need a folder to be written to")
-    jobs: list[tuple[Path, Path | None]] = []
-    sources: dict[Path, Path] = {}
-    failed = 0
-    for given in inputs:
-        try:
-            is_folder = _is_folder(given)
-            found = _audio_files(given, folder) if is_folder else [given]
-        except FileError as error:
-            complain(error)
-            failed += 1
-            continue
-        for source in found:
-            name = source.relative_to(given) if is_folder else Path(source.name)
-            target = None if folder is None else folder / name
-            if target is not None and sources.setdefault(target, source) != source:
-                raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
-            jobs.append((source, target))
-    return jobs, failed
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:  # a name too long, or below a folder that may not be looked into
-        raise FileError(f"cannot look at {path}: {error.strerror}") from error
-
-
-def _audio_files(folder: Path, output: Path | None) -> list[Path]:
-    """The audio files below a folder, but for results of earlier runs."""
-    from denoise_wrapper.files import audio_files
-
-    found = audio_files(folder)
-    if output is None:
-        kept = [path for path in found if not path.stem.endswith(DONE)]
-    else:
-        ours, root = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
-        kept = [path for path in found if ours == root or ours not in (root / path.relative_to(folder)).parents]
-    if not kept:
-        raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
-    return kept
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
+    single = len(inputs) == 1 and not is_folder(inputs[0])
+    if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
+        return [(inputs[0], folder)], []
+    return plan(inputs, folder)
 
 
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
+    if args.jobs is not None and args.jobs < 1:
+        raise ConfigError(f"--jobs is a number of threads, 1 or more, not {args.jobs}")
     given = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if given:
         raise ConfigError(f"{' '.join(given)}: only for '-', raw PCM; files say themselves what they hold")
@@ -282,6 +247,8 @@ def _check_pipe(args: argparse.Namespace) -> None:
         raise ConfigError("'-' stands alone: one pipe, or files")
     if args.output not in (None, "-"):
         raise ConfigError(f"what comes through a pipe goes to standard output: use '> {args.output}' in place of -o")
+    if args.jobs is not None or args.profile:
+        raise ConfigError(f"{'--profile' if args.profile else '--jobs'}: only for files; a pipe is one stream")
     missing = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is None]
     if missing:
         raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
@@ -321,7 +288,7 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
     if not args.quiet:
-        _say(speed_line("standard input", frames / stream.sample_rate, begin))
+        _say(speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin))
     return 0
 
 

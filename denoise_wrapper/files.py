@@ -15,6 +15,7 @@ import numpy as np
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
+from denoise_wrapper.watch import Watch
 
 # What is looked for in a folder; a file that is named is tried whatever its suffix.
 SUFFIXES = """
@@ -69,28 +70,29 @@ def transform_file(
     *,
     overwrite: bool,
     block_s: int,
-    progress: Callable[[int, int], object] | None = None,
+    watch: Watch,
 ) -> None:
     """Read src, pass its blocks through process(blocks, rate, channels), write dst, which is there whole or not at all.
 
-    progress: called with (frames read, frames in all or 0). Raises FileError.
+    watch: is told of each block that is done, and of the time that decoding and encoding take. Raises FileError.
     """
     with atomic_path(dst, overwrite) as part, contextlib.ExitStack() as stack:
-        source = open_source(src, stack)
-        size = source.rate * block_s
+        with watch.stage("decoding"):
+            source = open_source(src, stack)
+        watch.opened(source.rate, source.total)
 
         def read() -> Iterator[Array]:
-            done = 0
-            for block in source.blocks(size):
+            for block in watch.each("decoding", source.blocks(source.rate * block_s)):
                 yield block
-                done += len(block)
-                if progress is not None:
-                    progress(done, source.total)
+                watch.advance(len(block))
 
-        target = open_target(part, dst, source, stack)
+        with watch.stage("encoding"):
+            target = open_target(part, dst, source, stack)
         for block in process(read(), source.rate, source.channels):
-            target.write(block)
-        target.close()
+            with watch.stage("encoding"):
+                target.write(block)
+        with watch.stage("encoding"):
+            target.close()
 
 
 def audio_files(folder: Path) -> list[Path]:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+from denoise_wrapper.watch import OTHER, STAGES
+
+if TYPE_CHECKING:
+    from denoise_wrapper.batch import FileResult
 
 
-def speed_line(name: object, seconds: float, begin: float) -> str:
-    """What was done how fast. begin: time.perf_counter() then."""
-    took = time.perf_counter() - begin
+def speed_line(name: object, seconds: float, took: float) -> str:
+    """What was done how fast. seconds: of audio. took: seconds by the clock."""
     return f"{name}: {seconds:.1f} s in {took:.2f} s, {seconds / took:.0f} x real time"
 
 
 class Progress:
-    """A bar a file on stderr if that is a terminal, and a line for each file done, unless quiet."""
+    """A bar over all files on stderr if that is a terminal, and lines above it, unless quiet.
 
-    def __init__(self, files: int, quiet: bool) -> None:
+    name: of the file, if it is one.
+    """
+
+    def __init__(self, files: int, quiet: bool, name: str = "") -> None:
         from rich import progress
         from rich.console import Console
+        from rich.markup import escape
 
         columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.TaskProgressColumn())
         text = progress.TextColumn("{task.fields[speed]}"), progress.TimeRemainingColumn()
@@ -28,7 +36,8 @@ class Progress:
         self._bars = progress.Progress(
             *columns, *text, console=console, transient=True, disable=quiet or not console.is_terminal
         )
-        self._files, self._quiet, self._count = files, quiet, 0
+        self._files, self._quiet, self._ended, self._begin = files, quiet, 0, time.perf_counter()
+        self._task = self._bars.add_task(escape(name) if files == 1 else f"0/{files} files", total=None, speed="")
 
     def __enter__(self) -> Progress:
         self._bars.__enter__()
@@ -39,33 +48,18 @@ class Progress:
     ) -> None:
         self._bars.__exit__(kind, error, trace)
 
-    @contextlib.contextmanager
-    def file(self, path: Path) -> Iterator[tuple[Callable[[int, int], None], Callable[[Path], None]]]:
-        """For one file: a function to call with (frames done, frames in all), and one with the path written."""
-        from rich.markup import escape
+    def report(self, done: float, total: float) -> None:
+        """How far all is: seconds of audio done, and in all."""
+        speed = f"{done / (time.perf_counter() - self._begin):.0f} x real time"
+        self._bars.update(self._task, completed=done, total=total or None, speed=speed)
 
-        self._count += 1
-        name = escape(path.name) if self._files == 1 else f"{self._count}/{self._files} {escape(path.name)}"
-        task = self._bars.add_task(name, total=None, speed="")
-        begin, rate, frames = time.perf_counter(), 0, 0
-
-        def report(done: int, total: int) -> None:
-            nonlocal rate, frames
-            if self._quiet:
-                return
-            rate, frames = rate or _rate(path), done
-            speed = f"{done / rate / (time.perf_counter() - begin):.0f} x real time"
-            self._bars.update(task, completed=done, total=total or None, speed=speed)
-
-        def done(written: Path) -> None:
-            if not self._quiet:
-                line = speed_line(f"{path} -> {written}", frames / (rate or _rate(path)), begin)
-                self._bars.console.print(line, markup=False, highlight=False)
-
-        try:
-            yield report, done
-        finally:
-            self._bars.remove_task(task)
+    def ended(self, line: str | None = None) -> None:
+        """One more file is done with; line: what is to be said of it."""
+        self._ended += 1
+        if self._files > 1:
+            self._bars.update(self._task, description=f"{self._ended}/{self._files} files")
+        if line is not None and not self._quiet:
+            self._bars.console.print(line, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -97,9 +91,12 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def _rate(path: Path) -> int:
-    """The sampling rate of a file, Hz."""
-    from denoise_wrapper.files import open_source
-
-    with contextlib.ExitStack() as stack:
-        return open_source(path, stack).rate
+def format_profile(results: Sequence[FileResult]) -> str:
+    """What the time of files went into, one stage a line; the seconds of all threads are summed."""
+    spent = {name: sum(result.stages[name] for result in results) for name in (*STAGES, OTHER)}
+    seconds, took = sum(result.seconds for result in results), sum(result.took for result in results)
+    lines = [f"{len(results)} files, {seconds:.1f} s of audio: {took:.2f} s of all threads together"]
+    for name, part in spent.items():
+        speed = f"{seconds / part:.0f} x real time" if part else "-"
+        lines.append(f"    {name:<12}{part:8.2f} s {100 * part / (took or 1.0):6.1f} %   {speed:>20}")
+    return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.chain import Chain, Fifo, chain_latency
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.settings import Settings
+
+if TYPE_CHECKING:
+    from denoise_wrapper.watch import Watch
 
 Float32 = NDArray[np.float32]
 
@@ -65,6 +68,13 @@ class Stream:
         stream = cls(backend, settings=settings)
         stream._latency = backend.delay
         stream.reset()
+        return stream
+
+    @classmethod
+    def watched(cls, backend: Backend, sample_rate: int, channels: int, settings: Settings, watch: Watch) -> Stream:
+        """A stream for one whole clip, of which watch tells what time its parts take."""
+        stream = cls(backend, sample_rate, channels, settings)
+        stream._lanes[0].chain.watched(watch)
         return stream
 
     def _check_latency(self, backend: Backend, latency: int | None) -> int:

@@ -14,20 +14,22 @@ import denoise_wrapper
 PACKAGE = Path(denoise_wrapper.__file__).parent
 
 # Each module or folder of the package, and those of the package that it may import, at its top or inside a function.
-AUDIO = {"errors", "atomic", "audio", "files", "ffmpeg", "resample"}
+AUDIO = {"errors", "atomic", "audio", "files", "ffmpeg", "resample", "watch"}
 ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
     "cores": set(),
+    "watch": set(),
+    "batch": {"cores", "errors", "files", "watch"},
     "audio": {"errors"},
     "resample": {"errors", "_native"},
     "settings": {"errors"},
     "files": AUDIO,
     "ffmpeg": AUDIO,
     "gate": {"backends"},
-    "chain": {"backends", "errors", "gate", "resample", "settings"},
-    "stream": {"backends", "errors", "audio", "chain", "gate", "settings"},
-    "denoiser": {"backends", "errors", "audio", "files", "chain", "gate", "settings", "stream"},
+    "chain": {"backends", "errors", "gate", "resample", "settings", "watch"},
+    "stream": {"backends", "errors", "audio", "chain", "gate", "settings", "watch"},
+    "denoiser": {"backends", "batch", "errors", "audio", "files", "chain", "gate", "settings", "stream", "watch"},
     "compat": {"backends", "errors", "audio", "files", "chain", "gate", "resample", "settings", "stream", "denoiser"},
     "backends": {"backends", "errors", "atomic", "_native"},
     "training": {"training", "errors", "atomic", "audio", "files", "backends", "metrics", "compare", "progress"},
@@ -44,11 +46,12 @@ ALLOWED = {
         "settings",
         "__version__",
     },
-    "progress": {"files"},
+    "progress": {"batch", "watch"},
     "info": {"backends", "cores", "errors", "__version__"},
     "cli": {
         "cli_compare",
         "cli_info",
+        "batch",
         "cli_training",
         "denoiser",
         "errors",

@@ -1,0 +1,72 @@
+"""How far one file has come, and where its time went."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+STAGES = ("decoding", "resampling", "denoising", "encoding")
+OTHER = "other"
+
+
+class Watch:
+    """Looks on while a file is cleaned, in one thread.
+
+    told: called after each block with (frames done, frames in all or 0); what it raises stops the work.
+    rate: Hz, 0 before the file is open. frames: done. total: frames in all, 0 if not known. stages: seconds by the
+    clock, which include what a thread waited for another one or for a program that it started.
+    """
+
+    def __init__(self, told: Callable[[int, int], object] | None = None) -> None:
+        self.rate = self.frames = self.total = 0
+        self.stages = dict.fromkeys(STAGES, 0.0)
+        self._told = told
+
+    @property
+    def seconds(self) -> float:
+        """Of audio that are done."""
+        return self.frames / self.rate if self.rate else 0.0
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """What is done in here is that stage."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] += time.perf_counter() - begin
+
+    def each(self, name: str, items: Iterator[Item]) -> Iterator[Item]:
+        """The items, where fetching one is that stage."""
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+    def timed(self, name: str, worker: Any) -> Any:
+        """Something with the same method `process`, whose time is that stage's."""
+        return _Timed(self, name, worker)
+
+    def opened(self, rate: int, total: int) -> None:
+        self.rate, self.total = rate, total
+
+    def advance(self, frames: int) -> None:
+        self.frames += frames
+        if self._told is not None:
+            self._told(self.frames, self.total)
+
+
+class _Timed:
+    def __init__(self, watch: Watch, name: str, worker: Any) -> None:
+        self._watch, self._name, self._worker = watch, name, worker
+
+    def process(self, *given: Any) -> Any:
+        with self._watch.stage(self._name):
+            return self._worker.process(*given)
