@@ -1,0 +1,127 @@
+"""The RNNoise engine alone, in C: a frame by network and instruction set, and where its time goes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import networks
+from benchmarks.options import Options
+from benchmarks.programs import AS_IN_THE_WHEEL, PLAINLY, QUICKLY, compiled, output_of
+from benchmarks.results import Cell, Table
+from benchmarks.signals import Float32, clip
+from benchmarks.timing import Times, processor_s, take_turns
+from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend, instruction_sets
+
+RATE = 48000
+PLAIN = "scalar"
+NO_COMPILER = "skipped: no C compiler (cc, or what CC names)"
+
+
+def time_in_c(backend: RNNoiseBackend, block: Float32) -> float:
+    """Microseconds a frame of one call into C for all of block, (1, n * 480)."""
+    state = backend.new_state(1)
+    return 1e6 * processor_s(lambda: state.process(block)) * FRAME / block.shape[1]
+
+
+def by_instruction_set(options: Options) -> Iterator[Table]:
+    """Microseconds a frame, as the wheel has the engine, and plain C at -O2."""
+    models = networks.shipped() | {networks.FULL: networks.full_size()} | options.models
+    sets, effort = instruction_sets(), options.effort
+    audio = frames_of_clip(effort.frames)
+    block = audio.reshape(1, -1)
+    backends = {name: networks.make_backend(name, model) for name, model in models.items()}
+    with contextlib.ExitStack() as stack:
+        actions: dict[str, Callable[[], float]] = {}
+        plain = stack.enter_context(compiled("engine", PLAINLY if effort.optimised else QUICKLY))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        audio.tofile(folder / "clip")
+        for number, (name, model) in enumerate(models.items()):
+            for isa in sets:
+                backend = networks.make_backend(name, model, isa)
+                actions[f"{name} {isa}"] = functools.partial(time_in_c, backend, block)
+            if plain is not None:
+                file = folder / f"model{number}"
+                file.write_bytes(backends[name].data)
+                command: list[str | Path] = [plain, PLAIN, file, folder / "clip", "1"]
+                actions[f"{name} -O2"] = functools.partial(_number_from, command)
+        times = take_turns(actions, effort.rounds)
+    yield _engine_table(backends, sets, times, plain is not None)
+
+
+def frames_of_clip(count: int) -> Float32:
+    return clip(-(-count // 100), RATE)[: count * FRAME]
+
+
+def _number_from(command: list[str | Path]) -> float:
+    told = output_of(command)
+    return float("nan") if told is None else float(told)
+
+
+def _engine_table(
+    backends: dict[str, RNNoiseBackend], sets: tuple[str, ...], times: dict[str, Times], has_plain: bool
+) -> Table:
+    rows: list[list[Cell]] = []
+    facts: dict[str, float] = {}
+    for name, backend in backends.items():
+        weights = sum(layer.size for layer in backend.layers)
+        fastest = times[f"{name} {sets[0]}"].best
+        row: list[Cell] = [name, backend.family, f"{weights / 1e3:.0f} k"]
+        row += [times[f"{name} {isa}"].best for isa in sets]
+        if has_plain:
+            row.append(times[f"{name} -O2"].best)
+        rows.append([*row, fastest / times[f"{networks.CLASSIC} {sets[0]}"].best])
+        facts |= {f"C {name} {isa}": times[f"{name} {isa}"].best for isa in sets} | {f"C {name}": fastest}
+    return Table(
+        "engine",
+        "The engine in C, microseconds of the processor for a frame of 10 ms",
+        ["network", "kind", "weights", *sets, *(["scalar, cc -O2"] if has_plain else []), f"x {networks.CLASSIC}"],
+        rows,
+        f"The best of the rounds, in one call for many frames. {networks.FULL}: random weights in the sizes and at the "
+        f"sparseness of RNNoise 0.2's own. The last column: the time with {sets[0]}, as a multiple.",
+        facts,
+    )
+
+
+def stages(options: Options) -> Iterator[Table]:
+    """Where a frame's time goes."""
+    models = networks.shipped() | {networks.FULL: networks.full_size()}
+    isa, effort = instruction_sets()[0], options.effort
+    flags = AS_IN_THE_WHEEL if effort.optimised else QUICKLY
+    found: dict[str, dict[str, float]] = {}
+    with contextlib.ExitStack() as stack:
+        program = stack.enter_context(compiled("stages", flags, ["state.c", "frontend.c"]))
+        if program is None:
+            yield Table("stages", "Stages of a frame", ["stages"], [[NO_COMPILER]])
+            return
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        frames_of_clip(effort.frames).tofile(folder / "clip")
+        for name, model in models.items():
+            (folder / "model").write_bytes(networks.make_backend(name, model).data)
+            command: list[str | Path] = [program, isa, folder / "model", folder / "clip", str(3 * effort.rounds)]
+            found[name] = _read_stages(output_of(command))
+    names = list(next(iter(found.values())))
+    sums = {name: sum(list(times.values())[:-1]) for name, times in found.items()}
+    rows: list[list[Cell]] = []
+    for stage in names:
+        row: list[Cell] = [stage]
+        for name, times in found.items():
+            row += [times[stage], f"{100 * times[stage] / sums[name]:.0f} %"]
+        rows.append(row)
+    yield Table(
+        "stages",
+        f"Stages of a frame with {isa}, microseconds",
+        ["stage", *(head for name in found for head in (name, "share"))],
+        rows,
+        "By the wall clock between the stages, what reading it takes taken off; of each frame the best of the rounds. "
+        "The last line is the whole frame through dn_process, which gives the same samples bit for bit.",
+    )
+
+
+def _read_stages(told: str | None) -> dict[str, float]:
+    if told is None:
+        raise RuntimeError("the program that times the stages failed; it has said why")
+    return {name: float(us) for us, name in (line.split(" ", 1) for line in told.splitlines())}

@@ -1,0 +1,135 @@
+"""Live signals: how long a call takes, at worst too, and what of it is Python's."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import networks
+from benchmarks.options import Options
+from benchmarks.results import Cell, Table
+from benchmarks.signals import Float32, clip, pieces
+from benchmarks.timing import calls_us, processor_s, take_turns
+from denoise_wrapper import Denoiser, backend_names
+from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.backends import load_backend
+from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+
+USUAL_RATE, OTHER_RATE = 48000, 44100
+CHUNKS_MS = (10, 20)
+SLICES = 4  # in which the calls are made, all candidates taking turns
+WARM_UP = 50  # calls
+SHARE_S = 20  # of audio, at most, for Python's share
+
+
+def live(options: Options) -> Iterator[Table]:
+    yield percentiles(options)
+    yield pythons_share(options)
+
+
+class _Timed:
+    """A stream that is given its next calls a slice at a time."""
+
+    def __init__(self, backend: str, rate: int, chunk_ms: int) -> None:
+        self.chunks = pieces(clip(10, rate), rate * chunk_ms // 1000)
+        self.process = Denoiser(backend).stream(rate).process
+        self.taken: list[NDArray[np.float64]] = []
+        for chunk in self.chunks[:WARM_UP]:
+            self.process(chunk)
+
+    def go_on(self, calls: int) -> None:
+        chunks, process, count = self.chunks, self.process, len(self.chunks)
+        self.taken.append(calls_us(lambda number: process(chunks[number % count]), calls))
+
+
+def _rates(backend: str) -> list[int]:
+    """The backend's own rate and one that is resampled; the usual ones."""
+    own = load_backend(backend).sample_rate
+    return [own, OTHER_RATE if own == USUAL_RATE else USUAL_RATE]
+
+
+def percentiles(options: Options) -> Table:
+    """Wall clock of each call."""
+    timed = {
+        (backend, rate, chunk_ms): _Timed(backend, rate, chunk_ms)
+        for backend in backend_names()
+        for rate in _rates(backend)
+        for chunk_ms in CHUNKS_MS
+    }
+    for _ in range(SLICES):
+        for stream in timed.values():
+            stream.go_on(-(-options.effort.calls // SLICES))
+    rows: list[list[Cell]] = []
+    facts = {}
+    for (backend, rate, chunk_ms), stream in timed.items():
+        median, late, latest = np.percentile(np.concatenate(stream.taken), [50, 99, 99.9]).tolist()
+        rows.append([backend, f"{rate} Hz", f"{chunk_ms} ms", median, late, latest, 1000.0 * chunk_ms / median])
+        facts[f"live {backend} {rate} {chunk_ms}"] = median
+    calls = sum(map(len, next(iter(timed.values())).taken))
+    return Table(
+        "live",
+        "stream.process, microseconds a call",
+        ["backend", "rate", "chunk", "p50", "p99", "p99.9", "x real time"],
+        rows,
+        f"Wall clock, {calls} calls each, so that whatever else the machine does is in p99 and p99.9. At other rates "
+        "than the backend's the signal is resampled on its way in and out.",
+        facts,
+    )
+
+
+def pythons_share(options: Options) -> Table:
+    """Processor time of stream.process beside that of the C call within it."""
+    models = networks.shipped() | options.models
+    seconds = min(SHARE_S, options.effort.seconds)
+    frames = [np.ascontiguousarray(frame) for frame in pieces(clip(seconds, USUAL_RATE), FRAME)]
+    actions: dict[str, Callable[[], float]] = {}
+    for name, model in models.items():
+        backend = networks.make_backend(name, model)
+        actions[f"{name} C"] = functools.partial(each_us, CCalls(backend).process, frames)
+        actions[f"{name} stream"] = functools.partial(each_us, Denoiser(backend).stream().process, frames)
+    times = take_turns(actions, 2 * options.effort.rounds)
+    rows: list[list[Cell]] = []
+    facts = {}
+    for name in models:
+        in_c, whole = times[f"{name} C"], times[f"{name} stream"]
+        rows.append([name, in_c.best, whole.best, whole.best - in_c.best, whole.best / in_c.best])
+        facts[f"share {name}"] = whole.best - in_c.best
+    return Table(
+        "live",
+        "Python's share of stream.process, 10 ms at 48 kHz, microseconds of the processor a call",
+        ["network", "the C call alone", "stream.process", "Python's share", "x the C call"],
+        rows,
+        "The C call is dn_process as cffi calls it, from one buffer to another that are there already.",
+        facts,
+    )
+
+
+def each_us(process: Callable[[Float32], object], chunks: list[Float32]) -> float:
+    """Microseconds of the processor a call, over all chunks."""
+
+    def run() -> None:
+        for chunk in chunks:
+            process(chunk)
+
+    return 1e6 * processor_s(run) / len(chunks)
+
+
+class CCalls:
+    """dn_process, called with as little around it as Python can."""
+
+    def __init__(self, backend: RNNoiseBackend) -> None:
+        data, model, state = backend.data, ffi.new("dn_model **"), ffi.new("dn_state **")
+        if lib.dn_model_load(ffi.from_buffer(data), len(data), model, ffi.NULL) != lib.DN_OK:
+            raise RuntimeError("the engine has refused a model that it has loaded before")
+        self._model = ffi.gc(model[0], lib.dn_model_destroy)
+        lib.dn_model_set_isa(self._model, backend.isa.encode())
+        lib.dn_state_create(self._model, state)
+        self._state = ffi.gc(state[0], lib.dn_state_destroy)
+        self._states = ffi.new("dn_state *[]", [self._state])
+        self._out, self._voice = ffi.new("float[]", FRAME), ffi.new("float[]", 1)
+
+    def process(self, chunk: Float32) -> None:
+        lib.dn_process(self._states, 1, ffi.from_buffer("float[]", chunk), self._out, self._voice, 1, 0.0)

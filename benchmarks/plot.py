@@ -1,0 +1,62 @@
+"""The picture: ours and others', on a logarithmic axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Table
+
+OURS, OTHERS = "#1f6fb4", "#b0b0b0"
+PANELS = (("peer ", "A whole clip"), ("peer live ", "A live call"))
+
+
+def draw(tables: Iterable[Table], path: Path) -> bool:
+    """Writes the picture; returns whether there was anything to draw."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    facts = {name: value for table in tables for name, value in table.facts.items() if table.section == "peers"}
+    live = _named(facts, PANELS[1][0])
+    panels = [(title, found) for title, found in ((PANELS[0][1], _whole(facts)), (PANELS[1][1], live)) if found]
+    if not panels:
+        return False
+    sizes = [len(found) for _, found in panels]
+    figure, axes = pyplot.subplots(
+        len(panels), 1, figsize=(9, 0.34 * sum(sizes) + 1.1 * len(panels)), height_ratios=sizes, squeeze=False,
+        sharex=True, layout="constrained", facecolor="white",
+    )  # fmt: skip
+    for axis, (title, found) in zip(axes[:, 0], panels, strict=True):
+        _bars(axis, title, found)
+    axes[-1, 0].set_xlabel("microseconds of one core for 10 ms of audio (logarithmic); left is faster")
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+    return True
+
+
+def _named(facts: dict[str, float], prefix: str) -> dict[str, float]:
+    return {name.removeprefix(prefix): value for name, value in facts.items() if name.startswith(prefix)}
+
+
+def _whole(facts: dict[str, float]) -> dict[str, float]:
+    whole, live = PANELS[0][0], PANELS[1][0]
+    return _named({name: value for name, value in facts.items() if not name.startswith(live)}, whole)
+
+
+def _bars(axis: Any, title: str, found: dict[str, float]) -> None:
+    """The slowest at the bottom."""
+    names = sorted(found, key=lambda name: -found[name])
+    values = [found[name] for name in names]
+    colours = [OURS if name.startswith("ours") else OTHERS for name in names]
+    bars = axis.barh([name.removeprefix("ours: ") for name in names], values, color=colours, height=0.7)
+    axis.bar_label(bars, [f"{value:.3g} us, {1e4 / value:.0f} x" for value in values], padding=4, fontsize=9)
+    axis.set_xscale("log")
+    axis.set_xlim(min(values) / 2, max(values) * 3)
+    axis.set_title(f"{title} (blue: this package)", loc="left", fontsize=11)
+    axis.grid(axis="x", which="major", color="#e6e6e6")
+    axis.set_axisbelow(True)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)

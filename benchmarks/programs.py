@@ -1,0 +1,64 @@
+"""Programs that sections run: C compiled on the spot, and fresh Python processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+NATIVE = ROOT / "native"
+AS_IN_THE_WHEEL, PLAINLY, QUICKLY = ("-O3",), ("-O2",), ("-O0",)  # how C is compiled
+
+
+def compiler() -> str | None:
+    """The C compiler that CC names, or cc; None where there is none that takes gcc's options."""
+    return shutil.which(os.environ.get("CC", "cc"))
+
+
+def compiler_version() -> str:
+    found = compiler()
+    if found is None:
+        return "no C compiler"
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    return said[0] if said else found
+
+
+@contextlib.contextmanager
+def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> Iterator[Path | None]:
+    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler.
+
+    included: files of the engine that NAME.c includes, to get at what is static in them.
+    """
+    found = compiler()
+    if found is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / name
+        sources = [ROOT / "benchmarks" / f"{name}.c", *sorted(NATIVE.glob("*.c"))]
+        sources = [source for source in sources if source.name not in included]
+        subprocess.run([found, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
+        yield program
+
+
+def output_of(command: Sequence[str | Path]) -> str | None:
+    """What a program prints; None where it ends with an error, which it has then told."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def in_fresh_python(code: str, *arguments: str) -> Any:
+    """What a program of Python prints as JSON, in a process of its own that imports from where this one does."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    return json.loads(done.stdout)
