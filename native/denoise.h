@@ -120,7 +120,7 @@ dn_status dn_process(dn_state *const *states, size_t channels, const float *in, 
                      float min_gain);
 
 /* A state as bytes: dn_state_size of them, to be read on a machine of the same byte order. Restoring checks all of
- * them, and leaves the state as it was when they do not fit. */
+ * them, a checksum too, and leaves the state as it was when they do not fit. */
 size_t dn_state_size(const dn_state *state);
 void dn_state_save(const dn_state *state, void *bytes);
 dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
@@ -166,7 +166,8 @@ int32_t dn_ratio_reach(const dn_ratio *ratio);
 /* Output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
  * there. Output sample m is what the signal is at input place m * in_rate / out_rate: nothing is late. It is made of
  * the inputs from floor(place) - reach + 1 to floor(place) + reach; give zeros for those before the beginning.
- * DN_BAD_RANGE, with out untouched, if in does not hold them all. Nothing depends on how a signal is cut into calls. */
+ * DN_BAD_RANGE, with out untouched, if in does not hold them all, or beyond output 2^52. Nothing depends on how a
+ * signal is cut into calls. */
 dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, size_t n, float *out, int64_t first,
                       size_t count);
 

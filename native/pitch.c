@@ -34,7 +34,7 @@ static void predict(const float *r, float *a) {
             a[i - 1 - j] = high + reflection * low;
         }
         error -= reflection * reflection * error;
-        if (error < 0.001f * r[0]) return;
+        if (error <= 0.001f * r[0]) return; /* equal where both are zero, of a signal too faint for its squares */
     }
 }
 

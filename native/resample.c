@@ -115,11 +115,14 @@ static float one_sample(const dn_ratio *ratio, const float *in, int64_t behind) 
 
 dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, size_t n, float *out, int64_t first,
                       size_t count) {
+    const int64_t far = (int64_t)1 << 52; /* up to here no product in place_of overflows */
     if (count == 0) return DN_OK;
-    if (first < 0 || (uint64_t)count > (uint64_t)(INT64_MAX - first)) return DN_BAD_RANGE;
+    if (first < 0 || first > far || (uint64_t)count > (uint64_t)(far - first)) return DN_BAD_RANGE;
     int64_t behind, place = place_of(ratio, first, &behind);
     int64_t behind_last, last = place_of(ratio, first + (int64_t)count - 1, &behind_last);
-    if (start > place - ratio->reach + 1 || last + ratio->reach - start >= (int64_t)n) return DN_BAD_RANGE;
+    if (start > place - ratio->reach + 1) return DN_BAD_RANGE;
+    /* Unsigned, because start may be so far back that the difference is no int64_t. */
+    if ((uint64_t)(last + ratio->reach) - (uint64_t)start >= n) return DN_BAD_RANGE;
     const float *from = in + (place - ratio->reach + 1 - start);
     for (size_t i = 0; i < count; i++) {
         out[i] = one_sample(ratio, from, behind);

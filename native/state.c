@@ -182,10 +182,14 @@ typedef struct {
     uint32_t version;     /* of the layout */
     uint32_t fingerprint; /* of the model */
     uint32_t size;        /* of all, this head included */
+    uint32_t hash;        /* of what follows */
 } saved_head;
 
-static saved_head make_head(const dn_state *state) {
-    return (saved_head){{'D', 'N', 's', 't'}, 2, state->model->fingerprint, (uint32_t)dn_state_size(state)};
+/* bytes: those of a state, of which what is behind the head is read. */
+static saved_head make_head(const dn_state *state, const char *bytes) {
+    size_t size = dn_state_size(state);
+    uint32_t hash = dn_hash(DN_HASH_START, bytes + sizeof(saved_head), size - sizeof(saved_head));
+    return (saved_head){{'D', 'N', 's', 't'}, 3, state->model->fingerprint, (uint32_t)size, hash};
 }
 
 size_t dn_state_size(const dn_state *state) {
@@ -193,11 +197,11 @@ size_t dn_state_size(const dn_state *state) {
 }
 
 void dn_state_save(const dn_state *state, void *bytes) {
-    saved_head head = make_head(state);
     char *to = bytes;
+    memcpy(to + sizeof(saved_head), &state->m, sizeof(state->m));
+    memcpy(to + sizeof(saved_head) + sizeof(state->m), state->tail, tail_size(state->model));
+    saved_head head = make_head(state, to);
     memcpy(to, &head, sizeof(head));
-    memcpy(to + sizeof(head), &state->m, sizeof(state->m));
-    memcpy(to + sizeof(head) + sizeof(state->m), state->tail, tail_size(state->model));
 }
 
 static int all_finite(const float *x, size_t n) {
@@ -218,10 +222,11 @@ static int is_sound(const memory *m) {
 }
 
 dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size) {
-    saved_head wanted = make_head(state);
     const char *from = bytes;
     memory m;
-    if (size != dn_state_size(state) || memcmp(from, &wanted, sizeof(wanted)) != 0) return DN_BAD_STATE;
+    if (size != dn_state_size(state)) return DN_BAD_STATE;
+    saved_head wanted = make_head(state, from);
+    if (memcmp(from, &wanted, sizeof(wanted)) != 0) return DN_BAD_STATE;
     memcpy(&m, from + sizeof(wanted), sizeof(m));
     from += sizeof(wanted) + sizeof(m);
     if (!is_sound(&m)) return DN_BAD_STATE;

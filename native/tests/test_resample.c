@@ -65,6 +65,12 @@ static void test_far_out(void) {
     CHECK(dn_resample(ratio, in, 0, 2000, out, 160, 1000) == DN_OK);
     CHECK(dn_resample(ratio, in, far_in, 2000, pieces, far_out + 160, 1000) == DN_OK);
     for (int i = 0; i < 1000; i++) CHECK(out[i] == pieces[i]);
+    const int64_t places[] = {INT64_MIN, INT64_MIN + 1, -far_in, far_in, INT64_MAX - 1, INT64_MAX};
+    for (int s = 0; s < 6; s++) { /* numbers that no signal has are refused, whatever their sums are */
+        for (int f = 0; f < 6; f++) CHECK(dn_resample(ratio, in, places[s], 2000, out, places[f], 1) == DN_BAD_RANGE);
+        CHECK(dn_resample(ratio, in, places[s], 2000, out, 160, 1000) == DN_BAD_RANGE);
+        CHECK(dn_resample(ratio, in, 0, 2000, out, places[s], SIZE_MAX) == DN_BAD_RANGE);
+    }
     dn_ratio_destroy(ratio);
 }
 
