@@ -29,10 +29,30 @@ def test_the_engine_passes_its_own_tests(needs: Callable[[str], str], built: Pat
     make(target, built, f"CC={needs('gcc')}")
 
 
-def test_mutated_models_are_refused_or_run(needs: Callable[[str], str], built: Path) -> None:
+def test_many_threads_share_a_model_without_a_race(needs: Callable[[str], str], built: Path) -> None:
+    """Under ThreadSanitizer; without it they are among the tests above."""
+    needs("make")
+    make("tsan", built, f"CC={needs('gcc')}")
+
+
+def test_mutated_models_and_whatever_calls_are_refused_or_run(needs: Callable[[str], str], built: Path) -> None:
     """Under the sanitizers; `make -C native fuzz N=1000000` is the same at length."""
     needs("make")
     make("fuzz", built, f"CC={needs('gcc')}", "N=20000")
+
+
+def test_the_fuzzers_run_under_libfuzzer(needs: Callable[[str], str], built: Path) -> None:
+    """Briefly, from the seeds that they write; CONTRIBUTING.md says how to search for longer."""
+    needs("make")
+    needs("clang")
+    make("libfuzzer", built, f"CC={needs('gcc')}")
+    for fuzzer in ("fuzz_models", "fuzz_frames"):
+        seeds, found = built / "libfuzzer" / "seeds" / fuzzer, built / "libfuzzer" / "found"
+        found.mkdir(exist_ok=True)
+        options = ["-seed=1", "-max_total_time=8", "-max_len=20000", f"-artifact_prefix={found}/"]
+        command = [str(built / "libfuzzer" / fuzzer), *options, str(found), str(seeds)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("optimise", ["-O0", "-O3"])

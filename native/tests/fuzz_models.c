@@ -5,15 +5,10 @@
  *
  * With DN_LIBFUZZER defined there is no main and no mutator: libFuzzer has its own. */
 #include <math.h>
-#include <signal.h>
-#include <time.h>
 
+#define FUZZER "fuzz_models"
+#include "fuzz.h"
 #include "models_v02.h"
-
-static _Noreturn void fail(const char *what) {
-    fprintf(stderr, "fuzz_models: %s\n", what);
-    abort();
-}
 
 /* ---- what a file must bear ---- */
 
@@ -76,8 +71,6 @@ static int try_file(const uint8_t *data, size_t size) {
     dn_model_destroy(model);
     return 1;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     try_file(data, size);
@@ -312,9 +305,7 @@ static void change_anything(void) {
 
 /* Number n of those that this seed of chance gives. */
 static void make_mutant(uint32_t chance, uint32_t n) {
-    random_state = (chance * 2654435761u) ^ (n * 2246822519u + 374761393u);
-    if (random_state == 0) random_state = 1;
-    for (int i = 0; i < 8; i++) random_bits();
+    choose_chance(chance, n);
     const seed_file *seed = any_seed();
     memcpy(mutant, seed->data, mutant_size = seed->size);
     uint32_t most = 1 + random_bits() % 6;
@@ -332,52 +323,25 @@ static void make_mutant(uint32_t chance, uint32_t n) {
 
 /* ---- many of them ---- */
 
-static volatile unsigned long current;
-
-static void tell_which(int number) {
-    fprintf(stderr, "fuzz_models: signal %d at mutant %lu\n", number, current);
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-/* So that tell_which is called when a sanitizer has found something. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
-    return "abort_on_error=1";
-}
-
-static int write_seeds(const char *folder) {
-    for (int i = 0; i < seed_count; i++) {
-        char path[1024];
-        snprintf(path, sizeof(path), "%s/seed_%02d", folder, i);
-        FILE *file = fopen(path, "wb");
-        if (!file || fwrite(seeds[i].data, 1, seeds[i].size, file) != seeds[i].size || fclose(file) != 0) {
-            perror(path);
-            return EXIT_FAILURE;
-        }
-    }
-    return EXIT_SUCCESS;
+static int try_mutant(uint32_t chance, uint32_t n) {
+    make_mutant(chance, n);
+    uint8_t *exact = malloc(mutant_size ? mutant_size : 1);
+    memcpy(exact, mutant, mutant_size);
+    int loaded = try_file(exact, mutant_size);
+    free(exact);
+    return loaded;
 }
 
 int main(int argc, char **argv) {
+    int good = 1;
     make_seeds();
-    if (argc == 3 && strcmp(argv[1], "seeds") == 0) return write_seeds(argv[2]);
-    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000, loaded = 0;
-    unsigned long chance = argc > 2 ? strtoul(argv[2], NULL, 10) : 1, first = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
-    signal(SIGABRT, tell_which);
-    clock_t start = clock();
-    for (current = first; current < first + count; current++) {
-        make_mutant((uint32_t)chance, (uint32_t)current);
-        uint8_t *exact = malloc(mutant_size ? mutant_size : 1);
-        memcpy(exact, mutant, mutant_size);
-        loaded += (unsigned long)try_file(exact, mutant_size);
-        free(exact);
+    if (argc == 3 && strcmp(argv[1], "seeds") == 0) {
+        for (int i = 0; i < seed_count; i++) good &= write_seed(argv[2], i, seeds[i].data, seeds[i].size);
+    } else {
+        try_many(argc, argv, try_mutant);
     }
-    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    printf("fuzz_models: %lu mutants of seed %lu: %lu loaded and run, %lu refused; %.0f a second\n", count, chance,
-           loaded, count - loaded, (double)count / (seconds > 0 ? seconds : 1));
     for (int i = 0; i < seed_count; i++) free(seeds[i].data);
-    return EXIT_SUCCESS;
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

@@ -1,0 +1,400 @@
+/* Whatever samples, states and calls come: what may be refused is refused untouched, the rest gives finite samples.
+ *
+ *     fuzz_frames COUNT [SEED [FIRST]]    inputs FIRST to FIRST + COUNT - 1; a crash tells which one it was
+ *     fuzz_frames seeds FOLDER            writes inputs for libFuzzer to begin with
+ *
+ * An input is a program: its first byte chooses the model and the instruction set, its second the channels; then come
+ * steps, each a byte that says what is done and the bytes that it wants. Where these end, zeros are read and no further
+ * step is begun. With DN_LIBFUZZER defined there is no main: libFuzzer has its own. */
+#include <float.h>
+#include <math.h>
+
+#define FUZZER "fuzz_frames"
+#include "fuzz.h"
+#include "models_v02.h"
+
+enum {
+    MODELS = V02_KINDS + 3,
+    MOST_CHANNELS = 3,
+    MOST_FRAMES = 4, /* of a step */
+    MOST_STEPS = 24, /* of an input */
+    MOST_SAMPLES = MOST_CHANNELS * MOST_FRAMES * DN_FRAME,
+    MOST_TAPS = 1 << 18, /* in the table of a change of rate: more take long to make */
+};
+
+/* By how much what comes out may be louder than the loudest sample so far. */
+static const float most_gain = 30;
+
+static dn_model *models[2][MODELS]; /* on the fastest instruction set, and on plain C */
+
+/* ---- the input ---- */
+
+static const uint8_t *next;
+static size_t left;
+
+static uint32_t take(int bytes) {
+    uint32_t value = 0;
+    for (int i = 0; i < bytes && left > 0; i++, left--) value |= (uint32_t)*next++ << (8 * i);
+    return value;
+}
+
+static float take_float(void) {
+    uint32_t bits = take(4);
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* count samples: of one of a few shapes, at a level of any bits, with single samples of any bits among them. */
+static void take_samples(float *x, size_t count) {
+    uint32_t how = take(1), period = 2 + take(1);
+    float level = take_float();
+    random_state = 1 + how;
+    for (size_t i = 0; i < count; i++) {
+        switch (how % 4) {
+        case 0:
+            x[i] = level;
+            break;
+        case 1:
+            x[i] = i % (2 * period) < period ? level : -level;
+            break;
+        case 2:
+            x[i] = level * random_float();
+            break;
+        default:
+            x[i] = i % period ? 0 : level;
+        }
+    }
+    for (uint32_t odd = how / 4 % 8; odd > 0; odd--) {
+        size_t at = take(2) % count;
+        x[at] = take_float();
+    }
+}
+
+/* Infinity where one is NaN. */
+static float loudest_of(const float *x, size_t count) {
+    float loudest = 0;
+    for (size_t i = 0; i < count; i++) loudest = isnan(x[i]) ? INFINITY : fmaxf(loudest, fabsf(x[i]));
+    return loudest;
+}
+
+static int all_finite(const float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(x[i])) return 0;
+    }
+    return 1;
+}
+
+/* ---- one signal through a model ---- */
+
+typedef struct {
+    const dn_model *model;
+    dn_state *state[MOST_CHANNELS], *twin;
+    size_t channels, size; /* size: of a state as bytes */
+    char *saved[MOST_CHANNELS];
+    float loudest; /* of the samples that a state may remember */
+} signal_of_input;
+
+static void save_all(signal_of_input *s) {
+    for (size_t c = 0; c < s->channels; c++) dn_state_save(s->state[c], s->saved[c]);
+}
+
+/* What a state has come to can be saved and taken back, and is the same. */
+static void check_states(signal_of_input *s) {
+    char *again = malloc(s->size);
+    save_all(s);
+    for (size_t c = 0; c < s->channels; c++) {
+        if (dn_state_restore(s->twin, s->saved[c], s->size) != DN_OK) fail("a state of good samples is not taken back");
+        dn_state_save(s->twin, again);
+        if (memcmp(again, s->saved[c], s->size) != 0) fail("a state taken back is another one");
+    }
+    free(again);
+}
+
+static void check_untouched(signal_of_input *s) {
+    char *now = malloc(s->size);
+    for (size_t c = 0; c < s->channels; c++) {
+        dn_state_save(s->state[c], now);
+        if (memcmp(now, s->saved[c], s->size) != 0) fail("what was refused has changed a state");
+    }
+    free(now);
+}
+
+static void check_output(signal_of_input *s, const float *out, const float *voice, size_t frames) {
+    size_t count = s->channels * frames * DN_FRAME;
+    float loudest = loudest_of(out, count);
+    if (!all_finite(out, count)) fail("a sample is not finite");
+    if (loudest > 1e-3f + most_gain * s->loudest) fail("what comes out is much louder than what went in");
+    for (size_t i = 0; i < s->channels * frames; i++) {
+        if (!(voice[i] >= 0 && voice[i] <= 1)) fail("a probability is not within 0 to 1");
+    }
+}
+
+static void step_process(signal_of_input *s) {
+    static float in[MOST_SAMPLES], out[MOST_SAMPLES], voice[MOST_CHANNELS * MOST_FRAMES];
+    uint32_t how = take(1);
+    size_t frames = how % (MOST_FRAMES + 1), count = s->channels * frames * DN_FRAME;
+    int in_place = how >> 7;
+    float min_gain = take_float();
+    if (count) take_samples(in, count);
+    float loudest = loudest_of(in, count);
+    int good = loudest <= DN_LIMIT;
+    for (size_t i = 0; i < count; i++) out[i] = in_place ? in[i] : -77;
+    for (size_t i = 0; i < s->channels * frames; i++) voice[i] = -77;
+    save_all(s);
+    dn_status status = dn_process(s->state, s->channels, in_place ? out : in, out, voice, frames, min_gain);
+    if (status != (good ? DN_OK : DN_NOT_FINITE)) fail("bad samples are taken, or good ones refused");
+    if (good) {
+        s->loudest = fmaxf(s->loudest, loudest);
+        check_output(s, out, voice, frames);
+        check_states(s);
+    } else {
+        check_untouched(s);
+        for (size_t i = 0; i < count; i++) {
+            if (memcmp(&out[i], in_place ? &in[i] : &(float){-77}, sizeof(float)) != 0) fail("refused, but written");
+        }
+    }
+}
+
+/* The state of a channel as bytes, some of which are changed: that is seen, and changes nothing. */
+static void step_restore(signal_of_input *s) {
+    dn_state *state = s->state[take(1) % s->channels];
+    char *bytes = malloc(s->size), *after = malloc(s->size);
+    save_all(s);
+    dn_state_save(state, bytes);
+    uint32_t how = take(1);
+    for (uint32_t changes = how % 4; changes > 0; changes--) {
+        uint32_t at = take(2), value = take(4); /* of any float in it, the place counted in floats */
+        memcpy(bytes + at % (s->size / 4) * 4, &value, sizeof(value));
+    }
+    size_t size = how & 0x80 ? take(2) % s->size : s->size;
+    dn_state_save(state, after);
+    int same = size == s->size && memcmp(bytes, after, size) == 0;
+    dn_status status = dn_state_restore(state, bytes, size);
+    if (status != (same ? DN_OK : DN_BAD_STATE)) fail("a damaged state is taken, or a good one refused");
+    check_untouched(s);
+    free(bytes);
+    free(after);
+}
+
+static void step_reset(signal_of_input *s) {
+    uint32_t channel = take(1);
+    if (channel < s->channels) {
+        dn_state_reset(s->state[channel]);
+        return;
+    }
+    for (size_t c = 0; c < s->channels; c++) dn_state_reset(s->state[c]);
+    s->loudest = 0;
+}
+
+/* ---- the rest of the interface ---- */
+
+static void step_extract(signal_of_input *s) {
+    static float noisy[MOST_FRAMES * DN_FRAME], clean[MOST_FRAMES * DN_FRAME], room[9][MOST_FRAMES * 2 * DN_BINS];
+    dn_extractor *extractor;
+    size_t frames = 1 + take(1) % MOST_FRAMES, count = frames * DN_FRAME;
+    take_samples(noisy, count);
+    take_samples(clean, count);
+    int good = loudest_of(noisy, count) <= DN_LIMIT && loudest_of(clean, count) <= DN_LIMIT;
+    const dn_extracted out = {room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7], room[8]};
+    if (dn_extractor_create(dn_model_family(s->model), &extractor) != DN_OK) fail("no memory");
+    memset(room, 0, sizeof(room));
+    if (dn_extract(extractor, noisy, clean, frames, &out) != (good ? DN_OK : DN_NOT_FINITE)) {
+        fail("bad samples are taken for training, or good ones refused");
+    }
+    if (!all_finite(room[0], sizeof(room) / sizeof(float))) fail("what is extracted is not finite");
+    dn_extractor_destroy(extractor);
+}
+
+__extension__ typedef __int128 wide; /* in which nothing below overflows */
+
+/* Whether in[n], from number start on, holds all that outputs first to first + count - 1 are made of. */
+static int is_held(wide in_rate, wide out_rate, wide reach, wide start, wide n, wide first, wide count) {
+    wide from = first * in_rate / out_rate, to = (first + count - 1) * in_rate / out_rate;
+    if (count == 0) return 1;
+    if (first < 0 || first + count > (wide)1 << 52) return 0;
+    return start <= from - reach + 1 && to + reach < start + n;
+}
+
+static int64_t take_place(void) {
+    uint32_t how = take(1);
+    int64_t value = (int64_t)((uint64_t)take(4) << 32 | take(4));
+    return how % 4 == 0 ? value : how % 4 == 1 ? value >> 24 : (int64_t)(how / 4) - 32;
+}
+
+static void step_resample(void) {
+    static float in[MOST_SAMPLES], out[4 * DN_FRAME];
+    static const int32_t usual[] = {1000, 8000, 11025, 16000, 44100, 48000, 96000, 768000};
+    uint32_t how = take(1);
+    int32_t in_rate = how & 1 ? usual[how / 2 % 8] : (int32_t)take(4),
+            out_rate = how & 1 ? usual[how / 16 % 8] : (int32_t)take(4);
+    int good = in_rate >= 1 && in_rate <= 1000000 && out_rate >= 1 && out_rate <= 1000000 &&
+               in_rate / out_rate <= 1000 && out_rate / in_rate <= 1000;
+    if (good) { /* a table that is quickly made */
+        int64_t taps = 128 * (in_rate > out_rate ? in_rate / out_rate + 1 : 1);
+        if (taps * (out_rate < 1024 ? out_rate : 1024) > MOST_TAPS) return;
+    }
+    dn_ratio *ratio;
+    dn_status status = dn_ratio_create(in_rate, out_rate, &ratio);
+    if (status != (good ? DN_OK : DN_BAD_RANGE) || (ratio != NULL) != good) fail("rates are judged wrongly");
+    if (!ratio) return;
+    size_t n = 1 + take(2) % MOST_SAMPLES, count = take(2) % (4 * DN_FRAME + 1);
+    int64_t start = take_place(), first = take_place();
+    float *exact = malloc(n * sizeof(*exact)); /* so that AddressSanitizer sees a read past its end */
+    take_samples(in, n);
+    memcpy(exact, in, n * sizeof(*exact));
+    for (size_t i = 0; i < count; i++) out[i] = -77;
+    status = dn_resample(ratio, exact, start, n, out, first, count);
+    int held = is_held(in_rate, out_rate, dn_ratio_reach(ratio), start, (wide)n, first, (wide)count);
+    if (status != (held ? DN_OK : DN_BAD_RANGE)) fail("samples are made that cannot be, or not made that can");
+    if (held && loudest_of(in, n) <= FLT_MAX / 16 && !all_finite(out, count)) fail("a resampled sample is not finite");
+    for (size_t i = 0; i < count && !held; i++) {
+        if (out[i] != -77) fail("refused, but written");
+    }
+    free(exact);
+    dn_ratio_destroy(ratio);
+}
+
+static void check_round_trip(const float *line, const float *frames, size_t hops, size_t block, size_t hop,
+                             float loudest) {
+    for (size_t h = 0; h < hops; h++) {
+        for (size_t i = 0; i < block; i++) {
+            float difference = fabsf(frames[h * block + i] - line[h * hop + i]);
+            if (!(difference <= 1e-4f * loudest + 1e-30f)) fail("a block is not what its spectrum was made of");
+        }
+    }
+}
+
+static void step_blocks(void) {
+    enum { MOST_BLOCK = 2048, MOST_HOPS = 3, BINS = MOST_BLOCK / 2 + 1 };
+    static float heard[MOST_BLOCK], heard_after[MOST_BLOCK], in[MOST_HOPS * MOST_BLOCK], line[4 * MOST_BLOCK];
+    static float spectra[MOST_HOPS * BINS * 2], magnitudes[MOST_HOPS * BINS], gains[MOST_HOPS * BINS];
+    static float frames[MOST_HOPS * MOST_BLOCK], out[MOST_HOPS * MOST_BLOCK];
+    dn_blocks *blocks;
+    int32_t block = (int32_t)take(2), hop = (int32_t)take(2);
+    if (block & 0x8000) block = 1 << (block % 12), hop = block >> (hop % 8);
+    int good = block >= 16 && block <= MOST_BLOCK && (block & (block - 1)) == 0 && hop > 0 && block % hop == 0;
+    dn_status status = dn_blocks_create(block, hop, &blocks);
+    if (status != (good ? DN_OK : DN_BAD_RANGE) || (blocks != NULL) != good) fail("sizes of blocks are judged wrongly");
+    if (!blocks) return;
+    size_t hops = 1 + take(1) % MOST_HOPS, late = (size_t)(block - hop), bins = (size_t)block / 2 + 1;
+    memset(heard, 0, sizeof(heard));
+    memset(heard_after, 0, sizeof(heard_after));
+    take_samples(in, hops * (size_t)hop);
+    for (size_t i = 0; i < hops * bins; i++) gains[i] = 1;
+    dn_blocks_analyse(blocks, 1, hops, heard, in, line, spectra, magnitudes, heard_after);
+    dn_blocks_synthesise(blocks, hops, spectra, gains, frames);
+    dn_blocks_add(blocks, 1, hops, frames, heard, out, heard_after);
+    float loudest = loudest_of(in, hops * (size_t)hop);
+    if (loudest <= DN_LIMIT && loudest >= 1e-20f) {
+        check_round_trip(line, frames, hops, (size_t)block, (size_t)hop, loudest);
+        if (!all_finite(out, hops * (size_t)hop) || !all_finite(heard_after, late)) fail("a sum is not finite");
+    }
+    dn_blocks_destroy(blocks);
+}
+
+/* ---- a program ---- */
+
+static void make_models(void) {
+    static model_file file;
+    for (int plain = 0; plain < 2; plain++) {
+        for (int m = 0; m < MODELS; m++) {
+            random_state = 1 + (uint32_t)m;
+            if (m < V02_KINDS) make_v02(&file, m);
+            if (m >= V02_KINDS) make_bytes(&file, m == V02_KINDS);
+            dn_status status = m == MODELS - 1 ? dn_model_builtin(&models[plain][m], NULL)
+                                               : dn_model_load(file.data, file.size, &models[plain][m], NULL);
+            if (status != DN_OK) fail("a model for the test cannot be made");
+            if (plain && dn_model_set_isa(models[plain][m], "scalar") != DN_OK) fail("there is no plain C");
+        }
+    }
+}
+
+/* Returns whether there was at least one step. */
+static int run_program(const uint8_t *data, size_t size) {
+    if (!models[0][0]) make_models();
+    next = data;
+    left = size;
+    uint32_t which = take(1);
+    signal_of_input s = {.model = models[which >> 7][which % MODELS], .channels = 1 + take(1) % MOST_CHANNELS};
+    if (dn_state_create(s.model, &s.twin) != DN_OK) fail("no memory");
+    s.size = dn_state_size(s.twin);
+    for (size_t c = 0; c < s.channels; c++) {
+        if (dn_state_create(s.model, &s.state[c]) != DN_OK) fail("no memory");
+        s.saved[c] = malloc(s.size);
+    }
+    int steps = 0;
+    for (; left > 0 && steps < MOST_STEPS; steps++) {
+        switch (take(1) % 8) {
+        case 0:
+            step_restore(&s);
+            break;
+        case 1:
+            step_reset(&s);
+            break;
+        case 2:
+            step_extract(&s);
+            break;
+        case 3:
+            step_resample();
+            break;
+        case 4:
+            step_blocks();
+            break;
+        default:
+            step_process(&s);
+        }
+    }
+    for (size_t c = 0; c < s.channels; c++) {
+        dn_state_destroy(s.state[c]);
+        free(s.saved[c]);
+    }
+    dn_state_destroy(s.twin);
+    return steps > 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    run_program(data, size);
+    return 0;
+}
+
+#ifndef DN_LIBFUZZER
+
+enum { SEEDS = 32, MOST_BYTES = 400 };
+
+/* A program of chance, whose levels are often those of audio: bytes that are all chance make few steps that are taken.
+ * Returns its size. */
+static size_t make_program(uint8_t *program, uint32_t seed, uint32_t n) {
+    static const float levels[] = {0, 1e-40f, 1e-20f, 1e-6f, 0.01f, 0.5f, 1, 1000, DN_LIMIT, 1.1f * DN_LIMIT, 3e38f};
+    choose_chance(seed, n);
+    size_t size = 3 + random_bits() % (MOST_BYTES - 3);
+    for (size_t i = 0; i < size; i++) program[i] = (uint8_t)random_bits();
+    for (size_t i = 2; i + 4 < size; i += 1 + random_bits() % 8) {
+        float level = levels[random_bits() % (sizeof(levels) / sizeof(*levels))];
+        if (random_bits() % 2) memcpy(program + i, &level, sizeof(level));
+    }
+    return size;
+}
+
+static int try_program(uint32_t seed, uint32_t n) {
+    uint8_t program[MOST_BYTES];
+    size_t size = make_program(program, seed, n);
+    return run_program(program, size);
+}
+
+int main(int argc, char **argv) {
+    int good = 1;
+    if (argc == 3 && strcmp(argv[1], "seeds") == 0) {
+        for (int i = 0; i < SEEDS; i++) {
+            uint8_t program[MOST_BYTES];
+            size_t size = make_program(program, 0, (uint32_t)i);
+            good &= write_seed(argv[2], i, program, size);
+        }
+    } else {
+        try_many(argc, argv, try_program);
+    }
+    for (int m = 0; m < 2 * MODELS; m++) dn_model_destroy(models[m / MODELS][m % MODELS]);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+#endif
