@@ -31,6 +31,9 @@ def draw(tables: Iterable[Table], path: Path) -> bool:
     )  # fmt: skip
     for axis, (title, found) in zip(axes[:, 0], panels, strict=True):
         _bars(axis, title, found)
+    values = [value for _, found in panels for value in found.values()]
+    axes[0, 0].set_xlim(min(values) / 2, max(values) * 4)  # of all panels; room for what is written beside the bars
+    axes[0, 0].xaxis.set_major_formatter("{x:g}")
     axes[-1, 0].set_xlabel("microseconds of one core for 10 ms of audio (logarithmic); left is faster")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
@@ -54,7 +57,6 @@ def _bars(axis: Any, title: str, found: dict[str, float]) -> None:
     bars = axis.barh([name.removeprefix("ours: ") for name in names], values, color=colours, height=0.7)
     axis.bar_label(bars, [f"{value:.3g} us, {1e4 / value:.0f} x" for value in values], padding=4, fontsize=9)
     axis.set_xscale("log")
-    axis.set_xlim(min(values) / 2, max(values) * 3)
     axis.set_title(f"{title} (blue: this package)", loc="left", fontsize=11)
     axis.grid(axis="x", which="major", color="#e6e6e6")
     axis.set_axisbelow(True)

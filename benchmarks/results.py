@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,10 +30,11 @@ class Table:
         cells = [list(self.heads), *([shown(cell) for cell in row] for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [self.title, "-" * len(self.title)]
+        words = [all(isinstance(cell, str) for cell in column) for column in zip(*self.rows, strict=True)]
         for row in cells:
-            first, *others = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            lines.append("  ".join([first, *(cell.strip().rjust(len(cell)) for cell in others)]).rstrip())
-        return "\n".join([*lines, *([self.note] if self.note else [])])
+            columns = zip(row, widths, words, strict=True)
+            lines.append("  ".join(f"{cell:{'<' if is_words else '>'}{width}}" for cell, width, is_words in columns))
+        return "\n".join([*(line.rstrip() for line in lines), *textwrap.wrap(self.note, 120)])
 
     def as_markdown(self) -> str:
         lines = [f"| {' | '.join(self.heads)} |", f"|{' --- |' * len(self.heads)}"]
