@@ -1,6 +1,6 @@
 """What the engine, the library and programs like it cost, side by side in one run.
 
-    python -m benchmarks                        all sections; about ten minutes
+    python -m benchmarks                        all sections; some six minutes, if nothing else runs
     python -m benchmarks --only engine,live     some of them
     python -m benchmarks --write docs           puts the tables into docs/speed.md, and the plot beside it
     python -m benchmarks --quick                only shows that everything runs; its figures mean nothing
@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a v0.2 network of random weights, to price it before it is trained; int8 where such networks are",
     )  # fmt: skip
     group.add_argument("--dtln", default="dtln-16k", metavar="NAME", help="the DTLN backend that --pair is for")
-    group.add_argument("--pair", nargs=2, metavar="FILE", help="a pair of models in place of the shipped one")
+    group.add_argument("--pair", nargs=2, metavar="FILE", help="a pair of models, for dtln, beside the shipped ones")
     group.add_argument(
         "--published", type=Path, default=SHARED / "reference" / "dtln", metavar="DIR",
         help="where model_1.onnx and model_2.onnx of the published DTLN are",

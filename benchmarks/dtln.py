@@ -18,10 +18,10 @@ from denoise_wrapper.backends import load_backend
 
 HOP_US = 1e6 * HOP / RATE
 LOOP = "published per-hop loop"
+NAMES = ("dtln-16k", "dtln-32k")
 
 
 def dtln(options: Options) -> Iterator[Table]:
-    names = list(dict.fromkeys(["dtln-16k", "dtln-32k", options.dtln]))
     actions: dict[str, Callable[[], float]] = {}
     seconds, hops = options.effort.seconds, min(1000, options.effort.calls)
     if options.published is not None:
@@ -32,8 +32,10 @@ def dtln(options: Options) -> Iterator[Table]:
         actions["published pair, stream.process of a hop"] = functools.partial(
             each_us, Denoiser(foreign).stream().process, live
         )
-    for name in names:
-        actions |= _ours(name, options.pair if name == options.dtln else None, seconds, hops)
+    for name in NAMES:
+        actions |= _ours(name, None, seconds, hops)
+    if options.pair is not None:
+        actions |= _ours(options.dtln, options.pair, seconds, hops)
     times = take_turns(actions, options.effort.rounds)
     base = times[LOOP].best if LOOP in times else None
     rows: list[list[Cell]] = [

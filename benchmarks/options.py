@@ -31,9 +31,9 @@ QUICK = Effort(seconds=1, rounds=1, calls=50, frames=50, most_streams=2, minutes
 
 @dataclass(frozen=True)
 class Options:
-    """models: RNNoise models by what to call them, beside the shipped ones. dtln, pair: the DTLN that is timed, and a
-    pair of models in place of the shipped one. published: the folder of the published pair, if it is there. cores:
-    those that the process may use; it is kept on one of them, but for what is timed on all."""
+    """models: RNNoise models by what to call them, timed beside the shipped ones. pair: a DTLN's, timed beside the
+    shipped ones as the backend called dtln. published: the folder of the published pair, if it is there. cores: those
+    that the process may use; it is kept on one of them, but for what is timed on all."""
 
     effort: Effort = FULL
     models: dict[str, ModelSource | None] = field(default_factory=dict)

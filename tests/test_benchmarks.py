@@ -49,6 +49,17 @@ def test_a_section_prints_figures_above_zero(section: str, tmp_path: Path) -> No
         assert all(math.isfinite(value) and value > 0 for value in found), table
 
 
+def test_networks_of_ones_own_are_timed_beside_the_shipped_ones(tmp_path: Path) -> None:
+    models, file = ROOT / "denoise_wrapper" / "models", tmp_path / "figures.json"
+    pair = [models / f"dtln-16k_{stage}.onnx" for stage in (1, 2)]
+    own: list[str | Path] = ["--model", models / "rnnoise-classic.dnnw", "--size", "16x24:float", "--pair", *pair]
+    done = run("--only", "live,dtln", "--json", file, *own)
+    assert done.returncode == 0, done.stderr
+    names = [row[0] for table in json.loads(file.read_text(encoding="utf-8"))["tables"] for row in table["rows"]]
+    assert {"rnnoise", str(models / "rnnoise-classic.dnnw"), "v0.2 16x24:float"} <= set(names)
+    assert {"dtln-16k, filter", "dtln-16k, the given pair, filter"} <= set(names)
+
+
 def test_those_are_all_sections() -> None:
     done = run("--only", "nothing")
     assert done.returncode == 2
