@@ -17,9 +17,9 @@ enum {
     MODELS = V02_KINDS + 3,
     MOST_CHANNELS = 3,
     MOST_FRAMES = 4, /* of a step */
-    MOST_STEPS = 24, /* of an input */
+    MOST_STEPS = 12, /* of an input */
     MOST_SAMPLES = MOST_CHANNELS * MOST_FRAMES * DN_FRAME,
-    MOST_TAPS = 1 << 18, /* in the table of a change of rate: more take long to make */
+    MOST_TAPS = 1 << 15, /* in the table of a change of rate: more take long to make */
 };
 
 /* By how much what comes out may be louder than the loudest sample so far. */

@@ -1,0 +1,43 @@
+"""The fuzzers of Python code without atheris: their seeds, and the seeds with bytes changed by chance."""
+
+from __future__ import annotations
+
+import os
+import random
+from types import ModuleType
+
+import fuzz_audio
+import fuzz_pipes
+import pytest
+
+CHANGED = 150
+
+
+def mutant(rng: random.Random, seeds: list[bytes]) -> bytes:
+    data = bytearray(rng.choice(seeds))
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(min(len(data), rng.choice([16, 64, len(data)])))
+        choice = rng.randrange(4)
+        if choice == 0:
+            data[at] = rng.randrange(256)
+        elif choice == 1:
+            data[at : at + 4] = rng.choice([b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", b"\0\0\xc0\x7f"])
+        elif choice == 2:
+            del data[at : at + rng.randrange(1, 40)]
+        else:
+            data[at:at] = rng.choice(seeds)[: rng.randrange(100)]
+        if not data:
+            data = bytearray(b"\0")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("fuzzer", [fuzz_audio, fuzz_pipes], ids=["audio", "pipes"])
+def test_seeds_and_changed_seeds_are_cleaned_or_refused(fuzzer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # which a fuzzer empties
+    rng, seeds = random.Random(1), list(fuzzer.make_seeds())
+    for data in [*seeds, *(mutant(rng, seeds) for _ in range(CHANGED))]:
+        try:
+            fuzzer.one_input(data)
+        except BaseException as error:
+            error.add_note(f"by {data[:60]!r} ... of {len(data)} bytes")
+            raise
