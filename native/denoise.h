@@ -173,7 +173,7 @@ dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, siz
 
 /* ---- instruction sets ---- */
 
-/* The instruction set in use: "avx2" or "scalar". */
+/* The instruction set in use, one of dn_isa_names(). */
 const char *dn_isa(const dn_model *model);
 
 /* Names that this build knows, space separated, fastest first. */

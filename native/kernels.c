@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "arm.h"
 #include "denoise.h"
 
 extern const dn_kernels dn_kernels_scalar;
@@ -70,6 +71,55 @@ static int can_run_avx512(void) {
 }
 #endif
 
+#ifdef DN_NEON
+extern const dn_kernels dn_kernels_neon;
+
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+/* What the kernel says of the processor. Its bits have these numbers since there are such processors. */
+static int has_hwcap(unsigned bit) {
+    return getauxval(AT_HWCAP) >> bit & 1;
+}
+#endif
+
+#ifdef DN_NEON_DOTPROD
+extern const dn_kernels dn_kernels_neon_dotprod;
+
+#if defined(_WIN32)
+#include <windows.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+static int can_run_dotprod(void) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    return 1; /* all of this build needs it */
+#elif defined(__linux__)
+    return has_hwcap(20);
+#elif defined(_WIN32)
+    return IsProcessorFeaturePresent(43) != 0; /* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which old headers lack */
+#elif defined(__APPLE__)
+    int there = 0;
+    size_t size = sizeof(there);
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &there, &size, NULL, 0) == 0 && there;
+#else
+    return 0;
+#endif
+}
+#endif
+
+static int can_run_neon(void) {
+#if defined(__aarch64__) || defined(_M_ARM64) || defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA)
+    return 1;
+#elif defined(__linux__)
+    return has_hwcap(12) && has_hwcap(16); /* NEON and VFPv4 */
+#else
+    return 0;
+#endif
+}
+#endif
+
 static int can_always_run(void) {
     return 1;
 }
@@ -84,6 +134,12 @@ static const struct {
     {&dn_kernels_avx2, can_run_avx2},
     {&dn_kernels_sse41, can_run_sse41},
 #endif
+#ifdef DN_NEON_DOTPROD
+    {&dn_kernels_neon_dotprod, can_run_dotprod},
+#endif
+#ifdef DN_NEON
+    {&dn_kernels_neon, can_run_neon},
+#endif
     {&dn_kernels_scalar, can_always_run},
 };
 
@@ -96,8 +152,12 @@ const dn_kernels *dn_kernels_find(const char *name) {
 }
 
 const char *dn_isa_names(void) {
-#ifdef DN_X86
+#if defined(DN_X86)
     return "avx512 avx2 sse4.1 scalar";
+#elif defined(DN_NEON_DOTPROD)
+    return "neon-dotprod neon scalar";
+#elif defined(DN_NEON)
+    return "neon scalar";
 #else
     return "scalar";
 #endif

@@ -3,18 +3,27 @@
 #include <math.h>
 
 #include "kernels.h"
+
+/* Multiplications and additions are fused where it says so, and nowhere else, so that all tables round alike. What is
+ * then rounded to 1/127 as a network's input comes out the same with all of them. GCC does so by -std=c11. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#endif
+
 #include "kernels_network.h"
 
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
     for (; i + 32 <= n; i += 32) {
-        a = v8_fma(v8_load(x + i), v8_load(y + i), a);
-        b = v8_fma(v8_load(x + i + 8), v8_load(y + i + 8), b);
-        c = v8_fma(v8_load(x + i + 16), v8_load(y + i + 16), c);
-        d = v8_fma(v8_load(x + i + 24), v8_load(y + i + 24), d);
+        a = v8_muladd(v8_load(x + i), v8_load(y + i), a);
+        b = v8_muladd(v8_load(x + i + 8), v8_load(y + i + 8), b);
+        c = v8_muladd(v8_load(x + i + 16), v8_load(y + i + 16), c);
+        d = v8_muladd(v8_load(x + i + 24), v8_load(y + i + 24), d);
     }
-    for (; i + 8 <= n; i += 8) a = v8_fma(v8_load(x + i), v8_load(y + i), a);
+    for (; i + 8 <= n; i += 8) a = v8_muladd(v8_load(x + i), v8_load(y + i), a);
     float rest = 0;
     for (; i < n; i++) rest += x[i] * y[i];
     return v8_sum(v8_add(v8_add(a, b), v8_add(c, d))) + rest;
@@ -27,12 +36,12 @@ static void correlate_many(float *out, const float *x, const float *y, int n, in
     if (vectors == 8) {
         for (int i = 0; i < n; i++) {
             v8 xi = v8_set(x[i]);
-            for (int v = 0; v < 8; v++) sum[v] = v8_fma(xi, v8_load(y + i + 8 * v), sum[v]);
+            for (int v = 0; v < 8; v++) sum[v] = v8_muladd(xi, v8_load(y + i + 8 * v), sum[v]);
         }
     } else {
         for (int i = 0; i < n; i++) {
             v8 xi = v8_set(x[i]);
-            for (int v = 0; v < vectors; v++) sum[v] = v8_fma(xi, v8_load(y + i + 8 * v), sum[v]);
+            for (int v = 0; v < vectors; v++) sum[v] = v8_muladd(xi, v8_load(y + i + 8 * v), sum[v]);
         }
     }
     for (int v = 0; v < vectors; v++) v8_store(out + 8 * v, sum[v]);
@@ -48,11 +57,11 @@ static void correlate(float *out, const float *x, const float *y, int n, int lag
 static void fir5(float *y, const float *x, const float taps[5], int n) {
     v8 t0 = v8_set(taps[0]), t1 = v8_set(taps[1]), t2 = v8_set(taps[2]), t3 = v8_set(taps[3]), t4 = v8_set(taps[4]);
     for (int i = 0; i < n; i += 8) {
-        v8 sum = v8_fma(t0, v8_load(x + i - 1), v8_load(x + i));
-        sum = v8_fma(t1, v8_load(x + i - 2), sum);
-        sum = v8_fma(t2, v8_load(x + i - 3), sum);
-        sum = v8_fma(t3, v8_load(x + i - 4), sum);
-        v8_store(y + i, v8_fma(t4, v8_load(x + i - 5), sum));
+        v8 sum = v8_muladd(t0, v8_load(x + i - 1), v8_load(x + i));
+        sum = v8_muladd(t1, v8_load(x + i - 2), sum);
+        sum = v8_muladd(t2, v8_load(x + i - 3), sum);
+        sum = v8_muladd(t3, v8_load(x + i - 4), sum);
+        v8_store(y + i, v8_muladd(t4, v8_load(x + i - 5), sum));
     }
 }
 
@@ -62,7 +71,7 @@ static void halve(float *y, const float *x, int n) {
         v8 before, here, unused, after;
         v8_split(v8_load(x + 2 * i - 1), v8_load(x + 2 * i + 7), &before, &here);
         v8_split(v8_load(x + 2 * i), v8_load(x + 2 * i + 8), &unused, &after);
-        v8_store(y + i, v8_fma(quarter, v8_add(before, after), v8_mul(half, here)));
+        v8_store(y + i, v8_muladd(quarter, v8_add(before, after), v8_mul(half, here)));
     }
 }
 

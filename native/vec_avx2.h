@@ -45,6 +45,10 @@ static inline v8 v8_fma(v8 a, v8 b, v8 c) {
     return _mm256_fmadd_ps(a, b, c);
 }
 
+static inline v8 v8_muladd(v8 a, v8 b, v8 c) {
+    return v8_fma(a, b, c);
+}
+
 static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
     return _mm256_fnmadd_ps(a, b, c);
 }

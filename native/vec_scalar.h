@@ -1,4 +1,5 @@
 /* v8 in plain C: eight floats, for any processor. Included by one kernels_*.c, which then includes kernels_body.h. */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -47,14 +48,29 @@ static inline v8 v8_max(v8 a, v8 b) {
     V8_EACH(a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
 }
 
-/* a * b + c */
-static inline v8 v8_fma(v8 a, v8 b, v8 c) {
-    V8_EACH(a.f[i] * b.f[i] + c.f[i]);
+/* a * b + c, rounded once, as processors do that have an instruction for it: a product of two floats is exact in
+ * double. Rounding first to double and then to float is wrong only where the first happens to end in the middle of two
+ * floats. */
+static inline float fma_one(float a, float b, float c) {
+#ifdef __FP_FAST_FMAF
+    return fmaf(a, b, c);
+#else
+    return (float)((double)a * (double)b + (double)c);
+#endif
 }
 
-/* c - a * b */
+static inline v8 v8_fma(v8 a, v8 b, v8 c) {
+    V8_EACH(fma_one(a.f[i], b.f[i], c.f[i]));
+}
+
+/* c - a * b, rounded once */
 static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
-    V8_EACH(c.f[i] - a.f[i] * b.f[i]);
+    V8_EACH(fma_one(-a.f[i], b.f[i], c.f[i]));
+}
+
+/* a * b + c, rounded once or twice, whichever is faster */
+static inline v8 v8_muladd(v8 a, v8 b, v8 c) {
+    V8_EACH(a.f[i] * b.f[i] + c.f[i]);
 }
 
 static inline v8 v8_reverse(v8 a) {

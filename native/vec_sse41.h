@@ -44,12 +44,24 @@ static inline v8 v8_max(v8 a, v8 b) {
     return (v8){_mm_max_ps(a.low, b.low), _mm_max_ps(a.high, b.high)};
 }
 
+static inline __m128 fma_four(__m128 a, __m128 b, __m128 c) {
+    __m128d low = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
+    a = _mm_movehl_ps(a, a), b = _mm_movehl_ps(b, b), c = _mm_movehl_ps(c, c);
+    __m128d high = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
+    return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
+
 static inline v8 v8_fma(v8 a, v8 b, v8 c) {
+    return (v8){fma_four(a.low, b.low, c.low), fma_four(a.high, b.high, c.high)};
+}
+
+static inline v8 v8_muladd(v8 a, v8 b, v8 c) {
     return v8_add(v8_mul(a, b), c);
 }
 
 static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
-    return v8_sub(c, v8_mul(a, b));
+    __m128 minus = _mm_set1_ps(-0.0f);
+    return v8_fma((v8){_mm_xor_ps(a.low, minus), _mm_xor_ps(a.high, minus)}, b, c);
 }
 
 static inline __m128 reverse_four(__m128 a) {

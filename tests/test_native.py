@@ -1,4 +1,4 @@
-"""The C engine without Python: its own tests, plain and under the sanitizers, and every compiler's warnings."""
+"""The C engine without Python: its own tests, plain, under the sanitizers and for ARM; every compiler's warnings."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def test_many_threads_share_a_model_without_a_race(needs: Callable[[str], str], 
     """Under ThreadSanitizer; without it they are among the tests above."""
     needs("make")
     make("tsan", built, f"CC={needs('gcc')}")
+
+
+@pytest.mark.parametrize(
+    ("target", "compiler", "emulator"),
+    [
+        ("aarch64", "aarch64-linux-gnu-gcc", "qemu-aarch64"),
+        ("armhf", "arm-linux-gnueabihf-gcc", "qemu-arm"),
+    ],
+)
+def test_neon_gives_what_plain_c_gives(
+    needs: Callable[[str], str], tmp_path: Path, target: str, compiler: str, emulator: str
+) -> None:
+    """Built by Debian's cross compilers and run in qemu-user; kernels against formulas, frames against plain C."""
+    for program in ("make", compiler, emulator):
+        needs(program)
+    make(target, tmp_path)
 
 
 def test_mutated_models_and_whatever_calls_are_refused_or_run(needs: Callable[[str], str], built: Path) -> None:

@@ -35,8 +35,8 @@ class RNNoiseBackend:
 
     model: path or bytes of a model in any form that `model_bytes` knows; None for the one shipped under name, of which
     `rnnoise` is compiled in and any other is NAME.dnnw in models/.
-    name: what it goes by. isa: the instruction set to use, one of `avx512`, `avx2`, `sse4.1` and `scalar`; None for the
-    environment's DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
+    name: what it goes by. isa: the instruction set to use, `avx512`, `avx2`, `sse4.1`, `neon-dotprod`, `neon` or
+    `scalar`; None for the environment's DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
     Pickles by the bytes of its model. Raises FileError, ModelError or ConfigError.
     """
 

@@ -293,16 +293,6 @@ static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
     for (int i = layout->count; i < layout->padded; i++) CHECK(out[i] == 0);
 }
 
-/* The next of names with blanks between them, which become ends; NULL behind the last. */
-static char *next_name(char **rest) {
-    char *name = *rest;
-    if (!name || !*name) return NULL;
-    char *blank = strchr(name, ' ');
-    *rest = blank ? blank + 1 : NULL;
-    if (blank) *blank = '\0';
-    return name;
-}
-
 int main(void) {
     dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
     dn_tables_init(tables, DN_CLASSIC);
