@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from recorded import CLIPS, ISAS, check_against_recording, make_backend, signal_to_difference_db
+from recorded import CLIPS, ISAS, check_against_recording, make_backend
 
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import MODELS
@@ -55,23 +55,6 @@ def test_published_text_models_clean(shared: Path, name: str) -> None:
     before, after = block[0, :-FRAME], cleaned[0, FRAME:]
     assert np.mean(after[pauses] ** 2) < 0.25 * np.mean(before[pauses] ** 2)
     assert np.mean(after[speech] ** 2) > 0.25 * np.mean(before[speech] ** 2)
-
-
-@pytest.mark.parametrize(("model", "least_db"), [(None, 45), (MODELS / "rnnoise-classic.dnnw", 60)])
-def test_all_instruction_sets_agree(model: Path | None, least_db: float) -> None:
-    """The int8 layers of v0.2 round their inputs to 1/127: to one side or the other, where sums differ by 1e-7."""
-    block = noise(1, 200)
-    scalar, _ = make_backend(model, "scalar").new_state(1).process(block)
-    other, _ = make_backend(model, None).new_state(1).process(block)
-    assert signal_to_difference_db(scalar, other) >= least_db
-
-
-def test_the_environment_names_the_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DENOISE_WRAPPER_ISA", "scalar")
-    assert RNNoiseBackend().isa == "scalar"
-    monkeypatch.setenv("DENOISE_WRAPPER_ISA", "mmx")
-    with pytest.raises(ConfigError, match=r"'mmx'.*scalar"):
-        RNNoiseBackend()
 
 
 def test_channels_do_not_touch_each_other() -> None:

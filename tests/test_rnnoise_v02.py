@@ -12,6 +12,7 @@ import soundfile
 from blobs import random_blob, record
 from numpy.typing import NDArray
 from recorded import CLIPS, ISAS, check_against_recording, make_backend
+from speech import speechlike
 
 from denoise_wrapper import Denoiser, Stream, cli
 from denoise_wrapper.backends.model_files import V02Model, read_any_model, read_model, write_model
@@ -19,16 +20,6 @@ from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
 from denoise_wrapper.errors import ModelError
 
 Float32 = NDArray[np.float32]
-
-
-def speechlike(frames: int) -> Float32:
-    """Vowels of a gliding pitch, with pauses, in noise, and a stretch of silence."""
-    rng = np.random.default_rng(3)
-    t = np.arange(frames * FRAME) / 48000
-    phase = 2 * np.pi * np.cumsum(130 + 50 * np.sin(2 * np.pi * 0.7 * t)) / 48000
-    tone = sum(np.cos(k * phase) / k * np.exp(-(((k * 140 - 600) / 900) ** 2)) for k in range(1, 25))
-    speech = 0.25 * tone * (np.sin(2 * np.pi * 2.3 * t) > -0.3) + 0.02 * rng.standard_normal(len(t))
-    return (speech * (abs(t - 1.1) > 0.2)).astype(np.float32)
 
 
 @pytest.mark.parametrize("isa", ISAS)
