@@ -201,18 +201,8 @@ def test_a_command_that_is_stopped_stops_all_its_threads(tmp_path: Path, number:
     def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    command = [
-        sys.executable,
-        "-m",
-        "denoise_wrapper",
-        "filter",
-        tmp_path / "in",
-        "-o",
-        tmp_path / "out",
-        "--jobs",
-        "2",
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed) as process:
+    command = [sys.executable, "-m", "denoise_wrapper", "filter", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    with subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.PIPE, preexec_fn=heed) as process:
         deadline = time.monotonic() + 60
         while len(list(tmp_path.glob("out/.*.wav"))) < 2 and time.monotonic() < deadline:
             time.sleep(0.005)
