@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.audio import Array, as_array, check_channels, check_rate, from_float, to_float
 from denoise_wrapper.backends.base import Backend
-from denoise_wrapper.chain import Chain, Fifo, chain_latency
+from denoise_wrapper.chain import Chain, chain_latency
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.samples import Fifo, take_samples, type_number
 from denoise_wrapper.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,11 +133,29 @@ class Stream:
         Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
         stream is then as if the chunk had not come.
         """
+        if len(self._lanes) == 1 and self._dry is None:
+            made = self._process_hops(chunk)
+            if made is not None:
+                return made
         samples = as_array(chunk, self._channels)
         cleaned = self._clean(to_float(samples, self._settings.non_finite, self._taken))
         self._taken += len(samples)
         self._like = (samples.dtype, samples.ndim)
         return from_float(cleaned, samples.dtype, samples.ndim)
+
+    def _process_hops(self, chunk: Array) -> Array | None:
+        """The same with little to do beside the backend's work, for what comes live: a good chunk of whole hops at
+        the backend's rate. None, with nothing done, for any other."""
+        number, lane = type_number(chunk, self._channels), self._lanes[0]
+        if number is None or not lane.chain.takes_hops(count := len(chunk)):
+            return None
+        block = take_samples(chunk, number, self._channels)
+        if block is None:
+            return None
+        made = lane.fifo.swap(lane.chain.clean_whole(block), number, chunk)
+        self._taken += count
+        self._like = (chunk.dtype, chunk.ndim)
+        return made
 
     def flush(self) -> Array:
         """The last `latency` frames, of the type that the last chunk had; then the stream is as fresh."""
@@ -230,10 +249,10 @@ class _Lane:
 
     def __init__(self, chain: Chain, latency: int, fade_in: int) -> None:
         self.chain, self.fade_in = chain, fade_in
-        self._fifo = Fifo(chain.channels, latency)
+        self.fifo = Fifo(chain.channels, latency)
 
     def process(self, frames: Float32) -> Float32:
-        return self._fifo.exchange(self.chain.push(frames), len(frames))
+        return self.fifo.exchange(self.chain.push(frames), len(frames))
 
 
 def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:

@@ -209,6 +209,20 @@ void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *sp
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
                    float *out, float *pending_after);
 
+/* ---- samples as callers have them ---- */
+
+typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type;
+
+/* Interleaved samples, in [frames][channels], to out [channels][frames], full scale +-1.
+ * DN_NOT_FINITE if a sample of a floating-point type is NaN or beyond +-limit; out then holds it all the same. */
+dn_status dn_take_samples(dn_type type, const void *in, size_t channels, size_t frames, float limit, float *out);
+
+/* Puts fresh [channels][frames] into a queue [channels][room] at place last, and gives those at place first to
+ * out [frames][channels], interleaved; integers are rounded, halves to even, and clipped at full scale.
+ * first <= last <= room - frames. */
+void dn_exchange_samples(dn_type type, float *queue, size_t room, size_t first, size_t last, const float *fresh,
+                         size_t channels, size_t frames, void *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,11 +24,12 @@ ALLOWED = {
     "audio": {"errors"},
     "resample": {"errors", "_native"},
     "settings": {"errors"},
+    "samples": {"audio", "_native"},
     "files": AUDIO,
     "ffmpeg": AUDIO,
     "gate": {"backends"},
     "chain": {"backends", "errors", "gate", "resample", "settings", "watch"},
-    "stream": {"backends", "errors", "audio", "chain", "gate", "settings", "watch"},
+    "stream": {"backends", "errors", "audio", "chain", "gate", "samples", "settings", "watch"},
     "denoiser": {"backends", "batch", "errors", "audio", "files", "chain", "gate", "settings", "stream", "watch"},
     "compat": {"backends", "errors", "audio", "files", "chain", "gate", "resample", "settings", "stream", "denoiser"},
     "backends": {"backends", "errors", "atomic", "_native"},
@@ -68,7 +69,7 @@ ALLOWED = {
     "__init__": {"denoiser", "stream", "errors", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/dtln", "backends/rnnoise", "resample"},
+    "_native": {"backends/dtln", "backends/rnnoise", "resample", "samples"},
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},

@@ -24,6 +24,9 @@ COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
 LOUDEST = float(lib.DN_LIMIT)  # full scale being 1
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
 
+_FLOATS, _FLOAT32 = ffi.typeof("float[]"), np.dtype(np.float32)
+_process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer  # at hand, as each live hop needs them
+
 Buffer = bytes | bytearray | memoryview
 ModelSource = str | os.PathLike[str] | Buffer
 
@@ -131,22 +134,22 @@ class RNNoiseState:
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
         channels, samples = block.shape
-        frames, rest = divmod(samples, FRAME)
-        if channels != self._channels or rest or block.dtype != np.float32:
+        frames = samples // FRAME
+        if channels != self._channels or frames * FRAME != samples or block.dtype != _FLOAT32:
             raise AudioError(
                 f"a block of {self._channels} channel(s) is float32 ({self._channels}, n * {FRAME}), "
                 f"not {block.dtype} {block.shape}"
             )
-        cleaned = np.empty((channels, samples), np.float32)
-        voice = np.empty((channels, frames), np.float32)
+        cleaned = _empty((channels, samples), _FLOAT32)
+        voice = _empty((channels, frames), _FLOAT32)
         if frames == 0:
             return cleaned, voice
-        status = lib.dn_process(
+        status = _process(
             self._states,
             channels,
-            _floats(block),
-            _floats(cleaned),
-            _floats(voice),
+            _from_buffer(_FLOATS, block),
+            _from_buffer(_FLOATS, cleaned),
+            _from_buffer(_FLOATS, voice),
             frames,
             min_gain,
         )
@@ -344,7 +347,7 @@ def _saved(state: Any) -> bytes:
 
 def _floats(array: Float32) -> Any:
     """A pointer to a C-contiguous float32 array, without a copy."""
-    return ffi.from_buffer("float[]", array)
+    return _from_buffer(_FLOATS, array)
 
 
 def _text(pointer: Any) -> str:
