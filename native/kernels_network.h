@@ -67,21 +67,36 @@ static void blocks_add(float *y, const float *w, const uint16_t *index, const fl
     }
 }
 
+#ifndef DN_OWN_BLOCKS
+/* The eight sums of so many blocks of one group. */
+static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, const int8_t *steps, int count) {
+    dots8 sum = dots8_zero();
+    for (; count > 0; count--, q += 32) sum = dots8_add(sum, q, steps + *places++);
+    return sum;
+}
+#endif
+
 static void blocks_add_int8(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
                             int groups) {
     for (int g = 0; g < groups; g++) {
-        dots8 sum = dots8_zero();
-        for (int left = *index++; left > 0; left--, q += 32) sum = dots8_add(sum, q, steps + *index++);
+        int count = *index++;
+        dots8 sum = dots8_of_blocks(q, index, steps, count);
+        q += 32 * count;
+        index += count;
         v8_store(y + 8 * g, v8_fma(v8_load(scale + 8 * g), v8_from_dots8(sum), v8_load(y + 8 * g)));
     }
 }
 
-/* Four groups of columns at once share the steps. */
+/* Four groups of columns at once share the steps, and fetch the four that come next. */
 static void matvec_four_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs) {
     const int8_t *q0 = q, *q1 = q0 + 8 * inputs, *q2 = q1 + 8 * inputs, *q3 = q2 + 8 * inputs;
     dots8 a = dots8_zero(), b = a, c = a, d = a;
+    int large = inputs >= 256; /* the network is then larger than caches of the second level */
     for (int j = 0; j < inputs; j += 4) {
         steps4 four = steps4_load(steps + j);
+        if (large) {
+            for (int g = 4; g < 8; g++) v8_prefetch(q + 8 * (g * inputs + j));
+        }
         a = dots8_add_steps(a, q0 + 8 * j, four);
         b = dots8_add_steps(b, q1 + 8 * j, four);
         c = dots8_add_steps(c, q2 + 8 * j, four);

@@ -13,6 +13,10 @@ static inline void v8_store(float *p, v8 a) {
     _mm256_storeu_ps(p, a);
 }
 
+static inline void v8_prefetch(const void *p) {
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
 static inline v8 v8_set(float x) {
     return _mm256_set1_ps(x);
 }

@@ -8,6 +8,7 @@
 #include "vec_avx2.h"
 
 #define DN_OWN_MATVEC
+#define DN_OWN_BLOCKS
 
 enum { AT_ONCE = 8 }; /* groups of 8 columns, so many sums do not wait for each other */
 
@@ -37,34 +38,68 @@ static inline int matvec_many(float *y, const float *w, const float *x, int inpu
     return c;
 }
 
-/* vpdpbusd wants one factor unsigned: the weights are given 128 more, and what that makes of the steps is taken off the
- * sums. */
+/* Four steps for the low half, four for the high one. */
+static inline __m512i steps_for_halves(int32_t low, int32_t high) {
+    return _mm512_mask_set1_epi32(_mm512_set1_epi32(low), 0xff00, high);
+}
+
+static inline int32_t four_steps(const int8_t *steps) {
+    int32_t four;
+    memcpy(&four, steps, sizeof(four));
+    return four;
+}
+
+/* vpdpbusd wants one factor unsigned: the weights are given 128 more, and what that makes of the steps, too_much, is
+ * taken off the sums. */
+static inline dots8 halves_without(__m512i sums, __m512i too_much) {
+    __m512i exact = _mm512_sub_epi32(sums, too_much);
+    return _mm256_add_epi32(_mm512_castsi512_si256(exact), _mm512_extracti64x4_epi64(exact, 1));
+}
+
 static inline int matvec_many_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
                                    int columns) {
     const __m512i more = _mm512_set1_epi8(-128);
-    int c = 0;
+    int c = 0, large = inputs >= 256; /* see matvec_four_int8 */
     for (; c + 8 * AT_ONCE <= columns; c += 8 * AT_ONCE) {
         const int8_t *group = q + c * inputs;
         __m512i sum[AT_ONCE], too_much = _mm512_setzero_si512();
         for (int g = 0; g < AT_ONCE; g++) sum[g] = _mm512_setzero_si512();
         for (int j = 0; j < inputs; j += 8) {
-            int32_t four[2] = {0, 0};
             int last = j + 8 > inputs; /* of these 8 there are 4 */
-            memcpy(four, steps + j, last ? 4 : 8);
-            __m512i both = _mm512_mask_set1_epi32(_mm512_set1_epi32(four[0]), 0xff00, four[1]);
+            __m512i both = steps_for_halves(four_steps(steps + j), last ? 0 : four_steps(steps + j + 4));
             __mmask64 there = last ? 0xffffffffu : ~(__mmask64)0;
             for (int g = 0; g < AT_ONCE; g++) {
-                __m512i weights = _mm512_maskz_loadu_epi8(there, group + 8 * (g * inputs + j));
+                const int8_t *from = group + 8 * (g * inputs + j);
+                __m512i weights = _mm512_maskz_loadu_epi8(there, from);
+                if (large) v8_prefetch(from + 8 * AT_ONCE * inputs);
                 sum[g] = _mm512_dpbusd_epi32(sum[g], _mm512_xor_si512(weights, more), both);
             }
             too_much = _mm512_dpbusd_epi32(too_much, more, both);
         }
         for (int g = 0; g < AT_ONCE; g++) {
-            __m512i exact = _mm512_sub_epi32(sum[g], too_much);
-            dots8 all = _mm256_add_epi32(_mm512_castsi512_si256(exact), _mm512_extracti64x4_epi64(exact, 1));
+            dots8 all = halves_without(sum[g], too_much);
             float *to = y + c + 8 * g;
             v8_store(to, v8_fma(v8_load(scale + c + 8 * g), v8_from_dots8(all), v8_load(to)));
         }
     }
     return c;
+}
+
+/* Two blocks at once, and twice that, so that the sums wait less for each other. */
+static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, const int8_t *steps, int count) {
+    const __m512i more = _mm512_set1_epi8(-128);
+    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, too_much[2] = {sum[0], sum[0]};
+    int b = 0;
+    for (; b + 4 <= count; b += 4) {
+        for (int half = 0; half < 2; half++) {
+            const uint16_t *at = places + b + 2 * half;
+            __m512i weights = _mm512_loadu_si512(q + 32 * (b + 2 * half));
+            __m512i both = steps_for_halves(four_steps(steps + at[0]), four_steps(steps + at[1]));
+            sum[half] = _mm512_dpbusd_epi32(sum[half], _mm512_xor_si512(weights, more), both);
+            too_much[half] = _mm512_dpbusd_epi32(too_much[half], more, both);
+        }
+    }
+    dots8 all = halves_without(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(too_much[0], too_much[1]));
+    for (; b < count; b++) all = dots8_add(all, q + 32 * b, steps + places[b]);
+    return all;
 }

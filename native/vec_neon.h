@@ -18,6 +18,14 @@ static inline void v8_store(float *p, v8 a) {
     vst1q_f32(p + 4, a.high);
 }
 
+static inline void v8_prefetch(const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+
 static inline v8 v8_set(float x) {
     return (v8){vdupq_n_f32(x), vdupq_n_f32(x)};
 }

@@ -20,6 +20,11 @@ static inline void v8_store(float *p, v8 a) {
     for (int i = 0; i < 8; i++) p[i] = a.f[i];
 }
 
+/* Says that what is at p, which need not be memory of anyone's, will soon be wanted. */
+static inline void v8_prefetch(const void *p) {
+    (void)p;
+}
+
 static inline v8 v8_set(float x) {
     V8_EACH(x);
 }

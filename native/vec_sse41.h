@@ -16,6 +16,10 @@ static inline void v8_store(float *p, v8 a) {
     _mm_storeu_ps(p + 4, a.high);
 }
 
+static inline void v8_prefetch(const void *p) {
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
 static inline v8 v8_set(float x) {
     return (v8){_mm_set1_ps(x), _mm_set1_ps(x)};
 }
