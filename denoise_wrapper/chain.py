@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.backends.base import Backend, State
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.gate import Gate
 from denoise_wrapper.resample import Resampler, max_lag
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.watch import Watch
 
 Float32 = NDArray[np.float32]
+Cleaned = tuple[Float32, Float32]  # (channels, n * hop) samples and (channels, n) probabilities of speech
 
 
 def chain_latency(backend: Backend, sample_rate: int) -> int:
@@ -37,7 +38,7 @@ def chain_latency(backend: Backend, sample_rate: int) -> int:
 class Chain:
     """Takes frames and gives them cleaned and aligned: the n-th frame given belongs to the n-th taken.
 
-    voice: probabilities (channels, hops) of the hops that the last push completed.
+    voice: probabilities (channels, hops) of the hops that were completed last.
     """
 
     def __init__(self, backend: Backend, sample_rate: int, channels: int, settings: Settings) -> None:
@@ -69,60 +70,61 @@ class Chain:
             self._to_backend = watch.timed("resampling", self._to_backend)
             self._to_caller = watch.timed("resampling", self._to_caller)
 
+    @property
+    def work(self) -> tuple[Backend, float]:
+        """The backend, and the least gain that it is told."""
+        return self._backend, self._min_gain
+
+    @property
+    def state(self) -> State:
+        """The memory of the backend."""
+        return self._state
+
     def takes_hops(self, count: int) -> bool:
-        """Whether `clean_whole` is all there is to do with count frames: whole hops at the backend's rate, no gate."""
+        """Whether the work of the backend is all there is to do with count frames: whole hops at its rate, no gate."""
         return self._whole and count > 0 == count % self._hop and not self._filled and not self._skip
 
-    def clean_whole(self, block: Float32) -> Float32:
-        """What `push` does, without its work, for a block (channels, n * hop) if `takes_hops`: the same, cleaned."""
-        cleaned, self.voice = self._state.process(block, self._min_gain)
-        return cleaned
+    def clean(self, block: Float32 | None) -> Cleaned | None:
+        """What the backend makes of a block (channels, n * hop): that and the voice."""
+        return None if block is None else self._state.process(block, self._min_gain)
 
-    def push(self, frames: Float32) -> list[Float32]:
-        """Take frames (n, channels), and give those that are ready, in pieces (m, channels)."""
+    def gather(self, frames: Float32) -> Float32 | None:
+        """Take frames (n, channels): the hops that are whole with them, (channels, m * hop), to be cleaned and given
+        to `finish`; None if there is none. The rest waits."""
         if self._to_backend is not None:
             frames = self._to_backend.process(frames)
-        cleaned = self._clean_hops(frames)
-        if self._to_caller is not None:
-            return [self._to_caller.process(piece) for piece in cleaned]
-        return cleaned
-
-    def _clean_hops(self, frames: Float32) -> list[Float32]:
-        """Clean the hops that are whole with these frames; the rest waits."""
         count, hop, filled = len(frames), self._hop, self._filled
-        done: list[tuple[Float32, Float32]] = []
-        start = 0
-        if filled:
-            start = min(hop - filled, count)
-            self._waiting[:, filled : filled + start] = frames[:start].T
-            self._filled = filled = filled + start
-            if filled == hop:
-                done.append(self._state.process(self._waiting, self._min_gain))
-                self._filled = 0
-        stop = start + (count - start) // hop * hop
-        if stop > start:
-            whole = frames[start:stop]
-            block = whole.reshape(1, -1) if self.channels == 1 else np.ascontiguousarray(whole.T)
-            done.append(self._state.process(block, self._min_gain))
-        if stop < count:
-            self._waiting[:, : count - stop] = frames[stop:].T
-            self._filled = count - stop
-        return self._finish(done)
-
-    def _finish(self, done: list[tuple[Float32, Float32]]) -> list[Float32]:
-        """Note the voice, gate the blocks, and cut off what is before the beginning of the signal."""
-        if len(done) == 1:
-            self.voice = done[0][1]
+        hops, rest = divmod(filled + count, hop)
+        used = count - rest  # frames of whole hops
+        block = None
+        if hops:
+            if filled:
+                block = np.empty((self.channels, hops * hop), np.float32)
+                block[:, :filled] = self._waiting[:, :filled]
+                block[:, filled:] = frames[:used].T
+            elif self.channels == 1:
+                block = frames[:used].reshape(1, -1)
+            else:
+                block = np.ascontiguousarray(frames[:used].T)
+            self._waiting[:, :rest] = frames[used:].T
         else:
-            self.voice = np.concatenate([voice for _, voice in done], axis=1) if done else self.voice[:, :0]
-        pieces = []
-        for block, voice in done:
-            if self._gate is not None:
-                self._gate.mute(block, voice)
-            skip = min(self._skip, block.shape[1])
-            self._skip -= skip
-            pieces.append((block[:, skip:] if skip else block).T)
-        return pieces
+            self._waiting[:, filled:rest] = frames.T
+        self._filled = rest
+        return block
+
+    def finish(self, done: Cleaned | None) -> Float32:
+        """The frames (m, channels) that are ready, of a block as it was cleaned: gated, at the caller's rate, and
+        without what is before the beginning of the signal; the voice is noted."""
+        if done is None:
+            self.voice = self.voice[:, :0]
+            return np.empty((0, self.channels), np.float32)
+        block, self.voice = done
+        if self._gate is not None:
+            self._gate.mute(block, self.voice)
+        skip = min(self._skip, block.shape[1])
+        self._skip -= skip
+        ready = (block[:, skip:] if skip else block).T
+        return ready if self._to_caller is None else self._to_caller.process(ready)
 
 
 def make_gate(backend: Backend, settings: Settings) -> Gate | None:

@@ -59,31 +59,27 @@ class Fifo:
         self._data, self._room = data, data.shape[1]
         self._at = ffi.from_buffer(_FLOATS, data)
 
-    def exchange(self, fresh: list[Float32], count: int) -> Float32:
-        """Put pieces (n, channels) in, and take the oldest count frames out, (count, channels), to be kept."""
+    def exchange(self, fresh: Float32, count: int) -> Float32:
+        """Put frames (n, channels) in, and take the oldest count out, (count, channels), to be kept."""
         have = self._end - self._start
         taken = np.empty((count, len(self._data)), np.float32)
         if count <= have:
-            for piece in fresh:
-                self._put(piece)
+            self._put(fresh)
             taken[:] = self._data[:, self._start : self._start + count].T
             self._start += count
             return taken
         taken[:have] = self._data[:, self._start : self._end].T
         self._start = self._end = 0
-        for piece in fresh:
-            part = min(len(piece), count - have)
-            taken[have : have + part] = piece[:part]
-            have += part
-            if part < len(piece):
-                self._put(piece[part:])
-        assert have == count, f"the queue ran dry: {have} of {count} frames"
+        missing = count - have
+        assert missing <= len(fresh), f"the queue ran dry: {have + len(fresh)} of {count} frames"
+        taken[have:] = fresh[:missing]
+        self._put(fresh[missing:])
         return taken
 
     def swap(self, fresh: Float32, number: int, like: Array) -> Array:
-        """The same with one block (channels, n); what is taken has the shape and type of an array of n frames.
+        """The same with a block (channels, n), as many out; what is taken has the shape and type of like.
 
-        number: of the type of that array.
+        like: an array of n frames. number: of its type.
         """
         channels, count = fresh.shape
         if self._end + count > self._room:

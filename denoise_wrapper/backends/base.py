@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +71,29 @@ class Backend(Protocol):
     def new_state(self, channels: int) -> State:
         """Memory for one signal of so many channels, from silence."""
         ...
+
+    # A backend may also have process_many(states, blocks, min_gain) -> [(cleaned, voice), ...]: what each state's
+    # `process` would answer to its block, all blocks having as many hops; in one go, which costs less. The states are
+    # all its own, and each is there once. AudioError leaves all of them as they were.
+
+
+def process_together(
+    backend: Backend, states: Sequence[State], blocks: Sequence[Float32], min_gain: float
+) -> list[tuple[Float32, Float32]]:
+    """What the states, all of backend, make of their blocks of as many hops: in one go if the backend can."""
+    many = getattr(backend, "process_many", None)
+    if many is None or len(states) == 1:
+        return [state.process(block, min_gain) for state, block in zip(states, blocks, strict=True)]
+    done: list[tuple[Float32, Float32]] = many(states, blocks, min_gain)
+    return done
+
+
+def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) -> list[tuple[Float32, Float32]]:
+    """The channels of several blocks, cleaned one below the other, for each block again."""
+    ends = list(itertools.accumulate(map(len, blocks)))
+    return [
+        (cleaned[end - len(each) : end], voice[end - len(each) : end]) for each, end in zip(blocks, ends, strict=True)
+    ]
 
 
 def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import classic, keras_files
-from denoise_wrapper.backends.base import MODELS, Float32, read_model_bytes
+from denoise_wrapper.backends.base import MODELS, Float32, read_model_bytes, split_channels
 from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
 from denoise_wrapper.backends.v02 import Map
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
@@ -57,15 +58,26 @@ class RNNoiseBackend:
         self.delay: int = lib.dn_model_delay(self._model)
         isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
         if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
-            known = _text(lib.dn_isa_names())
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows {known} "
+                f"the instruction set {isa!r} cannot be used here; this build knows {_text(lib.dn_isa_names())} "
                 "(isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
 
     def new_state(self, channels: int) -> RNNoiseState:
         """Memory for one signal of so many channels, from silence."""
         return RNNoiseState(self, channels)
+
+    def process_many(
+        self, states: Sequence[RNNoiseState], blocks: Sequence[Float32], min_gain: float = 0.0
+    ) -> list[tuple[Float32, Float32]]:
+        """What each state makes of its block, all of as many hops, in one call into C: the same bit for bit.
+
+        The channels of all then read the weights together. AudioError leaves all states as they were.
+        """
+        for state, each in zip(states, blocks, strict=True):
+            state.check(each)
+        pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
+        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), min_gain))
 
     @property
     def isa(self) -> str:
@@ -128,46 +140,34 @@ class RNNoiseState:
             raise AudioError(f"a signal has 1 channel or more, not {channels}")
         self.backend = backend
         self._channels = channels
-        self._owned = [_new_state(backend._model) for _ in range(channels)]
-        self._states = ffi.new("dn_state *[]", self._owned)
+        self.owned = [_new_state(backend._model) for _ in range(channels)]
+        self._states = ffi.new("dn_state *[]", self.owned)
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
+        self.check(block)
+        return _run(self._states, block, min_gain)
+
+    def check(self, block: Float32) -> None:
+        """Raises AudioError for a block of another shape or type."""
         channels, samples = block.shape
-        frames = samples // FRAME
-        if channels != self._channels or frames * FRAME != samples or block.dtype != _FLOAT32:
+        if channels != self._channels or samples % FRAME or block.dtype != _FLOAT32:
             raise AudioError(
                 f"a block of {self._channels} channel(s) is float32 ({self._channels}, n * {FRAME}), "
                 f"not {block.dtype} {block.shape}"
             )
-        cleaned = _empty((channels, samples), _FLOAT32)
-        voice = _empty((channels, frames), _FLOAT32)
-        if frames == 0:
-            return cleaned, voice
-        status = _process(
-            self._states,
-            channels,
-            _from_buffer(_FLOATS, block),
-            _from_buffer(_FLOATS, cleaned),
-            _from_buffer(_FLOATS, voice),
-            frames,
-            min_gain,
-        )
-        if status:
-            _check(status, block)
-        return cleaned, voice
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
-        for state in self._owned:
+        for state in self.owned:
             lib.dn_state_reset(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"backend": self.backend, "memory": [_saved(state) for state in self._owned]}
+        return {"backend": self.backend, "memory": [_saved(state) for state in self.owned]}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         RNNoiseState.__init__(self, saved["backend"], len(saved["memory"]))
-        for state, memory in zip(self._owned, saved["memory"], strict=True):
+        for state, memory in zip(self.owned, saved["memory"], strict=True):
             _check(lib.dn_state_restore(state, memory, len(memory)))
 
 
@@ -326,6 +326,21 @@ def _layer(layer: Any) -> Layer:
 def _map(found: Any) -> Map:
     kind = "int8" if found.is_int8 else "float"
     return Map(_text(found.name), found.inputs, found.outputs, kind, found.weights, bool(found.has_diagonal))
+
+
+def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32]:
+    """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
+    channels, samples = block.shape
+    frames = samples // FRAME
+    cleaned = _empty((channels, samples), _FLOAT32)
+    voice = _empty((channels, frames), _FLOAT32)
+    if frames == 0:
+        return cleaned, voice
+    given, made, heard = _from_buffer(_FLOATS, block), _from_buffer(_FLOATS, cleaned), _from_buffer(_FLOATS, voice)
+    status = _process(states, channels, given, made, heard, frames, min_gain)
+    if status:
+        _check(status, block)
+    return cleaned, voice
 
 
 def _new_state(model: Any) -> Any:
