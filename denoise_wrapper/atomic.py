@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
     folder, no permission, no room), also for an OSError of that kind from within the block.
     """
     wanted = check_target(target, overwrite)
-    part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")
+    part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")  # is_part knows such names
     try:  # from before the file is there: a signal may come at any moment
         # Opened by hand, because tempfile would make it readable by its owner alone.
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -42,6 +43,11 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is one that is being written, or was when its process was killed and could not remove it."""
+    return re.fullmatch(r"\.[0-9a-f]{12}", path.stem) is not None
 
 
 def check_target(target: str | os.PathLike[str], overwrite: bool = False) -> Path:

@@ -96,6 +96,17 @@ def _audio_files(folder: Path, output: Path | None) -> list[Path]:
     return kept
 
 
+def _start(workers: Sequence[threading.Thread]) -> None:
+    """Start as many as the system lets; those do the work of all."""
+    for number, worker in enumerate(workers):
+        try:
+            worker.start()
+        except RuntimeError as error:  # which is all that it says of too little memory, or too many threads
+            if number == 0:
+                raise MemoryError("no thread can be started") from error
+            return
+
+
 def run_batch(
     clean: Clean,
     pairs: Sequence[Pair],
@@ -145,8 +156,7 @@ class _Batch:
         results: dict[int, FileResult] = {}
         workers = [threading.Thread(target=self._work, name=f"denoise-{number}") for number in range(threads)]
         try:
-            for worker in workers:
-                worker.start()
+            _start(workers)
             while len(results) < len(self._jobs):
                 try:
                     answer = self._answers.get(timeout=TELL_S)  # a wait without end would not see Ctrl-C on Windows

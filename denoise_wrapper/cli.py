@@ -48,6 +48,13 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         complain("out of memory")
         return 1
+    except ModuleNotFoundError:
+        raise
+    except (
+        ImportError
+    ) as error:  # a library that is there, and cannot be loaded: damaged, or too large for what is left
+        complain(f"a part of this program cannot be loaded: {error}")
+        return 1
     except BrokenPipeError:  # who reads our output has had enough
         _silence()
         return 1
@@ -75,11 +82,14 @@ def _silence() -> None:
 
 
 def run() -> NoReturn:
-    """The installed command: main, and a `kill` leaves no half-written file either."""
+    """The installed command: main, and neither a `kill` nor a closed terminal leaves a half-written file."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
 
 

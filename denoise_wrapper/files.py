@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, is_part
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.watch import Watch
@@ -99,7 +99,8 @@ def audio_files(folder: Path) -> list[Path]:
     """The audio files below a folder, as their suffixes say, sorted. Raises FileError if it cannot be looked into."""
     try:
         os.scandir(folder).close()  # rglob passes over what it may not look into
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
+        return sorted(path for path in found if path.is_file())
     except OSError as error:
         raise FileError(f"cannot look into {folder}: {error.strerror}") from error
 
