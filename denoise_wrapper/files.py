@@ -31,7 +31,7 @@ _TYPES = {
 _TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
 _SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
-_VORBIS_MAX_RATE = 200_000  # Hz
+_VORBIS_MAX_RATE, _VORBIS_MAX_CHANNELS = 200_000, 255  # Hz; above either libsndfile finds out too late, and crashes
 _EMPTY_MAX = 1 << 16  # bytes of a WAV file without audio: its chunks of metadata
 _ELSE = "name a target of another format, such as .wav"
 _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
@@ -247,7 +247,7 @@ class SoundFileTarget:
         cannot = f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
         if form == "SD2":  # part of it is in a resource fork
             raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
-        if subtype == "VORBIS" and source.rate > _VORBIS_MAX_RATE:  # libsndfile finds out too late, and crashes
+        if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
             raise FileError(f"{cannot}; {_ELSE}")
         self._raw = Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
         try:

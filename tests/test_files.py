@@ -271,6 +271,17 @@ def test_audio_that_a_format_cannot_hold_is_refused(tmp_path: Path, denoiser: De
     same_but_for(tmp_path, {source})
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 256), (400_000, 1)])
+def test_what_ogg_cannot_hold_is_refused_before_libsndfile_crashes(
+    tmp_path: Path, denoiser: Denoiser, rate: int, channels: int
+) -> None:
+    source = tmp_path / "a.wav"
+    soundfile.write(source, np.zeros((100, channels), np.int16), rate)
+    with pytest.raises(FileError, match=f"cannot hold {channels} channels of {rate} Hz as OGG VORBIS"):
+        denoiser.filter_file(source, tmp_path / "b.ogg")
+    same_but_for(tmp_path, {source})
+
+
 @pytest.mark.parametrize("name", ["b.wav", "b.flac", "b.ogg", "b.mp3"])
 @pytest.mark.parametrize("limit", [0, 20_000])
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, name: str, limit: int) -> None:
