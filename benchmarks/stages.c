@@ -68,7 +68,10 @@ static void timed_frame(dn_state *state, const float *in, float *out, double *ac
     if (loud && model->family == DN_V02) v02_features(&m->front, k, bands, &frame, features);
     if (loud && model->family != DN_V02) classic_features(&m->front, k, bands, &frame, features);
     mark(account, FEATURES, &last);
-    if (loud) run_network(state, features, gain);
+    const float *const inputs[1] = {features};
+    float *const network_memory[1] = {state->tail}, *const gains[1] = {gain};
+    float voice[1];
+    if (loud) run_network(model, 1, inputs, network_memory, gains, voice);
     mark(account, NETWORK, &last);
 
     held_back *held = NULL;

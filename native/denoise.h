@@ -44,6 +44,7 @@ typedef enum {
     DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
     DN_BAD_RANGE,   /* samples were asked for that cannot be made of those given */
     DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
+    DN_BAD_STATES,  /* the states of one call are of unlike models, or one is there twice; no state was touched */
 } dn_status;
 
 /* ---- model ---- */
@@ -110,12 +111,14 @@ dn_status dn_state_create(const dn_model *model, dn_state **out);
 void dn_state_reset(dn_state *state);
 void dn_state_destroy(dn_state *state); /* NULL is fine */
 
-/* Cleans frames of 10 ms on each of channels states.
+/* Cleans frames of 10 ms on each of channels states, which may be channels of one signal or signals of their own: a
+ * server can take all its calls through in one. They share each reading of the weights; no bit of a channel depends on
+ * the others.
  * in, out: [channels][frames * DN_FRAME] samples, full scale +-1; they may be the same buffer, no other overlap.
  *     out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
  * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through.
- * Returns DN_OK, or DN_NOT_FINITE before anything was touched. The states differ from each other, their models may. */
+ * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 64 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 

@@ -11,6 +11,9 @@ static inline int dn_round_up_8(int n) {
     return (n + 7) / 8 * 8;
 }
 
+/* Channels that go through a network together, at most. */
+enum { DN_BATCH = 8 };
+
 typedef struct dn_kernels {
     const char *name;
 
@@ -72,6 +75,17 @@ typedef struct dn_kernels {
     /* X[i] *= g[i], and X[i] += g[i] P[i]; i < n, a multiple of 8. */
     void (*scale)(dn_spectrum *X, const float *g, int n);
     void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
+
+    /* The maps above of count inputs, x[i] to y[i], at most DN_BATCH. Each y[i] has the bits that it would have alone;
+     * a weight is read once for several of them. */
+    void (*matvec_add_batch)(float *const *y, const float *w, const float *const *x, int inputs, int columns,
+                             int count);
+    void (*blocks_add_batch)(float *const *y, const float *w, const uint16_t *index, const float *const *x, int groups,
+                             int count);
+    void (*blocks_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
+                                  const int8_t *const *steps, int groups, int count);
+    void (*matvec_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps,
+                                  int inputs, int columns, int count);
 } dn_kernels;
 
 /* The table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can run. */

@@ -14,6 +14,8 @@
 
 #include "kernels_network.h"
 
+#include "kernels_batch.h"
+
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
@@ -361,4 +363,8 @@ const dn_kernels DN_TABLE = {
     .band_spread = band_spread,
     .scale = scale,
     .add_scaled = add_scaled,
+    .matvec_add_batch = matvec_add_batch,
+    .blocks_add_batch = blocks_add_batch,
+    .blocks_add_int8_batch = blocks_add_int8_batch,
+    .matvec_add_int8_batch = matvec_add_int8_batch,
 };

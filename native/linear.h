@@ -5,8 +5,6 @@
 
 #include "kernels.h"
 
-enum { DN_MAX_INPUTS = 4096, DN_MAX_OUTPUTS = 3072 }; /* of a map; also bound the places in index */
-
 /* The outputs are in groups of 8, the last one filled up with zeros. A block is 4 inputs by the 8 outputs of a group.
  * All pointers but room are NULL where the map has no such thing. */
 typedef struct {
@@ -21,7 +19,9 @@ typedef struct {
     void *room;                  /* all of the above, from dn_new */
 } dn_linear;
 
-/* y[padded]; x[inputs], which an int8 map takes in steps of 1/127 from -1 to 1. */
-void dn_linear_run(const dn_linear *l, const dn_kernels *k, const float *x, float *y);
+/* y[i][padded] of x[i][inputs] for each i < count, at most DN_BATCH; an int8 map takes x in steps of 1/127 from -1 to
+ * 1, for which steps[i] has room, inputs of them. */
+void dn_linear_run(const dn_linear *l, const dn_kernels *k, const float *const *x, float *const *y,
+                   int8_t *const *steps, int count);
 
 #endif

@@ -5,7 +5,10 @@
 #include "denoise.h"
 #include "kernels.h"
 
-enum { DN_MAX_UNITS = 512 }; /* of a layer; also bounds its inputs */
+enum {
+    DN_MAX_UNITS = 512,      /* of a layer; also bounds its inputs */
+    DN_NETWORK_ROOM = 12288, /* floats of the stack that a run of either network takes, 48 kB */
+};
 
 typedef enum { DN_TANH, DN_SIGMOID, DN_RELU } dn_activation;
 
@@ -29,7 +32,12 @@ typedef struct {
 /* Floats of memory that one channel needs: the three GRUs' outputs, one after the other; zeros at the start. */
 int dn_network_memory(const dn_network *net);
 
-/* One frame: features[DN_FEATURES] to gains[24], of which DN_BANDS count. Returns the probability of speech. */
-float dn_network_run(const dn_network *net, const dn_kernels *k, const float *features, float *memory, float *gains);
+/* How many channels can be run together, DN_BATCH or fewer: what a network needs of the stack is bounded. */
+int dn_network_batch(const dn_network *net);
+
+/* One frame of count channels, as many as go together or fewer: for each i features[i][DN_FEATURES] to gains[i][24], of
+ * which DN_BANDS count, and voice[i], the probability of speech. No bit depends on what is run together. */
+void dn_network_run(const dn_network *net, const dn_kernels *k, int count, const float *const *features,
+                    float *const *memory, float *const *gains, float *voice);
 
 #endif

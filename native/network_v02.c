@@ -2,57 +2,140 @@
 
 #include <string.h>
 
+#include "network.h"
+
 enum { TAPS = 3, GRUS = 3, LAYERS_SEEN = 1 + GRUS };
 
-/* y[padded] = tanh(W [x two frames ago | one ago | x] + b). before: the two earlier x, each of n; is moved on. */
-static void convolve(const dn_linear *l, const dn_kernels *k, const float *x, int n, float *before, float *y) {
-    float window[TAPS * DN_V02_MAX_UNITS];
-    size_t size = (size_t)n * sizeof(*x);
-    memcpy(window, before, 2 * size);
-    memcpy(window + 2 * n, x, size);
-    memcpy(before, window + n, 2 * size);
-    dn_linear_run(l, k, window, y);
-    k->tanh(y, l->padded);
+/* Where a channel's numbers are within its room: what two convolutions give, what goes into a layer or comes out of a
+ * GRU's maps, and the steps of an int8 map's input. */
+typedef struct {
+    int second, work, steps, end;
+} layout;
+
+static int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
+static layout make_layout(const dn_network_v02 *net) {
+    int first = dn_round_up_8(net->convolved), second = dn_round_up_8(net->units),
+        gates = dn_round_up_8(3 * net->units);
+    int window = TAPS * larger(DN_V02_FEATURES, net->convolved);
+    int most_inputs = larger(window, LAYERS_SEEN * net->units);
+    layout at = {.second = first, .work = first + second};
+    at.steps = at.work + dn_round_up_8(larger(window, 2 * gates));
+    at.end = at.steps + dn_round_up_8(most_inputs) / (int)sizeof(float);
+    return at;
+}
+
+/* What the largest network needs. */
+_Static_assert(2 * DN_V02_MAX_UNITS + 2 * 3 * DN_V02_MAX_UNITS + LAYERS_SEEN * DN_V02_MAX_UNITS / 4 <= DN_NETWORK_ROOM,
+               "a channel of the largest network has room");
+
+/* The channels of one run. */
+typedef struct {
+    const dn_network_v02 *net;
+    const dn_kernels *k;
+    int count;
+    float *first[DN_BATCH], *second[DN_BATCH], *work[DN_BATCH];
+    int8_t *steps[DN_BATCH];
+} batch;
+
+/* y[i][padded] = tanh(W [x two frames ago | one ago | x] + b). x[i][n]; before[i]: the two earlier x; is moved on. */
+static void convolve(const batch *b, int map, const float *const *x, int n, float *const *before, float *const *y) {
+    const dn_linear *l = &b->net->map[map];
+    const float *window[DN_BATCH];
+    size_t size = (size_t)n * sizeof(float);
+    for (int i = 0; i < b->count; i++) {
+        memcpy(b->work[i], before[i], 2 * size);
+        memcpy(b->work[i] + 2 * n, x[i], size);
+        memcpy(before[i], b->work[i] + n, 2 * size);
+        window[i] = b->work[i];
+    }
+    dn_linear_run(l, b->k, window, y, b->steps, b->count);
+    for (int i = 0; i < b->count; i++) b->k->tanh(y[i], l->padded);
+}
+
+/* v[n] in place, with n of any size. */
+static void activate(void (*function)(float *v, int n), float *v, int n) {
+    int whole = n - n % 8;
+    float rest[8] = {0};
+    function(v, whole);
+    if (whole == n) return;
+    memcpy(rest, v + whole, (size_t)(n - whole) * sizeof(*v));
+    function(rest, 8);
+    memcpy(v + whole, rest, (size_t)(n - whole) * sizeof(*v));
+}
+
+/* from_x and from_h, [z | r | n] of units each, to the next h; from_x is overwritten. */
+static void gate(const dn_kernels *k, int units, float *restrict from_x, const float *restrict from_h,
+                 float *restrict h) {
+    const float *z = from_x, *r = from_x + units, *n_h = from_h + 2 * units;
+    float *n = from_x + 2 * units;
+    for (int j = 0; j < 2 * units; j++) from_x[j] += from_h[j];
+    activate(k->sigmoid, from_x, 2 * units);
+    for (int j = 0; j < units; j++) n[j] += r[j] * n_h[j];
+    activate(k->tanh, n, units);
+    for (int j = 0; j < units; j++) h[j] = z[j] * h[j] + (1 - z[j]) * n[j];
 }
 
 /* One step; the reset gate acts after U, as in cuDNN and torch, whose order of the gates is r z n, not this.
  *     z = sigmoid(Wz x + Uz h + bz + cz)        r = sigmoid(Wr x + Ur h + br + cr)
  *     n = tanh(Wn x + bn + r * (Un h + cn))     h' = z * h + (1 - z) * n
- * map: the input's and the recurrent one. h[units] is updated in place. */
-static void gru(const dn_linear map[2], const dn_kernels *k, int units, const float *x, float *h) {
-    float from_x[DN_MAX_OUTPUTS], from_h[DN_MAX_OUTPUTS], gate[2 * DN_V02_MAX_UNITS], next[DN_V02_MAX_UNITS];
-    dn_linear_run(&map[0], k, x, from_x);
-    dn_linear_run(&map[1], k, h, from_h);
-    for (int i = 0; i < 2 * units; i++) gate[i] = from_x[i] + from_h[i];
-    memset(gate + 2 * units, 0, (size_t)(dn_round_up_8(2 * units) - 2 * units) * sizeof(*gate));
-    k->sigmoid(gate, dn_round_up_8(2 * units));
-    const float *z = gate, *r = gate + units, *n_x = from_x + 2 * units, *n_h = from_h + 2 * units;
-    for (int i = 0; i < units; i++) next[i] = n_x[i] + r[i] * n_h[i];
-    memset(next + units, 0, (size_t)(dn_round_up_8(units) - units) * sizeof(*next));
-    k->tanh(next, dn_round_up_8(units));
-    for (int i = 0; i < units; i++) h[i] = z[i] * h[i] + (1 - z[i]) * next[i];
+ * map: the input's and the recurrent one. x[i][units]; h[units], behind it, is updated in place. */
+static void gru(const batch *b, int map, const float *const *x, float *const *h) {
+    const dn_linear *l = &b->net->map[map];
+    const float *hidden[DN_BATCH];
+    float *from_h[DN_BATCH];
+    for (int i = 0; i < b->count; i++) {
+        from_h[i] = b->work[i] + l->padded;
+        hidden[i] = h[i];
+    }
+    dn_linear_run(&l[0], b->k, x, b->work, b->steps, b->count);
+    dn_linear_run(&l[1], b->k, hidden, from_h, b->steps, b->count);
+    for (int i = 0; i < b->count; i++) gate(b->k, b->net->units, b->work[i], from_h[i], h[i]);
 }
 
 int dn_v02_memory(const dn_network_v02 *net) {
     return (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
 }
 
-float dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, const float *features, float *memory, float *gains) {
-    const dn_linear *map = net->map;
-    float *features_before = memory, *first_before = features_before + (TAPS - 1) * DN_V02_FEATURES;
-    float *seen = first_before + (TAPS - 1) * net->convolved; /* conv2, gru1, gru2, gru3: what the last layers see */
-    float first[DN_V02_MAX_UNITS], second[DN_V02_MAX_UNITS], voice[8];
+int dn_v02_batch(const dn_network_v02 *net) {
+    int fit = DN_NETWORK_ROOM / make_layout(net).end;
+    return fit < DN_BATCH ? fit : DN_BATCH;
+}
 
-    convolve(&map[DN_CONV1], k, features, DN_V02_FEATURES, features_before, first);
-    convolve(&map[DN_CONV2], k, first, net->convolved, first_before, second);
-    memcpy(seen, second, (size_t)net->units * sizeof(*seen));
-    for (int g = 0; g < GRUS; g++) {
-        float *x = seen + g * net->units;
-        gru(&map[DN_GRU1_INPUT + 2 * g], k, net->units, x, x + net->units);
+void dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, int count, const float *const *features,
+                float *const *memory, float *const *gains, float *voice) {
+    const layout at = make_layout(net);
+    const int units = net->units;
+    float room[DN_NETWORK_ROOM];
+    batch b = {.net = net, .k = k, .count = count};
+    const float *first[DN_BATCH] = {NULL}, *seen[DN_BATCH] = {NULL}, *x[DN_BATCH] = {NULL};
+    float *first_before[DN_BATCH] = {NULL}, *h[DN_BATCH] = {NULL};
+    for (int i = 0; i < count; i++) {
+        first[i] = b.first[i] = room + i * at.end;
+        b.second[i] = b.first[i] + at.second;
+        b.work[i] = b.first[i] + at.work;
+        b.steps[i] = (int8_t *)(b.first[i] + at.steps);
+        first_before[i] = memory[i] + (TAPS - 1) * DN_V02_FEATURES;
+        h[i] = first_before[i] + (TAPS - 1) * net->convolved; /* conv2, gru1, gru2, gru3: what the last layers see */
+        seen[i] = h[i];
     }
-    dn_linear_run(&map[DN_DENSE_OUT], k, seen, gains);
-    k->sigmoid(gains, DN_V02_BANDS);
-    dn_linear_run(&map[DN_VAD_DENSE], k, seen, voice);
-    k->sigmoid(voice, 8);
-    return voice[0];
+    convolve(&b, DN_CONV1, features, DN_V02_FEATURES, memory, b.first);
+    convolve(&b, DN_CONV2, first, net->convolved, first_before, b.second);
+    for (int i = 0; i < count; i++) memcpy(h[i], b.second[i], (size_t)units * sizeof(*h[i]));
+    for (int g = 0; g < GRUS; g++) {
+        for (int i = 0; i < count; i++) {
+            x[i] = h[i];
+            h[i] += units;
+        }
+        gru(&b, DN_GRU1_INPUT + 2 * g, x, h);
+    }
+    dn_linear_run(&net->map[DN_DENSE_OUT], k, seen, gains, b.steps, count);
+    dn_linear_run(&net->map[DN_VAD_DENSE], k, seen, b.work, b.steps, count);
+    for (int i = 0; i < count; i++) {
+        k->sigmoid(gains[i], DN_V02_BANDS);
+        k->sigmoid(b.work[i], 8);
+        voice[i] = b.work[i][0];
+    }
 }

@@ -18,7 +18,11 @@ typedef struct {
 /* Floats of memory that one channel needs; zeros at the start. */
 int dn_v02_memory(const dn_network_v02 *net);
 
-/* One frame: features[DN_V02_FEATURES] to gains[DN_V02_BANDS]. Returns the probability of speech. */
-float dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, const float *features, float *memory, float *gains);
+/* How many channels can be run together, as dn_network_batch. */
+int dn_v02_batch(const dn_network_v02 *net);
+
+/* One frame of count channels, as dn_network_run: features[i][DN_V02_FEATURES] to gains[i][DN_V02_BANDS]. */
+void dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, int count, const float *const *features,
+                float *const *memory, float *const *gains, float *voice);
 
 #endif

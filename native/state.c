@@ -22,8 +22,11 @@ typedef struct {
 
 struct dn_state {
     const dn_model *model;
+    int is_taken; /* by the call of dn_process that is checking its states */
     memory m;
-    float tail[]; /* the network's memory, and with look-ahead a held_back */
+    dn_frame frame;          /* from here on what is worked with; nothing of it outlives a frame */
+    float removed[DN_FRAME]; /* what the high-pass took out of it */
+    float tail[];            /* the network's memory, and with look-ahead a held_back */
 };
 
 static int network_floats(const dn_model *model) {
@@ -107,16 +110,17 @@ static void restore_rumble(const float *removed, float min_gain, float *out) {
 }
 
 /* The classic network: its gains act on the frame that it has just seen. */
-static void finish_now(dn_state *state, dn_frame *frame, const float *gain, float min_gain, float *out) {
+static void finish_now(dn_state *state, const float *gain, float min_gain, float *out) {
     memory *m = &state->m;
-    if (gain) apply_gains(state->model, frame, gain, m->last_gain, min_gain);
-    synthesise(state->model, &frame->X, m->overlap, out);
+    if (gain) apply_gains(state->model, &state->frame, gain, m->last_gain, min_gain);
+    synthesise(state->model, &state->frame.X, m->overlap, out);
     restore_rumble(m->removed, min_gain, out);
 }
 
 /* With look-ahead: the gains act on the frame before. Where this one is louder, the next gain may fall faster. */
-static void finish_last(dn_state *state, const dn_frame *frame, const float *gain, float min_gain, float *out) {
+static void finish_last(dn_state *state, const float *gain, float min_gain, float *out) {
     const dn_model *model = state->model;
+    const dn_frame *frame = &state->frame;
     memory *m = &state->m;
     held_back *held = (held_back *)(void *)(state->tail + network_floats(model));
     dn_frame *last = &held->frame;
@@ -133,43 +137,80 @@ static void finish_last(dn_state *state, const dn_frame *frame, const float *gai
     memcpy(held->removed, m->removed, sizeof(held->removed));
 }
 
-/* gain: at least DN_MAX_BANDS. Returns the probability of speech. */
-static float run_network(dn_state *state, const float *features, float *gain) {
-    const dn_model *model = state->model;
-    float voice = model->family == DN_V02
-                      ? dn_v02_run(&model->v02, model->kernels, features, state->tail, gain)
-                      : dn_network_run(&model->network, model->kernels, features, state->tail, gain);
-    return fminf(fmaxf(voice, 0), 1);
+/* ---- several channels, frame by frame ---- */
+
+static int most_together(const dn_model *model) {
+    return model->family == DN_V02 ? dn_v02_batch(&model->v02) : dn_network_batch(&model->network);
 }
 
-/* in and out: DN_FRAME samples, which may be the same. Returns the probability of speech. */
-static float process_frame(dn_state *state, const float *in, float *out, float min_gain) {
-    const dn_model *model = state->model;
-    memory *m = &state->m;
-    dn_frame frame;
-    float removed[DN_FRAME], features[DN_MAX_FEATURES], gain[DN_MAX_BANDS], voice = 0;
-    dn_frontend_push(&m->front, model->kernels, in, removed);
-    int loud = dn_frontend_analyse(&m->front, model->kernels, &model->tables, &frame, features);
-    if (loud) voice = run_network(state, features, gain);
+/* gain[i]: at least DN_MAX_BANDS. voice[i]: the probability of speech. */
+static void run_network(const dn_model *model, int count, const float *const *features, float *const *network_memory,
+                        float *const *gain, float *voice) {
     if (model->family == DN_V02) {
-        finish_last(state, &frame, loud ? gain : NULL, min_gain, out);
+        dn_v02_run(&model->v02, model->kernels, count, features, network_memory, gain, voice);
     } else {
-        finish_now(state, &frame, loud ? gain : NULL, min_gain, out);
+        dn_network_run(&model->network, model->kernels, count, features, network_memory, gain, voice);
     }
-    memcpy(m->removed, removed, sizeof(removed));
-    return voice;
+    for (int i = 0; i < count; i++) voice[i] = fminf(fmaxf(voice[i], 0), 1);
+}
+
+/* One frame of each of count states, as many as go together or fewer. in, out: of the first state, each other one's
+ * apart samples behind the one before; they may be the same. The network runs for those whose frame is loud enough, in
+ * one go. voice[count] */
+static void process_frame(dn_state *const *states, int count, const float *in, float *out, size_t apart, float min_gain,
+                          float *voice) {
+    const dn_model *model = states[0]->model;
+    float features[DN_BATCH][DN_MAX_FEATURES], gain[DN_BATCH][DN_MAX_BANDS], loud_voice[DN_BATCH];
+    const float *loud_features[DN_BATCH];
+    float *loud_memory[DN_BATCH], *loud_gain[DN_BATCH], *found[DN_BATCH] = {NULL};
+    int loud = 0;
+    for (int i = 0; i < count; i++) {
+        dn_state *s = states[i];
+        dn_frontend_push(&s->m.front, model->kernels, in + (size_t)i * apart, s->removed);
+        if (!dn_frontend_analyse(&s->m.front, model->kernels, &model->tables, &s->frame, features[i])) continue;
+        loud_features[loud] = features[i];
+        loud_memory[loud] = s->tail;
+        loud_gain[loud++] = found[i] = gain[i];
+    }
+    if (loud) run_network(model, loud, loud_features, loud_memory, loud_gain, loud_voice);
+    for (int i = 0, l = 0; i < count; i++) {
+        dn_state *s = states[i];
+        voice[i] = found[i] ? loud_voice[l++] : 0;
+        if (model->family == DN_V02) {
+            finish_last(s, found[i], min_gain, out + (size_t)i * apart);
+        } else {
+            finish_now(s, found[i], min_gain, out + (size_t)i * apart);
+        }
+        memcpy(s->m.removed, s->removed, sizeof(s->removed));
+    }
+}
+
+/* Whether the states are of one model, and no state is there twice. */
+static int fit_together(dn_state *const *states, size_t channels) {
+    size_t seen = 0;
+    int good = 1;
+    for (; good && seen < channels; seen++) {
+        good = !states[seen]->is_taken && states[seen]->model == states[0]->model;
+        states[seen]->is_taken = 1;
+    }
+    while (seen-- > 0) states[seen]->is_taken = 0;
+    return good;
 }
 
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain) {
     size_t samples = frames * DN_FRAME;
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
+    if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
-    for (size_t c = 0; c < channels; c++) {
+    size_t most = channels ? (size_t)most_together(states[0]->model) : 1;
+    for (size_t c = 0; c < channels; c += most) {
+        int count = (int)(channels - c < most ? channels - c : most);
         for (size_t f = 0; f < frames; f++) {
             size_t at = c * samples + f * DN_FRAME;
-            float probability = process_frame(states[c], in + at, out + at, min_gain);
-            if (voice) voice[c * frames + f] = probability;
+            float probability[DN_BATCH];
+            process_frame(states + c, count, in + at, out + at, samples, min_gain, probability);
+            for (int i = 0; voice && i < count; i++) voice[(c + (size_t)i) * frames + f] = probability[i];
         }
     }
     return DN_OK;

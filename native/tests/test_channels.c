@@ -1,0 +1,185 @@
+/* Channels that are processed together: each comes out, bit for bit, as it does alone. */
+#include <math.h>
+
+#include "kernels.h"
+#include "models_v02.h"
+
+enum { FRAMES = 14, SAMPLES = FRAMES * DN_FRAME, CHANNELS = DN_BATCH + 5, MOST = 160 };
+
+static model_file file;
+static float in[CHANNELS * SAMPLES], together[CHANNELS * SAMPLES], alone[SAMPLES];
+static float voice[CHANNELS * FRAMES], voice_alone[FRAMES];
+
+/* Each name of dn_isa_names in turn; returns what is left of the list, or NULL at its end. */
+static const char *next_isa(const char *list, char name[16]) {
+    size_t n = strcspn(list, " ");
+    if (n == 0) return NULL;
+    CHECK(n < 16);
+    memcpy(name, list, n);
+    name[n] = '\0';
+    return list + n + strspn(list + n, " ");
+}
+
+/* ---- kernels ---- */
+
+static float w[MOST * MOST], scale[MOST], x[DN_BATCH][MOST], y[DN_BATCH][MOST], one[MOST];
+static int8_t q[MOST * MOST], steps[DN_BATCH][MOST];
+static uint16_t place[MOST * MOST / 32 + MOST];
+
+static void fill(float *v, int n) {
+    for (int i = 0; i < n; i++) v[i] = random_float();
+}
+
+/* Half of the blocks of 4 inputs by 8 outputs, by chance. */
+static void fill_index(int inputs, int groups) {
+    uint16_t *at = place;
+    for (int g = 0; g < groups; g++) {
+        uint16_t *count = at++;
+        *count = 0;
+        for (int j = 0; j < inputs; j += 4) {
+            if (random_bits() >> 31) continue;
+            *at++ = (uint16_t)j;
+            ++*count;
+        }
+    }
+}
+
+typedef enum { WHOLE, BLOCKS, WHOLE_INT8, BLOCKS_INT8, FORMS } form;
+
+static void run_one(const dn_kernels *k, form f, int i, int inputs, int columns) {
+    if (f == WHOLE) k->matvec_add(one, w, x[i], inputs, columns);
+    if (f == BLOCKS) k->blocks_add(one, w, place, x[i], columns / 8);
+    if (f == WHOLE_INT8) k->matvec_add_int8(one, q, scale, steps[i], inputs, columns);
+    if (f == BLOCKS_INT8) k->blocks_add_int8(one, q, scale, place, steps[i], columns / 8);
+}
+
+static void run_batch(const dn_kernels *k, form f, int inputs, int columns, int count) {
+    float *out[DN_BATCH];
+    const float *from[DN_BATCH];
+    const int8_t *from_steps[DN_BATCH];
+    for (int i = 0; i < count; i++) {
+        out[i] = y[i];
+        from[i] = x[i];
+        from_steps[i] = steps[i];
+    }
+    if (f == WHOLE) k->matvec_add_batch(out, w, from, inputs, columns, count);
+    if (f == BLOCKS) k->blocks_add_batch(out, w, place, from, columns / 8, count);
+    if (f == WHOLE_INT8) k->matvec_add_int8_batch(out, q, scale, from_steps, inputs, columns, count);
+    if (f == BLOCKS_INT8) k->blocks_add_int8_batch(out, q, scale, place, from_steps, columns / 8, count);
+}
+
+static void test_maps(const dn_kernels *k) {
+    static const int sizes[][2] = {{4, 8}, {8, 24}, {52, 16}, {100, 136}, {160, 160}, {7, 40}, {1, 72}};
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        int inputs = sizes[s][0], columns = sizes[s][1];
+        fill(w, inputs * columns);
+        fill(scale, columns);
+        for (int i = 0; i < inputs * columns; i++) q[i] = (int8_t)((int)(random_bits() % 255) - 127);
+        for (int i = 0; i < DN_BATCH; i++) {
+            fill(x[i], inputs);
+            for (int j = 0; j < inputs; j++) steps[i][j] = (int8_t)((int)(random_bits() % 255) - 127);
+        }
+        fill_index(inputs, columns / 8);
+        for (int f = WHOLE; f < FORMS; f++) {
+            if (f != WHOLE && inputs % 4 != 0) continue;
+            for (int count = 1; count <= DN_BATCH; count++) {
+                for (int i = 0; i < DN_BATCH; i++) memcpy(y[i], scale, sizeof(y[i]));
+                run_batch(k, (form)f, inputs, columns, count);
+                for (int i = 0; i < DN_BATCH; i++) {
+                    memcpy(one, scale, sizeof(one));
+                    if (i < count) run_one(k, (form)f, i, inputs, columns);
+                    CHECK(memcmp(y[i], one, sizeof(one)) == 0);
+                }
+            }
+        }
+    }
+}
+
+/* ---- states ---- */
+
+/* Noise, tones and silence, which come and go at times of their own in each channel; some channels stay silent. */
+static void fill_channels(void) {
+    for (int c = 0; c < CHANNELS; c++) {
+        for (int i = 0; i < SAMPLES; i++) {
+            int f = i / DN_FRAME, is_silent = c % 7 == 3 || (f + 3 * c) % 6 < 2;
+            float tone = 0.3f * sinf(0.01f * (float)(c + 1) * (float)i);
+            in[c * SAMPLES + i] = is_silent ? 0 : c % 3 == 0 ? 0.2f * random_float() : tone;
+        }
+    }
+}
+
+static void test_states(const dn_model *model, size_t channels) {
+    dn_state *state[CHANNELS], *lone;
+    CHECK(dn_state_create(model, &lone) == DN_OK);
+    for (size_t c = 0; c < channels; c++) CHECK(dn_state_create(model, &state[c]) == DN_OK);
+    CHECK(dn_process(state, channels, in, together, voice, FRAMES, 0.05f) == DN_OK);
+    for (size_t c = 0; c < channels; c++) {
+        dn_state_reset(lone);
+        CHECK(dn_process(&lone, 1, in + c * SAMPLES, alone, voice_alone, FRAMES, 0.05f) == DN_OK);
+        CHECK(memcmp(alone, together + c * SAMPLES, sizeof(alone)) == 0);
+        CHECK(memcmp(voice_alone, voice + c * FRAMES, sizeof(voice_alone)) == 0);
+    }
+    memcpy(together, in, sizeof(together)); /* in place, from where the states are now, and from there alone */
+    CHECK(dn_process(state, channels, together, together, NULL, FRAMES, 0) == DN_OK);
+    dn_state_reset(lone);
+    CHECK(dn_process(&lone, 1, in, alone, NULL, FRAMES, 0.05f) == DN_OK);
+    CHECK(dn_process(&lone, 1, in, alone, NULL, FRAMES, 0) == DN_OK);
+    CHECK(memcmp(alone, together, sizeof(alone)) == 0);
+    for (size_t c = 0; c < channels; c++) dn_state_destroy(state[c]);
+    dn_state_destroy(lone);
+}
+
+static void test_model(void) {
+    static const size_t channels[] = {3, CHANNELS};
+    char name[16];
+    dn_model *model;
+    CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+    for (const char *list = next_isa(dn_isa_names(), name); list; list = next_isa(list, name)) {
+        if (dn_model_set_isa(model, name) != DN_OK) continue;
+        for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) test_states(model, channels[i]);
+    }
+    dn_model_destroy(model);
+}
+
+static void test_states_that_do_not_fit_are_refused(void) {
+    dn_model *model, *other;
+    dn_state *state[3];
+    make_bytes(&file, 0);
+    CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+    CHECK(dn_model_load(file.data, file.size, &other, NULL) == DN_OK);
+    for (int i = 0; i < 3; i++) CHECK(dn_state_create(i < 2 ? model : other, &state[i]) == DN_OK);
+    dn_state *const twice[3] = {state[0], state[1], state[0]};
+    memset(together, 0, sizeof(together));
+    CHECK(dn_process(twice, 3, in, together, NULL, 1, 0) == DN_BAD_STATES);
+    CHECK(dn_process(state, 3, in, together, NULL, 1, 0) == DN_BAD_STATES);
+    for (int i = 0; i < 3 * DN_FRAME; i++) CHECK(together[i] == 0);
+    CHECK(dn_process(state, 2, in, together, voice, 1, 0) == DN_OK); /* as fresh: nothing was touched */
+    CHECK(dn_process(state + 2, 1, in, alone, voice_alone, 1, 0) == DN_OK);
+    CHECK(memcmp(alone, together, DN_FRAME * sizeof(*alone)) == 0);
+    CHECK(dn_process(state, 0, in, together, NULL, 1, 0) == DN_OK);
+    for (int i = 0; i < 3; i++) dn_state_destroy(state[i]);
+    dn_model_destroy(model);
+    dn_model_destroy(other);
+}
+
+int main(void) {
+    char name[16];
+    fill_channels();
+    for (const char *list = next_isa(dn_isa_names(), name); list; list = next_isa(list, name)) {
+        const dn_kernels *k = dn_kernels_find(name);
+        if (k) test_maps(k);
+        if (!k) printf("test_channels: this processor has no %s\n", name);
+    }
+    for (int small = 0; small < 2; small++) {
+        make_bytes(&file, small);
+        test_model();
+    }
+    for (int kind = 0; kind < V02_KINDS; kind++) {
+        make_v02(&file, kind);
+        test_model();
+    }
+    make_v02_of(&file, (v02_kind){8, 256, 1, 1, 0}); /* so large that fewer than DN_BATCH go together */
+    test_model();
+    test_states_that_do_not_fit_are_refused();
+    return done("test_channels");
+}
