@@ -14,7 +14,7 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 # A state's bytes up to the memory of the network: a head, the front end, the synthesis.
 SAVED = np.dtype(
     [
-        ("head", "S4, 3u4"),
+        ("head", "S4, 4u4"),
         ("highpass", "f8", 2),
         ("samples", "f4", 8 + 1728),
         ("cepstra", "f4", (8, 24)),
