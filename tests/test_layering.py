@@ -85,7 +85,10 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "rich": {"progress", "training"},
     "pydub": {"compat"},
 }
-LATE = {"jinja2", "PIL", "onnx", "onnxruntime", "pydub", "soundfile", "soxr", "torch", "rich", "h5py", "matplotlib"}
+LATE = {
+    "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
+    "matplotlib",
+}  # fmt: skip
 
 
 def modules() -> list[str]:

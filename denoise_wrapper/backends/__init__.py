@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 from typing import Any
@@ -36,6 +35,8 @@ def load_backend(name: str, model: Any = None) -> Backend:
     """
     known = backend_names()
     if not isinstance(name, str) or name not in known:
+        import difflib  # here, as it costs an import of this package a tenth
+
         close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
