@@ -65,7 +65,7 @@ def test_streams_that_began_at_other_times_go_on_together(model: str) -> None:
     rest = np.stack([audio[c, c * FRAME : (c + FRAMES - 6) * FRAME] for c in range(6)])
     expected = [copy.deepcopy(state).process(rest[c : c + 1])[0][0] for c, state in enumerate(states)]
     cleaned = np.empty_like(rest)
-    pointers = ffi.new("dn_state *[]", [state._owned[0] for state in states])
+    pointers = ffi.new("dn_state *[]", [state.owned[0] for state in states])
     floats = [ffi.from_buffer("float[]", array) for array in (rest, cleaned)]
     assert lib.dn_process(pointers, 6, *floats, ffi.NULL, FRAMES - 6, 0.0) == lib.DN_OK
     assert np.array_equal(cleaned, np.array(expected))
