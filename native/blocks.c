@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "denoise.h"
+#include "fpmode.h"
 #include "memory.h"
 
 enum { LEAST_BLOCK = 16, MOST_BLOCK = 2048, MOST_HALF = MOST_BLOCK / 2 };
@@ -170,6 +171,7 @@ static void synthesise(const dn_blocks *blocks, const float *spectrum, const flo
 
 void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *heard, const float *in,
                        float *line, float *spectra, float *magnitudes, float *heard_after) {
+    uint64_t mode = dn_enter();
     const size_t hop = (size_t)blocks->hop, late = (size_t)blocks->block - hop, bins = (size_t)blocks->half + 1;
     for (size_t c = 0; c < channels; c++, line += late + hops * hop) {
         memcpy(line, heard + c * late, late * sizeof(*line));
@@ -179,18 +181,22 @@ void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, co
         }
         memcpy(heard_after + c * late, line + hops * hop, late * sizeof(*line));
     }
+    dn_leave(mode);
 }
 
 void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *spectra, const float *gains,
                           float *frames) {
+    uint64_t mode = dn_enter();
     const size_t bins = (size_t)blocks->half + 1;
     for (size_t i = 0; i < count; i++) {
         synthesise(blocks, spectra + 2 * i * bins, gains + i * bins, frames + i * (size_t)blocks->block);
     }
+    dn_leave(mode);
 }
 
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
                    float *out, float *pending_after) {
+    uint64_t mode = dn_enter();
     const size_t block = (size_t)blocks->block, hop = (size_t)blocks->hop, late = block - hop;
     for (size_t c = 0; c < channels; c++) {
         float *sum = pending_after + c * late;
@@ -203,4 +209,5 @@ void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const 
             for (size_t i = late > hop ? late - hop : 0; i < late; i++) sum[i] = frames[i + hop];
         }
     }
+    dn_leave(mode);
 }

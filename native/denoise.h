@@ -9,7 +9,8 @@
  *     dn_model_destroy(model);
  *
  * Audio is mono float at 48 kHz, full scale +-1. Nothing here prints, exits, or keeps global writable data; only
- * the *_create and *_load calls allocate. */
+ * the *_create and *_load calls allocate. What takes samples works in a floating-point mode of its own, to the nearest
+ * and with numbers too small to be normal taken for zero, and leaves the caller's as it was. */
 #ifndef DN_DENOISE_H
 #define DN_DENOISE_H
 

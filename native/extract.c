@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fpmode.h"
 #include "frontend.h"
 #include "memory.h"
 
@@ -70,12 +71,20 @@ static void extract_frame(dn_extractor *e, const float *noisy, const float *clea
     put_spectrum(out->clean_spectrum, f, &clean_X);
 }
 
-dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
-                     const dn_extracted *out) {
+static dn_status extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
+                         const dn_extracted *out) {
     size_t samples = frames * DN_FRAME;
     if (!dn_usable(noisy, samples) || !dn_usable(clean, samples)) return DN_NOT_FINITE;
     for (size_t f = 0; f < frames; f++) {
         extract_frame(extractor, noisy + f * DN_FRAME, clean + f * DN_FRAME, f, out);
     }
     return DN_OK;
+}
+
+dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
+                     const dn_extracted *out) {
+    uint64_t mode = dn_enter();
+    dn_status status = extract(extractor, noisy, clean, frames, out);
+    dn_leave(mode);
+    return status;
 }

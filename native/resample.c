@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "denoise.h"
+#include "fpmode.h"
 #include "kernels.h"
 #include "memory.h"
 
@@ -124,11 +125,13 @@ dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, siz
     /* Unsigned, because start may be so far back that the difference is no int64_t. */
     if ((uint64_t)(last + ratio->reach) - (uint64_t)start >= n) return DN_BAD_RANGE;
     const float *from = in + (place - ratio->reach + 1 - start);
+    uint64_t mode = dn_enter();
     for (size_t i = 0; i < count; i++) {
         out[i] = one_sample(ratio, from, behind);
         behind += ratio->in_step;
         from += behind / ratio->out_step;
         behind %= ratio->out_step;
     }
+    dn_leave(mode);
     return DN_OK;
 }

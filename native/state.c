@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "fpmode.h"
 #include "frontend.h"
 #include "memory.h"
 #include "model.h"
@@ -197,8 +198,8 @@ static int fit_together(dn_state *const *states, size_t channels) {
     return good;
 }
 
-dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
-                     float min_gain) {
+static dn_status process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
+                         size_t frames, float min_gain) {
     size_t samples = frames * DN_FRAME;
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
@@ -214,6 +215,14 @@ dn_status dn_process(dn_state *const *states, size_t channels, const float *in, 
         }
     }
     return DN_OK;
+}
+
+dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
+                     float min_gain) {
+    uint64_t mode = dn_enter();
+    dn_status status = process(states, channels, in, out, voice, frames, min_gain);
+    dn_leave(mode);
+    return status;
 }
 
 /* ---- state as bytes ---- */
