@@ -9,9 +9,10 @@
 /* The most that a float can hold below full scale of 32 bits. */
 #define MOST_INT32 2147483520.0f
 
+/* NaN, which a foreign network may give, becomes the least: no integer is made of it. */
 static inline float clipped(float v, float least, float most) {
-    v = v < least ? least : v;
-    return v > most ? most : v;
+    v = v > least ? v : least;
+    return v < most ? v : most;
 }
 
 /* Rounded, halves to even, and clipped. Written so that compilers make vectors of it: the sum has no bits left below

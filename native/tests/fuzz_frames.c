@@ -15,6 +15,7 @@
 
 enum {
     MODELS = V02_KINDS + 3,
+    ISAS = 8, /* at most */
     MOST_CHANNELS = 3,
     MOST_FRAMES = 4, /* of a step */
     MOST_STEPS = 12, /* of an input */
@@ -25,7 +26,8 @@ enum {
 /* By how much what comes out may be louder than the loudest sample so far. */
 static const float most_gain = 30;
 
-static dn_model *models[2][MODELS]; /* on the fastest instruction set, and on plain C */
+static dn_model *models[ISAS][MODELS]; /* on each instruction set that can be had here */
+static int isas;
 
 /* ---- the input ---- */
 
@@ -293,30 +295,81 @@ static void step_blocks(void) {
     dn_blocks_destroy(blocks);
 }
 
+/* Samples of any bits and type, taken and given back through a queue. */
+static void step_samples(void) {
+    enum { MOST = 64, WIDEST = 4 };
+    static const size_t size_of[] = {2, 4, 4, 8};
+    static float queue[2 * WIDEST * MOST];
+    dn_type type = (dn_type)(take(1) % 4);
+    size_t channels = 1 + take(1) % WIDEST, frames = take(1) % (MOST + 1), count = channels * frames;
+    size_t first = take(1) % MOST, last = first + take(1) % (MOST - first), room = last + frames;
+    float limit = take_float();
+    if (room * channels > sizeof(queue) / sizeof(*queue)) return;
+    char *in = malloc(count * size_of[type] + 1), *out = malloc(count * size_of[type] + 1); /* for AddressSanitizer */
+    float *taken = malloc(count * sizeof(*taken) + 1);
+    for (size_t i = 0; i < count * size_of[type]; i++) in[i] = (char)take(1);
+    int good = 1;
+    for (size_t i = 0; i < count && type >= DN_FLOAT; i++) {
+        float single;
+        double wide_one;
+        memcpy(&single, in + i * size_of[type], sizeof(single));
+        if (type == DN_DOUBLE) {
+            memcpy(&wide_one, in + i * size_of[type], sizeof(wide_one));
+            single = (float)wide_one;
+        }
+        good &= fabsf(single) <= limit;
+    }
+    if (dn_take_samples(type, in, channels, frames, limit, taken) != (good ? DN_OK : DN_NOT_FINITE)) {
+        fail("samples within the limit are refused, or others are not");
+    }
+    for (size_t i = 0; i < channels * room; i++) queue[i] = 0.25f;
+    dn_exchange_samples(type, queue, room, first, last, taken, channels, frames, out);
+    for (size_t c = 0; c < channels; c++) {
+        if (memcmp(queue + c * room + last, taken + c * frames, frames * sizeof(*taken)) != 0) {
+            fail("what was put into a queue is not there");
+        }
+    }
+    if (first == last && type == DN_INT16 && memcmp(in, out, count * size_of[type]) != 0) {
+        fail("a sample taken and given is another one");
+    }
+    free(in);
+    free(out);
+    free(taken);
+}
+
 /* ---- a program ---- */
 
-static void make_models(void) {
+static dn_model *make_model(int m, const char *isa) {
     static model_file file;
-    for (int plain = 0; plain < 2; plain++) {
-        for (int m = 0; m < MODELS; m++) {
-            random_state = 1 + (uint32_t)m;
-            if (m < V02_KINDS) make_v02(&file, m);
-            if (m >= V02_KINDS) make_bytes(&file, m == V02_KINDS);
-            dn_status status = m == MODELS - 1 ? dn_model_builtin(&models[plain][m], NULL)
-                                               : dn_model_load(file.data, file.size, &models[plain][m], NULL);
-            if (status != DN_OK) fail("a model for the test cannot be made");
-            if (plain && dn_model_set_isa(models[plain][m], "scalar") != DN_OK) fail("there is no plain C");
-        }
+    dn_model *model;
+    random_state = 1 + (uint32_t)m;
+    if (m < V02_KINDS) make_v02(&file, m);
+    if (m >= V02_KINDS) make_bytes(&file, m == V02_KINDS);
+    dn_status status =
+        m == MODELS - 1 ? dn_model_builtin(&model, NULL) : dn_model_load(file.data, file.size, &model, NULL);
+    if (status != DN_OK) fail("a model for the test cannot be made");
+    if (dn_model_set_isa(model, isa) == DN_OK) return model;
+    dn_model_destroy(model);
+    return NULL;
+}
+
+static void make_models(void) {
+    char names[200];
+    snprintf(names, sizeof(names), "%s", dn_isa_names());
+    for (char *name = strtok(names, " "); name && isas < ISAS; name = strtok(NULL, " ")) {
+        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, name);
+        isas += models[isas][0] != NULL;
     }
 }
 
 /* Returns whether there was at least one step. */
 static int run_program(const uint8_t *data, size_t size) {
-    if (!models[0][0]) make_models();
+    if (!isas) make_models();
     next = data;
     left = size;
     uint32_t which = take(1);
-    signal_of_input s = {.model = models[which >> 7][which % MODELS], .channels = 1 + take(1) % MOST_CHANNELS};
+    signal_of_input s = {.model = models[which / MODELS % (uint32_t)isas][which % MODELS],
+                         .channels = 1 + take(1) % MOST_CHANNELS};
     if (dn_state_create(s.model, &s.twin) != DN_OK) fail("no memory");
     s.size = dn_state_size(s.twin);
     for (size_t c = 0; c < s.channels; c++) {
@@ -325,7 +378,7 @@ static int run_program(const uint8_t *data, size_t size) {
     }
     int steps = 0;
     for (; left > 0 && steps < MOST_STEPS; steps++) {
-        switch (take(1) % 8) {
+        switch (take(1) % 9) {
         case 0:
             step_restore(&s);
             break;
@@ -340,6 +393,9 @@ static int run_program(const uint8_t *data, size_t size) {
             break;
         case 4:
             step_blocks();
+            break;
+        case 5:
+            step_samples();
             break;
         default:
             step_process(&s);
@@ -393,7 +449,7 @@ int main(int argc, char **argv) {
     } else {
         try_many(argc, argv, try_program);
     }
-    for (int m = 0; m < 2 * MODELS; m++) dn_model_destroy(models[m / MODELS][m % MODELS]);
+    for (int m = 0; m < isas * MODELS; m++) dn_model_destroy(models[m / MODELS][m % MODELS]);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
