@@ -241,6 +241,94 @@ def own_operator_in_a_branch(model: Any) -> None:
     model.graph.node.append(helper.make_node("If", ["state"], ["unused"], then_branch=inner, else_branch=inner))
 
 
+def hidden_outside() -> Any:
+    tensor = helper.make_tensor("hidden", TensorProto.FLOAT, [1], [0.0])
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    place = tensor.external_data.add()
+    place.key, place.value = "location", "secret"
+    return tensor
+
+
+def outside_in_a_branch(model: Any) -> None:
+    inner = helper.make_graph([helper.make_node("Constant", [], ["x"], value=hidden_outside())], "inner", [], [])
+    model.graph.node.append(helper.make_node("If", ["state"], ["unused"], then_branch=inner, else_branch=inner))
+
+
+def outside_in_a_function(model: Any) -> None:
+    constant = helper.make_node("Constant", [], ["y"], value=hidden_outside())
+    opsets = [helper.make_opsetid("", 17)]
+    model.functions.append(helper.make_function("ai.onnx.local", "Anything", [], ["y"], [constant], opsets))
+
+
+def own_operator_in_a_function(model: Any) -> None:
+    node = helper.make_node("Anything", [], ["y"], domain="org.example")
+    opsets = [helper.make_opsetid("", 17)]
+    model.functions.append(helper.make_function("ai.onnx.local", "Anything", [], ["y"], [node], opsets))
+
+
+def outside_in_a_sparse_weight(model: Any) -> None:
+    sparse = onnx.SparseTensorProto(dims=[4])
+    sparse.values.CopyFrom(hidden_outside())
+    model.graph.sparse_initializer.append(sparse)
+
+
+def outside_in_training(model: Any) -> None:
+    model.training_info.add().algorithm.initializer.append(hidden_outside())
+
+
+def giant_weight(model: Any) -> None:
+    weight = model.graph.initializer.add()
+    weight.name, weight.data_type = "giant", TensorProto.FLOAT
+    weight.dims.extend([1 << 40, 1 << 40])
+
+
+def giant_sparse_weight(model: Any) -> None:
+    sparse = onnx.SparseTensorProto(dims=[1 << 20, 1 << 20])
+    sparse.values.CopyFrom(helper.make_tensor("few", TensorProto.FLOAT, [1], [0.0]))
+    model.graph.sparse_initializer.append(sparse)
+
+
+def negative_weight(model: Any) -> None:
+    weight = model.graph.initializer.add()
+    weight.name, weight.data_type = "negative", TensorProto.FLOAT
+    weight.dims.extend([-1, 5])
+
+
+def giant_state(model: Any) -> None:
+    """Which goes through untouched, so that no weight of that size is needed."""
+    last = next(node for node in model.graph.node if "state_out" in node.output)
+    last.output[0] = "forgotten"
+    model.graph.node.append(helper.make_node("Identity", ["state"], ["state_out"]))
+    for port in (model.graph.input[1], model.graph.output[1]):
+        port.type.tensor_type.shape.dim[2].dim_value = 1 << 40
+    for node in model.graph.node:
+        node.input[:] = ["zeros" if name == "state" and node.op_type != "Identity" else name for name in node.input]
+    zeros = helper.make_tensor("zeros", TensorProto.FLOAT, [4, 1, 16], [0.0] * 64)
+    model.graph.initializer.append(zeros)
+
+
+def endless_loop(model: Any) -> None:
+    ports = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("go", 9), ("x", 1))]
+    out = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("go_on", 9), ("y", 1))]
+    nodes = [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["x"], ["y"])]
+    body = helper.make_graph(nodes, "body", ports, out)
+    last = next(node for node in model.graph.node if "state_out" in node.output)
+    last.output[0] = "before"
+    model.graph.node.append(helper.make_node("Loop", ["", "", "before"], ["state_out"], body=body))
+
+
+def giant_result(model: Any) -> None:
+    """Small in the file, and 64 TB when it is run."""
+    shape = helper.make_tensor("sizes", TensorProto.INT64, [2], [1 << 22, 1 << 22])
+    model.graph.initializer.append(shape)
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["sizes"], ["giant"]))
+    model.graph.node.append(helper.make_node("ReduceSum", ["giant"], ["sum"], keepdims=0))
+    last = next(node for node in model.graph.node if "state_out" in node.output)
+    last.output[0] = "before"
+    model.graph.node.append(helper.make_node("Add", ["before", "sum"], ["state_out"]))
+
+
 def in_doubles(model: Any) -> None:
     for port in (*model.graph.input, *model.graph.output):
         port.type.tensor_type.elem_type = TensorProto.DOUBLE
@@ -282,6 +370,17 @@ BAD_FIRST = {
     "outside, hidden": (lambda data: changed(data, outside_in_an_attribute), "in another file"),
     "own operator": (lambda data: changed(data, own_operator), "operators of its own .org.example."),
     "own operator, hidden": (lambda data: changed(data, own_operator_in_a_branch), "operators of its own"),
+    "outside, in a branch": (lambda data: changed(data, outside_in_a_branch), "in another file"),
+    "outside, in a function": (lambda data: changed(data, outside_in_a_function), "in another file"),
+    "outside, sparse": (lambda data: changed(data, outside_in_a_sparse_weight), "in another file"),
+    "outside, for training": (lambda data: changed(data, outside_in_training), "in another file"),
+    "own operator, in a function": (lambda data: changed(data, own_operator_in_a_function), "operators of its own"),
+    "giant weight": (lambda data: changed(data, giant_weight), "declares a tensor of .* does not hold"),
+    "giant sparse weight": (lambda data: changed(data, giant_sparse_weight), "declares a tensor of .* does not hold"),
+    "negative weight": (lambda data: changed(data, negative_weight), "declares a tensor of .* does not hold"),
+    "giant state": (lambda data: changed(data, giant_state), "cannot be"),
+    "giant result": (lambda data: changed(data, giant_result), "cannot be"),
+    "endless loop": (lambda data: changed(data, endless_loop), "holds a loop .Loop."),
     "unknown operator": (lambda data: changed(data, unknown_operator), "Nonesuch"),
     "doubles": (lambda data: changed(data, in_doubles), "float32|cannot be loaded"),
     "one output": (lambda data: changed(data, one_output), "takes a signal and its states and gives both"),

@@ -36,6 +36,9 @@ _INSIDE = {
 }
 _DOMAIN = {"Opset": 1, "Node": 7, "Function": 10}  # the field that names a set of operators
 _IR_VERSION, _EXTERNAL_DATA, _DATA_LOCATION = 1, 13, 14  # of Model, Tensor, Tensor
+_OPERATOR = 4  # of Node
+_SIZES = {"Tensor": 1, "Sparse": 3}  # the field of a tensor's axes
+_LOOPS = ("Loop", "Scan", "SequenceMap")  # operators that run for as long as their input says
 _KNOWN_DOMAINS = ("", "ai.onnx", "com.microsoft")  # those of the standard and of ONNX Runtime itself
 _DEEPEST = 40  # messages within messages
 
@@ -112,16 +115,38 @@ def check_onnx(data: bytes) -> None:
 def _check(view: memoryview, message: str, depth: int) -> None:
     if depth > _DEEPEST:
         raise ModelError("it is no ONNX model (messages too deep within each other)")
-    inside, domain = _INSIDE[message], _DOMAIN.get(message)
+    inside, domain, sizes = _INSIDE[message], _DOMAIN.get(message), _SIZES.get(message)
+    declared = 1
     for number, _, value in _fields(view):
+        if number == sizes:
+            for size in _numbers(value):
+                declared = min(declared * size, 1 << 64)  # which is beyond any limit
         if message == "Tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
             raise ModelError("its weights are in another file; save it with all of them inside")
         if not isinstance(value, memoryview):
             continue
         if number == domain:
             _check_domain(bytes(value).decode("utf-8", "backslashreplace"))
+        elif message == "Node" and number == _OPERATOR and bytes(value).decode("latin-1") in _LOOPS:
+            raise ModelError(
+                f"it holds a loop ({bytes(value).decode('latin-1')}), which may never end; no DTLN has one"
+            )
         elif number in inside:
             _check(value, inside[number], depth + 1)
+    # The smallest weights have half a byte; of a sparse tensor only some are there, but all are made of it.
+    if sizes is not None and declared > (2 * len(view) if message == "Tensor" else BYTES_MAX):
+        raise ModelError(f"it declares a tensor of {declared} numbers or more, and does not hold them")
+
+
+def _numbers(value: int | memoryview) -> Iterator[int]:
+    """A repeated number's: one, or several packed into bytes."""
+    if isinstance(value, int):
+        yield value
+        return
+    at = 0
+    while at < len(value):
+        number, at = _varint(value, at)
+        yield number
 
 
 def _check_domain(name: str) -> None:

@@ -23,6 +23,7 @@ from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.errors import ModelError
 
 LEAST = np.float32(1e-30)  # a magnitude that may be divided by
+WIDEST = 1 << 14  # bins, samples and units; more would only be a way to use up memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ def recognise(session: Any) -> Core:
     if by_time:
         channels, time = time, channels
     wanted = [lanes, 2, units, 2] if by_unit else [4 if len(states) == 1 else 1, lanes, units]
-    fits = all(isinstance(size, int) and size > 1 for size in (width, units))
+    fits = all(isinstance(size, int) and 1 < size <= WIDEST for size in (width, units))
     fits = fits and all(list(state.shape) == wanted for state in states)
     fits = fits and all(size == 1 or not isinstance(size, int) for size in (channels, time, lanes))
     if not fits:
