@@ -86,6 +86,9 @@ typedef struct dn_kernels {
                                   const int8_t *const *steps, int groups, int count);
     void (*matvec_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps,
                                   int inputs, int columns, int count);
+
+    /* out[0] = dot(x, y, n), out[1] = dot(y, y, n), in one go. */
+    void (*match)(const float *x, const float *y, int n, float out[2]);
 } dn_kernels;
 
 /* The table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can run. */

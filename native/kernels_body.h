@@ -14,7 +14,7 @@
 
 #include "kernels_network.h"
 
-#include "kernels_batch.h"
+#include "kernels_batch.h" /* needs the one before */
 
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
@@ -31,29 +31,76 @@ static float dot(const float *x, const float *y, int n) {
     return v8_sum(v8_add(v8_add(a, b), v8_add(c, d))) + rest;
 }
 
-/* Eight lags a vector: x[i] times the run of y that starts at i. Sixty-four lags at once keep eight sums in flight. */
-static void correlate_many(float *out, const float *x, const float *y, int n, int vectors) {
+/* As dot twice, term by term. */
+static void match(const float *x, const float *y, int n, float out[2]) {
+    v8 a = v8_set(0), b = a, c = a, d = a, aa = a, bb = a, cc = a, dd = a;
+    int i = 0;
+    for (; i + 32 <= n; i += 32) {
+        v8 ya = v8_load(y + i), yb = v8_load(y + i + 8), yc = v8_load(y + i + 16), yd = v8_load(y + i + 24);
+        a = v8_muladd(v8_load(x + i), ya, a);
+        aa = v8_muladd(ya, ya, aa);
+        b = v8_muladd(v8_load(x + i + 8), yb, b);
+        bb = v8_muladd(yb, yb, bb);
+        c = v8_muladd(v8_load(x + i + 16), yc, c);
+        cc = v8_muladd(yc, yc, cc);
+        d = v8_muladd(v8_load(x + i + 24), yd, d);
+        dd = v8_muladd(yd, yd, dd);
+    }
+    for (; i + 8 <= n; i += 8) {
+        v8 ya = v8_load(y + i);
+        a = v8_muladd(v8_load(x + i), ya, a);
+        aa = v8_muladd(ya, ya, aa);
+    }
+    float rest = 0, rest_yy = 0;
+    for (; i < n; i++) {
+        rest += x[i] * y[i];
+        rest_yy += y[i] * y[i];
+    }
+    out[0] = v8_sum(v8_add(v8_add(a, b), v8_add(c, d))) + rest;
+    out[1] = v8_sum(v8_add(v8_add(aa, bb), v8_add(cc, dd))) + rest_yy;
+}
+
+/* Eight lags a vector: x[i] times the run of y that starts at i. Sixty-four lags at once keep eight sums in flight, and
+ * two x that are eight apart share the runs: the second's are the first's, one vector on. */
+static void correlate_64(float *out, const float *x, const float *y, int n) {
     v8 sum[8];
-    for (int v = 0; v < vectors; v++) sum[v] = v8_set(0);
-    if (vectors == 8) {
-        for (int i = 0; i < n; i++) {
-            v8 xi = v8_set(x[i]);
-            for (int v = 0; v < 8; v++) sum[v] = v8_muladd(xi, v8_load(y + i + 8 * v), sum[v]);
-        }
-    } else {
-        for (int i = 0; i < n; i++) {
-            v8 xi = v8_set(x[i]);
-            for (int v = 0; v < vectors; v++) sum[v] = v8_muladd(xi, v8_load(y + i + 8 * v), sum[v]);
+    for (int v = 0; v < 8; v++) sum[v] = v8_set(0);
+    int whole = n - n % 16;
+    for (int phase = 0; phase < 8; phase++) {
+        for (int i = phase; i < whole; i += 16) {
+            v8 here = v8_set(x[i]), there = v8_set(x[i + 8]), run = v8_load(y + i);
+            for (int v = 0; v < 8; v++) {
+                sum[v] = v8_muladd(here, run, sum[v]);
+                run = v8_load(y + i + 8 * v + 8);
+                sum[v] = v8_muladd(there, run, sum[v]);
+            }
         }
     }
-    for (int v = 0; v < vectors; v++) v8_store(out + 8 * v, sum[v]);
+    for (int i = whole; i < n; i++) {
+        v8 here = v8_set(x[i]);
+        for (int v = 0; v < 8; v++) sum[v] = v8_muladd(here, v8_load(y + i + 8 * v), sum[v]);
+    }
+    for (int v = 0; v < 8; v++) v8_store(out + 8 * v, sum[v]);
+}
+
+/* The same of one vector of lags; four sums of every fourth product. */
+static void correlate_8(float *out, const float *x, const float *y, int n) {
+    v8 a = v8_set(0), b = a, c = a, d = a;
+    int i = 0;
+    for (; i + 4 <= n; i += 4) {
+        a = v8_muladd(v8_set(x[i]), v8_load(y + i), a);
+        b = v8_muladd(v8_set(x[i + 1]), v8_load(y + i + 1), b);
+        c = v8_muladd(v8_set(x[i + 2]), v8_load(y + i + 2), c);
+        d = v8_muladd(v8_set(x[i + 3]), v8_load(y + i + 3), d);
+    }
+    for (; i < n; i++) a = v8_muladd(v8_set(x[i]), v8_load(y + i), a);
+    v8_store(out, v8_add(v8_add(a, b), v8_add(c, d)));
 }
 
 static void correlate(float *out, const float *x, const float *y, int n, int lags) {
-    int vectors = lags / 8;
-    for (int v = 0; v < vectors; v += 8) {
-        correlate_many(out + 8 * v, x, y + 8 * v, n, vectors - v < 8 ? vectors - v : 8);
-    }
+    int lag = 0;
+    for (; lag + 64 <= lags; lag += 64) correlate_64(out + lag, x, y + lag, n);
+    for (; lag < lags; lag += 8) correlate_8(out + lag, x, y + lag, n);
 }
 
 static void fir5(float *y, const float *x, const float taps[5], int n) {
@@ -77,17 +124,57 @@ static void halve(float *y, const float *x, int n) {
     }
 }
 
-/* The biquad in transposed direct form, y = x + m0, with y put into the updates of m0 and m1, so that one
- * multiply-add is all that a sample waits for. A memory too small to hear is set to zero: without this it would decay
- * through the denormal numbers, which are slow. */
-static void highpass(float *y, const float *x, double memory[2], float scale, int n) {
-    const double a0 = -1.99599, a1 = 0.99600, b0 = -2, b1 = 1;
+/* The biquad in transposed direct form, y = x + m0, with y put into the updates of m0 and m1. */
+static const double iir_a0 = -1.99599, iir_a1 = 0.99600, iir_b0 = -2, iir_b1 = 1;
+
+#ifdef DN_HAS_DOUBLES
+/* Eight samples at a time, as many as there are; returns how many. m0 is linear in its two memories and the samples
+ * since, m0[i] = from_m0[i] m0 + from_m1[i] m1 + the sum of from_x[i - 1 - j] x[j] over j < i, so that only one sample
+ * of eight waits for those before it. */
+static int highpass_eights(float *y, const float *x, double memory[2], double scale, int n) {
+    double from_m0[9] = {1, -iir_a0}, from_m1[9] = {0, 1}, padded[16] = {0}, *from_x = padded + 8;
+    from_x[0] = iir_b0 - iir_a0;
+    from_x[1] = iir_b1 - iir_a1 - iir_a0 * from_x[0];
+    for (int i = 2; i < 9; i++) {
+        from_m0[i] = -iir_a0 * from_m0[i - 1] - iir_a1 * from_m0[i - 2];
+        from_m1[i] = -iir_a0 * from_m1[i - 1] - iir_a1 * from_m1[i - 2];
+        if (i < 8) from_x[i] = -iir_a0 * from_x[i - 1] - iir_a1 * from_x[i - 2];
+    }
+    const d8 all_m0 = d8_load(from_m0), all_m1 = d8_load(from_m1);
     double m0 = memory[0], m1 = memory[1];
-    for (int i = 0; i < n; i++) {
+    int i = 0;
+    for (; i + 8 <= n; i += 8) {
+        double in[8], sum[8], last = 0;
+        d8 scaled = d8_scaled(scale, x + i), partial = d8_scaled(0, x + i);
+        d8_store(in, scaled);
+        for (int j = 0; j < 7; j++) partial = d8_fma(in[j], d8_load(from_x - 1 - j), partial);
+        for (int j = 0; j < 8; j++) last += in[j] * from_x[7 - j];
+        d8_store(sum, partial);
+        d8_store_sum(y + i, scaled, d8_fma(m1, all_m1, d8_fma(m0, all_m0, partial)));
+        double next = fma_double(from_m0[8], m0, fma_double(from_m1[8], m1, last));
+        double given = (iir_b1 - iir_a1) * in[7] - iir_a1 * sum[7];
+        m1 = fma_double(-iir_a1 * from_m0[7], m0, fma_double(-iir_a1 * from_m1[7], m1, given));
+        m0 = next;
+    }
+    memory[0] = m0;
+    memory[1] = m1;
+    return i;
+}
+#endif
+
+/* A memory too small to hear is set to zero: without this it would decay through the denormal numbers, which are
+ * slow. */
+static void highpass(float *y, const float *x, double memory[2], float scale, int n) {
+    int i = 0;
+#ifdef DN_HAS_DOUBLES
+    i = highpass_eights(y, x, memory, (double)scale, n);
+#endif
+    double m0 = memory[0], m1 = memory[1];
+    for (; i < n; i++) { /* one multiply-add is all that a sample waits for */
         double in = (double)scale * (double)x[i];
         y[i] = (float)(in + m0);
-        double next = fma_double(-a0, m0, fma_double(b0 - a0, in, m1));
-        m1 = fma_double(-a1, m0, (b1 - a1) * in);
+        double next = fma_double(-iir_a0, m0, fma_double(iir_b0 - iir_a0, in, m1));
+        m1 = fma_double(-iir_a1, m0, (iir_b1 - iir_a1) * in);
         m0 = next;
     }
     memory[0] = fabs(m0) < 1e-9 ? 0 : m0;
@@ -367,4 +454,5 @@ const dn_kernels DN_TABLE = {
     .blocks_add_batch = blocks_add_batch,
     .blocks_add_int8_batch = blocks_add_int8_batch,
     .matvec_add_int8_batch = matvec_add_int8_batch,
+    .match = match,
 };

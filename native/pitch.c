@@ -58,43 +58,49 @@ static void whiten(const dn_kernels *k, const float *history, float *y) {
     k->fir5(y, x, taps, HALF);
 }
 
-/* The best and second best candidate seen so far, by correlation squared over energy, compared without dividing. */
+/* The best and second best candidate seen so far, by correlation squared over energy. */
 typedef struct {
-    float score[2], energy[2];
+    float score[2];
     int lag[2];
 } dn_best;
 
-static void offer(dn_best *best, float correlation, float energy, int lag) {
-    if (!(correlation > 0)) return;
-    float score = correlation * 1e-12f; /* keeps the square of a loud signal in range */
-    score *= score;
-    if (!(score * best->energy[1] > best->score[1] * energy)) return;
-    int place = score * best->energy[0] > best->score[0] * energy ? 0 : 1;
+static const dn_best no_best = {{-1, -1}, {0, 1}};
+
+/* -1 for what does not correlate. */
+static float score(float correlation, float energy) {
+    float small = correlation * 1e-12f; /* keeps the square of a loud signal in range */
+    return correlation > 0 ? small * small / energy : -1;
+}
+
+static void offer(dn_best *best, float found, int lag) {
+    if (found <= best->score[1]) return;
+    int place = found > best->score[0] ? 0 : 1;
     if (place == 0) {
         best->score[1] = best->score[0];
-        best->energy[1] = best->energy[0];
         best->lag[1] = best->lag[0];
     }
-    best->score[place] = score;
-    best->energy[place] = energy;
+    best->score[place] = found;
     best->lag[place] = lag;
 }
 
-static const dn_best no_best = {{-1, -1}, {0, 0}, {0, 1}};
+/* The energy of n samples that begin one later than those of energy, which begin at y. */
+static float next_energy(float energy, const float *y, int n) {
+    float next = energy + (y[n] * y[n] - y[0] * y[0]);
+    return next > 1 ? next : 1;
+}
 
 static void coarse_search(const dn_kernels *k, const float *y, int lag[2]) {
-    float every2nd[HALF / 2 + 2 * PAD] = {0}, correlation[COARSE_LAGS + PAD];
+    enum { PADDED = (COARSE_LAGS + PAD - 1) / PAD * PAD };
+    float every2nd[HALF / 2 + 2 * PAD], correlation[PADDED], energy[PADDED];
     for (int i = 0; i < HALF / 2; i++) every2nd[i] = y[2 * i];
+    memset(every2nd + HALF / 2, 0, 2 * PAD * sizeof(*every2nd));
     const float *target = every2nd + MAX_LAG / 2;
-    k->correlate(correlation, target, every2nd, COARSE_TARGET, dn_round_up_8(COARSE_LAGS));
-
+    k->correlate(correlation, target, every2nd, COARSE_TARGET, PADDED);
+    energy[0] = 1 + k->dot(every2nd, every2nd, COARSE_TARGET);
+    for (int i = 1; i < COARSE_LAGS; i++) energy[i] = next_energy(energy[i - 1], every2nd + i - 1, COARSE_TARGET);
+    for (int i = 0; i < COARSE_LAGS; i++) correlation[i] = score(correlation[i], energy[i]);
     dn_best best = no_best;
-    float energy = 1 + k->dot(every2nd, every2nd, COARSE_TARGET);
-    for (int i = 0; i < COARSE_LAGS; i++) {
-        offer(&best, correlation[i], energy, i);
-        float enters = every2nd[i + COARSE_TARGET], leaves = every2nd[i];
-        energy = fmaxf(1, energy + (enters * enters - leaves * leaves));
-    }
+    for (int i = 0; i < COARSE_LAGS; i++) offer(&best, correlation[i], i);
     lag[0] = best.lag[0];
     lag[1] = best.lag[1];
 }
@@ -106,17 +112,33 @@ static int lean(float before, float here, float after) {
     return 0;
 }
 
+/* Correlation of the target with itself lag samples ago, and the energy that it had then. */
+static void match(const dn_kernels *k, const float *target, int lag, float *xy, float *yy) {
+    float found[2];
+    k->match(target, target - lag, TARGET, found);
+    *xy = found[0];
+    *yy = found[1];
+}
+
 /* The period in samples of 48 kHz. */
 static int search(const dn_kernels *k, const float *y) {
     int coarse[2];
     coarse_search(k, y, coarse);
     const float *target = y + MAX_LAG;
-    float correlation[LAGS] = {0};
+    float correlation[LAGS] = {0}, energy = 0;
     dn_best best = no_best;
-    for (int i = 0; i < LAGS; i++) {
+    for (int i = 0, last = -2; i < LAGS; i++) {
         if (abs(i - 2 * coarse[0]) > 2 && abs(i - 2 * coarse[1]) > 2) continue;
-        correlation[i] = fmaxf(-1, k->dot(target, y + i, TARGET));
-        offer(&best, correlation[i], 1 + k->dot(y + i, y + i, TARGET), i);
+        if (last == i - 1) {
+            correlation[i] = k->dot(target, y + i, TARGET);
+            energy = next_energy(energy, y + last, TARGET);
+        } else {
+            match(k, target, MAX_LAG - i, &correlation[i], &energy);
+            energy += 1;
+        }
+        last = i;
+        correlation[i] = correlation[i] > -1 ? correlation[i] : -1;
+        offer(&best, score(correlation[i], energy), i);
     }
     int i = best.lag[0], offset = 0;
     if (i > 0 && i < LAGS - 1) offset = lean(correlation[i - 1], correlation[i], correlation[i + 1]);
@@ -125,12 +147,6 @@ static int search(const dn_kernels *k, const float *y) {
 
 static float normalised(float xy, float xx, float yy) {
     return xy / sqrtf(1 + xx * yy);
-}
-
-/* Correlation of the target with itself lag samples ago, and the energy that it had then. */
-static void match(const dn_kernels *k, const float *target, int lag, float *xy, float *yy) {
-    *xy = k->dot(target, target - lag, TARGET);
-    *yy = k->dot(target - lag, target - lag, TARGET);
 }
 
 /* A period found may be a multiple of the true one: tries its half, third, ... fifteenth. */

@@ -156,3 +156,38 @@ static inline void v8_store_steps(int8_t *p, v8 a) {
 static inline double fma_double(double a, double b, double c) {
     return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
 }
+
+/* Eight doubles, for sets of instructions that gain by them. */
+#define DN_HAS_DOUBLES
+
+typedef struct {
+    __m256d low, high;
+} d8;
+
+static inline d8 d8_load(const double *p) {
+    return (d8){_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)};
+}
+
+static inline void d8_store(double *p, d8 a) {
+    _mm256_storeu_pd(p, a.low);
+    _mm256_storeu_pd(p + 4, a.high);
+}
+
+/* a * b + c */
+static inline d8 d8_fma(double a, d8 b, d8 c) {
+    __m256d all = _mm256_set1_pd(a);
+    return (d8){_mm256_fmadd_pd(all, b.low, c.low), _mm256_fmadd_pd(all, b.high, c.high)};
+}
+
+/* scale * p[i], i < 8 */
+static inline d8 d8_scaled(double scale, const float *p) {
+    __m256d all = _mm256_set1_pd(scale);
+    return (d8){_mm256_mul_pd(all, _mm256_cvtps_pd(_mm_loadu_ps(p))),
+                _mm256_mul_pd(all, _mm256_cvtps_pd(_mm_loadu_ps(p + 4)))};
+}
+
+/* a + b as floats */
+static inline void d8_store_sum(float *p, d8 a, d8 b) {
+    _mm_storeu_ps(p, _mm256_cvtpd_ps(_mm256_add_pd(a.low, b.low)));
+    _mm_storeu_ps(p + 4, _mm256_cvtpd_ps(_mm256_add_pd(a.high, b.high)));
+}

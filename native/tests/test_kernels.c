@@ -161,6 +161,9 @@ static void test_sums(const dn_kernels *k) {
         double sum = 0;
         for (int i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
         CHECK(fabs(sum - (double)k->dot(a, b, n)) < 1e-5);
+        float both[2];
+        k->match(a, b, n, both);
+        CHECK(both[0] == k->dot(a, b, n) && both[1] == k->dot(b, b, n));
     }
     fill(a, 240);
     fill(b, 400);
