@@ -142,7 +142,7 @@ class Denoiser:
 
     def filter_files(
         self,
-        inputs: Iterable[str | os.PathLike[str]],
+        inputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
         out_dir: str | os.PathLike[str] | None = None,
         *,
         jobs: int | None = None,
@@ -154,10 +154,10 @@ class Denoiser:
             for result in Denoiser().filter_files(Path("calls").glob("*.wav"), "cleaned"):
                 print(result.source, result.error or result.target)
 
-        inputs: files, and folders, which stand for all audio files below them but results of earlier calls. out_dir:
-        the folder to write to under the same names, with the trees of the folders, made if it is not there; None for
-        `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether files may be
-        replaced.
+        inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
+        either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
+        there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
+        files may be replaced.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is told by their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
@@ -168,7 +168,8 @@ class Denoiser:
         """
         from denoise_wrapper.batch import plan
 
-        pairs, failed = plan([Path(each) for each in inputs], None if out_dir is None else Path(out_dir))
+        given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        pairs, failed = plan([Path(each) for each in given], None if out_dir is None else Path(out_dir))
         return failed + self.filter_pairs(pairs, jobs, overwrite=overwrite, progress=progress)
 
     def filter_pairs(

@@ -19,7 +19,7 @@ _NUMBERS: dict[np.dtype[Any], int] = {
     np.dtype(np.float64): lib.DN_DOUBLE,
 }
 _FLOATS = ffi.typeof("float[]")
-_empty, _float32, _from_buffer = np.empty, np.dtype(np.float32), ffi.from_buffer
+_empty, _from_buffer = np.empty, ffi.from_buffer
 _take, _exchange = lib.dn_take_samples, lib.dn_exchange_samples
 
 
@@ -34,15 +34,25 @@ def type_number(chunk: Any, channels: int) -> int | None:
     return _NUMBERS.get(chunk.dtype) if flags.c_contiguous and flags.aligned else None
 
 
-def take_samples(chunk: Array, number: int, channels: int) -> Float32 | None:
-    """A chunk as float32 (channels, frames), full scale +-1; None if a sample is not finite or beyond LOUDEST.
+class Inlet:
+    """Where one chunk at a time is laid out for the engine; the next one of the same length overwrites it."""
 
-    number: of its type.
-    """
-    count = len(chunk)
-    block = _empty((channels, count), _float32)
-    status = _take(number, _from_buffer(chunk), channels, count, LOUDEST, _from_buffer(_FLOATS, block))
-    return None if status else block
+    def __init__(self, channels: int) -> None:
+        self._channels, self._count = channels, -1  # frames of the chunk
+
+    def take(self, chunk: Array, number: int) -> Float32 | None:
+        """A chunk as float32 (channels, frames), full scale +-1; None if a sample is not finite or beyond LOUDEST.
+
+        number: of its type.
+        """
+        count = len(chunk)
+        if count != self._count:
+            self._block = np.empty((self._channels, count), np.float32)
+            self._at, self._count = _from_buffer(_FLOATS, self._block), count
+        return None if _take(number, _from_buffer(chunk), self._channels, count, LOUDEST, self._at) else self._block
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Inlet, (self._channels,)
 
 
 class Fifo:

@@ -14,7 +14,7 @@ from denoise_wrapper.audio import Array, as_array, check_channels, check_rate, f
 from denoise_wrapper.backends.base import Backend, process_together
 from denoise_wrapper.chain import Chain, Cleaned, chain_latency
 from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.samples import Fifo, take_samples, type_number
+from denoise_wrapper.samples import Fifo, Inlet, type_number
 from denoise_wrapper.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Stream:
                 "or filter a whole clip"
             )
         self._latency = self._check_latency(backend, latency)
+        self._inlet = Inlet(self._channels)
         self._target = backend
         self._taken: int  # frames since the beginning
         self._like: tuple[np.dtype[Any], int]  # type and number of axes of the last chunk
@@ -192,7 +193,7 @@ class Stream:
         if len(self._lanes) == 1 and self._dry is None:
             number = type_number(chunk, channels)
             if number is not None and self._lanes[0].chain.takes_hops(len(chunk)):
-                block = take_samples(chunk, number, channels)
+                block = self._inlet.take(chunk, number)
                 if block is not None:
                     return number, chunk, block
         samples = as_array(chunk, channels)

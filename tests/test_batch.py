@@ -55,7 +55,7 @@ def test_files_at_once_are_what_each_is_alone_and_in_order(tmp_path: Path, jobs:
 def test_without_a_folder_results_are_beside_the_files_and_are_not_cleaned_again(tmp_path: Path) -> None:
     make_files(tmp_path / "a" / "b", 2)
     for _ in range(2):
-        assert len(Denoiser().filter_files([tmp_path], overwrite=True)) == 2
+        assert len(Denoiser().filter_files(str(tmp_path), overwrite=True)) == 2
         assert names(tmp_path) == ["a/b/00.wav", "a/b/00_denoised.wav", "a/b/01.wav", "a/b/01_denoised.wav"]
 
 

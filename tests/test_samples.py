@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import AudioError, Stream
 from denoise_wrapper.audio import from_float, to_float
-from denoise_wrapper.samples import Fifo, take_samples, type_number
+from denoise_wrapper.samples import Fifo, Inlet, type_number
 from denoise_wrapper.settings import Settings
 
 Array = NDArray[Any]
@@ -35,7 +35,7 @@ def test_samples_are_taken_as_numpy_scales_them(dtype: Any, channels: int) -> No
     chunk = samples(dtype, channels=channels)
     number = type_number(chunk, channels)
     assert number is not None
-    block = take_samples(chunk, number, channels)
+    block = Inlet(channels).take(chunk, number)
     assert block is not None
     np.testing.assert_array_equal(block, to_float(chunk).T)
 
@@ -64,7 +64,7 @@ def test_a_bad_sample_is_found_wherever_it_is(bad: float, dtype: Any, place: int
     for channels in CHANNELS:
         chunk = samples(dtype, 960, channels)
         chunk[place, channels - 1] = bad
-        assert take_samples(chunk, type_number(chunk, channels) or 0, channels) is None
+        assert Inlet(channels).take(chunk, type_number(chunk, channels) or 0) is None
 
 
 @pytest.mark.parametrize(

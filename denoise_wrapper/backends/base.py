@@ -27,7 +27,7 @@ class State(Protocol):
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops.
 
-        block: float32 (channels, n * hop), C-contiguous, full scale +-1; not changed.
+        block: float32 (channels, n * hop), C-contiguous, full scale +-1; not to be changed or kept.
         min_gain: 0 to 1, the gain below which no part of the signal is turned down; 1 lets everything through.
         Returns (cleaned, voice): float32 (channels, n * hop), `backend.delay` samples late and perhaps past full
         scale, and float32 (channels, n) probabilities of speech, zeros if the backend has none.
