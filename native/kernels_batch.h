@@ -52,8 +52,9 @@ static inline void store_scaled(float *y, const float *scale, dots8 sum) {
     v8_store(y, v8_fma(v8_load(scale), v8_from_dots8(sum), v8_load(y)));
 }
 
-static void int8_2_by_4(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps, int inputs,
-                        int column) {
+#ifndef DN_OWN_BATCH
+/* Two groups of columns for four inputs: the first one's two sums, then the second one's ... */
+static inline void dots8_2_by_4(dots8 sum[8], const int8_t *q, const int8_t *const *steps, int inputs) {
     const int8_t *q0 = q, *q1 = q + 8 * inputs, *sa = steps[0], *sb = steps[1], *sc = steps[2], *sd = steps[3];
     dots8 a0 = dots8_zero(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
     for (int j = 0; j < inputs; j += 4) {
@@ -66,7 +67,14 @@ static void int8_2_by_4(float *const *y, const int8_t *q, const float *scale, co
         d0 = dots8_add(d0, q0 + 8 * j, sd + j);
         d1 = dots8_add(d1, q1 + 8 * j, sd + j);
     }
-    const dots8 sum[8] = {a0, a1, b0, b1, c0, c1, d0, d1};
+    sum[0] = a0, sum[1] = a1, sum[2] = b0, sum[3] = b1, sum[4] = c0, sum[5] = c1, sum[6] = d0, sum[7] = d1;
+}
+#endif
+
+static void int8_2_by_4(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps, int inputs,
+                        int column) {
+    dots8 sum[8];
+    dots8_2_by_4(sum, q, steps, inputs);
     for (int s = 0; s < 8; s++) {
         int at = column + s % 2 * 8;
         store_scaled(y[s / 2] + at, scale + at, sum[s]);

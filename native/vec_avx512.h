@@ -9,6 +9,7 @@
 
 #define DN_OWN_MATVEC
 #define DN_OWN_BLOCKS
+#define DN_OWN_BATCH
 
 enum { AT_ONCE = 8 }; /* groups of 8 columns, so many sums do not wait for each other */
 
@@ -102,4 +103,36 @@ static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, con
     dots8 all = halves_without(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(too_much[0], too_much[1]));
     for (; b < count; b++) all = dots8_add(all, q + 32 * b, steps + places[b]);
     return all;
+}
+
+/* Of two groups of columns the sums of four inputs; see kernels_batch.h. */
+static inline void dots8_2_by_4(dots8 sum[8], const int8_t *q, const int8_t *const *steps, int inputs) {
+    const __m512i more = _mm512_set1_epi8(-128);
+    const int8_t *q0 = q, *q1 = q + 8 * inputs;
+    __m512i a0 = _mm512_setzero_si512(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    __m512i a_more = a0, b_more = a0, c_more = a0, d_more = a0;
+    for (int j = 0; j < inputs; j += 8) {
+        int last = j + 8 > inputs, second = last ? j : j + 4;
+        __mmask64 there = last ? 0xffffffffu : ~(__mmask64)0;
+        __mmask16 high = last ? 0 : 0xff00;
+        __m512i weights0 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(there, q0 + 8 * j), more);
+        __m512i weights1 = _mm512_xor_si512(_mm512_maskz_loadu_epi8(there, q1 + 8 * j), more);
+#define DN_FOR_INPUT(n, sum0, sum1, too_much)                                                                          \
+    do {                                                                                                               \
+        __m512i low = _mm512_maskz_set1_epi32(0x00ff, four_steps(steps[n] + j));                                       \
+        __m512i both = _mm512_mask_set1_epi32(low, high, four_steps(steps[n] + second));                               \
+        sum0 = _mm512_dpbusd_epi32(sum0, weights0, both);                                                              \
+        sum1 = _mm512_dpbusd_epi32(sum1, weights1, both);                                                              \
+        too_much = _mm512_dpbusd_epi32(too_much, more, both);                                                          \
+    } while (0)
+        DN_FOR_INPUT(0, a0, a1, a_more);
+        DN_FOR_INPUT(1, b0, b1, b_more);
+        DN_FOR_INPUT(2, c0, c1, c_more);
+        DN_FOR_INPUT(3, d0, d1, d_more);
+#undef DN_FOR_INPUT
+    }
+    sum[0] = halves_without(a0, a_more), sum[1] = halves_without(a1, a_more);
+    sum[2] = halves_without(b0, b_more), sum[3] = halves_without(b1, b_more);
+    sum[4] = halves_without(c0, c_more), sum[5] = halves_without(c1, c_more);
+    sum[6] = halves_without(d0, d_more), sum[7] = halves_without(d1, d_more);
 }
