@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.programs import compiler_version
+from benchmarks.programs import ROOT, compiler_version
 from benchmarks.results import Table
 from denoise_wrapper import __version__
 from denoise_wrapper.backends.rnnoise import instruction_sets
@@ -27,6 +28,8 @@ def conditions(cores: int) -> list[tuple[str, str]]:
     versions = [f"{name} {_version(name)}" for name in PACKAGES if _version(name)]
     return [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("revision", _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])),
+        ("load before the run", f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "not told here"),
         ("processor", f"{processor_name()}, {cores} cores; the engine runs here on {', '.join(instruction_sets())}"),
         ("system", f"{platform.system()} {platform.machine()}, {compiler_version()}"),
         ("Python", f"{platform.python_version()}, denoise-wrapper {__version__}, {', '.join(versions)}"),

@@ -77,7 +77,7 @@ def of_files(options: Options) -> Table:
                 facts[f"memory {backend} {minutes}"] = peak - before
     return Table(
         "memory",
-        "Peak memory of filter_file, MB (MiB)",
+        "Peak memory of filter_file, MiB",
         ["backend", "file", "with the backend loaded", "peak", "more"],
         rows,
         "WAV to WAV, 48 kHz, mono, each in a fresh process.",
