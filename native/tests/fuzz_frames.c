@@ -16,8 +16,8 @@
 enum {
     MODELS = V02_KINDS + 3,
     ISAS = 8, /* at most */
-    MOST_CHANNELS = 3,
-    MOST_FRAMES = 4, /* of a step */
+    MOST_CHANNELS = 5,
+    MOST_FRAMES = 3, /* of a step */
     MOST_STEPS = 12, /* of an input */
     MOST_SAMPLES = MOST_CHANNELS * MOST_FRAMES * DN_FRAME,
     MOST_TAPS = 1 << 15, /* in the table of a change of rate: more take long to make */
@@ -224,6 +224,15 @@ static int64_t take_place(void) {
     return how % 4 == 0 ? value : how % 4 == 1 ? value >> 24 : (int64_t)(how / 4) - 32;
 }
 
+static int64_t common_factor(int64_t a, int64_t b) {
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 static void step_resample(void) {
     static float in[MOST_SAMPLES], out[4 * DN_FRAME];
     static const int32_t usual[] = {1000, 8000, 11025, 16000, 44100, 48000, 96000, 768000};
@@ -232,9 +241,9 @@ static void step_resample(void) {
             out_rate = how & 1 ? usual[how / 16 % 8] : (int32_t)take(4);
     int good = in_rate >= 1 && in_rate <= 1000000 && out_rate >= 1 && out_rate <= 1000000 &&
                in_rate / out_rate <= 1000 && out_rate / in_rate <= 1000;
-    if (good) { /* a table that is quickly made */
-        int64_t taps = 128 * (in_rate > out_rate ? in_rate / out_rate + 1 : 1);
-        if (taps * (out_rate < 1024 ? out_rate : 1024) > MOST_TAPS) return;
+    if (good) { /* only a table that is quickly made: of a filter for each place between two inputs, 1024 at most */
+        int64_t places = out_rate / common_factor(in_rate, out_rate), apart = in_rate / out_rate + 1;
+        if (128 * apart * (places < 1024 ? places : 1024) > MOST_TAPS) return;
     }
     dn_ratio *ratio;
     dn_status status = dn_ratio_create(in_rate, out_rate, &ratio);
