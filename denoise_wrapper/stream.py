@@ -279,15 +279,16 @@ class _Lane:
 
 
 def process_many(streams: Iterable[Stream], chunks: Iterable[Array]) -> list[Array]:
-    """Give each of many streams its next chunk: what `[stream.process(chunk) for ...]` gives, in less time.
+    """Give each of many streams its next chunk, in one go: what `[stream.process(chunk) for ...]` gives.
 
         cleaned = process_many(calls, chunks)  # the next 10 ms of all calls that a server holds
 
     streams: each once; they may be of different backends, rates, channels and settings. chunks: one for each stream,
     as `Stream.process` takes them. Hops of streams that share a backend go through it in one call, if as many of them
     are ready in each; so give chunks of one length to streams of one kind. The networks then read their weights
-    fewer times. Of RNNoise backends the results are those of separate calls, bit for bit; of DTLN ones too as far as
-    has been seen, but ONNX Runtime does not promise to sum in the same order when it is given several signals.
+    fewer times: sixteen DTLN streams take a third of the time, RNNoise streams about as long as apart. Of RNNoise
+    backends the results are those of separate calls, bit for bit; of DTLN ones too as far as has been seen, but ONNX
+    Runtime does not promise to sum in the same order when it is given several signals.
     Returns the cleaned chunks, in that order. Raises AudioError that says which stream's chunk is wrong and why; all
     streams are then as if no chunk had come. ConfigError if the streams are not as many as the chunks, or one is
     there twice.
