@@ -9,41 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blobs import random_blob
-from fakes import FAKES
+from every_backend import ALL, called, opened
 from numpy.typing import NDArray
-from pairs import make_pair
 
-from denoise_wrapper import AudioError, Denoiser, Stream, backend_names
-from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.base import MODELS, Backend
-from denoise_wrapper.backends.dtln import DTLNBackend
-from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper import AudioError, Denoiser, Stream
+from denoise_wrapper.backends.base import Backend
 
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 96000)
 TYPES = (np.int16, np.int32, np.float32, np.float64)
-V02 = RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2")  # of the other family of networks
-PAIRS = (  # one of which takes one channel and one hop at a time
-    DTLNBackend(make_pair(512, free=False), "dtln-16k"),
-    DTLNBackend(make_pair(1024, units=24), "dtln-32k"),
-)
 
 Array = NDArray[Any]
 
 
-def called(given: str | Backend) -> str:
-    if isinstance(given, str):
-        return given
-    return f"made-{given.name}" if isinstance(given, DTLNBackend) else given.name
-
-
-@pytest.fixture(params=[*backend_names(), V02, *PAIRS, *FAKES], ids=called)
+@pytest.fixture(params=ALL, ids=called)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    if not isinstance(request.param, str):
-        return request.param
-    if request.param.startswith("dtln") and not (MODELS / f"{request.param}_1.onnx").exists():
-        pytest.skip(f"{request.param} has no weights yet")
-    return load_backend(request.param)
+    return opened(request.param)
 
 
 def speechlike(rate: int, frames: int) -> Array:

@@ -8,36 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blobs import random_blob
+from every_backend import ALL, PAIRS, V02, called, opened
 from fakes import FAKES
 from numpy.typing import NDArray
-from pairs import make_pair
 
-from denoise_wrapper import AudioError, ConfigError, Denoiser, Stream, backend_names, process_many
+from denoise_wrapper import AudioError, ConfigError, Denoiser, Stream, process_many
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.base import MODELS, Backend
+from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.settings import Settings
 
 Array = NDArray[Any]
-V02 = RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2")
-PAIRS = (DTLNBackend(make_pair(512, free=False), "dtln-16k"), DTLNBackend(make_pair(1024, units=24), "dtln-32k"))
 
 
-def called(given: str | Backend) -> str:
-    if isinstance(given, str):
-        return given
-    return f"made-{given.name}" if isinstance(given, DTLNBackend) else given.name
-
-
-@pytest.fixture(params=[*backend_names(), V02, *PAIRS, *FAKES], ids=called)
+@pytest.fixture(params=ALL, ids=called)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    if not isinstance(request.param, str):
-        return request.param
-    if request.param.startswith("dtln") and not (MODELS / f"{request.param}_1.onnx").exists():
-        pytest.skip(f"{request.param} has no weights yet")
-    return load_backend(request.param)
+    return opened(request.param)
 
 
 def signals(count: int, frames: int, channels: int = 1) -> list[Array]:
