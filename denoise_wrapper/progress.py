@@ -28,16 +28,20 @@ class Progress:
     def __init__(self, files: int, quiet: bool, name: str = "") -> None:
         from rich import progress
         from rich.console import Console
-        from rich.markup import escape
 
-        columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.TaskProgressColumn())
-        text = progress.TextColumn("{task.fields[speed]}"), progress.TimeRemainingColumn()
         console = Console(stderr=True, soft_wrap=True)
         self._bars = progress.Progress(
-            *columns, *text, console=console, transient=True, disable=quiet or not console.is_terminal
+            progress.TextColumn("{task.description}", style="progress.description", markup=False),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[speed]}", markup=False),
+            progress.TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
         )
         self._files, self._quiet, self._ended, self._begin = files, quiet, 0, time.perf_counter()
-        self._task = self._bars.add_task(escape(name) if files == 1 else f"0/{files} files", total=None, speed="")
+        self._task = self._bars.add_task(name if files == 1 else f"0/{files} files", total=None, speed="")
 
     def __enter__(self) -> Progress:
         self._bars.__enter__()
@@ -72,9 +76,10 @@ def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    columns = ("[progress.description]{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
     bars = progress.Progress(
-        *columns,
+        progress.TextColumn("{task.description}", style="progress.description", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,
