@@ -80,6 +80,9 @@ typedef struct dn_kernels {
      * a weight is read once for several of them. */
     void (*matvec_add_batch)(float *const *y, const float *w, const float *const *x, int inputs, int columns,
                              int count);
+    /* The first of them with integers for weights, which are floats only while they are multiplied. */
+    void (*matvec_add_bytes_batch)(float *const *y, const int8_t *w, const float *const *x, int inputs, int columns,
+                                   int count);
     void (*blocks_add_batch)(float *const *y, const float *w, const uint16_t *index, const float *const *x, int groups,
                              int count);
     void (*blocks_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,

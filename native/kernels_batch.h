@@ -3,51 +3,6 @@
  * loops there, term by term in the same order, so that its result has the same bits whatever is beside it. Sums are in
  * variables of their own, as compilers leave arrays of them in memory. */
 
-/* Sums of two groups of columns for four inputs each, over the even or the odd elements of x, as first is 0 or 1: from
- * y on, or from zero. */
-static inline void sum_2_by_4(v8 sum[8], const float *w, const float *const *x, int inputs, int first) {
-    const float *w0 = w, *w1 = w + 8 * inputs, *xa = x[0], *xb = x[1], *xc = x[2], *xd = x[3];
-    v8 a0 = sum[0], a1 = sum[1], b0 = sum[2], b1 = sum[3], c0 = sum[4], c1 = sum[5], d0 = sum[6], d1 = sum[7];
-    for (int j = first; j < inputs; j += 2) {
-        v8 weights0 = v8_load(w0 + 8 * j), weights1 = v8_load(w1 + 8 * j), in = v8_set(xa[j]);
-        a0 = v8_fma(in, weights0, a0);
-        a1 = v8_fma(in, weights1, a1);
-        in = v8_set(xb[j]);
-        b0 = v8_fma(in, weights0, b0);
-        b1 = v8_fma(in, weights1, b1);
-        in = v8_set(xc[j]);
-        c0 = v8_fma(in, weights0, c0);
-        c1 = v8_fma(in, weights1, c1);
-        in = v8_set(xd[j]);
-        d0 = v8_fma(in, weights0, d0);
-        d1 = v8_fma(in, weights1, d1);
-    }
-    sum[0] = a0, sum[1] = a1, sum[2] = b0, sum[3] = b1, sum[4] = c0, sum[5] = c1, sum[6] = d0, sum[7] = d1;
-}
-
-static void matvec_2_by_4(float *const *y, const float *w, const float *const *x, int inputs, int column) {
-    v8 even[8], odd[8];
-    for (int s = 0; s < 8; s++) {
-        even[s] = v8_load(y[s / 2] + column + s % 2 * 8);
-        odd[s] = v8_set(0);
-    }
-    sum_2_by_4(even, w, x, inputs, 0);
-    sum_2_by_4(odd, w, x, inputs, 1);
-    for (int s = 0; s < 8; s++) v8_store(y[s / 2] + column + s % 2 * 8, v8_add(even[s], odd[s]));
-}
-
-static void matvec_add_batch(float *const *y, const float *w, const float *const *x, int inputs, int columns,
-                             int count) {
-    int wide = columns - columns % 16, shared = count - count % 4;
-    for (int c = 0; c < wide; c += 16) {
-        for (int i = 0; i < shared; i += 4) matvec_2_by_4(y + i, w + c * inputs, x + i, inputs, c);
-    }
-    for (int i = 0; i < count; i++) {
-        int from = i < shared ? wide : 0;
-        matvec_add(y[i] + from, w + from * inputs, x[i], inputs, columns - from);
-    }
-}
-
 static inline void store_scaled(float *y, const float *scale, dots8 sum) {
     v8_store(y, v8_fma(v8_load(scale), v8_from_dots8(sum), v8_load(y)));
 }

@@ -451,6 +451,7 @@ const dn_kernels DN_TABLE = {
     .scale = scale,
     .add_scaled = add_scaled,
     .matvec_add_batch = matvec_add_batch,
+    .matvec_add_bytes_batch = matvec_add_batch_bytes,
     .blocks_add_batch = blocks_add_batch,
     .blocks_add_int8_batch = blocks_add_int8_batch,
     .matvec_add_int8_batch = matvec_add_int8_batch,

@@ -1,57 +1,25 @@
-/* The loops of the networks: the first part of kernels_body.h, which includes this. DN_OWN_MATVEC: the vec_*.h has
- * loops over more columns at once, matvec_many and matvec_many_int8, which give how many columns they have gone
- * through. */
+/* The loops of the networks: the first part of kernels_body.h, which includes this. DN_OWN_MATVEC: the vec_*.h has a
+ * loop over more columns at once, matvec_many_int8, which gives how many columns it has gone through. */
 
-/* Four groups of columns at once, two inputs at a time: eight sums that do not wait for each other. */
-static void matvec_four(float *y, const float *w, const float *x, int inputs) {
-    const float *w0 = w, *w1 = w0 + 8 * inputs, *w2 = w1 + 8 * inputs, *w3 = w2 + 8 * inputs;
-    v8 a0 = v8_load(y), a1 = v8_load(y + 8), a2 = v8_load(y + 16), a3 = v8_load(y + 24);
-    v8 b0 = v8_set(0), b1 = b0, b2 = b0, b3 = b0;
-    int j = 0;
-    for (; j + 2 <= inputs; j += 2) {
-        v8 xa = v8_set(x[j]), xb = v8_set(x[j + 1]);
-        a0 = v8_fma(xa, v8_load(w0 + 8 * j), a0);
-        a1 = v8_fma(xa, v8_load(w1 + 8 * j), a1);
-        a2 = v8_fma(xa, v8_load(w2 + 8 * j), a2);
-        a3 = v8_fma(xa, v8_load(w3 + 8 * j), a3);
-        b0 = v8_fma(xb, v8_load(w0 + 8 * j + 8), b0);
-        b1 = v8_fma(xb, v8_load(w1 + 8 * j + 8), b1);
-        b2 = v8_fma(xb, v8_load(w2 + 8 * j + 8), b2);
-        b3 = v8_fma(xb, v8_load(w3 + 8 * j + 8), b3);
-    }
-    if (j < inputs) {
-        v8 xa = v8_set(x[j]);
-        a0 = v8_fma(xa, v8_load(w0 + 8 * j), a0);
-        a1 = v8_fma(xa, v8_load(w1 + 8 * j), a1);
-        a2 = v8_fma(xa, v8_load(w2 + 8 * j), a2);
-        a3 = v8_fma(xa, v8_load(w3 + 8 * j), a3);
-    }
-    v8_store(y, v8_add(a0, b0));
-    v8_store(y + 8, v8_add(a1, b1));
-    v8_store(y + 16, v8_add(a2, b2));
-    v8_store(y + 24, v8_add(a3, b3));
-}
+#define DN_WEIGHT float
+#define DN_LOAD v8_load
+#define DN_LOAD_16 v16_load
+#define DN_NAMED(name) name
+#include "kernels_matvec.h"
+#undef DN_WEIGHT
+#undef DN_LOAD
+#undef DN_LOAD_16
+#undef DN_NAMED
 
-static void matvec_one(float *y, const float *w, const float *x, int inputs) {
-    v8 a = v8_load(y), b = v8_set(0);
-    int j = 0;
-    for (; j + 2 <= inputs; j += 2) {
-        a = v8_fma(v8_set(x[j]), v8_load(w + 8 * j), a);
-        b = v8_fma(v8_set(x[j + 1]), v8_load(w + 8 * j + 8), b);
-    }
-    if (j < inputs) a = v8_fma(v8_set(x[j]), v8_load(w + 8 * j), a);
-    v8_store(y, v8_add(a, b));
-}
-
-static void matvec_add(float *y, const float *w, const float *x, int inputs, int columns) {
-#ifdef DN_OWN_MATVEC
-    int c = matvec_many(y, w, x, inputs, columns);
-#else
-    int c = 0;
-#endif
-    for (; c + 32 <= columns; c += 32) matvec_four(y + c, w + c * inputs, x, inputs);
-    for (; c < columns; c += 8) matvec_one(y + c, w + c * inputs, x, inputs);
-}
+#define DN_WEIGHT int8_t
+#define DN_LOAD v8_from_bytes
+#define DN_LOAD_16 v16_from_bytes
+#define DN_NAMED(name) name##_bytes
+#include "kernels_matvec.h"
+#undef DN_WEIGHT
+#undef DN_LOAD
+#undef DN_LOAD_16
+#undef DN_NAMED
 
 static void blocks_add(float *y, const float *w, const uint16_t *index, const float *x, int groups) {
     for (int g = 0; g < groups; g++) {

@@ -91,39 +91,61 @@ static dn_status read_source(const void *data, size_t size, dn_source *source, c
                                  "of a classic network");
 }
 
-/* Integer weights [rows][blocks * units] to floats packed for matvec_add, each block padded to padded columns. */
-static void pack(const int8_t *from, int rows, int blocks, int units, float *to) {
-    int padded = dn_round_up_8(units);
+/* Where column i of a block is, of rows that are packed in groups of 8 columns, each block padded to whole groups. */
+static size_t packed(int block, int units, int i, int rows) {
+    int column = block * dn_round_up_8(units) + i;
+    return (size_t)(column / 8) * (size_t)rows * 8 + (size_t)(column % 8);
+}
+
+/* Weights [rows][blocks * units], packed. */
+static void pack(const int8_t *from, int rows, int blocks, int units, int8_t *to) {
     for (int block = 0; block < blocks; block++) {
         for (int i = 0; i < units; i++) {
-            int column = block * padded + i;
-            float *group = to + (size_t)(column / 8) * (size_t)rows * 8 + column % 8;
-            for (int row = 0; row < rows; row++) group[8 * row] = (float)from[(row * blocks + block) * units + i] / 256;
+            int8_t *column = to + packed(block, units, i, rows);
+            for (int row = 0; row < rows; row++) column[8 * row] = from[(row * blocks + block) * units + i];
         }
     }
 }
 
-/* The layer's floats, from *room on, which is moved behind them. With room NULL only counts them. */
-static size_t build_layer(const dn_layer *from, dn_weights *to, float *room) {
-    int blocks = from->is_gru ? 3 : 1, padded = dn_round_up_8(from->units);
-    size_t n = (size_t)(blocks * padded), w = n * (size_t)from->inputs, u = from->is_gru ? n * (size_t)from->units : 0;
-    if (!room) return w + u + n;
-    pack(from->weights, from->inputs, blocks, from->units, room);
-    if (from->is_gru) pack(from->recurrent, from->units, blocks, from->units, room + w);
-    pack(from->bias, 1, blocks, from->units, room + w + u);
-    *to = (dn_weights){from->inputs, from->units,         padded,      (dn_activation)from->activation,
-                       room,         u ? room + w : NULL, room + w + u};
-    return w + u + n;
+/* How many weights and biases a layer has when they are packed. */
+typedef struct {
+    size_t w, u, b;
+} sizes;
+
+static sizes packed_sizes(const dn_layer *layer) {
+    size_t n = (size_t)(layer->is_gru ? 3 : 1) * (size_t)dn_round_up_8(layer->units);
+    return (sizes){n * (size_t)layer->inputs, layer->is_gru ? n * (size_t)layer->units : 0, n};
+}
+
+/* The layer, its weights at w and behind them, its biases at b. */
+static void build_layer(const dn_layer *from, dn_weights *to, int8_t *w, float *b) {
+    int blocks = from->is_gru ? 3 : 1;
+    int8_t *u = from->is_gru ? w + packed_sizes(from).w : NULL;
+    pack(from->weights, from->inputs, blocks, from->units, w);
+    if (u) pack(from->recurrent, from->units, blocks, from->units, u);
+    for (int i = 0; i < blocks * from->units; i++) {
+        b[packed(i / from->units, from->units, i % from->units, 1)] = from->bias[i];
+    }
+    *to = (dn_weights){from->inputs, from->units, dn_round_up_8(from->units), (dn_activation)from->activation, w, u, b};
 }
 
 static dn_status build_network(dn_model *model) {
-    size_t total = 0;
-    for (int i = 0; i < DN_LAYERS; i++) total += build_layer(&model->source.layer[i], NULL, NULL);
-    model->weights = dn_new(total * sizeof(float));
-    if (!model->weights) return DN_NO_MEMORY;
-    float *room = model->weights;
+    size_t weights = 0, biases = 0;
     for (int i = 0; i < DN_LAYERS; i++) {
-        room += build_layer(&model->source.layer[i], &model->network.layer[i], room);
+        sizes of = packed_sizes(&model->source.layer[i]);
+        weights += of.w + of.u;
+        biases += of.b;
+    }
+    model->weights = dn_new(weights);
+    model->biases = dn_new(biases * sizeof(float));
+    if (!model->weights || !model->biases) return DN_NO_MEMORY;
+    int8_t *w = model->weights;
+    float *b = model->biases;
+    for (int i = 0; i < DN_LAYERS; i++) {
+        sizes of = packed_sizes(&model->source.layer[i]);
+        build_layer(&model->source.layer[i], &model->network.layer[i], w, b);
+        w += of.w + of.u;
+        b += of.b;
     }
     return DN_OK;
 }
@@ -213,6 +235,7 @@ void dn_model_destroy(dn_model *model) {
     for (int i = 0; i < DN_MAPS; i++) dn_delete(model->v02.map[i].room);
     dn_delete(model->metadata);
     dn_delete(model->weights);
+    dn_delete(model->biases);
     dn_delete(model);
 }
 

@@ -18,9 +18,10 @@ struct dn_model {
     dn_family family;
     const dn_kernels *kernels;
     dn_tables tables;
-    dn_network network; /* classic: these three */
+    dn_network network; /* classic: these four */
     dn_source source;
-    float *weights;     /* all of the network's, from dn_new */
+    int8_t *weights;    /* all of the network's, from dn_new */
+    float *biases;      /* the same */
     dn_network_v02 v02; /* v0.2: this */
     char *metadata;     /* from dn_new, or NULL */
     size_t metadata_size;

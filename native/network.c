@@ -6,7 +6,9 @@
 /* ReLU is cut off far above what any trained network reaches, so that no weights can drive a GRU to infinity. */
 static const float relu_limit = 1e4f;
 
+/* v holds sums of weights that are 256 times what they stand for. */
 static void activate(const dn_kernels *k, dn_activation activation, float *v, int n) {
+    for (int i = 0; i < n; i++) v[i] *= 1.0f / 256;
     if (activation == DN_TANH) {
         k->tanh(v, n);
     } else if (activation == DN_SIGMOID) {
@@ -19,7 +21,7 @@ static void activate(const dn_kernels *k, dn_activation activation, float *v, in
 /* y[i][padded] = activation(W x[i] + b) */
 static void dense(const dn_weights *l, const dn_kernels *k, int count, const float *const *x, float *const *y) {
     for (int i = 0; i < count; i++) memcpy(y[i], l->b, (size_t)l->padded * sizeof(*y[i]));
-    k->matvec_add_batch(y, l->w, x, l->inputs, l->padded, count);
+    k->matvec_add_bytes_batch(y, l->w, x, l->inputs, l->padded, count);
     for (int i = 0; i < count; i++) activate(k, l->activation, y[i], l->padded);
 }
 
@@ -38,15 +40,15 @@ static void gru(const dn_weights *l, const dn_kernels *k, int count, const float
         kept[i] = room[i] + 3 * n;
         hidden[i] = h[i];
     }
-    k->matvec_add_batch(room, l->w, x, l->inputs, 3 * n, count);
-    k->matvec_add_batch(room, l->u, hidden, l->units, 2 * n, count);
+    k->matvec_add_bytes_batch(room, l->w, x, l->inputs, 3 * n, count);
+    k->matvec_add_bytes_batch(room, l->u, hidden, l->units, 2 * n, count);
     for (int i = 0; i < count; i++) {
         const float *r = room[i] + n;
         float *reset = room[i] + 3 * n;
-        k->sigmoid(room[i], 2 * n);
+        activate(k, DN_SIGMOID, room[i], 2 * n);
         for (int j = 0; j < n; j++) reset[j] = r[j] * h[i][j];
     }
-    k->matvec_add_batch(candidate, l->u + 2 * n * l->units, kept, l->units, n, count);
+    k->matvec_add_bytes_batch(candidate, l->u + 2 * n * l->units, kept, l->units, n, count);
     for (int i = 0; i < count; i++) {
         const float *z = room[i], *c = candidate[i];
         activate(k, l->activation, candidate[i], n);

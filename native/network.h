@@ -12,15 +12,15 @@ enum {
 
 typedef enum { DN_TANH, DN_SIGMOID, DN_RELU } dn_activation;
 
-/* Weights as floats, packed for matvec_add. "padded" is units rounded up to a multiple of 8; the padding is zero
- * throughout, so it stays zero in the layer's output. A GRU has three blocks of padded columns: update z, reset r,
- * candidate c. */
+/* Weights as they are in files, in steps of 1/256, packed for matvec_add_bytes_batch. "padded" is units rounded up to a
+ * multiple of 8; the padding is zero throughout, so it stays zero in the layer's output. A GRU has three blocks of
+ * padded columns: update z, reset r, candidate c. */
 typedef struct {
     int inputs, units, padded;
     dn_activation activation;
-    const float *w; /* [columns / 8][inputs][8] */
-    const float *u; /* [columns / 8][units][8]; NULL for a dense layer */
-    const float *b; /* [columns] */
+    const int8_t *w; /* [columns / 8][inputs][8] */
+    const int8_t *u; /* [columns / 8][units][8]; NULL for a dense layer */
+    const float *b;  /* [columns], in the same steps */
 } dn_weights;
 
 enum { DN_INPUT_DENSE, DN_VAD_GRU, DN_NOISE_GRU, DN_DENOISE_GRU, DN_DENOISE_OUTPUT, DN_VAD_OUTPUT };

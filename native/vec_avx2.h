@@ -9,6 +9,10 @@ static inline v8 v8_load(const float *p) {
     return _mm256_loadu_ps(p);
 }
 
+static inline v8 v8_from_bytes(const int8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
 static inline void v8_store(float *p, v8 a) {
     _mm256_storeu_ps(p, a);
 }

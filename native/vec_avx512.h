@@ -13,30 +13,35 @@
 
 enum { AT_ONCE = 8 }; /* groups of 8 columns, so many sums do not wait for each other */
 
-static inline __m256 high_group(__m512 a) {
-    return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+typedef __m512 v16;
+
+static inline v16 v16_load(const float *p) {
+    return _mm512_loadu_ps(p);
 }
 
-static inline int matvec_many(float *y, const float *w, const float *x, int inputs, int columns) {
-    int c = 0;
-    for (; c + 8 * AT_ONCE <= columns; c += 8 * AT_ONCE) {
-        const float *group = w + c * inputs;
-        __m512 sum[AT_ONCE];
-        for (int g = 0; g < AT_ONCE; g++) sum[g] = _mm512_zextps256_ps512(_mm256_loadu_ps(y + c + 8 * g));
-        int j = 0;
-        for (; j + 2 <= inputs; j += 2) {
-            __m512 both = _mm512_mask_broadcastss_ps(_mm512_set1_ps(x[j]), 0xff00, _mm_load_ss(x + j + 1));
-            for (int g = 0; g < AT_ONCE; g++) {
-                sum[g] = _mm512_fmadd_ps(both, _mm512_loadu_ps(group + 8 * (g * inputs + j)), sum[g]);
-            }
-        }
-        for (int g = 0; g < AT_ONCE; g++) {
-            __m256 even = _mm512_castps512_ps256(sum[g]);
-            if (j < inputs) even = v8_fma(v8_set(x[j]), v8_load(group + 8 * (g * inputs + j)), even);
-            v8_store(y + c + 8 * g, v8_add(even, high_group(sum[g])));
-        }
-    }
-    return c;
+static inline v16 v16_from_bytes(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+/* Eight times p[0], eight times p[1]. */
+static inline v16 v16_set_halves(const float *p) {
+    return _mm512_mask_broadcastss_ps(_mm512_set1_ps(p[0]), 0xff00, _mm_load_ss(p + 1));
+}
+
+static inline v16 v16_with_zeros(v8 low) {
+    return _mm512_zextps256_ps512(low);
+}
+
+static inline v16 v16_fma(v16 a, v16 b, v16 c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+static inline v8 v16_low(v16 a) {
+    return _mm512_castps512_ps256(a);
+}
+
+static inline v8 v16_high(v16 a) {
+    return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
 }
 
 /* Four steps for the low half, four for the high one. */

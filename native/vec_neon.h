@@ -13,6 +13,11 @@ static inline v8 v8_load(const float *p) {
     return (v8){vld1q_f32(p), vld1q_f32(p + 4)};
 }
 
+static inline v8 v8_from_bytes(const int8_t *p) {
+    int16x8_t all = vmovl_s8(vld1_s8(p));
+    return (v8){vcvtq_f32_s32(vmovl_s16(vget_low_s16(all))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(all)))};
+}
+
 static inline void v8_store(float *p, v8 a) {
     vst1q_f32(p, a.low);
     vst1q_f32(p + 4, a.high);

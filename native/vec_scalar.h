@@ -16,6 +16,11 @@ static inline v8 v8_load(const float *p) {
     V8_EACH(p[i]);
 }
 
+/* Eight integers as floats. */
+static inline v8 v8_from_bytes(const int8_t *p) {
+    V8_EACH((float)p[i]);
+}
+
 static inline void v8_store(float *p, v8 a) {
     for (int i = 0; i < 8; i++) p[i] = a.f[i];
 }

@@ -11,6 +11,12 @@ static inline v8 v8_load(const float *p) {
     return (v8){_mm_loadu_ps(p), _mm_loadu_ps(p + 4)};
 }
 
+static inline v8 v8_from_bytes(const int8_t *p) {
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return (v8){_mm_cvtepi32_ps(_mm_cvtepi8_epi32(bytes)),
+                _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 4)))};
+}
+
 static inline void v8_store(float *p, v8 a) {
     _mm_storeu_ps(p, a.low);
     _mm_storeu_ps(p + 4, a.high);

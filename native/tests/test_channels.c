@@ -44,10 +44,11 @@ static void fill_index(int inputs, int groups) {
     }
 }
 
-typedef enum { WHOLE, BLOCKS, WHOLE_INT8, BLOCKS_INT8, FORMS } form;
+typedef enum { WHOLE, WHOLE_BYTES, BLOCKS, WHOLE_INT8, BLOCKS_INT8, FORMS } form;
 
 static void run_one(const dn_kernels *k, form f, int i, int inputs, int columns) {
     if (f == WHOLE) k->matvec_add(one, w, x[i], inputs, columns);
+    if (f == WHOLE_BYTES) k->matvec_add_bytes_batch((float *[]){one}, q, (const float *[]){x[i]}, inputs, columns, 1);
     if (f == BLOCKS) k->blocks_add(one, w, place, x[i], columns / 8);
     if (f == WHOLE_INT8) k->matvec_add_int8(one, q, scale, steps[i], inputs, columns);
     if (f == BLOCKS_INT8) k->blocks_add_int8(one, q, scale, place, steps[i], columns / 8);
@@ -63,6 +64,7 @@ static void run_batch(const dn_kernels *k, form f, int inputs, int columns, int 
         from_steps[i] = steps[i];
     }
     if (f == WHOLE) k->matvec_add_batch(out, w, from, inputs, columns, count);
+    if (f == WHOLE_BYTES) k->matvec_add_bytes_batch(out, q, from, inputs, columns, count);
     if (f == BLOCKS) k->blocks_add_batch(out, w, place, from, columns / 8, count);
     if (f == WHOLE_INT8) k->matvec_add_int8_batch(out, q, scale, from_steps, inputs, columns, count);
     if (f == BLOCKS_INT8) k->blocks_add_int8_batch(out, q, scale, place, from_steps, columns / 8, count);
@@ -81,7 +83,7 @@ static void test_maps(const dn_kernels *k) {
         }
         fill_index(inputs, columns / 8);
         for (int f = WHOLE; f < FORMS; f++) {
-            if (f != WHOLE && inputs % 4 != 0) continue;
+            if (f > WHOLE_BYTES && inputs % 4 != 0) continue;
             for (int count = 1; count <= DN_BATCH; count++) {
                 for (int i = 0; i < DN_BATCH; i++) memcpy(y[i], scale, sizeof(y[i]));
                 run_batch(k, (form)f, inputs, columns, count);

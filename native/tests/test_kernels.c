@@ -33,6 +33,23 @@ static void test_matvec(const dn_kernels *k) {
     }
 }
 
+/* Integers for weights give what the same weights give as floats, bit for bit. */
+static void test_bytes(const dn_kernels *k) {
+    static const int sizes[][2] = {{1, 8}, {2, 24}, {42, 24}, {90, 144}, {17, 40}, {33, 136}};
+    static float w[90 * 144];
+    static int8_t bytes[90 * 144];
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        int inputs = sizes[s][0], columns = sizes[s][1];
+        for (int i = 0; i < inputs * columns; i++) w[i] = bytes[i] = (int8_t)(random_bits() >> 24);
+        fill(a, inputs);
+        fill(y, columns);
+        memcpy(c, y, sizeof(c));
+        k->matvec_add(y, w, a, inputs, columns);
+        k->matvec_add_bytes_batch((float *[]){c}, bytes, (const float *[]){a}, inputs, columns, 1);
+        CHECK(memcmp(y, c, (size_t)columns * sizeof(*y)) == 0);
+    }
+}
+
 /* Index of groups of 8 outputs that have some of the blocks of 4 inputs; returns how many. */
 static int make_index(uint16_t *index, int inputs, int groups) {
     int blocks = 0;
@@ -315,6 +332,7 @@ int main(int argc, char **argv) {
         }
         CHECK(strcmp(k->name, name) == 0);
         test_matvec(k);
+        test_bytes(k);
         test_blocks(k);
         test_matvec_int8(k);
         test_blocks_of_the_greatest_weights(k);
