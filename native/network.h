@@ -7,7 +7,7 @@
 
 enum {
     DN_MAX_UNITS = 512,      /* of a layer; also bounds its inputs */
-    DN_NETWORK_ROOM = 12288, /* floats of the stack that a run of either network takes, 48 kB */
+    DN_NETWORK_ROOM = 12800, /* floats of the stack that a run of either network takes: four of RNNoise 0.2's own */
 };
 
 typedef enum { DN_TANH, DN_SIGMOID, DN_RELU } dn_activation;
