@@ -1,6 +1,6 @@
 """A day of audio through one stream, as fast as it goes: memory, time, drift, and the mode of floats.
 
-    python tests/soak.py [--backend NAME ...] [--hours 24] [--rate HZ] [--minutes 60]
+    python tests/soak.py [--backend NAME ...] [--hours 24] [--rate HZ]
 
 Speech with noise, noise, silence, samples too small for normal floats, and clicks follow each other, the same every
 hour. What is told of each backend: memory after the first hour and after the last; the time that a minute of each kind
