@@ -16,7 +16,7 @@ from benchmarks.programs import ROOT, compiler_version
 from benchmarks.results import Table
 from denoise_wrapper import __version__
 from denoise_wrapper.backends.rnnoise import instruction_sets
-from denoise_wrapper.compare.cost import processor_name
+from denoise_wrapper.machine import processor_name
 
 BEGIN, END = "<!-- figures: written by python -m benchmarks --write -->", "<!-- end of figures -->"
 PICTURE = "images/speed.png"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from denoise_wrapper.cores import cores
 from denoise_wrapper.errors import ConfigError, DenoiseError, FileError
+from denoise_wrapper.machine import cores
 from denoise_wrapper.watch import OTHER, Watch
 
 DONE = "_denoised"  # what the name of a cleaned file has more

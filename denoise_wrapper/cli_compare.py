@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.cores import cores
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.machine import cores
 
 if TYPE_CHECKING:
     from denoise_wrapper.compare.evaluate import Evaluation

@@ -6,16 +6,14 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from importlib import metadata
 from typing import Any
 
 from denoise_wrapper import __version__
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import Backend
-from denoise_wrapper.cores import cores
 from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.machine import cores, processor_name
 
 NEEDED = ("numpy", "onnxruntime", "cffi", "soundfile", "rich")
 # Packages that some things need, and those that they are for.
@@ -47,7 +45,7 @@ def describe() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": cores(),
         "instruction_sets": _instruction_sets(),
         "packages": {name: _version(name) for name in NEEDED},
@@ -89,7 +87,7 @@ def format_description(found: dict[str, Any]) -> str:
     lines = [
         f"denoise-wrapper {found['version']}",
         f"{found['implementation']} {found['python']} on {found['platform']}",
-        f"processor: {found['processor'] or 'unknown'}, {found['machine']}, {found['cores']} cores to use",
+        f"processor: {found['processor']}, {found['machine']}, {found['cores']} cores to use",
         f"instruction set: {used}; this processor runs {' '.join(sets['runs'])}; "
         f"this build knows {' '.join(sets['known'])}",
         f"packages: {_listed(found['packages'])}",
@@ -148,20 +146,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str | None:
-    """What the processor calls itself, as far as the system tells."""
-    try:
-        if sys.platform == "darwin":
-            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or None
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            pairs = (line.partition(":") for line in file)
-            notes = {key.strip(): value.strip() for key, _, value in pairs}
-        name = notes.get("model name") or notes.get("Model") or notes.get("Hardware")
-        if name:
-            return name
-    except (OSError, subprocess.SubprocessError):
-        pass  # Windows, or a system that does not tell
-    return platform.processor() or None

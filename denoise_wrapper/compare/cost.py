@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import pickle
-import platform
 import signal
 import subprocess
 import sys
@@ -117,12 +116,3 @@ def _memory_mb(name: str) -> float:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return int(status.split(f"{name}:")[1].split()[0]) * 1024 / 1e6
     return float("nan")
-
-
-def processor_name() -> str:
-    """What this machine calls its processor."""
-    with contextlib.suppress(OSError, IndexError):
-        if sys.platform.startswith("linux"):
-            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-            return text.split("model name")[1].split("\n")[0].strip(" \t:")
-    return platform.processor() or platform.machine() or "unknown"

@@ -1,0 +1,29 @@
+"""What this machine is, and how much of it this process may use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+
+def cores() -> int:
+    """Cores that this process may use: those that it is bound to, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """What the processor calls itself, as far as the system tells; "unknown" if it does not."""
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        else:
+            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+                pairs = (line.partition(":") for line in file)
+                notes = {key.strip(): value.strip() for key, _, value in pairs}
+            name = notes.get("model name") or notes.get("Model") or notes.get("Hardware") or ""
+    except (OSError, subprocess.SubprocessError):
+        name = ""  # Windows, or a system that does not tell
+    return name or platform.processor() or platform.machine() or "unknown"
