@@ -24,6 +24,11 @@ def add_train(verbs: Any, epilog: str) -> None:
         help="weights to start from: the folder of a run, or one file that convert reads",
     )
     kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
+    kind = kinds.add_parser("enhancer", help="a full-band network of bands that grow with frequency", epilog=epilog)
+    kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
+    kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
+    kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
+    kind.set_defaults(run=run_train_enhancer)
 
 
 def add_convert(verbs: Any, epilog: str) -> None:
@@ -192,6 +197,15 @@ def run_train(args: argparse.Namespace) -> int:
                 return exit_code(pipeline.main(args.config, args.resume))
             pipeline.export(args.config, args.export)
         return 0
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+
+def run_train_enhancer(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.enhancer import train
+
+        return exit_code(train.main(args.config, args.resume, args.profile))
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
