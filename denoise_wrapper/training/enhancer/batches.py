@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from denoise_wrapper.training import walk
+from denoise_wrapper.training.mix import walk
 from denoise_wrapper.training.enhancer.bands import HOP, RATE
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Target, known_bins
-from denoise_wrapper.training.sources import open_sources
-from denoise_wrapper.training.walk import stretches
+from denoise_wrapper.training.mix.sources import open_sources
+from denoise_wrapper.training.mix.walk import stretches
 
 if TYPE_CHECKING:
-    from denoise_wrapper.training.sources import ClipSource
+    from denoise_wrapper.training.mix.sources import ClipSource
 
 
 class Clip(NamedTuple):

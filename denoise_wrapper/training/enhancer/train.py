@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import load_config, plain
-from denoise_wrapper.training.data import make_folder
+from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.train import Clock
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
@@ -27,8 +27,8 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig, EnhancerTrainConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
-from denoise_wrapper.training.loop import Log, load_checkpoint, open_checkpoint, save_checkpoint, stop_request
-from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
+from denoise_wrapper.training.run.loop import Log, load_checkpoint, open_checkpoint, save_checkpoint, stop_request
+from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 LAST, BEST, COPY, LOG = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml", "logs/log.csv"
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
