@@ -18,7 +18,7 @@ from benchmarks.results import Cell, Table
 from benchmarks.signals import as_int16, clip
 from benchmarks.timing import all_cores, processor_s, run_on, take_turns, wall_s
 from denoise_wrapper import Denoiser, backend_names
-from denoise_wrapper.batch import FileResult
+from denoise_wrapper.files.batch import FileResult
 
 RATE, OTHER_RATES = 48000, (44100, 16000)
 BATCH = 8  # files that are cleaned at once

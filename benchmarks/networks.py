@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper import backend_names
-from denoise_wrapper.backends.blob import FLOAT, INT8, INT32, MAP_NAMES, record
 from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
+from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
 FEATURES, BANDS, TAPS, GATES = 65, 32, 3, 3

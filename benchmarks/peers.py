@@ -26,7 +26,7 @@ from benchmarks.results import Cell, Table
 from benchmarks.signals import as_int16, clip, pieces
 from benchmarks.timing import processor_s, take_turns
 from denoise_wrapper import Denoiser
-from denoise_wrapper.backends import model_files
+from denoise_wrapper.backends import convert as model_files
 
 FULL_BAND = 48000
 FRAME_S = 0.010

@@ -133,7 +133,7 @@ def _instruction_sets() -> dict[str, Any]:
 
 
 def _checksums(backend: Backend) -> list[str]:
-    from denoise_wrapper.backends.model_files import RNNoiseBackend, fingerprint, model_of
+    from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint, model_of
 
     if isinstance(backend, RNNoiseBackend):
         return [fingerprint(model_of(backend))]

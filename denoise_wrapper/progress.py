@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from denoise_wrapper.watch import OTHER, STAGES
+from denoise_wrapper.files.watch import OTHER, STAGES
 
 if TYPE_CHECKING:
-    from denoise_wrapper.batch import FileResult
+    from denoise_wrapper.files.batch import FileResult
 
 
 def speed_line(name: object, seconds: float, took: float) -> str:

@@ -6,8 +6,9 @@ import functools
 import importlib
 from typing import Any
 
-from denoise_wrapper.backends.base import MODELS, Backend, State
+from denoise_wrapper.backends.base import Backend, State
 from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.shipped import MODELS
 
 __all__ = ["Backend", "State", "backend_names", "load_backend"]
 

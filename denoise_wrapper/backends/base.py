@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import FileError
-
 Float32 = NDArray[np.float32]
-
-MODELS = Path(__file__).resolve().parent.parent / "models"  # the shipped weights
 
 
 class State(Protocol):
@@ -94,14 +88,3 @@ def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) 
     return [
         (cleaned[end - len(each) : end], voice[end - len(each) : end]) for each, end in zip(blocks, ends, strict=True)
     ]
-
-
-def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:
-    """A model file, at most one byte more than most, so that no device or giant file fills the memory."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(most + 1)
-    except FileNotFoundError as error:
-        raise FileError(f"there is no model file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error

@@ -11,9 +11,9 @@ import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends.base import Float32, split_channels
-from denoise_wrapper.backends.onnx_files import Source, called, find_pair, read_onnx
-from denoise_wrapper.backends.onnx_pairs import Core, check_answers, check_fit, first_line, recognise
 from denoise_wrapper.errors import AudioError, ConfigError, ModelError
+from denoise_wrapper.models.onnx import Source, called, find_pair, read_onnx
+from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_line, recognise
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 BLOCK_S = 0.032  # seconds of a block

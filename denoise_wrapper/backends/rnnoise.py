@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends import classic, keras_files
-from denoise_wrapper.backends.base import MODELS, Float32, read_model_bytes, split_channels
-from denoise_wrapper.backends.classic import ACTIVATIONS, Layer
-from denoise_wrapper.backends.v02 import Map
+from denoise_wrapper.backends.base import Float32, split_channels
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.models import classic
+from denoise_wrapper.models import keras as keras_files
+from denoise_wrapper.models.classic import ACTIVATIONS, Layer
+from denoise_wrapper.models.shipped import MODELS, read_model_bytes
+from denoise_wrapper.models.v02 import Map
 
 FRAME: int = lib.DN_FRAME  # samples, 10 ms
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
-from denoise_wrapper.training.card import sha256
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
 from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent, assemble
+from denoise_wrapper.training.run.card import sha256
 
 Array = NDArray[Any]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ConfigError, DataError, FileError
-from denoise_wrapper.training.decoding import tracked
+from denoise_wrapper.training.data.decoding import tracked
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, Layout
 
 Float32 = NDArray[np.float32]
