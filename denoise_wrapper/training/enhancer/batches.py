@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from denoise_wrapper.training.mix import walk
 from denoise_wrapper.training.enhancer.bands import HOP, RATE
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Target, known_bins
+from denoise_wrapper.training.mix import walk
 from denoise_wrapper.training.mix.sources import open_sources
 from denoise_wrapper.training.mix.walk import stretches
 

@@ -11,11 +11,11 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.measure.levels import levels
-from denoise_wrapper.compare.pools import run_in_processes
 from denoise_wrapper.compare.clips.sets import SetClip, read_set
-from denoise_wrapper.errors import DataError
+from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
+from denoise_wrapper.compare.pools import run_in_processes
+from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.enhancer.bands import RATE
 from denoise_wrapper.training.enhancer.config import ValidationConfig
 from denoise_wrapper.training.enhancer.network import Enhancer
