@@ -117,7 +117,8 @@ def _listed(versions: dict[str, str | None]) -> str:
 
 
 def _instruction_sets() -> dict[str, Any]:
-    from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets, known_instruction_sets
+    from denoise_wrapper.backends.native import known_instruction_sets
+    from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 
     found: dict[str, Any] = {
         "known": list(known_instruction_sets()),

@@ -35,7 +35,14 @@ ALLOWED = {
     "__init__": {"denoiser", "stream", "errors", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/dtln", "backends/rnnoise", "stream/resample", "stream/samples"},
+    "_native": {
+        "backends/dtln",
+        "backends/features",
+        "backends/native",
+        "backends/rnnoise",
+        "stream/resample",
+        "stream/samples",
+    },
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},

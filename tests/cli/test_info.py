@@ -10,7 +10,8 @@ import pytest
 
 from denoise_wrapper import __version__, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets, known_instruction_sets
+from denoise_wrapper.backends.native import known_instruction_sets
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.info import describe
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
+from denoise_wrapper.backends.features import FeatureExtractor
+from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import RNNoiseConfig
 from denoise_wrapper.training.data.decoding import tracked
