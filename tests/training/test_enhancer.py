@@ -403,9 +403,7 @@ def test_the_best_weights_are_those_of_the_highest_score(tmp_path: Path, monkeyp
     config = replace(small_config(tmp_path, evaluate_every=1), work_dir=tmp_path / "scored")
     config = replace(config, validation=ValidationConfig(clips=2, set=write_set(tmp_path / "set"), every=2))
     scores = iter([3.0, 5.0, 4.0])
-    monkeypatch.setattr(
-        scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)}
-    )
+    monkeypatch.setattr(scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)})
     assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
     assert loop.load_checkpoint(config.work_dir / train.BEST)["progress"] == {"step": 4, "best": 5.0}
     told = [row["validation_score"] for row in read_log(config)]

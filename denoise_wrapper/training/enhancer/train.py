@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import load_config, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.train import Clock
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
