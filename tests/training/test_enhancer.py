@@ -216,8 +216,8 @@ def test_nothing_is_judged_above_a_recordings_bandwidth() -> None:
     time = torch.arange(clean.shape[1]) / RATE
     above = clean + 0.1 * torch.sin(2.0 * math.pi * 12000.0 * time)
     parts = {"complex": 1.0, "consistency": 1.0, "waveform": 1.0, "over": 1.0}
-    assert float(judged(above, clean, bandwidth_hz=8000.0, **parts).total) < 1e-3
-    assert float(judged(above, clean, **parts).total) > 1e-2
+    all_bins, known = (float(judged(above, clean, bandwidth_hz=limit, **parts).total) for limit in (RATE / 2, 8000.0))
+    assert known < 0.05 * all_bins  # what the tone's sudden beginning leaves below
 
 
 def test_quiet_clips_count_as_loud_ones_do_if_levels_are_taken_out() -> None:
@@ -260,7 +260,7 @@ def test_one_batch_is_learned_by_heart() -> None:
         optimiser.zero_grad()
         loss.total.backward()
         optimiser.step()
-        losses.append(float(loss.total))
+        losses.append(loss.total.item())
     assert losses[-1] < 0.4 * losses[0]
 
 
@@ -387,7 +387,8 @@ def test_a_set_is_scored_at_its_own_rate_in_time(tmp_path: Path, rate: int, monk
     answer = scoring.clean_clip(network, clips[0])
     np.testing.assert_allclose(answer.estimate, answer.noisy, atol=2e-2)  # resampled twice
     row = scoring.measure_answer(answer)
-    assert row["SISDR"] == pytest.approx(10.0 * math.log10(float(np.mean(answer.clean**2)) / 0.02**2), abs=0.7)
+    noise = 0.02**2 * 16000 / rate  # the power up to 8 kHz
+    assert row["SISDR"] == pytest.approx(10.0 * math.log10(float(np.mean(answer.clean**2)) / noise), abs=0.7)
     assert abs(row["SPEECH"]) < 0.7
     assert set(row) == {*scoring.METRICS, "SPEECH"}
 
@@ -406,8 +407,8 @@ def test_the_best_weights_are_those_of_the_highest_score(tmp_path: Path, monkeyp
     monkeypatch.setattr(scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)})
     assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
     assert loop.load_checkpoint(config.work_dir / train.BEST)["progress"] == {"step": 4, "best": 5.0}
-    told = [row["validation_score"] for row in read_log(config)]
-    assert told == ["", "3", "", "5", "", "4"]
+    reported = [row["validation_score"] or "" for row in read_log(config)]
+    assert reported == ["", "3", "", "5", "", "4"]
 
 
 def test_a_validation_set_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
