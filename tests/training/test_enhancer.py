@@ -353,15 +353,33 @@ def test_statistics_of_norms_are_averaged_with_the_weights() -> None:
     assert int(averaged.network.num_batches_tracked) == 3
 
 
-def test_rates_rise_and_fall_as_they_are_told_to() -> None:
-    config = EnhancerTrainConfig(steps=110, warm_up=10, rate=1e-2, final_rate=1e-4)
-    assert train.learning_factor(config, 0) == pytest.approx(0.1)
-    assert train.learning_factor(config, 10) == pytest.approx(1.0)
-    assert train.learning_factor(config, 60) == pytest.approx(0.505)
-    assert train.learning_factor(config, 110) == pytest.approx(0.01)
+def test_rates_rise_and_fall_with_the_share_of_the_run_that_is_over() -> None:
+    config = EnhancerTrainConfig(steps=100, warm_up=10, rate=1e-2, final_rate=1e-4)
+
+    def at(step: int, config: EnhancerTrainConfig = config, seconds: float = 0.0) -> float:
+        return train.learning_factor(config, train.Progress(step, seconds=seconds))
+
+    assert at(0) == pytest.approx(0.1)
+    assert at(50) == pytest.approx(0.505)
+    assert at(100) == pytest.approx(0.01)
     late = replace(config, decay="linear", decay_share=0.5)
-    assert train.learning_factor(late, 60) == pytest.approx(1.0)
-    assert train.learning_factor(late, 85) == pytest.approx(0.505)
+    assert at(50, late) == pytest.approx(1.0)
+    assert at(75, late) == pytest.approx(0.505)
+    timed = replace(late, minutes=10.0)
+    assert at(100, timed, 300.0) == pytest.approx(1.0)
+    assert at(20, timed, 450.0) == pytest.approx(0.505)
+
+
+def test_a_run_by_the_clock_ends_when_its_time_is_over_and_not_before(tmp_path: Path) -> None:
+    config = small_config(tmp_path, steps=1, minutes=0.03, evaluate_every=2)
+    path = save_toml(config, tmp_path / "settings.toml")
+    assert train.main(path) == 0
+    progress = loop.load_checkpoint(config.work_dir / train.LAST)["progress"]
+    assert progress["seconds"] >= 1.8
+    assert progress["step"] == int(read_log(config)[-1]["step"]) > 1
+    assert read_log(config)[-1]["validation_loss"]
+    assert train.main(path, resume=True) == 0
+    assert loop.load_checkpoint(config.work_dir / train.LAST)["progress"] == progress
 
 
 def write_set(folder: Path, count: int = 4, rate: int = 16000) -> Path:
@@ -406,7 +424,7 @@ def test_the_best_weights_are_those_of_the_highest_score(tmp_path: Path, monkeyp
     scores = iter([3.0, 5.0, 4.0])
     monkeypatch.setattr(scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)})
     assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
-    assert loop.load_checkpoint(config.work_dir / train.BEST)["progress"] == {"step": 4, "best": 5.0}
+    assert loop.load_checkpoint(config.work_dir / train.BEST)["progress"] == {"step": 4, "best": 5.0, "seconds": 0.0}
     reported = [row["validation_score"] or "" for row in read_log(config)]
     assert reported == ["", "3", "", "5", "", "4"]
 

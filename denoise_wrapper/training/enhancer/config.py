@@ -77,13 +77,14 @@ class EnhancerTrainConfig:
 
     start_from: Path | None = None  # a checkpoint whose weights are gone on from, instead of random ones
     steps: int = 20000
+    minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
     batch: int = 16  # clips side by side
     seconds: float = 2.0  # of each clip a step; the states are carried on to the next
     method: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for the rest
     rate: float = 3e-3  # of the method, the peak
     vector_rate: float = 3e-3  # of AdamW beside Muon
     decay: Literal["cosine", "linear"] = "cosine"  # from the peak to final_rate
-    decay_share: float = 1.0  # of the steps, the last ones, in which the rate falls
+    decay_share: float = 1.0  # of the run, its last part, in which the rate falls
     final_rate: float = 1e-5
     warm_up: int = 200  # steps from 0 to the peak
     weight_decay: float = 0.01
@@ -98,7 +99,7 @@ class EnhancerTrainConfig:
     def __post_init__(self) -> None:
         check_positive(self, "steps", "batch", "seconds", "rate", "vector_rate", "clip_norm", "threads", "log_every",
                        "evaluate_every")  # fmt: skip
-        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "processes")
+        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "processes", "minutes")
         check_share(self, "decay_share")
         check_share(self, "average")
 

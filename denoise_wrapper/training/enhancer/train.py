@@ -34,7 +34,7 @@ VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 LOG_COLUMNS = ("step", "hours", "rate", *Loss._fields, "gradient", "hours_a_minute",
                *(f"validation_{name}" for name in (*VALIDATED, *scoring.COLUMNS)))  # fmt: skip
 LOG_COLUMNS = tuple("loss" if name == "total" else name for name in LOG_COLUMNS)
-FREE = (("train", "steps"), ("train", "processes"), ("train", "threads"), ("train", "log_every"),
+FREE = (("train", "steps"), ("train", "minutes"), ("train", "processes"), ("train", "threads"), ("train", "log_every"),
         ("train", "start_from"), ("validation",), ("work_dir",), ("cache_dir",))  # fmt: skip
 PROFILE_STEPS = 20
 STAGES = ("loading", "forward", "loss", "backward", "update")
@@ -69,6 +69,11 @@ class Progress:
 
     step: int = 0
     best: float = -math.inf  # the highest score, or the lowest validation loss times -1
+    seconds: float = 0.0  # by the clock, validations too; counted only where [train] minutes ends the run
+
+    def done(self, config: EnhancerTrainConfig) -> float:
+        """The share of the run that is over, 1 at its end."""
+        return self.seconds / (60.0 * config.minutes) if config.minutes else self.step / config.steps
 
 
 class Run:
@@ -119,8 +124,12 @@ class Run:
         feed = batches(config, progress.step)
         with stop_request() as asked:
             began, counted = time.perf_counter(), progress.step
-            while progress.step < config.train.steps and not asked():
+            ticked = began
+            while progress.done(config.train) < 1.0 and not asked():
                 loss, norm = self.step(feed)
+                if config.train.minutes:
+                    now = time.perf_counter()
+                    progress.seconds, ticked = progress.seconds + now - ticked, now
                 epoch_ends = self.ends_epoch()
                 if epoch_ends or progress.step % config.train.log_every == 0:
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
@@ -135,23 +144,22 @@ class Run:
                     if epoch_ends:
                         self.save(better)
             self.save()
-        if progress.step < config.train.steps:
+        if progress.done(config.train) < 1.0:
             print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
             return 1
         return 0
 
     def ends_epoch(self) -> bool:
         """Whether the last step was one after which there is a validation."""
-        return (
-            self.progress.step % self.config.train.evaluate_every == 0 or self.progress.step == self.config.train.steps
-        )
+        config = self.config.train
+        return self.progress.step % config.evaluate_every == 0 or self.progress.done(config) >= 1.0
 
     def step(self, feed: Iterator[Batch]) -> tuple[Loss, Tensor]:
         """One update; returns its loss and the norm of its gradient."""
         clock = Clock(self.seconds, self.device)
         batch = next(feed).to(self.device)
         clock.lap("loading")
-        set_rates(self.optimisers, learning_factor(self.config.train, self.progress.step))
+        set_rates(self.optimisers, learning_factor(self.config.train, self.progress))
         state = self.state.reset(batch.fresh)
         spectrum, heard = self.network.analyse(batch.noisy, state.heard)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -185,7 +193,7 @@ class Run:
         if scored:
             epoch = -(-self.progress.step // config.train.evaluate_every)
             value = -math.inf
-            if epoch % config.validation.every == 0 or self.progress.step == config.train.steps:
+            if epoch % config.validation.every == 0 or self.progress.done(config.train) >= 1.0:
                 means = scoring.score_set(network, scored, config.validation.processes)
                 results += [means[name] for name in scoring.COLUMNS]
                 value = means["score"]
@@ -234,12 +242,11 @@ class Run:
         return 0
 
 
-def learning_factor(config: EnhancerTrainConfig, step: int) -> float:
+def learning_factor(config: EnhancerTrainConfig, progress: Progress) -> float:
     """What the rate is multiplied with in the step to come."""
-    if step < config.warm_up:
-        return (step + 1) / config.warm_up
-    falling = max(1.0, config.decay_share * (config.steps - config.warm_up))
-    left = min(max((config.steps - step) / falling, 0.0), 1.0)
+    if progress.step < config.warm_up:
+        return (progress.step + 1) / config.warm_up
+    left = min(max(1.0 - progress.done(config), 0.0) / max(config.decay_share, 1e-6), 1.0)
     shape = left if config.decay == "linear" else 0.5 * (1.0 - math.cos(math.pi * left))
     lowest = min(config.final_rate / config.rate, 1.0)
     return lowest + (1.0 - lowest) * shape
