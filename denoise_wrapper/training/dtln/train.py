@@ -31,7 +31,7 @@ from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
-from denoise_wrapper.training.run.loop import Log, open_checkpoint, save_checkpoint, stop_request
+from denoise_wrapper.training.run.loop import Clock, Log, open_checkpoint, save_checkpoint, stop_request
 from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 LAST, BEST, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml"
@@ -270,20 +270,6 @@ class Run:
             f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.1f} h of audio a minute, {kind} on {self.device}"
         )
         return 0
-
-
-class Clock:
-    """Adds up what each stage of a step takes."""
-
-    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
-        self.seconds, self.device, self.began = seconds, device, time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        self.seconds[stage] += now - self.began
-        self.began = now
 
 
 def preload(config: DTLNConfig) -> DTLN:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import load_config, plain
-from denoise_wrapper.training.dtln.train import Clock
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
 from denoise_wrapper.training.enhancer.batches import Batch, batches, make_batch, make_walk, open_clips, take_clip
@@ -26,7 +25,14 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig, EnhancerTrainConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
-from denoise_wrapper.training.run.loop import Log, load_checkpoint, open_checkpoint, save_checkpoint, stop_request
+from denoise_wrapper.training.run.loop import (
+    Clock,
+    Log,
+    load_checkpoint,
+    open_checkpoint,
+    save_checkpoint,
+    stop_request,
+)
 from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 LAST, BEST, COPY, LOG = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml", "logs/log.csv"

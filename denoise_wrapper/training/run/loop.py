@@ -1,4 +1,4 @@
-"""What every training loop needs: a log, checkpoints that are whole, Ctrl-C that cuts no step in two."""
+"""What every training loop needs: a log, checkpoints that are whole, Ctrl-C that cuts no step in two, a clock."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,22 @@ class Log:
         except OSError as error:
             raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
         print("  ".join(f"{name} {text}" for name, text in zip(self.columns, texts, strict=False)), file=sys.stderr)
+
+
+class Clock:
+    """Adds up what each stage of a step takes."""
+
+    def __init__(self, seconds: dict[str, float], device: torch.device) -> None:
+        """seconds: what each stage has taken so far; `lap` adds to it."""
+        self.seconds, self.device, self.began = seconds, device, time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage, which began when the last one ended."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds[stage] += now - self.began
+        self.began = now
 
 
 @contextlib.contextmanager
