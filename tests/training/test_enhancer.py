@@ -23,6 +23,8 @@ from denoise_wrapper.training.config import DTLNDataConfig, MixConfig, load_conf
 from denoise_wrapper.training.enhancer import bands, scoring, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import BINS, HOP, LOW, RATE, UPPER  # noqa: E402
 from denoise_wrapper.training.enhancer.batches import batches, open_clips, take_clip  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies import KINDS  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     BodyConfig,
@@ -457,9 +459,11 @@ def test_pesq_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         Judge(LossConfig(pesq=0.001), Enhancer(SMALL))
 
 
-@pytest.mark.parametrize("kind", ["rows", "depthwise", "mixed"])
-def test_shipped_settings_are_valid(kind: str) -> None:
-    path = Path(train.__file__).parents[1] / "configs" / f"enhancer-{kind}.toml"
-    config = load_config(path, EnhancerConfig)
-    assert config.body.kind == kind
-    assert config.data.speech == (Path("data/speech"),)
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget(kind: str) -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    config, other = (load_config(folder / f"enhancer-{name}.toml", EnhancerConfig) for name in (kind, "rows"))
+    assert config.body == SIZES[kind, "enhancer"]
+    check_budget(Enhancer(config.body).cost(), config.budget)
+    named = replace(other, name=f"enhancer-{kind}", work_dir=Path(f"runs/enhancer-{kind}"), body=config.body)
+    assert config == named
