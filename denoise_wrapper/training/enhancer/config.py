@@ -89,6 +89,7 @@ class EnhancerTrainConfig:
     warm_up: int = 200  # steps from 0 to the peak
     weight_decay: float = 0.01
     clip_norm: float = 3.0  # of the gradient
+    freeze_norms: float = 0.5  # share of the run after which batch norms learn with the statistics that they run with
     average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
     bf16: bool = True  # where the processor or the GPU computes with it
     threads: int = 2  # of torch
@@ -100,8 +101,8 @@ class EnhancerTrainConfig:
         check_positive(self, "steps", "batch", "seconds", "rate", "vector_rate", "clip_norm", "threads", "log_every",
                        "evaluate_every")  # fmt: skip
         check_not_negative(self, "final_rate", "warm_up", "weight_decay", "processes", "minutes")
-        check_share(self, "decay_share")
-        check_share(self, "average")
+        for name in ("decay_share", "freeze_norms", "average"):
+            check_share(self, name)
 
 
 @dataclass(frozen=True)

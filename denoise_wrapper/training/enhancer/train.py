@@ -46,6 +46,9 @@ FREE = (("train", "steps"), ("train", "minutes"), ("train", "processes"), ("trai
 PROFILE_STEPS = 20
 STAGES = ("loading", "forward", "loss", "backward", "update")
 AT_ONCE = 4  # clips of a validation
+MOMENTUM = (
+    0.02  # of the statistics of batch norms, which are means over some 50 steps: a few clips differ much in level
+)
 
 
 def main(config_path: Path, resume: bool = False, profile: bool = False) -> int:
@@ -94,6 +97,9 @@ class Run:
         torch.manual_seed(config.seed)
         self.network = Enhancer(config.body).to(self.device)
         check_budget(self.network.cost(), config.budget)
+        self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        for norm in self.norms:
+            norm.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.averaged = Averaged(self.network, config.train.average)
         chosen = config.train
@@ -167,6 +173,8 @@ class Run:
         batch = next(feed).to(self.device)
         clock.lap("loading")
         set_rates(self.optimisers, learning_factor(self.config.train, self.progress))
+        for norm in self.norms:
+            norm.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
         state = self.state.reset(batch.fresh)
         spectrum, heard = self.network.analyse(batch.noisy, state.heard)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
