@@ -98,8 +98,8 @@ class Run:
         self.network = Enhancer(config.body).to(self.device)
         check_budget(self.network.cost(), config.budget)
         self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        for norm in self.norms:
-            norm.momentum = MOMENTUM
+        for layer in self.norms:
+            layer.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.averaged = Averaged(self.network, config.train.average)
         chosen = config.train
@@ -173,8 +173,8 @@ class Run:
         batch = next(feed).to(self.device)
         clock.lap("loading")
         set_rates(self.optimisers, learning_factor(self.config.train, self.progress))
-        for norm in self.norms:
-            norm.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
+        for layer in self.norms:
+            layer.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
         state = self.state.reset(batch.fresh)
         spectrum, heard = self.network.analyse(batch.noisy, state.heard)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
