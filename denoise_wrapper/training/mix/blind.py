@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data import held_out
-from denoise_wrapper.training.data.decoding import read_audio, tracked
+from denoise_wrapper.training.data.decoding import read_audio
 from denoise_wrapper.training.data.held_out import Entry
 from denoise_wrapper.training.data.packs import Pack, audio_files, open_pack
 
