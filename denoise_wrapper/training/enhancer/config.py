@@ -89,7 +89,7 @@ class EnhancerTrainConfig:
     warm_up: int = 200  # steps from 0 to the peak
     weight_decay: float = 0.01
     clip_norm: float = 3.0  # of the gradient
-    freeze_norms: float = 0.5  # share of the run after which batch norms learn with the statistics that they run with
+    freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
     average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
     bf16: bool = True  # where the processor or the GPU computes with it
     threads: int = 2  # of torch

@@ -98,8 +98,6 @@ class Run:
         self.network = Enhancer(config.body).to(self.device)
         check_budget(self.network.cost(), config.budget)
         self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        for layer in self.norms:
-            layer.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.averaged = Averaged(self.network, config.train.average)
         chosen = config.train
