@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.models.classic import c_source
+from denoise_wrapper.models.shipped import MODELS
+
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "native"
 AS_IN_THE_WHEEL, PLAINLY, QUICKLY = ("-O3",), ("-O2",), ("-O0",)  # how C is compiled
@@ -42,9 +45,11 @@ def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> I
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / name
-        sources = [ROOT / "benchmarks" / f"{name}.c", *sorted(NATIVE.glob("*.c"))]
-        sources = [source for source in sources if source.name not in included]
+        program, data = Path(folder) / name, Path(folder) / "rnn_data.c"
+        data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
+        engine = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
+        engine = [source for source in engine if source.name not in included]
+        sources = [ROOT / "benchmarks" / f"{name}.c", *engine, data]
         subprocess.run([found, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program
 
