@@ -35,11 +35,8 @@ def compiler_version() -> str:
 
 
 @contextlib.contextmanager
-def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> Iterator[Path | None]:
-    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler.
-
-    included: files of the engine that NAME.c includes, to get at what is static in them.
-    """
+def compiled(name: str, flags: Sequence[str]) -> Iterator[Path | None]:
+    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler."""
     found = compiler()
     if found is None:
         yield None
@@ -48,7 +45,6 @@ def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> I
         program, data = Path(folder) / name, Path(folder) / "rnn_data.c"
         data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
         engine = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
-        engine = [source for source in engine if source.name not in included]
         sources = [ROOT / "benchmarks" / f"{name}.c", *engine, data]
         subprocess.run([found, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program

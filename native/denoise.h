@@ -177,11 +177,11 @@ dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, siz
 
 /* ---- instruction sets ---- */
 
-/* The instruction set in use, one of dn_isa_names(). */
+/* Name of the instruction set in use. */
 const char *dn_isa(const dn_model *model);
 
-/* Names that this build knows, space separated, fastest first. */
-const char *dn_isa_names(void);
+/* Name of each set that this build knows, from index 0 on, the fastest first; NULL behind the last. */
+const char *dn_isa_name(int index);
 
 /* Makes model run on the named instruction set; NULL picks the fastest that this processor has, which is what loading
  * does. Call it before the model is shared. DN_NO_SUCH_ISA leaves the model as it was. */

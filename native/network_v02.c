@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-#include "network.h"
-
 enum { TAPS = 3, GRUS = 3, LAYERS_SEEN = 1 + GRUS };
 
-/* Where a channel's numbers are within its room: what two convolutions give, what goes into a layer or comes out of a
- * GRU's maps, and the steps of an int8 map's input. */
+/* Places of a channel's numbers within its room: the outputs of two convolutions, the input of a layer or the outputs
+ * of a GRU's maps, and the steps of an int8 map's input. */
 typedef struct {
     int second, work, steps, end;
 } layout;
@@ -16,7 +14,7 @@ static int larger(int a, int b) {
     return a > b ? a : b;
 }
 
-static layout make_layout(const dn_network_v02 *net) {
+static layout make_layout(const dn_v02 *net) {
     int first = dn_round_up_8(net->convolved), second = dn_round_up_8(net->units),
         gates = dn_round_up_8(3 * net->units);
     int window = TAPS * larger(DN_V02_FEATURES, net->convolved);
@@ -33,7 +31,7 @@ _Static_assert(2 * DN_V02_MAX_UNITS + 2 * 3 * DN_V02_MAX_UNITS + LAYERS_SEEN * D
 
 /* The channels of one run. */
 typedef struct {
-    const dn_network_v02 *net;
+    const dn_v02 *net;
     const dn_kernels *k;
     int count;
     float *first[DN_BATCH], *second[DN_BATCH], *work[DN_BATCH];
@@ -95,17 +93,14 @@ static void gru(const batch *b, int map, const float *const *x, float *const *h)
     for (int i = 0; i < b->count; i++) gate(b->k, b->net->units, b->work[i], from_h[i], h[i]);
 }
 
-int dn_v02_memory(const dn_network_v02 *net) {
-    return (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
+void dn_v02_measure(dn_v02 *net) {
+    net->base.memory = (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
+    net->base.batch = dn_fit_together(make_layout(net).end);
 }
 
-int dn_v02_batch(const dn_network_v02 *net) {
-    int fit = DN_NETWORK_ROOM / make_layout(net).end;
-    return fit < DN_BATCH ? fit : DN_BATCH;
-}
-
-void dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, int count, const float *const *features,
+void dn_v02_run(const dn_network *base, const dn_kernels *k, int count, const float *const *features,
                 float *const *memory, float *const *gains, float *voice) {
+    const dn_v02 *net = (const dn_v02 *)base;
     const layout at = make_layout(net);
     const int units = net->units;
     float room[DN_NETWORK_ROOM];

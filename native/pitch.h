@@ -2,7 +2,7 @@
 #ifndef DN_PITCH_H
 #define DN_PITCH_H
 
-#include "kernels.h"
+#include "kernels/table.h"
 
 enum {
     DN_MIN_PERIOD = 60,                     /* samples; 800 Hz */

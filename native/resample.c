@@ -5,7 +5,7 @@
 
 #include "denoise.h"
 #include "fpmode.h"
-#include "kernels.h"
+#include "kernels/table.h"
 #include "memory.h"
 
 enum {

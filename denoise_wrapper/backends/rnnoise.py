@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ class RNNoiseBackend:
 
     model: path or bytes of a model in any form that `model_bytes` knows; None for the one shipped under name, of which
     `rnnoise` is compiled in and any other is NAME.dnnw in models/.
-    name: what it goes by. isa: the instruction set to use, `avx512`, `avx2`, `sse4.1`, `neon-dotprod`, `neon` or
-    `scalar`; None for the environment's DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
+    name: what it goes by. isa: the instruction set to use, one of `instruction_sets()`; None for the environment's
+    DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
     Pickles by the bytes of its model. Raises FileError, ModelError or ConfigError.
     """
 
@@ -61,8 +62,8 @@ class RNNoiseBackend:
         isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
         if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows {_text(lib.dn_isa_names())} "
-                "(isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
+                f"the instruction set {isa!r} cannot be used here; this build knows "
+                f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
 
     def new_state(self, channels: int) -> RNNoiseState:
@@ -243,7 +244,8 @@ class FeatureExtractor:
 
 def known_instruction_sets() -> tuple[str, ...]:
     """The instruction sets that this build of the engine knows, the fastest first."""
-    return tuple(_text(lib.dn_isa_names()).split())
+    names = takewhile(bool, map(lib.dn_isa_name, count()))  # NULL, which is false, ends them
+    return tuple(_text(name) for name in names)
 
 
 def instruction_sets() -> tuple[str, ...]:

@@ -38,14 +38,4 @@ static inline float random_float(void) {
     return (float)(random_bits() >> 8) / 8388608.0f - 1.0f;
 }
 
-/* The next of names with blanks between them, which become ends; NULL behind the last. */
-static inline char *next_name(char **rest) {
-    char *name = *rest;
-    if (!name || !*name) return NULL;
-    char *blank = strchr(name, ' ');
-    *rest = blank ? blank + 1 : NULL;
-    if (blank) *blank = '\0';
-    return name;
-}
-
 #endif

@@ -363,10 +363,8 @@ static dn_model *make_model(int m, const char *isa) {
 }
 
 static void make_models(void) {
-    char names[200];
-    snprintf(names, sizeof(names), "%s", dn_isa_names());
-    for (char *name = strtok(names, " "); name && isas < ISAS; name = strtok(NULL, " ")) {
-        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, name);
+    for (int isa = 0; dn_isa_name(isa) && isas < ISAS; isa++) {
+        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, dn_isa_name(isa));
         isas += models[isas][0] != NULL;
     }
 }

@@ -1,4 +1,4 @@
-#include "network.h"
+#include "network_classic.h"
 
 #include <math.h>
 #include <string.h>
@@ -56,17 +56,13 @@ static void gru(const dn_weights *l, const dn_kernels *k, int count, const float
     }
 }
 
-int dn_network_memory(const dn_network *net) {
-    return net->layer[DN_VAD_GRU].padded + net->layer[DN_NOISE_GRU].padded + net->layer[DN_DENOISE_GRU].padded;
-}
-
-/* Where a channel's numbers are within its room: the first layer's outputs, a layer's input made of several, and the
+/* Places of a channel's numbers within its room: the first layer's outputs, a layer's input made of several, and the
  * room of a GRU. */
 typedef struct {
     int input, gru, end;
 } layout;
 
-static layout make_layout(const dn_network *net) {
+static layout make_layout(const dn_classic *net) {
     const dn_weights *l = net->layer;
     int inputs = 0, units = 8; /* the 8 are for the probability of speech, padded */
     for (int i = DN_VAD_GRU; i <= DN_DENOISE_GRU; i++) {
@@ -79,9 +75,10 @@ static layout make_layout(const dn_network *net) {
 
 _Static_assert(6 * DN_MAX_UNITS <= DN_NETWORK_ROOM, "a channel of the largest network has room");
 
-int dn_network_batch(const dn_network *net) {
-    int fit = DN_NETWORK_ROOM / make_layout(net).end;
-    return fit < DN_BATCH ? fit : DN_BATCH;
+void dn_classic_measure(dn_classic *net) {
+    const dn_weights *l = net->layer;
+    net->base.memory = l[DN_VAD_GRU].padded + l[DN_NOISE_GRU].padded + l[DN_DENOISE_GRU].padded;
+    net->base.batch = dn_fit_together(make_layout(net).end);
 }
 
 /* Puts n floats at the end of a layer's input. */
@@ -90,8 +87,9 @@ static void append(float **end, const float *x, int n) {
     *end += n;
 }
 
-void dn_network_run(const dn_network *net, const dn_kernels *k, int count, const float *const *features,
+void dn_classic_run(const dn_network *base, const dn_kernels *k, int count, const float *const *features,
                     float *const *memory, float *const *gains, float *voice) {
+    const dn_classic *net = (const dn_classic *)base;
     const dn_weights *l = net->layer;
     const int first_units = l[DN_INPUT_DENSE].units, vad_units = l[DN_VAD_GRU].units;
     const layout at = make_layout(net);

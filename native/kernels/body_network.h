@@ -1,11 +1,11 @@
-/* The loops of the networks: the first part of kernels_body.h, which includes this. DN_OWN_MATVEC: the vec_*.h has a
+/* The loops of the networks: the first part of body.h, which includes this. DN_OWN_MATVEC: the vec_*.h has a
  * loop over more columns at once, matvec_many_int8, which gives how many columns it has gone through. */
 
 #define DN_WEIGHT float
 #define DN_LOAD v8_load
 #define DN_LOAD_16 v16_load
 #define DN_NAMED(name) name
-#include "kernels_matvec.h"
+#include "kernels/body_matvec.h"
 #undef DN_WEIGHT
 #undef DN_LOAD
 #undef DN_LOAD_16
@@ -15,7 +15,7 @@
 #define DN_LOAD v8_from_bytes
 #define DN_LOAD_16 v16_from_bytes
 #define DN_NAMED(name) name##_bytes
-#include "kernels_matvec.h"
+#include "kernels/body_matvec.h"
 #undef DN_WEIGHT
 #undef DN_LOAD
 #undef DN_LOAD_16

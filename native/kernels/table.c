@@ -1,10 +1,9 @@
-#include "kernels.h"
+#include "kernels/table.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "arm.h"
-#include "denoise.h"
+#include "kernels/arm.h"
 
 extern const dn_kernels dn_kernels_scalar;
 
@@ -50,7 +49,7 @@ static int can_run_sse41(void) {
     return has(r[2], 9) && has(r[2], 19); /* SSSE3 too, which SSE4.1 implies */
 }
 
-/* AVX2 and FMA in the processor, and an operating system that saves the wide registers on a task switch. */
+/* Asks for AVX2 and FMA in the processor, and an operating system that saves the wide registers on a task switch. */
 static int can_run_avx2(void) {
     unsigned r[4];
     cpuid(0, r);
@@ -62,7 +61,7 @@ static int can_run_avx2(void) {
     return has(r[1], 5);
 }
 
-/* The same with F, BW, VL and VNNI, the 32 registers of 64 bytes and the masks. */
+/* Asks for F, BW, VL and VNNI besides, the 32 registers of 64 bytes and the masks. */
 static int can_run_avx512(void) {
     unsigned r[4];
     if (!can_run_avx2() || (saved_registers() & 0xe6) != 0xe6) return 0;
@@ -77,7 +76,7 @@ extern const dn_kernels dn_kernels_neon;
 #if defined(__linux__)
 #include <sys/auxv.h>
 
-/* What the kernel says of the processor. Its bits have these numbers since there are such processors. */
+/* Asks what the system says of the processor. Its bits have these numbers since there are such processors. */
 static int has_hwcap(unsigned bit) {
     return getauxval(AT_HWCAP) >> bit & 1;
 }
@@ -143,22 +142,16 @@ static const struct {
     {&dn_kernels_scalar, can_always_run},
 };
 
+enum { SETS = sizeof(sets) / sizeof(*sets) };
+
 const dn_kernels *dn_kernels_find(const char *name) {
-    for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
+    for (int i = 0; i < SETS; i++) {
         if (name && strcmp(name, sets[i].table->name) != 0) continue;
         if (sets[i].can_run()) return sets[i].table;
     }
     return NULL;
 }
 
-const char *dn_isa_names(void) {
-#if defined(DN_X86)
-    return "avx512 avx2 sse4.1 scalar";
-#elif defined(DN_NEON_DOTPROD)
-    return "neon-dotprod neon scalar";
-#elif defined(DN_NEON)
-    return "neon scalar";
-#else
-    return "scalar";
-#endif
+const char *dn_isa_name(int index) {
+    return index >= 0 && index < SETS ? sets[index].table->name : NULL;
 }

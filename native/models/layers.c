@@ -3,9 +3,10 @@
  *     LAYER_weights, LAYER_recurrent (GRUs), LAYER_bias   int8, 256 times the value, in the order of dn_layer */
 #include <string.h>
 
-#include "model.h"
+#include "models/message.h"
+#include "models/readers.h"
 
-static dn_status read_layers(dn_records file, const dn_record *shapes, dn_source *source, char *message) {
+static dn_status read_all(dn_records file, const dn_record *shapes, dn_source *source, char *message) {
     for (int i = 0; i < DN_LAYERS; i++) {
         size_t at = 3 * (size_t)i;
         dn_status status = dn_make_layer(source, i, dn_record_int(shapes, at), dn_record_int(shapes, at + 1),
@@ -24,7 +25,7 @@ static dn_status read_layers(dn_records file, const dn_record *shapes, dn_source
     return DN_OK;
 }
 
-dn_status dn_read_records(dn_records file, dn_source *source, char *message) {
+dn_status dn_read_layers(dn_records file, dn_source *source, char *message) {
     dn_record shapes;
     dn_status status = dn_record_find(file, "classic_layers", &shapes, message);
     if (status != DN_OK) return status;
@@ -36,5 +37,5 @@ dn_status dn_read_records(dn_records file, dn_source *source, char *message) {
         return dn_bad_model(message, "record classic_layers has %lu bytes of type %d; %d of type 1 (int32) are wanted",
                             (unsigned long)shapes.size, (int)shapes.type, 12 * DN_LAYERS);
     }
-    return read_layers(file, &shapes, source, message);
+    return read_all(file, &shapes, source, message);
 }

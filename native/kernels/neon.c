@@ -1,5 +1,5 @@
-/* The kernels with NEON and fused multiply-add, for itself alone as in kernels_avx2.c where that takes a pragma. */
-#include "arm.h"
+/* The kernels with NEON and fused multiply-add, for itself alone as in avx2.c where that takes a pragma. */
+#include "kernels/arm.h"
 
 #ifdef DN_NEON
 
@@ -7,11 +7,11 @@
 #pragma GCC target("fpu=neon-vfpv4")
 #endif
 
-#include "vec_neon.h"
+#include "kernels/vec_neon.h"
 
 #define DN_TABLE dn_kernels_neon
 #define DN_TABLE_NAME "neon"
-#include "kernels_body.h"
+#include "kernels/body.h"
 
 #else
 typedef int dn_no_neon; /* C wants something in every file */

@@ -6,12 +6,16 @@
  *     L_weights_idx      int32: only some blocks are there; for each 8 outputs how many, then the first input of each
  *     L_weights_diag     float [outputs], of a recurrent map: the diagonals, which the matrix then lacks
  * L_subias makes up for unsigned inputs, ours are signed. All sizes follow from those of the records. */
+#include "models/v02.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "hash.h"
 #include "memory.h"
-#include "model.h"
+#include "models/message.h"
+#include "models/records.h"
 
 enum { BLOCK = 32, BLOCK_INPUTS = 4, GROUP = 8 };
 
@@ -207,7 +211,9 @@ static uint32_t hash_parts(uint32_t h, const parts *p) {
     return h;
 }
 
-dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprint, char *message) {
+dn_status dn_v02_read(dn_network *base, const void *data, size_t size, uint32_t *fingerprint, char *message) {
+    const dn_records file = {data, size};
+    dn_v02 *net = (dn_v02 *)base;
     dn_status status = read_units(file, "conv1_bias", &net->convolved, message);
     if (status == DN_OK) status = read_units(file, "conv2_bias", &net->units, message);
     int first = net->convolved, n = net->units;
@@ -221,11 +227,16 @@ dn_status dn_read_v02(dn_records file, dn_network_v02 *net, uint32_t *fingerprin
         if (status == DN_OK) status = build_map(&p, &net->map[i]);
         if (status == DN_OK) *fingerprint = hash_parts(*fingerprint, &p);
     }
+    if (status == DN_OK) dn_v02_measure(net);
     return status;
 }
 
-dn_map dn_v02_map(const dn_network_v02 *net, int index) {
-    const dn_linear *l = &net->map[index];
+void dn_v02_discard(dn_network *net) {
+    for (int i = 0; i < DN_MAPS; i++) dn_delete(((dn_v02 *)net)->map[i].room);
+}
+
+dn_map dn_v02_map(const dn_network *net, int index) {
+    const dn_linear *l = &((const dn_v02 *)net)->map[index];
     dn_map map = {map_names[index], l->inputs, l->outputs, l->q != NULL, l->diagonal != NULL, 0};
     if (!l->index) {
         map.weights = (size_t)l->inputs * (size_t)l->outputs;

@@ -1,8 +1,8 @@
-/* The loops of kernels.h over v8, eight floats at a time. Included once by each kernels_*.c, after the vec_*.h that
- * says what a v8 is; the macro DN_TABLE names the table that comes out. */
+/* The loops of table.h over v8, eight floats at a time. Included once by the file of each instruction set, after the
+ * vec_*.h that says what a v8 is; DN_TABLE is the variable of the table that comes out, DN_TABLE_NAME its name. */
 #include <math.h>
 
-#include "kernels.h"
+#include "kernels/table.h"
 
 /* Multiplications and additions are fused where it says so, and nowhere else, so that all tables round alike. What is
  * then rounded to 1/127 as a network's input comes out the same with all of them. GCC does so by -std=c11. */
@@ -12,9 +12,9 @@
 #pragma fp_contract(off)
 #endif
 
-#include "kernels_network.h"
+#include "kernels/body_network.h"
 
-#include "kernels_batch.h" /* needs the one before */
+#include "kernels/body_batch.h" /* needs the one before */
 
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
@@ -31,7 +31,7 @@ static float dot(const float *x, const float *y, int n) {
     return v8_sum(v8_add(v8_add(a, b), v8_add(c, d))) + rest;
 }
 
-/* As dot twice, term by term. */
+/* Sums term by term as two calls of dot. */
 static void match(const float *x, const float *y, int n, float out[2]) {
     v8 a = v8_set(0), b = a, c = a, d = a, aa = a, bb = a, cc = a, dd = a;
     int i = 0;
@@ -83,7 +83,7 @@ static void correlate_64(float *out, const float *x, const float *y, int n) {
     for (int v = 0; v < 8; v++) v8_store(out + 8 * v, sum[v]);
 }
 
-/* The same of one vector of lags; four sums of every fourth product. */
+/* One vector of lags; four sums of every fourth product. */
 static void correlate_8(float *out, const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
@@ -128,9 +128,9 @@ static void halve(float *y, const float *x, int n) {
 static const double iir_a0 = -1.99599, iir_a1 = 0.99600, iir_b0 = -2, iir_b1 = 1;
 
 #ifdef DN_HAS_DOUBLES
-/* Eight samples at a time, as many as there are; returns how many. m0 is linear in its two memories and the samples
- * since, m0[i] = from_m0[i] m0 + from_m1[i] m1 + the sum of from_x[i - 1 - j] x[j] over j < i, so that only one sample
- * of eight waits for those before it. */
+/* Filters eight samples at a time, as many as there are; returns their number. m0 is linear in its two memories and the
+ * samples since, m0[i] = from_m0[i] m0 + from_m1[i] m1 + the sum of from_x[i - 1 - j] x[j] over j < i, so that only one
+ * sample of eight waits for those before it. */
 static int highpass_eights(float *y, const float *x, double memory[2], double scale, int n) {
     double from_m0[9] = {1, -iir_a0}, from_m1[9] = {0, 1}, padded[16] = {0}, *from_x = padded + 8;
     from_x[0] = iir_b0 - iir_a0;
@@ -152,8 +152,8 @@ static int highpass_eights(float *y, const float *x, double memory[2], double sc
         d8_store(sum, partial);
         d8_store_sum(y + i, scaled, d8_fma(m1, all_m1, d8_fma(m0, all_m0, partial)));
         double next = fma_double(from_m0[8], m0, fma_double(from_m1[8], m1, last));
-        double given = (iir_b1 - iir_a1) * in[7] - iir_a1 * sum[7];
-        m1 = fma_double(-iir_a1 * from_m0[7], m0, fma_double(-iir_a1 * from_m1[7], m1, given));
+        double from_last = (iir_b1 - iir_a1) * in[7] - iir_a1 * sum[7];
+        m1 = fma_double(-iir_a1 * from_m0[7], m0, fma_double(-iir_a1 * from_m1[7], m1, from_last));
         m0 = next;
     }
     memory[0] = m0;
@@ -432,13 +432,16 @@ static void add_scaled(dn_spectrum *X, const float *g, const dn_spectrum *P, int
 const dn_kernels DN_TABLE = {
     .name = DN_TABLE_NAME,
     .matvec_add = matvec_add,
-    .blocks_add = blocks_add,
-    .blocks_add_int8 = blocks_add_int8,
-    .matvec_add_int8 = matvec_add_int8,
+    .matvec_add_batch = matvec_add_batch,
+    .matvec_add_bytes_batch = matvec_add_batch_bytes,
+    .blocks_add_batch = blocks_add_batch,
+    .blocks_add_int8_batch = blocks_add_int8_batch,
+    .matvec_add_int8_batch = matvec_add_int8_batch,
     .quantise = quantise,
     .tanh = tanh_all,
     .sigmoid = sigmoid_all,
     .dot = dot,
+    .match = match,
     .correlate = correlate,
     .fir5 = fir5,
     .halve = halve,
@@ -450,10 +453,4 @@ const dn_kernels DN_TABLE = {
     .band_spread = band_spread,
     .scale = scale,
     .add_scaled = add_scaled,
-    .matvec_add_batch = matvec_add_batch,
-    .matvec_add_bytes_batch = matvec_add_batch_bytes,
-    .blocks_add_batch = blocks_add_batch,
-    .blocks_add_int8_batch = blocks_add_int8_batch,
-    .matvec_add_int8_batch = matvec_add_int8_batch,
-    .match = match,
 };

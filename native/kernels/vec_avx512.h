@@ -5,7 +5,7 @@
 #include <immintrin.h>
 
 #define DN_DOT_PRODUCTS _mm256_dpbusd_epi32
-#include "vec_avx2.h"
+#include "kernels/vec_avx2.h"
 
 #define DN_OWN_MATVEC
 #define DN_OWN_BLOCKS
@@ -110,7 +110,7 @@ static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, con
     return all;
 }
 
-/* Of two groups of columns the sums of four inputs; see kernels_batch.h. */
+/* Sums of two groups of columns for four inputs; see body_batch.h. */
 static inline void dots8_2_by_4(dots8 sum[8], const int8_t *q, const int8_t *const *steps, int inputs) {
     const __m512i more = _mm512_set1_epi8(-128);
     const int8_t *q0 = q, *q1 = q + 8 * inputs;

@@ -1,4 +1,4 @@
-/* The kernels with AVX-512 (F, VL, BW) and its VNNI, for itself alone as in kernels_avx2.c. */
+/* The kernels with AVX-512 (F, VL, BW) and its VNNI, for itself alone as in avx2.c. */
 #if defined(__x86_64__) || defined(_M_X64)
 
 #if defined(__clang__)
@@ -8,11 +8,11 @@
 #pragma GCC target("avx2,fma,avx512f,avx512vl,avx512bw,avx512vnni")
 #endif
 
-#include "vec_avx512.h"
+#include "kernels/vec_avx512.h"
 
 #define DN_TABLE dn_kernels_avx512
 #define DN_TABLE_NAME "avx512"
-#include "kernels_body.h"
+#include "kernels/body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-/* The kernels with SSE4.1, for itself alone as in kernels_avx2.c. */
+/* The kernels with SSE4.1, for itself alone as in avx2.c. */
 #if defined(__x86_64__) || defined(_M_X64)
 
 #if defined(__clang__)
@@ -7,11 +7,11 @@
 #pragma GCC target("sse4.1")
 #endif
 
-#include "vec_sse41.h"
+#include "kernels/vec_sse41.h"
 
 #define DN_TABLE dn_kernels_sse41
 #define DN_TABLE_NAME "sse4.1"
-#include "kernels_body.h"
+#include "kernels/body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

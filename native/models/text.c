@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model.h"
+#include "models/message.h"
+#include "models/readers.h"
 
 typedef struct {
     const char *at, *end;

@@ -1,5 +1,5 @@
 /* The loops of the networks for several inputs at once, which share each reading of the weights, four by four: included
- * by kernels_body.h after kernels_network.h, whose loops take what is left over. Every input's sums are those of the
+ * by body.h after body_network.h, whose loops take what is left over. Every input's sums are those of the
  * loops there, term by term in the same order, so that its result has the same bits whatever is beside it. Sums are in
  * variables of their own, as compilers leave arrays of them in memory. */
 
@@ -83,7 +83,7 @@ static void blocks_add_batch(float *const *y, const float *w, const uint16_t *in
     }
 }
 
-/* The same in integers for four. */
+/* The blocks of one group of outputs for four inputs, in integers. */
 static void int8_blocks_by_4(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
                              const int8_t *const *steps, int blocks, int column) {
     dots8 a = dots8_zero(), b = a, c = a, d = a;

@@ -1,14 +1,18 @@
-#include "records.h"
+#include "models/records.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "model.h"
+#include "models/message.h"
 
 enum { HEAD = 64 };
 
 static int32_t little_endian(const uint8_t *p) {
     return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+}
+
+int dn_has_records(const void *data, size_t size) {
+    return size >= 4 && memcmp(data, "DNNw", 4) == 0;
 }
 
 int32_t dn_record_int(const dn_record *r, size_t i) {

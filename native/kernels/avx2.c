@@ -8,11 +8,11 @@
 #pragma GCC target("avx2,fma")
 #endif
 
-#include "vec_avx2.h"
+#include "kernels/vec_avx2.h"
 
 #define DN_TABLE dn_kernels_avx2
 #define DN_TABLE_NAME "avx2"
-#include "kernels_body.h"
+#include "kernels/body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

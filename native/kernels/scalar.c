@@ -1,6 +1,6 @@
 /* The kernels in plain C, which every processor runs. */
-#include "vec_scalar.h"
+#include "kernels/vec_scalar.h"
 
 #define DN_TABLE dn_kernels_scalar
 #define DN_TABLE_NAME "scalar"
-#include "kernels_body.h"
+#include "kernels/body.h"

@@ -21,19 +21,29 @@ typedef struct dn_kernels {
      * w[columns / 8][inputs][8]. */
     void (*matvec_add)(float *y, const float *w, const float *x, int inputs, int columns);
 
-    /* The same with only some of the weights, blocks of 4 inputs by a group of 8 outputs: w[blocks][4][8].
-     * index: for each of the groups how many blocks, then the first input of each. */
-    void (*blocks_add)(float *y, const float *w, const uint16_t *index, const float *x, int groups);
+    /* matvec_add of count inputs, x[i] to y[i], at most DN_BATCH. Here and below each y[i] has the bits that it would
+     * have alone; a weight is read once for several of them. */
+    void (*matvec_add_batch)(float *const *y, const float *w, const float *const *x, int inputs, int columns,
+                             int count);
 
-    /* The same in integers: y += scale * sum of q * steps, the sum being exact; q[blocks][8 outputs][4 inputs],
+    /* matvec_add_batch with integers for weights, which are floats only while they are multiplied. */
+    void (*matvec_add_bytes_batch)(float *const *y, const int8_t *w, const float *const *x, int inputs, int columns,
+                                   int count);
+
+    /* matvec_add_batch with only some of the weights, blocks of 4 inputs by a group of 8 outputs: w[blocks][4][8].
+     * index: for each of the groups the number of its blocks, then the first input of each. */
+    void (*blocks_add_batch)(float *const *y, const float *w, const uint16_t *index, const float *const *x, int groups,
+                             int count);
+
+    /* blocks_add_batch in integers: y += scale * sum of q * steps, the sum being exact; q[blocks][8 outputs][4 inputs],
      * scale[8 * groups]; steps, what quantise gives, are from -127 to 127. */
-    void (*blocks_add_int8)(float *y, const int8_t *q, const float *scale, const uint16_t *index, const int8_t *steps,
-                            int groups);
+    void (*blocks_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
+                                  const int8_t *const *steps, int groups, int count);
 
-    /* The same with all weights, none of them -128: q[columns / 8][inputs / 4][8 outputs][4 inputs], scale[columns];
+    /* matvec_add_batch in integers, none of them -128: q[columns / 8][inputs / 4][8 outputs][4 inputs], scale[columns];
      * inputs is a multiple of 4, columns of 8. */
-    void (*matvec_add_int8)(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs,
-                            int columns);
+    void (*matvec_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps,
+                                  int inputs, int columns, int count);
 
     /* steps[i] = floor(127 x[i] + 0.5), i < n, x being cut off at -1 and 1. */
     void (*quantise)(int8_t *steps, const float *x, int n);
@@ -44,6 +54,9 @@ typedef struct dn_kernels {
 
     /* sum of x[i] * y[i], i < n */
     float (*dot)(const float *x, const float *y, int n);
+
+    /* out[0] = dot(x, y, n), out[1] = dot(y, y, n), in one go. */
+    void (*match)(const float *x, const float *y, int n, float out[2]);
 
     /* out[lag] = sum over i < n of x[i] * y[i + lag], lag < lags, a multiple of 8. */
     void (*correlate)(float *out, const float *x, const float *y, int n, int lags);
@@ -69,32 +82,16 @@ typedef struct dn_kernels {
      * sums[b + 1]. sums[intervals + 1] is overwritten. */
     void (*band_sums)(float *sums, const float *p, const float *rise, const int16_t *edges, int intervals);
 
-    /* The same triangles the other way: g[i] = (1 - rise[i]) bands[b] + rise[i] bands[b + 1]. */
+    /* Triangles the other way: g[i] = (1 - rise[i]) bands[b] + rise[i] bands[b + 1]. */
     void (*band_spread)(float *g, const float *bands, const float *rise, const int16_t *edges, int intervals);
 
     /* X[i] *= g[i], and X[i] += g[i] P[i]; i < n, a multiple of 8. */
     void (*scale)(dn_spectrum *X, const float *g, int n);
     void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
-
-    /* The maps above of count inputs, x[i] to y[i], at most DN_BATCH. Each y[i] has the bits that it would have alone;
-     * a weight is read once for several of them. */
-    void (*matvec_add_batch)(float *const *y, const float *w, const float *const *x, int inputs, int columns,
-                             int count);
-    /* The first of them with integers for weights, which are floats only while they are multiplied. */
-    void (*matvec_add_bytes_batch)(float *const *y, const int8_t *w, const float *const *x, int inputs, int columns,
-                                   int count);
-    void (*blocks_add_batch)(float *const *y, const float *w, const uint16_t *index, const float *const *x, int groups,
-                             int count);
-    void (*blocks_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
-                                  const int8_t *const *steps, int groups, int count);
-    void (*matvec_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps,
-                                  int inputs, int columns, int count);
-
-    /* out[0] = dot(x, y, n), out[1] = dot(y, y, n), in one go. */
-    void (*match)(const float *x, const float *y, int n, float out[2]);
 } dn_kernels;
 
-/* The table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can run. */
+/* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can
+ * run. */
 const dn_kernels *dn_kernels_find(const char *name);
 
 #endif

@@ -21,6 +21,9 @@ typedef struct {
     size_t size;
 } dn_records;
 
+/* Says whether data begins as a container does. */
+int dn_has_records(const void *data, size_t size);
+
 /* Finds the one record of that name. DN_OK with payload NULL: there is none. */
 dn_status dn_record_find(dn_records file, const char *name, dn_record *found, char *message);
 

@@ -1,4 +1,4 @@
-/* v8 in plain C: eight floats, for any processor. Included by one kernels_*.c, which then includes kernels_body.h. */
+/* v8 in plain C: eight floats, for any processor. Included by scalar.c, which then includes body.h. */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The kernels with NEON and its products of four bytes at a time, for itself alone as in kernels_avx2.c. */
-#include "arm.h"
+/* The kernels with NEON and its products of four bytes at a time, for itself alone as in avx2.c. */
+#include "kernels/arm.h"
 
 #ifdef DN_NEON_DOTPROD
 
@@ -22,11 +22,11 @@ static inline int32x4_t dot_products(int32x4_t sums, int8x16_t a, int8x16_t b) {
 #define DN_DOT_PRODUCTS vdotq_s32
 #endif
 
-#include "vec_neon.h"
+#include "kernels/vec_neon.h"
 
 #define DN_TABLE dn_kernels_neon_dotprod
 #define DN_TABLE_NAME "neon-dotprod"
-#include "kernels_body.h"
+#include "kernels/body.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,7 +1,8 @@
 /* Reader of nnnoiseless' .rnn: the integers of the text form, each as one signed byte, nothing between them. */
 #include <string.h>
 
-#include "model.h"
+#include "models/message.h"
+#include "models/readers.h"
 
 dn_status dn_read_bytes(const uint8_t *data, size_t size, dn_source *source, char *message) {
     size_t at = 0;

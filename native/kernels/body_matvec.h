@@ -1,9 +1,9 @@
 /* Maps with all their weights, which are DN_WEIGHT: floats, and again int8 that DN_LOAD turns to floats as it reads
- * them. Included for each by kernels_network.h, DN_NAMED giving the functions names. DN_OWN_MATVEC: the vec_*.h has a
+ * them. Included for each by body_network.h, DN_NAMED giving the functions names. DN_OWN_MATVEC: the vec_*.h has a
  * v16, sixteen floats. */
 
 #ifdef DN_OWN_MATVEC
-/* Eight groups at once, each with two inputs in a v16: how many columns that were. */
+/* Sums eight groups at once, each with two inputs in a v16; returns the number of columns that were. */
 static inline int DN_NAMED(matvec_many)(float *y, const DN_WEIGHT *w, const float *x, int inputs, int columns) {
     int c = 0;
     for (; c + 8 * AT_ONCE <= columns; c += 8 * AT_ONCE) {
