@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from recorded import ISAS
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import ConfigError
 
 Float32 = NDArray[np.float32]
