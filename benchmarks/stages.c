@@ -93,8 +93,8 @@ static void timed_frame(dn_state *state, const float *in, float *out, double *ac
 static double clock_us(void) {
     double least = 1e9;
     for (int i = 0; i < 10000; i++) {
-        double start = now_us(), taken = now_us() - start;
-        if (taken < least) least = taken;
+        double start = now_us(), elapsed = now_us() - start;
+        if (elapsed < least) least = elapsed;
     }
     return least;
 }
@@ -114,8 +114,8 @@ int main(int argc, char **argv) {
         for (size_t f = 0; f < frames; f++) {
             double start = now_us();
             if (dn_process(&state, 1, in + f * DN_FRAME, wanted + f * DN_FRAME, NULL, 1, 0) != DN_OK) return 1;
-            double taken = now_us() - start - reading;
-            if (first || taken < least[f][STAGES]) least[f][STAGES] = taken;
+            double elapsed = now_us() - start - reading;
+            if (first || elapsed < least[f][STAGES]) least[f][STAGES] = elapsed;
         }
         dn_state_reset(state);
         for (size_t f = 0; f < frames; f++) {

@@ -45,7 +45,7 @@ void dn_tables_init(dn_tables *tables, const dn_band_layout *layout);
 void dn_band_correlation(const dn_kernels *k, const dn_bands *bands, const dn_spectrum *X, const dn_spectrum *Y,
                          float *out);
 
-/* bins[DN_BAND_BINS]: values[count] interpolated. */
+/* Interpolates values[count], of the bands, to bins[DN_BAND_BINS]. */
 void dn_band_interpolate(const dn_kernels *k, const dn_bands *bands, const float *values, float *bins);
 
 /* out[padded]: cosine transform of values[count], orthonormal for the classic network; the padding is zero. */

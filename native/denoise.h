@@ -2,7 +2,7 @@
  *
  *     dn_model *model;                                    weights, loaded once, shared by any number of threads
  *     dn_state *state;                                    the memory of one channel, one thread at a time
- *     dn_model_load(bytes, size, &model, message, sizeof message);
+ *     dn_model_load(bytes, size, &model, message);
  *     dn_state_create(model, &state);
  *     while (more) dn_process(&state, 1, in, out, voice, frames, 0.0f);
  *     dn_state_destroy(state);
@@ -23,14 +23,15 @@ extern "C" {
 
 enum {
     DN_RATE = 48000,   /* Hz */
-    DN_FRAME = 480,    /* samples taken and given at a time, 10 ms */
+    DN_FRAME = 480,    /* samples of a frame, 10 ms */
     DN_BANDS = 22,     /* gains of the classic network */
     DN_FEATURES = 42,  /* inputs of the classic network */
     DN_V02_BANDS = 32, /* the same of the v0.2 network */
     DN_V02_FEATURES = 65,
-    DN_BINS = 481,      /* of a frame's spectrum, 50 Hz apart */
-    DN_LIMIT = 1000000, /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
-    DN_MESSAGE = 200,   /* bytes that hold any message of a loader, its NUL included */
+    DN_BINS = 481, /* of a frame's spectrum, 50 Hz apart */
+    DN_LIMIT =
+        1000000, /* the loudest sample accepted, full scale being 1: beyond it squares leave the range of a float */
+    DN_MESSAGE = 200, /* bytes that hold any message of a loader, its NUL included */
 };
 
 typedef struct dn_model dn_model;         /* weights: read-only once loaded */
@@ -43,7 +44,7 @@ typedef enum {
     DN_BAD_MODEL,   /* the bytes are no model, or a damaged one: the message says which layer and why */
     DN_NOT_FINITE,  /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
     DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
-    DN_BAD_RANGE,   /* samples were asked for that cannot be made of those given */
+    DN_BAD_RANGE,   /* samples were asked for that cannot be made of the input */
     DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
     DN_BAD_STATES,  /* the states of one call are of unlike models, or one is there twice; no state was touched */
 } dn_status;
@@ -51,12 +52,14 @@ typedef enum {
 /* ---- model ---- */
 
 /* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), a record file of our own, or a
- * weights blob of RNNoise 0.2; which one is told from the bytes. data is not kept. On failure *out is NULL and message,
+ * weights blob of RNNoise 0.2, recognised by the bytes. data is not kept. On failure *out is NULL and message,
  * DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
 dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
 
-/* The model compiled in from rnn_data.c, and the bytes that it is loaded from, which live for ever. */
+/* Loads the model compiled in. */
 dn_status dn_model_builtin(dn_model **out, char *message);
+
+/* Returns the bytes that it is loaded from, which live for ever. */
 const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
@@ -107,7 +110,7 @@ const char *dn_model_metadata(const dn_model *model, size_t *size);
 
 /* ---- state ---- */
 
-/* A state from silence. It borrows model, which must outlive it. On failure *out is NULL. */
+/* Creates a state from silence. It borrows model, which must outlive it. On failure *out is NULL. */
 dn_status dn_state_create(const dn_model *model, dn_state **out);
 void dn_state_reset(dn_state *state);
 void dn_state_destroy(dn_state *state); /* NULL is fine */
@@ -123,19 +126,19 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 
-/* A state as bytes: dn_state_size of them, to be read on a machine of the same byte order. Restoring checks all of
- * them, a checksum too, and leaves the state as it was when they do not fit. */
+/* Saves a state as dn_state_size bytes, to be read on a machine of the same byte order. Restoring checks all of them, a
+ * checksum too, and leaves the state as it was when they do not fit. */
 size_t dn_state_size(const dn_state *state);
 void dn_state_save(const dn_state *state, void *bytes);
 dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
 
 /* ---- training ---- */
 
-/* Of the features and bands of that network. */
+/* Creates an extractor of the features and bands of that family. On failure *out is NULL. */
 dn_status dn_extractor_create(dn_family family, dn_extractor **out);
 void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
 
-/* Where to put what is found of each frame; NULL for what is not wanted. Features and bands, F and B, are 42 and 22 of
+/* Room for what is extracted of each frame; NULL for what is not wanted. Features and bands, F and B, are 42 and 22 of
  * the classic network, 65 and 32 of v0.2's. Energies have the scale of the features: powers of int16 samples / 960,
  * summed over a band. Spectra are of 20 ms, of which the last 10 are this frame, real and imaginary parts in turn. */
 typedef struct {
@@ -148,7 +151,7 @@ typedef struct {
     float *spectrum, *pitch_spectrum, *clean_spectrum; /* [frames][DN_BINS][2], of the same three */
 } dn_extracted;
 
-/* What the network sees of noisy, and what it should answer to get clean.
+/* Extracts what the network sees of noisy, and the answer that makes it clean.
  * noisy, clean: [frames * DN_FRAME] samples in time with each other, clean being what is wanted of noisy.
  * Memory carries on from call to call. Returns DN_OK, or DN_NOT_FINITE before anything was touched. */
 dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
@@ -156,18 +159,18 @@ dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *c
 
 /* ---- change of sampling rate ---- */
 
-/* How one rate becomes another: a table of filters, read-only once made, shared by any number of signals. */
+/* Change of one rate to another: a table of filters, read-only once made, shared by any number of signals. */
 typedef struct dn_ratio dn_ratio;
 
-/* in_rate, out_rate: Hz, 1 to 10^6, one at most 1000 times the other. Linear phase; flat to 0.45 of the lower rate, and
- * 100 dB down from half of it. On failure *out is NULL. */
+/* Makes the filters from in_rate to out_rate: Hz, 1 to 10^6, one at most 1000 times the other. Linear phase; flat to
+ * 0.45 of the lower rate, and 100 dB down from half of it. On failure *out is NULL. */
 dn_status dn_ratio_create(int32_t in_rate, int32_t out_rate, dn_ratio **out);
 void dn_ratio_destroy(dn_ratio *ratio); /* NULL is fine */
 
 /* Input samples before and after its own place that an output sample is made of: about 64 periods of the lower rate. */
 int32_t dn_ratio_reach(const dn_ratio *ratio);
 
-/* Output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
+/* Makes output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
  * there. Output sample m is what the signal is at input place m * in_rate / out_rate: nothing is late. It is made of
  * the inputs from floor(place) - reach + 1 to floor(place) + reach; give zeros for those before the beginning.
  * DN_BAD_RANGE, with out untouched, if in does not hold them all, or beyond output 2^52. Nothing depends on how a
@@ -191,23 +194,24 @@ dn_status dn_model_set_isa(dn_model *model, const char *name);
 
 typedef struct dn_blocks dn_blocks; /* tables, read-only */
 
-/* For blocks of so many samples, 16 to 2048 and a power of two, of which each begins hop samples after the one before;
- * hop divides block. A block has block / 2 + 1 bins. On failure (DN_BAD_RANGE, DN_NO_MEMORY) *out is NULL. */
+/* Makes the tables for blocks of so many samples, 16 to 2048 and a power of two, each beginning hop samples after the
+ * one before; hop divides block. A block has block / 2 + 1 bins. On failure (DN_BAD_RANGE, DN_NO_MEMORY) *out is NULL.
+ */
 dn_status dn_blocks_create(int32_t block, int32_t hop, dn_blocks **out);
 void dn_blocks_destroy(dn_blocks *blocks); /* NULL is fine */
 
-/* The spectrum of each block that ends with a hop of in.
- * heard [channels][block - hop]: the samples before; heard_after: those before the hops to come. in [channels][hops *
- * hop]. line [channels][block - hop + hops * hop]: heard and in. spectra [channels][hops][bins][2]: real and imaginary
+/* Transforms each block that ends with a hop of in.
+ * past [channels][block - hop]: the samples before; past_after: those before the hops to come. in [channels][hops *
+ * hop]. line [channels][block - hop + hops * hop]: past and in. spectra [channels][hops][bins][2]: real and imaginary
  * parts. magnitudes [channels][hops][bins]. No two may overlap. */
-void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *heard, const float *in,
-                       float *line, float *spectra, float *magnitudes, float *heard_after);
+void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *past, const float *in,
+                       float *line, float *spectra, float *magnitudes, float *past_after);
 
-/* Blocks of spectra [count][bins][2] times gains [count][bins]: frames [count][block]. */
+/* Makes blocks of spectra [count][bins][2] times gains [count][bins]: frames [count][block]. */
 void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *spectra, const float *gains,
                           float *frames);
 
-/* The sum of frames [channels][hops][block] where they overlap, the oldest added first: out [channels][hops * hop],
+/* Adds frames [channels][hops][block] up where they overlap, the oldest added first: out [channels][hops * hop],
  * block - hop samples later than in. pending, pending_after [channels][block - hop]: what frames before have brought to
  * samples that still come. No two may overlap. */
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,

@@ -1,4 +1,4 @@
-/* What the two families of networks differ in: a model has the traits of its own, and nothing else asks for it. */
+/* Traits of the two families of networks, all in which they differ: a model has those of its own. */
 #ifndef DN_FAMILY_H
 #define DN_FAMILY_H
 
@@ -18,7 +18,7 @@ typedef struct {
     void (*discard)(dn_network *net); /* all that it has allocated; not itself */
     dn_network_run *run;
 
-    /* What there is in it, by index; NULL where it has nothing of the sort. */
+    /* Parts of it, by index; NULL where it has none of the sort. */
     dn_layer (*layer)(const dn_network *net, int index);
     dn_map (*map)(const dn_network *net, int index);
 } dn_traits;

@@ -13,7 +13,7 @@ static void follow_energy(const float *energy, float *level, int bands) {
     }
 }
 
-/* The cepstrum of the energies, centred as the networks expect it, and that of the pitch's coherence. */
+/* Makes the cepstrum of the energies, centred as the networks expect it, and that of the pitch's coherence. */
 static void make_cepstra(const dn_frame *frame, const dn_kernels *k, const dn_bands *bands, float *energy,
                          float *coherence) {
     float level[DN_MAX_BANDS];

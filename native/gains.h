@@ -15,7 +15,7 @@ void dn_let_fall(const dn_bands *bands, const float *energy, const float *next_e
 /* Adds the windows up: out[DN_FRAME]. overlap[DN_FRAME]: the second half of the last window in, of this one out. */
 void dn_synthesise(const dn_kernels *k, const dn_tables *tables, const dn_spectrum *X, float *overlap, float *out);
 
-/* Adds to out, at min_gain, what the high-pass took out of this frame. */
+/* Adds to out[DN_FRAME] min_gain times removed[DN_FRAME], what the high-pass took out of this frame. */
 void dn_restore_rumble(const float *removed, float min_gain, float *out);
 
 #endif

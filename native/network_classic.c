@@ -6,7 +6,7 @@
 /* ReLU is cut off far above what any trained network reaches, so that no weights can drive a GRU to infinity. */
 static const float relu_limit = 1e4f;
 
-/* v holds sums of weights that are 256 times what they stand for. */
+/* Applies the activation to v[n], sums of weights that are 256 times what they stand for. */
 static void activate(const dn_kernels *k, dn_activation activation, float *v, int n) {
     for (int i = 0; i < n; i++) v[i] *= 1.0f / 256;
     if (activation == DN_TANH) {
@@ -25,7 +25,7 @@ static void dense(const dn_weights *l, const dn_kernels *k, int count, const flo
     for (int i = 0; i < count; i++) activate(k, l->activation, y[i], l->padded);
 }
 
-/* One step; the reset gate acts before U, as in the GRU of Cho et al. (2014), not in cuDNN's and torch's form.
+/* Makes one step; the reset gate acts before U, as in the GRU of Cho et al. (2014), not in cuDNN's and torch's form.
  *     z = sigmoid(Wz x + Uz h + bz)      r = sigmoid(Wr x + Ur h + br)
  *     c = act(Wc x + Uc (r * h) + bc)    h' = z * h + (1 - z) * c
  * h[i][padded] is updated in place. room[i]: 4 * padded floats. */

@@ -25,7 +25,7 @@ static layout make_layout(const dn_v02 *net) {
     return at;
 }
 
-/* What the largest network needs. */
+/* Room of the largest network. */
 _Static_assert(2 * DN_V02_MAX_UNITS + 2 * 3 * DN_V02_MAX_UNITS + LAYERS_SEEN * DN_V02_MAX_UNITS / 4 <= DN_NETWORK_ROOM,
                "a channel of the largest network has room");
 
@@ -53,7 +53,7 @@ static void convolve(const batch *b, int map, const float *const *x, int n, floa
     for (int i = 0; i < b->count; i++) b->k->tanh(y[i], l->padded);
 }
 
-/* v[n] in place, with n of any size. */
+/* Applies tanh or sigmoid to v[n] in place, n being any number. */
 static void activate(void (*function)(float *v, int n), float *v, int n) {
     int whole = n - n % 8;
     float rest[8] = {0};
@@ -64,7 +64,7 @@ static void activate(void (*function)(float *v, int n), float *v, int n) {
     memcpy(v + whole, rest, (size_t)(n - whole) * sizeof(*v));
 }
 
-/* from_x and from_h, [z | r | n] of units each, to the next h; from_x is overwritten. */
+/* Makes the next h[units] of the maps of x and h, [z | r | n] of units each; from_x is overwritten. */
 static void gate(const dn_kernels *k, int units, float *restrict from_x, const float *restrict from_h,
                  float *restrict h) {
     const float *z = from_x, *r = from_x + units, *n_h = from_h + 2 * units;
@@ -76,7 +76,7 @@ static void gate(const dn_kernels *k, int units, float *restrict from_x, const f
     for (int j = 0; j < units; j++) h[j] = z[j] * h[j] + (1 - z[j]) * n[j];
 }
 
-/* One step; the reset gate acts after U, as in cuDNN and torch, whose order of the gates is r z n, not this.
+/* Makes one step; the reset gate acts after U, as in cuDNN and torch, whose order of the gates is r z n, not this.
  *     z = sigmoid(Wz x + Uz h + bz + cz)        r = sigmoid(Wr x + Ur h + br + cr)
  *     n = tanh(Wn x + bn + r * (Un h + cn))     h' = z * h + (1 - z) * n
  * map: the input's and the recurrent one. x[i][units]; h[units], behind it, is updated in place. */

@@ -38,6 +38,7 @@ static int all_finite(const float *x, size_t n) {
     return good;
 }
 
+/* Says whether no call could have made the engine do harm with it: all numbers are finite and in range. */
 static int is_sound(const dn_past *past) {
     const dn_frontend *f = &past->front;
     return isfinite(f->highpass[0]) && isfinite(f->highpass[1]) &&

@@ -4,7 +4,7 @@
 
 #include "model.h"
 
-/* All that outlives a frame, but for what follows it in dn_state, whose size is the model's. */
+/* Memory that outlives a frame, but for what follows it in dn_state, whose size is the model's. */
 typedef struct {
     dn_frontend front;
     float overlap[DN_FRAME]; /* second half of the last synthesis window */
@@ -30,7 +30,7 @@ struct dn_state {
 /* Bytes of a state's tail. */
 size_t dn_tail_size(const dn_model *model);
 
-/* NULL in models without look-ahead. */
+/* Returns the part of the tail that holds the last frame; NULL in models without look-ahead. */
 dn_held_back *dn_state_held(dn_state *state);
 
 #endif

@@ -60,8 +60,8 @@ static void match(const float *x, const float *y, int n, float out[2]) {
     out[1] = v8_sum(v8_add(v8_add(aa, bb), v8_add(cc, dd))) + rest_yy;
 }
 
-/* Eight lags a vector: x[i] times the run of y that starts at i. Sixty-four lags at once keep eight sums in flight, and
- * two x that are eight apart share the runs: the second's are the first's, one vector on. */
+/* Correlates at 64 lags, eight a vector: x[i] times the run of y that starts at i. All of them at once keep eight sums
+ * in flight, and two x that are eight apart share the runs: the second's are the first's, one vector on. */
 static void correlate_64(float *out, const float *x, const float *y, int n) {
     v8 sum[8];
     for (int v = 0; v < 8; v++) sum[v] = v8_set(0);
@@ -83,7 +83,7 @@ static void correlate_64(float *out, const float *x, const float *y, int n) {
     for (int v = 0; v < 8; v++) v8_store(out + 8 * v, sum[v]);
 }
 
-/* One vector of lags; four sums of every fourth product. */
+/* Correlates at 8 lags, one vector; four sums of every fourth product. */
 static void correlate_8(float *out, const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
@@ -162,8 +162,8 @@ static int highpass_eights(float *y, const float *x, double memory[2], double sc
 }
 #endif
 
-/* A memory too small to hear is set to zero: without this it would decay through the denormal numbers, which are
- * slow. */
+/* Filters n samples; a memory too small to hear is then set to zero: without this it would decay through the denormal
+ * numbers, which are slow. */
 static void highpass(float *y, const float *x, double memory[2], float scale, int n) {
     int i = 0;
 #ifdef DN_HAS_DOUBLES

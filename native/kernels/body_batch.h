@@ -8,7 +8,7 @@ static inline void store_scaled(float *y, const float *scale, dots8 sum) {
 }
 
 #ifndef DN_OWN_BATCH
-/* Two groups of columns for four inputs: the first one's two sums, then the second one's ... */
+/* Sums two groups of columns for four inputs: the first one's two sums, then the second one's ... */
 static inline void dots8_2_by_4(dots8 sum[8], const int8_t *q, const int8_t *const *steps, int inputs) {
     const int8_t *q0 = q, *q1 = q + 8 * inputs, *sa = steps[0], *sb = steps[1], *sc = steps[2], *sd = steps[3];
     dots8 a0 = dots8_zero(), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
@@ -48,7 +48,7 @@ static void matvec_add_int8_batch(float *const *y, const int8_t *q, const float 
     }
 }
 
-/* The blocks of one group of outputs for two inputs; index: where each block begins. */
+/* Sums the blocks of one group of outputs for two inputs; index: first input of each block. */
 static void blocks_by_2(float *const *y, const float *w, const uint16_t *index, const float *const *x, int blocks,
                         int column) {
     v8 a = v8_load(y[0] + column), b = v8_set(0), c = b, d = b, a2 = v8_load(y[1] + column), b2 = b, c2 = b, d2 = b;
@@ -83,7 +83,7 @@ static void blocks_add_batch(float *const *y, const float *w, const uint16_t *in
     }
 }
 
-/* The blocks of one group of outputs for four inputs, in integers. */
+/* Sums the blocks of one group of outputs for four inputs, in integers. */
 static void int8_blocks_by_4(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
                              const int8_t *const *steps, int blocks, int column) {
     dots8 a = dots8_zero(), b = a, c = a, d = a;

@@ -25,7 +25,7 @@ static inline int DN_NAMED(matvec_many)(float *y, const DN_WEIGHT *w, const floa
 }
 #endif
 
-/* Four groups of columns at once, two inputs at a time: eight sums that do not wait for each other. */
+/* Sums four groups of columns at once, two inputs at a time: eight sums that do not wait for each other. */
 static void DN_NAMED(matvec_four)(float *y, const DN_WEIGHT *w, const float *x, int inputs) {
     const DN_WEIGHT *w0 = w, *w1 = w0 + 8 * inputs, *w2 = w1 + 8 * inputs, *w3 = w2 + 8 * inputs;
     v8 a0 = v8_load(y), a1 = v8_load(y + 8), a2 = v8_load(y + 16), a3 = v8_load(y + 24);

@@ -36,7 +36,7 @@ static void blocks_add(float *y, const float *w, const uint16_t *index, const fl
 }
 
 #ifndef DN_OWN_BLOCKS
-/* The eight sums of so many blocks of one group. */
+/* Sums up count blocks of one group. */
 static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, const int8_t *steps, int count) {
     dots8 sum = dots8_zero();
     for (; count > 0; count--, q += 32) sum = dots8_add(sum, q, steps + *places++);
@@ -55,7 +55,7 @@ static void blocks_add_int8(float *y, const int8_t *q, const float *scale, const
     }
 }
 
-/* Four groups of columns at once share the steps, and fetch the four that come next. */
+/* Sums four groups of columns at once, which share the steps, and fetches the four that come next. */
 static void matvec_four_int8(float *y, const int8_t *q, const float *scale, const int8_t *steps, int inputs) {
     const int8_t *q0 = q, *q1 = q0 + 8 * inputs, *q2 = q1 + 8 * inputs, *q3 = q2 + 8 * inputs;
     dots8 a = dots8_zero(), b = a, c = a, d = a;

@@ -6,7 +6,7 @@
 
 #include "fft.h"
 
-/* Lengths that whole vectors can go through. */
+/* Rounds a length up to whole vectors. */
 static inline int dn_round_up_8(int n) {
     return (n + 7) / 8 * 8;
 }

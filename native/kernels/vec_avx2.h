@@ -1,4 +1,4 @@
-/* v8 as one AVX2 register with fused multiply-add; the same operations as vec_scalar.h, told there. */
+/* v8 as one AVX2 register with fused multiply-add; its operations are described in vec_scalar.h. */
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -119,7 +119,7 @@ static inline dots8 add_products(dots8 sums, __m256i unsigned_factor, __m256i ot
 #endif
 }
 
-/* The sign goes from q to the steps, as one factor of vpmaddubsw is unsigned; its sums of two products, at most
+/* Takes the sign from q to the steps, as one factor of vpmaddubsw is unsigned; its sums of two products, at most
  * 2 * 128 * 127, fit 16 bits for any q. */
 static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
     int32_t four;
@@ -140,7 +140,7 @@ static inline steps4 steps4_load(const int8_t *steps) {
     return (steps4){_mm256_abs_epi8(all), all};
 }
 
-/* The same with the sign going from the steps to q, of which none is -128: steps serve many q. */
+/* Takes the sign from the steps to q, of which none is -128: steps serve many q. */
 static inline dots8 dots8_add_steps(dots8 sums, const int8_t *q, steps4 steps) {
     __m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)q);
     return add_products(sums, steps.size, _mm256_sign_epi8(weights, steps.sign));
@@ -150,7 +150,7 @@ static inline v8 v8_from_dots8(dots8 a) {
     return _mm256_cvtepi32_ps(a);
 }
 
-/* floor(a) as int8; a is from -128 to 127. */
+/* p[i] = floor(a[i]) as int8; a is from -128 to 127. */
 static inline void v8_store_steps(int8_t *p, v8 a) {
     __m256i whole = _mm256_cvtps_epi32(_mm256_floor_ps(a));
     __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));

@@ -55,8 +55,8 @@ static inline int32_t four_steps(const int8_t *steps) {
     return four;
 }
 
-/* vpdpbusd wants one factor unsigned: the weights are given 128 more, and what that makes of the steps, too_much, is
- * taken off the sums. */
+/* Adds the halves up. vpdpbusd wants one factor unsigned: 128 is added to the weights, and what that makes of the
+ * steps, too_much, is subtracted from the sums. */
 static inline dots8 halves_without(__m512i sums, __m512i too_much) {
     __m512i exact = _mm512_sub_epi32(sums, too_much);
     return _mm256_add_epi32(_mm512_castsi512_si256(exact), _mm512_extracti64x4_epi64(exact, 1));
@@ -91,7 +91,7 @@ static inline int matvec_many_int8(float *y, const int8_t *q, const float *scale
     return c;
 }
 
-/* Two blocks at once, and twice that, so that the sums wait less for each other. */
+/* Sums two blocks at once, and twice that, so that the sums wait less for each other. */
 static inline dots8 dots8_of_blocks(const int8_t *q, const uint16_t *places, const int8_t *steps, int count) {
     const __m512i more = _mm512_set1_epi8(-128);
     __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, too_much[2] = {sum[0], sum[0]};

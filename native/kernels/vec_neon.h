@@ -1,4 +1,4 @@
-/* v8 as two NEON registers of four, with fused multiply-add; the same operations as vec_scalar.h, told there. For
+/* v8 as two NEON registers of four, with fused multiply-add; its operations are described in vec_scalar.h. For
  * 64-bit ARM, and for 32-bit ARM with VFPv4. */
 #include <arm_neon.h>
 #include <math.h>
@@ -117,7 +117,7 @@ static inline void transpose_four(float32x4_t *a, float32x4_t *b, float32x4_t *c
     *d = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
 }
 
-/* By quarters of 4 x 4, of which the two off the diagonal change places. */
+/* Transposes by quarters of 4 x 4, of which the two off the diagonal change places. */
 static inline void v8_transpose(v8 rows[8]) {
     for (int i = 0; i < 8; i += 4) {
         transpose_four(&rows[i].low, &rows[i + 1].low, &rows[i + 2].low, &rows[i + 3].low);
@@ -194,7 +194,7 @@ static inline int32x4_t floor_four(float32x4_t a) {
     return vaddq_s32(whole, vreinterpretq_s32_u32(above)); /* true is -1 */
 }
 
-/* floor(a) as int8; a is from -128 to 127. */
+/* p[i] = floor(a[i]) as int8; a is from -128 to 127. */
 static inline void v8_store_steps(int8_t *p, v8 a) {
     int16x8_t whole = vcombine_s16(vmovn_s32(floor_four(a.low)), vmovn_s32(floor_four(a.high)));
     vst1_s8(p, vmovn_s16(whole));

@@ -148,7 +148,7 @@ static inline dots8 dots8_add_steps(dots8 sums, const int8_t *q, steps4 steps) {
     return sums;
 }
 
-/* The same for any q. */
+/* sums[o] + the sum over j < 4 of q[o][j] * steps[j], for any q */
 static inline dots8 dots8_add(dots8 sums, const int8_t *q, const int8_t *steps) {
     return dots8_add_steps(sums, q, steps4_load(steps));
 }
@@ -157,7 +157,7 @@ static inline v8 v8_from_dots8(dots8 a) {
     V8_EACH((float)(a.sum[4 * i] + a.sum[4 * i + 1] + a.sum[4 * i + 2] + a.sum[4 * i + 3]));
 }
 
-/* floor(a) as int8; a is from -128 to 127. */
+/* p[i] = floor(a[i]) as int8; a is from -128 to 127. */
 static inline void v8_store_steps(int8_t *p, v8 a) {
     for (int i = 0; i < 8; i++) {
         int whole = (int)a.f[i]; /* towards zero */

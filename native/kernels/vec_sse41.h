@@ -1,4 +1,4 @@
-/* v8 as two SSE4.1 registers of four; the same operations as vec_scalar.h, told there. */
+/* v8 as two SSE4.1 registers of four; its operations are described in vec_scalar.h. */
 #include <smmintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -102,7 +102,7 @@ static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
     high->high = _mm_unpackhi_ps(a.high, b.high);
 }
 
-/* By quarters of 4 x 4, of which the two off the diagonal change places. */
+/* Transposes by quarters of 4 x 4, of which the two off the diagonal change places. */
 static inline void v8_transpose(v8 rows[8]) {
     for (int i = 0; i < 8; i += 4) {
         _MM_TRANSPOSE4_PS(rows[i].low, rows[i + 1].low, rows[i + 2].low, rows[i + 3].low);
@@ -123,7 +123,7 @@ static inline dots8 dots8_zero(void) {
     return (dots8){_mm_setzero_si128(), _mm_setzero_si128()};
 }
 
-/* The sign goes from q to the steps, as one factor of pmaddubsw is unsigned; see vec_avx2.h. */
+/* Takes the sign from q to the steps, as one factor of pmaddubsw is unsigned; see vec_avx2.h. */
 static inline __m128i add_four_dots(__m128i sums, const int8_t *q, __m128i steps) {
     __m128i weights = _mm_loadu_si128((const __m128i *)(const void *)q);
     __m128i pairs = _mm_maddubs_epi16(_mm_abs_epi8(weights), _mm_sign_epi8(steps, weights));
@@ -163,7 +163,7 @@ static inline v8 v8_from_dots8(dots8 a) {
     return (v8){_mm_cvtepi32_ps(a.low), _mm_cvtepi32_ps(a.high)};
 }
 
-/* floor(a) as int8; a is from -128 to 127. */
+/* p[i] = floor(a[i]) as int8; a is from -128 to 127. */
 static inline void v8_store_steps(int8_t *p, v8 a) {
     __m128i low = _mm_cvtps_epi32(_mm_floor_ps(a.low)), high = _mm_cvtps_epi32(_mm_floor_ps(a.high));
     __m128i half = _mm_packs_epi32(low, high);

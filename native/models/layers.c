@@ -6,6 +6,7 @@
 #include "models/message.h"
 #include "models/readers.h"
 
+/* Reads all layers, whose shapes are known. */
 static dn_status read_all(dn_records file, const dn_record *shapes, dn_source *source, char *message) {
     for (int i = 0; i < DN_LAYERS; i++) {
         size_t at = 3 * (size_t)i;

@@ -58,32 +58,32 @@ static dn_status next_record(dn_records file, size_t *at, dn_record *r, char *me
     return DN_OK;
 }
 
-dn_status dn_record_find(dn_records file, const char *name, dn_record *found, char *message) {
-    *found = (dn_record){0};
+dn_status dn_record_find(dn_records file, const char *name, dn_record *record, char *message) {
+    *record = (dn_record){0};
     for (size_t at = 0; at < file.size;) {
         dn_record r;
         dn_status status = next_record(file, &at, &r, message);
         if (status != DN_OK) return status;
         if (strcmp(r.name, name) != 0) continue;
-        if (found->payload) return dn_bad_model(message, "record %s is there twice", name);
-        *found = r;
+        if (record->payload) return dn_bad_model(message, "record %s is there twice", name);
+        *record = r;
     }
     return DN_OK;
 }
 
 dn_status dn_record_want(dn_records file, const char *layer, const char *array, dn_record_type type, size_t count,
-                         dn_record *found, char *message) {
+                         dn_record *record, char *message) {
     static const char *const type_names[] = {"float", "int32", "qweight", "int8"};
     char name[DN_RECORD_NAME];
     snprintf(name, sizeof(name), "%s_%s", layer, array);
-    dn_status status = dn_record_find(file, name, found, message);
+    dn_status status = dn_record_find(file, name, record, message);
     if (status != DN_OK) return status;
-    if (!found->payload) return dn_bad_model(message, "layer %s: there is no record %s", layer, name);
+    if (!record->payload) return dn_bad_model(message, "layer %s: there is no record %s", layer, name);
     size_t wanted = count * (type == DN_RECORD_INT8 ? 1 : 4);
-    if (found->type != type || found->size != wanted) {
+    if (record->type != type || record->size != wanted) {
         return dn_bad_model(message, "layer %s: record %s has %lu bytes of type %d; %lu of type %d (%s) are wanted",
-                            layer, name, (unsigned long)found->size, (int)found->type, (unsigned long)wanted, (int)type,
-                            type_names[type]);
+                            layer, name, (unsigned long)record->size, (int)record->type, (unsigned long)wanted,
+                            (int)type, type_names[type]);
     }
     return DN_OK;
 }

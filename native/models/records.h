@@ -25,11 +25,11 @@ typedef struct {
 int dn_has_records(const void *data, size_t size);
 
 /* Finds the one record of that name. DN_OK with payload NULL: there is none. */
-dn_status dn_record_find(dn_records file, const char *name, dn_record *found, char *message);
+dn_status dn_record_find(dn_records file, const char *name, dn_record *record, char *message);
 
-/* The same, with DN_BAD_MODEL where there is none of that type and number of values. layer is for the message. */
+/* Finds the record LAYER_ARRAY; DN_BAD_MODEL where there is none of that type and number of values. */
 dn_status dn_record_want(dn_records file, const char *layer, const char *array, dn_record_type type, size_t count,
-                         dn_record *found, char *message);
+                         dn_record *record, char *message);
 
 /* Value number i of a record of int32 or float. */
 int32_t dn_record_int(const dn_record *r, size_t i);

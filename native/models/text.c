@@ -20,7 +20,7 @@ static int is_digit(char c) {
 
 typedef enum { NUMBER, NO_MORE, NOT_A_NUMBER } token;
 
-/* An integer of at most four digits; "24.0", as an old writer put it under Python 3, counts as 24. */
+/* Reads an integer of at most four digits; "24.0", as an old writer put it under Python 3, counts as 24. */
 static token next_number(cursor *c, long *value) {
     while (c->at < c->end && is_space(*c->at)) c->at++;
     if (c->at == c->end) return NO_MORE;

@@ -31,18 +31,18 @@ typedef struct {
     size_t blocks; /* in weights, where that is made of blocks */
 } parts;
 
-/* DN_OK with found->payload NULL: there is none. */
-static dn_status find_part(dn_records file, const char *layer, const char *array, dn_record *found, char *message) {
+/* Finds the record LAYER_ARRAY; DN_OK with record->payload NULL: there is none. */
+static dn_status find_part(dn_records file, const char *layer, const char *array, dn_record *record, char *message) {
     char name[DN_RECORD_NAME];
     snprintf(name, sizeof(name), "%s_%s", layer, array);
-    return dn_record_find(file, name, found, message);
+    return dn_record_find(file, name, record, message);
 }
 
-static dn_status want_floats(dn_records file, const parts *p, const char *array, size_t count, dn_record *found,
+static dn_status want_floats(dn_records file, const parts *p, const char *array, size_t count, dn_record *record,
                              char *message) {
-    dn_status status = dn_record_want(file, p->name, array, DN_RECORD_FLOAT, count, found, message);
+    dn_status status = dn_record_want(file, p->name, array, DN_RECORD_FLOAT, count, record, message);
     for (size_t i = 0; status == DN_OK && i < count; i++) {
-        if (isfinite(dn_record_float(found, i))) continue;
+        if (isfinite(dn_record_float(record, i))) continue;
         status = dn_bad_model(message, "layer %s: value %lu of %s is not finite", p->name, (unsigned long)i, array);
     }
     return status;
@@ -121,7 +121,7 @@ static dn_status find_parts(dn_records file, parts *p, int is_recurrent, char *m
     return status;
 }
 
-/* The floats of a record, from *room on, which is moved behind n of them. NULL for a record that is not there. */
+/* Copies the floats of a record to *room, which is moved behind n of them. NULL for a record that is not there. */
 static const float *take_floats(const dn_record *r, size_t n, float **room) {
     if (!r->payload) return NULL;
     float *to = *room;
@@ -130,7 +130,7 @@ static const float *take_floats(const dn_record *r, size_t n, float **room) {
     return to;
 }
 
-/* [inputs][outputs] as matvec_add wants it. */
+/* Packs [inputs][outputs] for matvec_add. */
 static const float *pack_whole(const parts *p, float *to) {
     for (int j = 0; j < p->inputs; j++) {
         for (int o = 0; o < p->outputs; o++) {
@@ -141,13 +141,14 @@ static const float *pack_whole(const parts *p, float *to) {
     return to;
 }
 
-/* Whether matvec_add_int8, or matvec_add, can take the weights: all are there, and no integer is -128. */
+/* Says whether matvec_add_int8_batch, or matvec_add_batch, can take the weights: all are there, and no integer is
+ * -128. */
 static int is_whole(const parts *p) {
     if (p->index.payload) return 0;
     return p->weights.type != DN_RECORD_INT8 || !memchr(p->weights.payload, 0x80, p->weights.size);
 }
 
-/* The index of the file, or that of all blocks where it has none. */
+/* Makes the index of the file, or that of all blocks where it has none. */
 static void make_index(const parts *p, uint16_t *to) {
     if (p->index.payload) {
         for (size_t i = 0; i < p->index.size / 4; i++) to[i] = (uint16_t)dn_record_int(&p->index, i);
@@ -187,7 +188,7 @@ static dn_status build_map(const parts *p, dn_linear *l) {
     return DN_OK;
 }
 
-/* How many units a layer has, which its bias tells. */
+/* Reads the number of units of a layer, which is the size of its bias. */
 static dn_status read_units(dn_records file, const char *name, int *units, char *message) {
     dn_record bias;
     dn_status status = dn_record_find(file, name, &bias, message);
@@ -201,7 +202,7 @@ static dn_status read_units(dn_records file, const char *name, int *units, char 
     return DN_OK;
 }
 
-/* What saved states of this model are told by. */
+/* Hash of all that a map is made of, after that of the maps before. */
 static uint32_t hash_parts(uint32_t h, const parts *p) {
     const dn_record *records[] = {&p->bias, &p->weights, &p->index, &p->scale, &p->diagonal};
     for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++) {

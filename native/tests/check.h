@@ -1,4 +1,4 @@
-/* The smallest test harness: CHECK counts, done() prints one line and gives the exit status. */
+/* A small test harness: CHECK counts, done() prints one line and gives the exit status. */
 #ifndef DN_CHECK_H
 #define DN_CHECK_H
 
@@ -23,7 +23,7 @@ static inline int done(const char *name) {
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* xorshift32: the same numbers everywhere. */
+/* xorshift32, which gives equal numbers everywhere. */
 static uint32_t random_state = 2463534242u;
 
 static inline uint32_t random_bits(void) {

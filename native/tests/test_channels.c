@@ -20,7 +20,7 @@ static void fill(float *v, int n) {
     for (int i = 0; i < n; i++) v[i] = random_float();
 }
 
-/* Half of the blocks of 4 inputs by 8 outputs, by chance. */
+/* Chooses half of the blocks of 4 inputs by 8 outputs, at random. */
 static void fill_index(int inputs, int groups) {
     uint16_t *at = place;
     for (int g = 0; g < groups; g++) {

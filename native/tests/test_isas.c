@@ -29,7 +29,7 @@ static void run(dn_model *model, const char *isa, float *out, float *probability
     dn_state_destroy(state);
 }
 
-/* Every sample within 1e-4, and the signal 60 dB above all differences. */
+/* Checks that every sample is within 1e-4, and the signal 60 dB above all differences. */
 static void check_nearness(const char *what, const char *isa) {
     double power = 0, apart = 0, furthest = 0;
     for (int i = 0; i < SAMPLES; i++) {
@@ -48,7 +48,7 @@ static void check_nearness(const char *what, const char *isa) {
     }
 }
 
-/* Takes the model. */
+/* Runs a model on all sets, and destroys it. */
 static void test_model(const char *what, dn_model *model) {
     run(model, "scalar", plain, plain_voice);
     const char *name;

@@ -1,5 +1,5 @@
 /* Each kernel of each instruction set against the formula, in double.
- *     test_kernels [SET]      SET: what is to be found as the fastest */
+ *     test_kernels [SET]      SET: the fastest that there should be */
 #include <math.h>
 #include <string.h>
 
@@ -53,7 +53,7 @@ static void test_bytes(const dn_kernels *k) {
     }
 }
 
-/* Index of groups of 8 outputs that have some of the blocks of 4 inputs; returns how many. */
+/* Makes an index of groups of 8 outputs that have some of the blocks of 4 inputs; returns the number of blocks. */
 static int make_index(uint16_t *index, int inputs, int groups) {
     int blocks = 0;
     for (int g = 0; g < groups; g++) {
@@ -127,7 +127,7 @@ static void test_matvec_int8(const dn_kernels *k) {
     }
 }
 
-/* Sums of two products that would pass 16 bits, were inputs or weights taken as unsigned. */
+/* Sums of two products that would pass 16 bits, were inputs or weights unsigned. */
 static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
     static const int extremes[][2] = {{127, 127}, {-128, -127}, {127, -127}, {-128, 127}};
     uint16_t index[2] = {1, 0};
@@ -303,7 +303,7 @@ static void test_v02_bands(const dn_kernels *k, const dn_bands *layout) {
     CHECK(bands[30] == 0 && fabsf(bands[31] - 4 * 2 / 3.0f) < 1e-5f);
 }
 
-/* size: what the transform multiplies the sum of squares by. */
+/* size: factor by which the transform multiplies the sum of squares. */
 static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
     float out[DN_MAX_BANDS];
     fill(a, layout->count);
