@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -77,7 +76,7 @@ def embed_model(folder: Path) -> Path:
 
     compiler = new_compiler()
     customize_compiler(compiler)
-    own = shlex.split(os.environ.get("CC_FOR_BUILD", ""))
+    own = os.environ.get("CC_FOR_BUILD")
     if own:
         compiler.set_executables(compiler=own, compiler_so=own, linker_exe=own)
     objects = compiler.compile([str(NATIVE / "tools/embed.c")], output_dir=str(folder))

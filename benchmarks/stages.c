@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fpmode.h"
 #include "gains.h"
 #include "state.h"
 #include "timed.h"
@@ -118,6 +119,7 @@ int main(int argc, char **argv) {
             if (first || elapsed < least[f][STAGES]) least[f][STAGES] = elapsed;
         }
         dn_state_reset(state);
+        uint64_t mode = dn_enter(); /* as dn_process does */
         for (size_t f = 0; f < frames; f++) {
             double account[STAGES] = {0};
             timed_frame(state, in + f * DN_FRAME, got + f * DN_FRAME, account);
@@ -126,6 +128,7 @@ int main(int argc, char **argv) {
                 if (first || account[s] < least[f][s]) least[f][s] = account[s];
             }
         }
+        dn_leave(mode);
     }
     if (memcmp(got, wanted, frames * DN_FRAME * sizeof(*got)) != 0) {
         fprintf(stderr, "the stages here are not those of the engine: what comes out differs\n");
