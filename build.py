@@ -40,7 +40,7 @@ else:
 
 
 def declarations(header: str) -> str:
-    """Cut a C header down to what cffi reads: no comments, preprocessor lines nor the bracket for C++."""
+    """Reduce a C header to what cffi reads: no comments, preprocessor lines or bracket for C++."""
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     header = re.sub(r"^#ifdef __cplusplus.*?^#endif", "", header, flags=re.DOTALL | re.MULTILINE)
     header = re.sub(r"^#.*$", "", header, flags=re.MULTILINE)

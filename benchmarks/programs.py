@@ -27,18 +27,18 @@ def compiler() -> str | None:
 
 
 def compiler_version() -> str:
-    found = compiler()
-    if found is None:
+    compiler_path = compiler()
+    if compiler_path is None:
         return "no C compiler"
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
-    return said[0] if said else found
+    said = subprocess.run([compiler_path, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    return said[0] if said else compiler_path
 
 
 @contextlib.contextmanager
 def compiled(name: str, flags: Sequence[str]) -> Iterator[Path | None]:
     """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler."""
-    found = compiler()
-    if found is None:
+    compiler_path = compiler()
+    if compiler_path is None:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -46,18 +46,18 @@ def compiled(name: str, flags: Sequence[str]) -> Iterator[Path | None]:
         data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
         engine = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
         sources = [ROOT / "benchmarks" / f"{name}.c", *engine, data]
-        subprocess.run([found, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
+        subprocess.run([compiler_path, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program
 
 
 def output_of(command: Sequence[str | Path]) -> str | None:
-    """What a program prints; None where it ends with an error, which it has then told."""
+    """Output of a program; None where it ended with an error, which it has printed."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
 def in_fresh_python(code: str, *arguments: str) -> Any:
-    """What a program of Python prints as JSON, in a process of its own that imports from where this one does."""
+    """Run a Python program in a process of its own that imports from where this one does; decode the JSON it prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment
