@@ -19,7 +19,7 @@ typedef void dn_network_run(const dn_network *net, const dn_kernels *k, int coun
                             float *const *memory, float *const *gains, float *voice);
 
 /* Channels that run together where each needs so many floats of the stack. */
-static inline int dn_fit_together(int floats) {
+static inline int dn_most_together(int floats) {
     int fit = DN_NETWORK_ROOM / floats;
     return fit < DN_BATCH ? fit : DN_BATCH;
 }

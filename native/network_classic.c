@@ -78,7 +78,7 @@ _Static_assert(6 * DN_MAX_UNITS <= DN_NETWORK_ROOM, "a channel of the largest ne
 void dn_classic_measure(dn_classic *net) {
     const dn_weights *l = net->layer;
     net->base.memory = l[DN_VAD_GRU].padded + l[DN_NOISE_GRU].padded + l[DN_DENOISE_GRU].padded;
-    net->base.batch = dn_fit_together(make_layout(net).end);
+    net->base.batch = dn_most_together(make_layout(net).end);
 }
 
 /* Puts n floats at the end of a layer's input. */

@@ -95,7 +95,7 @@ static void gru(const batch *b, int map, const float *const *x, float *const *h)
 
 void dn_v02_measure(dn_v02 *net) {
     net->base.memory = (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
-    net->base.batch = dn_fit_together(make_layout(net).end);
+    net->base.batch = dn_most_together(make_layout(net).end);
 }
 
 void dn_v02_run(const dn_network *base, const dn_kernels *k, int count, const float *const *features,
