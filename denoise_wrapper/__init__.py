@@ -3,7 +3,9 @@
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
-from denoise_wrapper.stream.stream import Stream, process_many
+from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.stream import Stream
+from denoise_wrapper.stream.together import process_many
 
 __version__ = "0.1.0"
 
@@ -17,6 +19,7 @@ __all__ = [
     "ModelError",
     "Stream",
     "__version__",
+    "aligned",
     "backend_names",
     "process_many",
 ]

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.audio import Array, check_rate, unpack
+from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.stream.gate import Cutter
-from denoise_wrapper.stream.lane import chain_latency, make_gate
+from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.gate import Cutter, make_gate
+from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.settings import Settings
-from denoise_wrapper.stream.stream import Float32, Stream, resolve_backend
+from denoise_wrapper.stream.stream import Float32, Stream
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
@@ -196,7 +198,7 @@ class Denoiser:
         from denoise_wrapper.files.soundfiles import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            return self._cleaned(blocks, rate, (channels,), watch)
+            return self._cleaned(blocks, rate, (channels,), watch.stages)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)
@@ -218,7 +220,7 @@ class Denoiser:
         if isinstance(samples, np.ndarray) and samples.shape not in ((hop,), (hop, 1)):
             raise AudioError(f"a frame has shape ({hop},), not {samples.shape}; stream() takes chunks of any size")
         if self._frames is None:
-            self._frames = Stream.of_hops(self._backend, self._settings)
+            self._frames = Stream(self._backend, settings=self._settings, step=hop)
         cleaned = self._frames.process(samples)
         return float(self._frames.vad[-1]), cleaned.tobytes() if raw else cleaned
 
@@ -237,7 +239,7 @@ class Denoiser:
     def latency(self, sample_rate: int | None = None) -> int:
         """The least latency of a stream at that rate (None: the backend's), in frames."""
         rate = self._backend.sample_rate if sample_rate is None else check_rate(sample_rate)
-        return chain_latency(self._backend, rate)
+        return least_latency(self._backend, rate)
 
     def speech_probability(
         self,
@@ -270,11 +272,11 @@ class Denoiser:
         return times, np.concatenate(voice)[:hops]
 
     def _cleaned(
-        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], watch: Watch | None = None
+        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None
     ) -> Iterator[Array]:
-        """The blocks of a whole clip, cleaned and aligned: the latency is cut off, and gated frames if so asked.
+        """Clean and align the blocks of a whole clip, without gated frames if so asked.
 
-        shape: () for blocks (frames,), (channels,) for (frames, channels).
+        shape: () for blocks (frames,), (channels,) for (frames, channels). seconds: what the stream adds its times to.
         """
         settings, cutter = self._settings, None
         if settings.vad_gate == "drop" and settings.vad_threshold is not None:
@@ -282,17 +284,9 @@ class Denoiser:
             assert gate is not None
             cutter = Cutter(gate, self._backend, rate)
             settings = dataclasses.replace(settings, vad_threshold=None)
-        channels = shape[0] if shape else 1
-        if watch is None:
-            stream = Stream(self._backend, rate, channels, settings)
-        else:
-            stream = Stream.watched(self._backend, rate, channels, settings, watch)
-        early = stream.latency
-        for block in _and_flush(stream, blocks):
-            cut = min(early, len(block))
-            early -= cut
-            kept = block[cut:]
-            yield kept if cutter is None else cutter.cut(kept, stream.vad.reshape(-1, stream.channels).T)
+        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds)
+        for block in aligned(stream, blocks):
+            yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
 
     def __repr__(self) -> str:
         return f"Denoiser({self.backend_name!r})"
@@ -301,10 +295,3 @@ class Denoiser:
 def _blocks(samples: Array, size: int) -> Iterator[Array]:
     """One block at least, so that a stream learns the type of a clip of no frames too."""
     return (samples[start : start + size] for start in range(0, max(1, len(samples)), size))
-
-
-def _and_flush(stream: Stream, blocks: Iterable[Array]) -> Iterator[Array]:
-    """What a stream makes of the blocks, and in the end of none."""
-    for block in blocks:
-        yield stream.process(block)
-    yield stream.flush()

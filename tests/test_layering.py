@@ -22,7 +22,7 @@ ALLOWED = {
     "audio": {"errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"errors", "atomic", "_native", "models", "backends"},
-    "stream": {"errors", "audio", "_native", "backends", "files", "stream"},
+    "stream": {"errors", "audio", "_native", "backends", "stream"},
     "files": {*GROUND, "files"},
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
@@ -35,7 +35,7 @@ ALLOWED = {
     "__init__": {"denoiser", "stream", "errors", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/dtln", "backends/rnnoise", "stream/resample", "stream/samples"},
+    "_native": {"backends/dtln", "backends/rnnoise", "stream/gate", "stream/lane", "stream/resample", "stream/samples"},
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},

@@ -7,10 +7,10 @@ import importlib
 from typing import Any
 
 from denoise_wrapper.backends.base import Backend, State
-from denoise_wrapper.errors import ModelError
+from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import MODELS
 
-__all__ = ["Backend", "State", "backend_names", "load_backend"]
+__all__ = ["Backend", "State", "backend_names", "load_backend", "resolve_backend"]
 
 # name -> module within this package, the class in it that is called as Class(model, name), and the file in models/
 # without which this copy of the package has no such backend
@@ -42,6 +42,17 @@ def load_backend(name: str, model: Any = None) -> Backend:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
+
+
+def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
+    """Return the backend of that name, or the Backend itself. Raises ConfigError for what is neither."""
+    if isinstance(backend, str):
+        return load_backend(backend, model)
+    if model is not None:
+        raise ConfigError("model goes with the name of a backend; a Backend has its model already")
+    if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
+        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+    return backend
 
 
 def _load(name: str, model: Any) -> Backend:

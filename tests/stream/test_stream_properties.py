@@ -22,7 +22,7 @@ from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
-from denoise_wrapper.stream.lane import chain_latency
+from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.settings import Settings
 
 Array = NDArray[Any]
@@ -57,7 +57,7 @@ class Kind:
     settings: Settings
 
     def open(self) -> Stream:
-        latency = max(chain_latency(backend, self.rate) for backend in (self.first, *self.others))
+        latency = max(least_latency(backend, self.rate) for backend in (self.first, *self.others))
         return Stream(self.first, self.rate, self.channels, self.settings, latency)
 
 
