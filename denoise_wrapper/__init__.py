@@ -1,6 +1,6 @@
 """Load a denoiser by name, give it any audio, get the same audio back without the noise."""
 
-from denoise_wrapper.backends import backend_names
+from denoise_wrapper.backends import backend_names, restore_backend, restore_state
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
 from denoise_wrapper.stream.align import aligned
@@ -22,4 +22,6 @@ __all__ = [
     "aligned",
     "backend_names",
     "process_many",
+    "restore_backend",
+    "restore_state",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -261,12 +262,7 @@ class Denoiser:
         rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
         stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
-        voice = []
-        for block in _blocks(clip.samples, rate * BLOCK_S):
-            stream.process(block)
-            voice.append(stream.vad)
-        stream.flush()
-        voice.append(stream.vad)
+        voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
         hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
         times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
         return times, np.concatenate(voice)[:hops]
@@ -288,8 +284,24 @@ class Denoiser:
         for block in aligned(stream, blocks):
             yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data, and what backends make of their own: so the modules of this package may move."""
+        return {
+            "backend": self._backend, "settings": dataclasses.asdict(self._settings), "frames": self._frames,
+        }  # fmt: skip
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._backend, self._frames = saved["backend"], saved["frames"]
+        self._settings = Settings(**saved["settings"])
+
+    def __copy__(self) -> Denoiser:
+        return copy.deepcopy(self)  # two denoisers never share the state of filter_frame
+
     def __repr__(self) -> str:
         return f"Denoiser({self.backend_name!r})"
+
+
+Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is
 
 
 def _blocks(samples: Array, size: int) -> Iterator[Array]:
