@@ -40,7 +40,8 @@ def is_library(path: str | os.PathLike[str]) -> bool:
 class ForeignBackend:
     """librnnoise as somebody built it, loaded at run time: 48 kHz, mono frames of 10 ms.
 
-    path: the library. name: what it goes by; None for that of the file. delay: samples by which its output is late; None to measure it.
+    path: the library. name: what it goes by; None for that of the file. delay: samples by which its output is late;
+    None to measure it.
     Raises FileError if there is no such file, ModelError if it is no librnnoise that this machine can run.
     """
 

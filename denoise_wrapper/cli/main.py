@@ -285,9 +285,7 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
 
     def chunks() -> Iterator[Any]:
         nonlocal rest, frames
-        stdin: Any = (
-            sys.stdin.buffer
-        )  # which has read1, whatever its type says: what is there, without waiting for more
+        stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without a wait
         while data := stdin.read1(RAW_BLOCK):
             data = rest + data
             count = len(data) // width
