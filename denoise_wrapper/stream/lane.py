@@ -25,12 +25,13 @@ from denoise_wrapper.stream.samples import NUMBERS
 from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]
+Laid = tuple[int, tuple[int, int], Float32, Any]
 Cleaned = tuple[Float32, Float32]  # (channels, n * hop) samples and (channels, n) probabilities of speech
 
 FADE_S = 0.02  # for which one backend fades into the next
 
 _FLOATS, _FLOAT32 = ffi.typeof("float[]"), np.dtype(np.float32)
-_empty, _from_buffer = np.empty, ffi.from_buffer  # at hand, as each live chunk needs them
+_empty, _from_buffer, _NULL = np.empty, ffi.from_buffer, ffi.NULL  # at hand, as each live chunk needs them
 _take, _block, _bring, _give = lib.dn_lane_take, lib.dn_lane_block, lib.dn_lane_bring, lib.dn_lanes_give
 
 
@@ -90,6 +91,8 @@ class Line:
 class Lane(Line):
     """A backend, its memory, and all that brings a signal through it.
 
+    laid: where hops are laid out for the backend: how many, the shape of the array (channels, hops * hop), the array and
+    a pointer to it; the next chunk that makes as many whole overwrites them.
     fade_in: frames from now on until it begins to be heard. before: the lane that is heard until then, of the same
     signal; the gate is as open as its. state: the memory of the backend; None for a fresh one.
     """
@@ -109,7 +112,7 @@ class Lane(Line):
         self.state = backend.new_state(channels) if state is None else state
         self.process = self.state.process  # at hand, as each live chunk needs it
         self._channels, self._hop = channels, backend.hop
-        self._laid = self._room(1)
+        self.laid = self._room(1)
         self.no_voice = np.zeros((channels, 0), np.float32)  # of no hop
         fade = max(1, round(FADE_S * sample_rate))
         plan: dict[str, Any] = {"hop": backend.hop, "delay": backend.delay, "fade_in": fade_in, "fade": fade}
@@ -133,38 +136,33 @@ class Lane(Line):
         frames: int = lib.dn_lane_fade_in(self.memory)
         return frames
 
-    def take(self, samples: Any, number: int, count: int) -> Float32 | None:
-        """Lay out a chunk: see `Line.take`.
+    def lay(self, hops: int) -> Float32 | None:
+        """Return the hops that are whole with the chunk last taken; None if there is none.
 
-        Returns the hops that are whole with it, float32 (channels, hops * hop), which those of the next chunk may
-        overwrite; None if there is none.
+        hops: what dn_lane_take said, if that was not as many as in `laid`.
         """
-        expected, block, pointer = self._laid
-        hops = _take(self.memory, number, samples, count, LOUDEST, expected, pointer)
-        if hops == expected:
-            return block
         if check_hops(hops) == 0:
             return None
-        _, block, pointer = self._laid = self._room(hops)
+        _, _, block, pointer = self.laid = self._room(hops)
         check_status(_block(self.memory, hops, pointer))
         return block
 
-    def _room(self, hops: int) -> tuple[int, Float32, Any]:
-        """Make room for so many hops: how many, the array and a pointer to it."""
-        block = _empty((self._channels, hops * self._hop), _FLOAT32)
-        return hops, block, _from_buffer(_FLOATS, block)
+    def _room(self, hops: int) -> Laid:
+        shape = (self._channels, hops * self._hop)
+        block = _empty(shape, _FLOAT32)
+        return hops, shape, block, _from_buffer(_FLOATS, block)
 
-    def results(self, cleaned: Float32, voice: Float32) -> tuple[int, Any, Any]:
+    def results(self, made: Cleaned) -> tuple[int, Any, Any]:
         """Return hops and pointers of what the backend made of the block. Raises DenoiseError for another size."""
-        hops, block, _ = self._laid
-        if cleaned.shape != block.shape or voice.shape != (self._channels, hops):
+        (cleaned, voice), (hops, shape, _, _) = made, self.laid
+        if cleaned.shape != shape or (self._gated and voice.shape != (self._channels, hops)):
             raise DenoiseError(
                 f"{self.backend.name} made {cleaned.shape} samples and {voice.shape} probabilities of {hops} hop(s) of "
                 f"{self._channels} channel(s); a state gives (channels, hops * {self._hop}) and (channels, hops)"
             )
         if cleaned.dtype is not _FLOAT32 or not cleaned.flags.c_contiguous:
             cleaned = np.ascontiguousarray(cleaned, _FLOAT32)
-        pointer = ffi.NULL
+        pointer = _NULL
         if self._gated:
             pointer = _from_buffer(_FLOATS, np.ascontiguousarray(voice, _FLOAT32))
         return hops, _from_buffer(_FLOATS, cleaned), pointer
@@ -183,7 +181,7 @@ class Lanes:
     def __init__(self, lanes: Sequence[Lane], dry: Line | None, non_finite: str) -> None:
         self.lanes, self.dry, self._non_finite = tuple(lanes), dry, non_finite
         self.voice = self._no_voice = lanes[0].no_voice
-        self._later = self.lanes[1:]
+        self._first, self._later, self._count = lanes[0], self.lanes[1:], len(lanes)
         self._memories = ffi.new("dn_lane *[]", [lane.memory for lane in lanes])
         self._dry_memory = ffi.NULL if dry is None else dry.memory
 
@@ -209,7 +207,9 @@ class Lanes:
             if self.dry is not None:
                 self.dry.take(pointer, number, count)
             for lane in self.lanes:
-                work.append((lane, lane.take(pointer, number, count)))
+                expected, _, block, laid = lane.laid
+                hops = _take(lane.memory, number, pointer, count, LOUDEST, expected, laid)
+                work.append((lane, block if hops == expected else lane.lay(hops)))
         except BadSampleError:
             good = to_float(samples, self._non_finite, self.position)
             return self.take(good, NUMBERS[good.dtype])
@@ -225,20 +225,22 @@ class Lanes:
         if self._later:
             for lane, later in zip(self._later, cleaned[1:], strict=True):
                 if later is not None:
-                    check_status(_bring(lane.memory, *lane.results(*later)))
-        hops, samples, voice = _NO_RESULTS if made is None else self.lanes[0].results(*made)
+                    check_status(_bring(lane.memory, *lane.results(later)))
+        hops, samples, voice = _NO_RESULTS if made is None else self._first.results(made)
         silent = _give(
-            self._memories, len(self.lanes), self._dry_memory, hops, samples, voice, number, _from_buffer(out)
+            self._memories, self._count, self._dry_memory, hops, samples, voice, number, _from_buffer(out)
         )
         if silent < 0:
             check_status(-silent)
-        heard = self.of(self.lanes[silent:]) if silent else self
-        made = cleaned[silent]
+        if silent:
+            made, heard = cleaned[silent], self.of(self.lanes[silent:])
+        else:
+            heard = self
         heard.voice = self._no_voice if made is None else made[1]
         return heard
 
 
-_NO_RESULTS = (0, ffi.NULL, ffi.NULL)
+_NO_RESULTS = (0, _NULL, _NULL)
 
 
 def check_hops(hops: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import signal
 import sys
@@ -173,7 +174,7 @@ def test_an_exception_at_any_bytecode_leaves_a_stream_usable(method: str, rate: 
     while True:
         count += 1
         stream = pickle.loads(saved)
-        if not interrupted_at(count, lambda stream=stream: CALLS[method](stream)):
+        if not interrupted_at(count, functools.partial(CALLS[method], stream)):
             break
         if count % 7 == 1:
             goes_on(stream)
@@ -193,10 +194,10 @@ def test_a_chunk_that_was_interrupted_before_the_backend_is_as_if_it_had_not_com
     def interrupt(*_: Any) -> Any:
         raise Interrupted
 
-    process, lane.process = lane.process, interrupt  # type: ignore[method-assign]
+    process, lane.process = lane.process, interrupt  # type: ignore[assignment]
     with pytest.raises(Interrupted):
         stream.process(tone(2000))
-    lane.process = process  # type: ignore[method-assign]
+    lane.process = process
     np.testing.assert_array_equal(stream.process(tone(7000)), untouched.process(tone(7000)))
 
 

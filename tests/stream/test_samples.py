@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def unaligned(chunk: Array) -> Array:
     return np.ndarray(chunk.shape, chunk.dtype, raw, offset=1)
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "strided": lambda chunk: np.repeat(chunk, 2, axis=0)[::2],
     "backward": lambda chunk: chunk[::-1].copy()[::-1],
     "by channel": np.asfortranarray,

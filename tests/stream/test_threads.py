@@ -20,7 +20,7 @@ from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
-from denoise_wrapper.stream import lane
+from denoise_wrapper.stream import lane, resample
 
 Array = NDArray[Any]
 
@@ -110,7 +110,7 @@ def test_threads_that_load_backends_at_once_get_the_same(name: str) -> None:
 def test_threads_share_the_filters_of_rates_and_drop_them_while_others_use_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lane, "ratio_of", functools.lru_cache(maxsize=3)(lane.ratio_of.__wrapped__))
+    monkeypatch.setattr(lane, "ratio_of", functools.lru_cache(maxsize=3)(resample.ratio_of.__wrapped__))
     backend, rates = FAKES[1], (8000, 12000, 20000, 24000, 32000, 40000, 48000, 64000)
     wanted = [alone(backend, rate) for rate in rates]
 
