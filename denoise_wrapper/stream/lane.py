@@ -227,9 +227,7 @@ class Lanes:
                 if later is not None:
                     check_status(_bring(lane.memory, *lane.results(later)))
         hops, samples, voice = _NO_RESULTS if made is None else self._first.results(made)
-        silent = _give(
-            self._memories, self._count, self._dry_memory, hops, samples, voice, number, _from_buffer(out)
-        )
+        silent = _give(self._memories, self._count, self._dry_memory, hops, samples, voice, number, _from_buffer(out))
         if silent < 0:
             check_status(-silent)
         if silent:
