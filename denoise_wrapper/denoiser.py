@@ -66,9 +66,9 @@ class Denoiser:
         self._frames: Stream | None = None  # that of filter_frame, made when it is first used
 
     def _resolve(self, backend: str | Backend, model: Any = None) -> Backend:
-        found = resolve_backend(backend, model)
-        make_gate(found, self._settings)  # refuses a gate without a voice to open it
-        return found
+        resolved = resolve_backend(backend, model)
+        make_gate(resolved, self._settings)  # refuses a gate without a voice to open it
+        return resolved
 
     @property
     def backend(self) -> Backend:
@@ -162,7 +162,7 @@ class Denoiser:
         there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
         files may be replaced.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
-        all); the length of files that are not yet open is told by their size.
+        all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
         DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `took` seconds by
         the clock, and `stages`, how many of those went into decoding, resampling, denoising, encoding and other.
@@ -171,8 +171,8 @@ class Denoiser:
         """
         from denoise_wrapper.files.batch import plan
 
-        given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        pairs, failed = plan([Path(each) for each in given], None if out_dir is None else Path(out_dir))
+        each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        pairs, failed = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
         return failed + self.filter_pairs(pairs, jobs, overwrite=overwrite, progress=progress)
 
     def filter_pairs(
@@ -184,7 +184,7 @@ class Denoiser:
         done: Callable[[FileResult], object] | None = None,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
-        """The same for pairs (file to read, file to write or None for the one beside it).
+        """Clean pairs (file to read, file to write or None for the one beside it) as `filter_files` does.
 
         done: called with each result as it comes, in the thread of the caller.
         """
@@ -226,11 +226,11 @@ class Denoiser:
         return float(self._frames.vad[-1]), cleaned.tobytes() if raw else cleaned
 
     def reset(self) -> None:
-        """Forget what filter_frame has heard."""
+        """Forget the frames that came to filter_frame."""
         self._frames = None
 
     def stream(self, sample_rate: int | None = None, channels: int = 1, latency: int | None = None) -> Stream:
-        """A live signal through the backend, with this denoiser's settings.
+        """Open a live signal through the backend, with this denoiser's settings.
 
         sample_rate: Hz; None for the backend's. channels: samples a frame. latency: frames; None for the least, more
         to leave room for `Stream.switch` to a slower backend. Raises ConfigError for vad_gate="drop".
@@ -238,7 +238,7 @@ class Denoiser:
         return Stream(self._backend, sample_rate, channels, self._settings, latency)
 
     def latency(self, sample_rate: int | None = None) -> int:
-        """The least latency of a stream at that rate (None: the backend's), in frames."""
+        """Return the least latency of a stream at that rate (None: the backend's), in frames."""
         rate = self._backend.sample_rate if sample_rate is None else check_rate(sample_rate)
         return least_latency(self._backend, rate)
 
@@ -250,10 +250,10 @@ class Denoiser:
         channels: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> tuple[NDArray[np.float64], Float32]:
-        """How probable speech is, over a whole clip. Audio is given as to `filter`.
+        """Estimate the probability of speech over a whole clip. audio and the rest: as for `filter`.
 
         Returns (times, probabilities): float64 (hops,), the beginning of each hop in seconds, and float32 (hops,), or
-        (hops, channels) of several channels. Raises ConfigError if the backend tells no speech.
+        (hops, channels) of several channels. Raises ConfigError if the backend gives no probability of speech.
         """
         backend = self._backend
         if not backend.has_vad:
@@ -305,5 +305,5 @@ Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever t
 
 
 def _blocks(samples: Array, size: int) -> Iterator[Array]:
-    """One block at least, so that a stream learns the type of a clip of no frames too."""
+    """Cut a clip into blocks, one at least, so that a stream learns the type of a clip of no frames too."""
     return (samples[start : start + size] for start in range(0, max(1, len(samples)), size))

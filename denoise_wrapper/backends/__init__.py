@@ -30,12 +30,12 @@ _KINDS = {
 
 
 def backend_names() -> tuple[str, ...]:
-    """The names that `load_backend` knows, in the order in which they should be shown."""
+    """Return the names that `load_backend` knows, in the order in which they should be shown."""
     return tuple(name for name, (_, _, file) in _BACKENDS.items() if file is None or (MODELS / file).is_file())
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
-    """The backend of that name.
+    """Load the backend of that name.
 
     model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; None for the backend's own,
     which is loaded once and shared.
@@ -101,12 +101,12 @@ def _class_of(kind: str) -> Any:
 def _load(name: str, model: Any) -> Backend:
     module, cls, _ = _BACKENDS[name]
     try:
-        found = importlib.import_module(f"{__name__}.{module}")
+        room = importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("denoise_wrapper"):
             raise
         raise ModelError(f"{name} needs {error.name}: pip install {error.name}") from error
-    backend: Backend = getattr(found, cls)(model, name)
+    backend: Backend = getattr(room, cls)(model, name)
     return backend
 
 

@@ -1,4 +1,4 @@
-"""What a denoiser owes: a backend that is shared, and a state that belongs to one stream."""
+"""Protocols of a denoiser: a backend that is shared, and a state that belongs to one stream."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Backend(Protocol):
 
     @property
     def hop(self) -> int:
-        """Samples taken and given at a time."""
+        """Samples in, and out, at a time."""
         ...
 
     @property
@@ -63,7 +63,7 @@ class Backend(Protocol):
 
     @property
     def has_vad(self) -> bool:
-        """Whether the probabilities of speech mean anything."""
+        """True if the probabilities of speech mean anything."""
         ...
 
     def new_state(self, channels: int) -> State:
@@ -136,7 +136,7 @@ def recalled(kind: str, name: str, digest: str, options: dict[str, Any]) -> Load
 def process_together(
     backend: Backend, states: Sequence[State], blocks: Sequence[Float32], min_gain: float
 ) -> list[tuple[Float32, Float32]]:
-    """What the states, all of backend, make of their blocks of as many hops: in one go if the backend can."""
+    """Have states, all of backend, clean their blocks of as many hops; in one go if the backend can."""
     many = getattr(backend, "process_many", None)
     if many is None or len(states) == 1:
         return [state.process(block, min_gain) for state, block in zip(states, blocks, strict=True)]
@@ -145,7 +145,7 @@ def process_together(
 
 
 def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) -> list[tuple[Float32, Float32]]:
-    """The channels of several blocks, cleaned one below the other, for each block again."""
+    """Part the channels of several blocks, cleaned one below the other, by block again."""
     ends = list(itertools.accumulate(map(len, blocks)))
     return [
         (cleaned[end - len(each) : end], voice[end - len(each) : end]) for each, end in zip(blocks, ends, strict=True)

@@ -1,4 +1,4 @@
-"""One thread at a time: a turn that is taken without waiting."""
+"""One thread at a time: a turn that nobody waits for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def alone(turns: Sequence[Turn], act: Callable[Given, Result], *args: Given.args
     Raises DenoiseError if another thread has one. A thread that has a turn already keeps it: its own calls follow one
     another, but where a signal handler makes one in the middle of another, which the lanes notice.
 
-    Each turn is taken by one atomic call, within the block that gives it back: so whatever exception comes, and
+    One atomic call takes a turn, within the block that gives it back: so whatever exception comes, and
     wherever, none is left behind.
     """
     thread = get_ident()

@@ -70,7 +70,7 @@ class Line:
         return position
 
     def take(self, samples: Any, number: int, count: int) -> object:
-        """Lay out a chunk: it is part of the line once it has been given.
+        """Lay out a chunk: it is part of the line only after `Lanes.give`.
 
         samples: cdata of the interleaved samples. number: of their type. count: frames.
         Raises BadSampleError; MemoryError; DenoiseError at the end of time.
@@ -91,8 +91,8 @@ class Line:
 class Lane(Line):
     """A backend, its memory, and all that brings a signal through it.
 
-    laid: where hops are laid out for the backend: how many, the shape of the array (channels, hops * hop), the array and
-    a pointer to it; the next chunk that makes as many whole overwrites them.
+    laid: where hops are laid out for the backend: how many, the shape (channels, hops * hop) of the array, the array
+    and a pointer to it; the next chunk that makes as many whole overwrites them.
     fade_in: frames from now on until it begins to be heard. before: the lane that is heard until then, of the same
     signal; the gate is as open as its. state: the memory of the backend; None for a fresh one.
     """
@@ -137,7 +137,7 @@ class Lane(Line):
         return frames
 
     def lay(self, hops: int) -> Float32 | None:
-        """Return the hops that are whole with the chunk last taken; None if there is none.
+        """Return the hops that are whole with the chunk that was laid out last; None if there is none.
 
         hops: what dn_lane_take said, if that was not as many as in `laid`.
         """
@@ -218,8 +218,8 @@ class Lanes:
     def give(self, cleaned: Sequence[Cleaned | None], out: Array, number: int) -> Lanes:
         """Fill out with the frames that are due, and move on.
 
-        cleaned: what the backends made of the hops taken. out: a plain array of as many frames as were taken, of the
-        type of that number. Returns the lanes that are still heard, or will be.
+        cleaned: what the backends made of the hops. out: a plain array of as many frames as `take` got, of the type of
+        that number. Returns the lanes that go on.
         """
         made = cleaned[0]
         if self._later:
@@ -231,11 +231,11 @@ class Lanes:
         if silent < 0:
             check_status(-silent)
         if silent:
-            made, heard = cleaned[silent], self.of(self.lanes[silent:])
+            made, onward = cleaned[silent], self.of(self.lanes[silent:])
         else:
-            heard = self
-        heard.voice = self._no_voice if made is None else made[1]
-        return heard
+            onward = self
+        onward.voice = self._no_voice if made is None else made[1]
+        return onward
 
 
 _NO_RESULTS = (0, _NULL, _NULL)

@@ -1,7 +1,7 @@
 """Change of sampling rate: the filters, shared by all lanes; and whole clips.
 
 The filter is in the engine. It is linear phase, flat to 0.45 of the lower rate and 100 dB down at half of it, like
-soxr's "HQ"; but each frame is given as soon as the 64 periods of the lower rate after it are there, where soxr, which
+soxr's "HQ"; but each frame comes out as soon as the 64 periods of the lower rate after it are there, where soxr, which
 works by Fourier transform, holds back 20 to 180 ms.
 """
 
@@ -35,7 +35,7 @@ def resample(frames: Float32, in_rate: int, out_rate: int) -> Float32:
 
 
 def max_lag(in_rate: int, out_rate: int) -> Fraction:
-    """Return the most by which the frames given are behind those that came, in seconds."""
+    """Return the most by which the resampled frames are behind those that came, in seconds."""
     return Fraction(lib.dn_ratio_reach(ratio_of(in_rate, out_rate)), in_rate)
 
 

@@ -16,7 +16,7 @@ from denoise_wrapper.stream.stream import Stream
 
 
 def process_many(streams: Iterable[Stream], chunks: Iterable[Array]) -> list[Array]:
-    """Give each of many streams its next chunk, in one go: what `[stream.process(chunk) for ...]` gives.
+    """Clean the next chunk of each of many streams, in one go: what `[stream.process(chunk) for ...]` gives.
 
         cleaned = process_many(calls, chunks)  # the next 10 ms of all calls that a server holds
 
@@ -25,7 +25,7 @@ def process_many(streams: Iterable[Stream], chunks: Iterable[Array]) -> list[Arr
     are ready in each; so give chunks of one length to streams of one kind. The networks then read their weights
     fewer times: sixteen DTLN streams take a third of the time, RNNoise streams about as long as apart. Of RNNoise
     backends the results are those of separate calls, bit for bit; of DTLN ones too as far as has been seen, but ONNX
-    Runtime does not promise to sum in the same order when it is given several signals.
+    Runtime does not promise to sum in the same order when several signals come at once.
     Returns the cleaned chunks, in that order. Raises AudioError that says which stream's chunk is wrong and why; all
     streams are then as if no chunk had come. ConfigError if the streams are not as many as the chunks, or one is
     there twice. DenoiseError if another thread is using one of them.

@@ -144,7 +144,7 @@ def interrupted_at(count: int, call: Callable[[], object]) -> bool:
 
 
 def goes_on(stream: Stream) -> None:
-    """A stream that was interrupted gives what it is given, once its latency is over; in this thread and others."""
+    """A stream that was interrupted answers every chunk, and is as fresh after a flush; in this thread and others."""
     signal_ = tone(3 * stream.latency)
     made = [stream.process(signal_[at : at + 333]) for at in range(0, len(signal_), 333)]
     assert [len(each) for each in made] == [len(signal_[at : at + 333]) for at in range(0, len(signal_), 333)]
@@ -163,8 +163,7 @@ def fresh_like(stream: Stream) -> Stream:
 
 @pytest.mark.parametrize(
     ("method", "rate"),
-    [("process", 48000), ("process", 44100), ("flush", 44100), ("reset", 44100), ("switch", 44100)]
-    + [("process_many", 44100)],
+    [("process", 48000), *((method, 44100) for method in ("process", "flush", "reset", "switch", "process_many"))],
 )
 def test_an_exception_at_any_bytecode_leaves_a_stream_usable(method: str, rate: int) -> None:
     settings, count = Settings(mix=0.5, vad_threshold=0.5), 0

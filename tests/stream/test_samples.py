@@ -83,7 +83,7 @@ def test_a_bad_sample_is_seen_wherever_it_is(bad: float, dtype: Any, place: int)
 
 
 def unaligned(chunk: Array) -> Array:
-    """The same samples at an odd address."""
+    """Copy samples to an odd address."""
     raw = np.zeros(chunk.nbytes + 1, np.uint8)
     raw[1:] = np.frombuffer(chunk.tobytes(), np.uint8)
     return np.ndarray(chunk.shape, chunk.dtype, raw, offset=1)

@@ -221,12 +221,12 @@ def switched(chunk: int, rate: int = 48000, second: float | None = None) -> Arra
 def test_a_switch_is_without_click_or_jump_in_time(rate: int) -> None:
     made = switched(rate, rate)
     signal = tone(3 * rate, rate)
-    heard = rate // 2 + round(0.2 * rate)  # in the signal's time: the new one is heard once it has warmed up
+    onset = rate // 2 + round(0.2 * rate)  # in the signal's time: the new one is heard once it has warmed up
     fade = round(0.02 * rate)
-    flat = slice(200, heard)
+    flat = slice(200, onset)
     np.testing.assert_allclose(made[flat], signal[flat], atol=2e-4)
-    np.testing.assert_allclose(made[heard + fade : -200], 0.5 * signal[heard + fade : -200], atol=2e-4)
-    gains = 1 - 0.5 * np.clip((np.arange(len(signal)) - heard + 1) / fade, 0, 1)
+    np.testing.assert_allclose(made[onset + fade : -200], 0.5 * signal[onset + fade : -200], atol=2e-4)
+    gains = 1 - 0.5 * np.clip((np.arange(len(signal)) - onset + 1) / fade, 0, 1)
     np.testing.assert_allclose(made[200:-200], (gains * signal)[200:-200], atol=2e-4)
 
 
@@ -258,14 +258,14 @@ def test_a_switch_between_two_models_ends_as_the_second_alone(shared: Path, rate
     alone = [Denoiser("rnnoise", model=folder / f"{name}.rnnn").stream(rate) for name in ("sh", "bd")]
     first = alone[0].process(samples)
     second = alone[1].process(samples[at:])  # what the new model hears begins with the switch
-    heard = stream.latency + round(0.2 * rate)
-    faded = heard + round(0.02 * rate)
+    onset = stream.latency + round(0.2 * rate)
+    faded = onset + round(0.02 * rate)
     switched = np.concatenate(made)
-    np.testing.assert_array_equal(switched[: at + heard], first[: at + heard])
+    np.testing.assert_array_equal(switched[: at + onset], first[: at + onset])
     np.testing.assert_array_equal(switched[at + faded :], second[faded:])
-    weight = np.arange(1, faded - heard + 1) / (faded - heard)
-    between = first[at + heard : at + faded] * (1 - weight) + second[heard:faded] * weight
-    np.testing.assert_allclose(switched[at + heard : at + faded], between, atol=1e-6)
+    weight = np.arange(1, faded - onset + 1) / (faded - onset)
+    between = first[at + onset : at + faded] * (1 - weight) + second[onset:faded] * weight
+    np.testing.assert_allclose(switched[at + onset : at + faded], between, atol=1e-6)
 
 
 def test_a_switch_to_a_slower_backend_names_the_latency_needed() -> None:

@@ -44,7 +44,7 @@ def alone(backend: Backend, rate: int) -> Array:
 
 
 def in_pieces(backend: Backend, rate: int, seed: int) -> Array:
-    """The same by a stream that is used, closed, cut, pickled and copied on the way."""
+    """Clean the signal by a stream that is used, closed, cut, pickled and copied on the way."""
     rng, signal = np.random.default_rng(seed), signal_of(rate)
     with Stream(backend, rate, 2) as stream:
         stream.process(signal[: 10 * seed])
