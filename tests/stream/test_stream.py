@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from denoise_wrapper import AudioError, ConfigError, Denoiser, Stream
+from denoise_wrapper import AudioError, ConfigError, DenoiseError, Denoiser, Stream
 from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.resample import resample
 from denoise_wrapper.stream.settings import Settings
@@ -354,3 +354,55 @@ def test_a_switch_does_not_close_the_gate() -> None:
     stream.process(bursts()[:72000])
     stream.switch(QUIET)
     assert np.abs(stream.process(tone(72000))[48000:]).max() > 0
+
+
+@pytest.mark.parametrize(
+    "spoilt", [lambda block: block[:, :-1], lambda block: block[0], lambda block: np.repeat(block, 2, 0)]
+)
+def test_a_backend_that_answers_with_another_size_is_named(spoilt: Any) -> None:
+    stream, signal = Stream(PLAIN), tone(5000)
+    lane = stream._lanes.lanes[0]
+    process, lane.process = lane.process, lambda block, least: (spoilt(block), np.zeros((1, 1), np.float32))
+    with pytest.raises(DenoiseError, match="plain made"):
+        stream.process(signal)
+    lane.process = process
+    assert len(stream.process(signal)) == 5000
+
+
+def test_a_backend_may_answer_in_any_layout_and_float_type() -> None:
+    signal = np.stack([bursts()[40000:60000]] * 2, axis=1)
+    settings = Settings(vad_threshold=0.5)
+    stream, untouched = Stream(PLAIN, channels=2, settings=settings), Stream(PLAIN, channels=2, settings=settings)
+    lane = stream._lanes.lanes[0]
+    process = lane.process
+
+    def odd(block: Array, least: float) -> tuple[Array, Array]:
+        cleaned, voice = process(block, least)
+        return np.asfortranarray(cleaned.astype(np.float64)), np.asfortranarray(voice.astype(np.float64))
+
+    lane.process = odd  # type: ignore[assignment]
+    np.testing.assert_array_equal(stream.process(signal), untouched.process(signal))
+
+
+def test_whole_hops_as_a_promise_make_a_stream_late_by_the_delay_alone() -> None:
+    for backend in (PLAIN, HALF, QUIET):
+        stream, signal = Stream(backend, step=backend.hop), tone(20 * backend.hop)
+        assert stream.latency == backend.delay
+        made = np.concatenate([stream.process(part) for part in np.split(signal, 10)] + [stream.flush()])
+        whole = Stream(backend)
+        wanted = np.concatenate([whole.process(signal), whole.flush()])[whole.latency :]
+        np.testing.assert_array_equal(made[backend.delay :], wanted)
+        with pytest.raises(AudioError, match=f"multiple of {backend.hop} frames, not of {backend.hop + 1}"):
+            stream.process(tone(backend.hop + 1))
+    assert Stream(PLAIN, step=160).latency == PLAIN.delay + PLAIN.hop - 160
+
+
+def test_the_time_of_the_stages_is_added_up() -> None:
+    seconds = {"denoising": 0.0, "resampling": 0.0}
+    timed, plain = Stream(PLAIN, 44100, seconds=seconds), Stream(PLAIN, 44100)
+    np.testing.assert_array_equal(timed.process(tone(9000)), plain.process(tone(9000)))
+    first = dict(seconds)
+    assert min(first.values()) > 0
+    timed.flush()
+    assert seconds["denoising"] > first["denoising"]
+    assert seconds["resampling"] > first["resampling"]
