@@ -170,6 +170,11 @@ void dn_ratio_destroy(dn_ratio *ratio); /* NULL is fine */
 /* Input samples before and after its own place that an output sample is made of: about 64 periods of the lower rate. */
 int32_t dn_ratio_reach(const dn_ratio *ratio);
 
+/* Output samples that are ready after n input samples: those of which the last input is among them. And the number of
+ * the first input that output sample m is made of, below zero near the beginning. n, m: 0 to 2^52. */
+int64_t dn_ratio_ready(const dn_ratio *ratio, int64_t n);
+int64_t dn_ratio_first(const dn_ratio *ratio, int64_t m);
+
 /* Makes output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
  * there. Output sample m is what the signal is at input place m * in_rate / out_rate: nothing is late. It is made of
  * the inputs from floor(place) - reach + 1 to floor(place) + reach; give zeros for those before the beginning.
@@ -217,19 +222,73 @@ void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *sp
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
                    float *out, float *pending_after);
 
-/* ---- samples as callers have them ---- */
+/* ---- a lane: a live signal's way through a backend, n frames in and n frames out, late by a constant ---- */
 
-typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type;
+typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type; /* of a caller's samples */
 
-/* Interleaved samples, in [frames][channels], to out [channels][frames], full scale +-1.
- * DN_NOT_FINITE if a sample of a floating-point type is NaN or beyond +-limit; out then holds it all the same. */
-dn_status dn_take_samples(dn_type type, const void *in, size_t channels, size_t frames, float limit, float *out);
+/* A voice gate: open from the first hop that holds speech, on any channel, until hold hops after the last one. */
+typedef struct {
+    float threshold; /* 0 to 1, the probability from which a hop is speech */
+    float gain;      /* of the last hop, 1 or 0 */
+    int64_t hold;    /* hops for which it stays open after speech */
+    int64_t since;   /* hops since the last one with speech, at most hold + 1 */
+} dn_gate;
 
-/* Puts fresh [channels][frames] into a queue [channels][room] at place last, and gives those at place first to
- * out [frames][channels], interleaved; integers are rounded, halves to even, and clipped at full scale.
- * first <= last <= room - frames. */
-void dn_exchange_samples(dn_type type, float *queue, size_t room, size_t first, size_t last, const float *fresh,
-                         size_t channels, size_t frames, void *out);
+/* The gain of each hop, 1 where the gate is open in it and 0 where it is closed, and moves the gate on.
+ * voice: [channels][hops] probabilities of speech. gains: [hops]. */
+void dn_gate_run(dn_gate *gate, const float *voice, size_t channels, size_t hops, float *gains);
+
+typedef struct dn_lane dn_lane; /* all that one signal needs around its backend; one thread at a time */
+
+typedef struct {
+    size_t channels;
+    size_t hop, delay; /* of the backend, in samples; hop 0: there is none, and frames come out as they went in */
+    size_t latency;    /* frames by which the output is late; enough for the queue never to run dry */
+    const dn_ratio *to_backend, *to_caller; /* NULL where the caller's rate is the backend's; they outlive the lane */
+    int gated;
+    dn_gate gate;     /* if gated: it fades from open to closed, and back, over one hop */
+    int64_t position; /* frames of the signal before the first that the lane gets */
+    int64_t fade_in;  /* frames until the lane begins to be heard over those before it, if it is not the first */
+    int64_t fade;     /* frames in which it then fades in */
+    float mix;        /* of a lane without a backend: the others' share of the result, of which it has the rest */
+} dn_lane_plan;
+
+/* From silence. On failure *out is NULL. */
+dn_status dn_lane_create(const dn_lane_plan *plan, dn_lane **out);
+void dn_lane_destroy(dn_lane *lane); /* NULL is fine */
+
+/* A chunk goes through in three steps, of which only the last changes anything: a chunk given up on the way has left
+ * no trace, and the next begins anew.
+ *
+ * 1. Takes interleaved samples [frames][channels]. Returns how many hops are whole with them; if these are expected,
+ *    block is filled with them, [channels][hops * hop], and else dn_lane_block does that. Or below zero
+ *    -DN_NOT_FINITE if a sample is NaN or beyond +-limit, -DN_NO_MEMORY, or -DN_BAD_RANGE at the end of time. */
+int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
+                     float *block);
+dn_status dn_lane_block(const dn_lane *lane, int64_t hops, float *block);
+
+/* 2. What the backend made of the hops, as much, with the voice, [channels][hops], which only a gate looks at and else
+ *    may be NULL. Not for the first lane, of which dn_lanes_give takes it. DN_BAD_RANGE if there are not so many. */
+dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice);
+
+/* 3. The frames that are due, interleaved, as many as came; integers are rounded, halves to even, and clipped at full
+ *    scale. lanes: one, or several of one signal, each of which fades in over those before it. dry: the lane without a
+ *    backend, or NULL. All have taken the same chunk. hops, cleaned, voice: of the first lane.
+ *    Returns how many lanes at the beginning are not heard any more, or -DN_BAD_RANGE, with nothing changed, if a step
+ *    was left out or a queue ran dry. */
+int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
+                      const float *voice, dn_type type, void *out);
+
+/* Frames of the signal up to now; until the lane begins to be heard, or below zero, of its fade; and its gate. */
+int64_t dn_lane_position(const dn_lane *lane);
+int64_t dn_lane_fade_in(const dn_lane *lane);
+dn_gate dn_lane_gate(const dn_lane *lane);
+
+/* A lane as bytes, without a chunk on its way, for a lane of the same plan on a machine of the same byte order.
+ * DN_BAD_STATE, with the lane unchanged, if they are not of such a lane; or DN_NO_MEMORY. */
+size_t dn_lane_size(const dn_lane *lane);
+void dn_lane_save(const dn_lane *lane, void *bytes);
+dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size);
 
 #ifdef __cplusplus
 }

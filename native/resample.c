@@ -103,6 +103,18 @@ static int64_t place_of(const dn_ratio *ratio, int64_t m, int64_t *behind) {
     return whole * ratio->in_step + rest * ratio->in_step / ratio->out_step;
 }
 
+int64_t dn_ratio_ready(const dn_ratio *ratio, int64_t n) {
+    int64_t reached = n - ratio->reach; /* outputs before this place are ready */
+    if (reached <= 0) return 0;
+    int64_t whole = reached / ratio->in_step, rest = reached % ratio->in_step;
+    return whole * ratio->out_step + (rest * ratio->out_step + ratio->in_step - 1) / ratio->in_step;
+}
+
+int64_t dn_ratio_first(const dn_ratio *ratio, int64_t m) {
+    int64_t behind;
+    return place_of(ratio, m, &behind) - ratio->reach + 1;
+}
+
 static float one_sample(const dn_ratio *ratio, const float *in, int64_t behind) {
     size_t taps = (size_t)ratio->taps;
     int n = 2 * ratio->reach;

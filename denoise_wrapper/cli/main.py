@@ -21,6 +21,8 @@ from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel,
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Pair
 
@@ -274,27 +276,26 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
     import numpy as np
 
     from denoise_wrapper.audio import check_type
+    from denoise_wrapper.stream.align import aligned
 
     dtype = check_type(args.dtype)
     stream = denoiser.stream(args.rate, args.channels)
     width = dtype.itemsize * stream.channels
-    early, rest, frames, begin = stream.latency, b"", 0, time.perf_counter()
+    rest, frames, begin = b"", 0, time.perf_counter()
 
-    def put(samples: Any) -> None:
-        nonlocal early
-        cut = min(early, len(samples))
-        early -= cut
-        sys.stdout.buffer.write(samples[cut:].tobytes())
+    def chunks() -> Iterator[Any]:
+        nonlocal rest, frames
+        stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without a wait
+        while data := stdin.read1(RAW_BLOCK):
+            data = rest + data
+            count = len(data) // width
+            rest = data[count * width :]
+            yield np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)
+            frames += count
+
+    for cleaned in aligned(stream, chunks()):
+        sys.stdout.buffer.write(cleaned.tobytes())
         sys.stdout.buffer.flush()
-
-    stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without waiting for more
-    while data := stdin.read1(RAW_BLOCK):
-        data = rest + data
-        count = len(data) // width
-        rest = data[count * width :]
-        put(stream.process(np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)))
-        frames += count
-    put(stream.flush())
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
     if not args.quiet:

@@ -37,6 +37,7 @@ from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.files.transform import read_file
 from denoise_wrapper.machine import processor_name
+from denoise_wrapper.stream.align import aligned
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -243,9 +244,8 @@ def _stream(denoiser: Denoiser, samples: Array, rate: int) -> tuple[Array, int]:
     """A clip through a live stream by buffers of 20 ms, its latency cut off; and that, in frames."""
     size = round(BUFFER_S * rate)
     with denoiser.stream(rate, samples.shape[1]) as stream:
-        parts = [stream.process(samples[at : at + size]) for at in range(0, len(samples), size)]
-        parts.append(stream.flush())
-        return np.concatenate(parts)[stream.latency :], stream.latency
+        chunks = (samples[at : at + size] for at in range(0, len(samples), size))
+        return np.concatenate(list(aligned(stream, chunks))), stream.latency
 
 
 def _delay(samples: Float32, rate: int, clip: Clip) -> int | None:
