@@ -95,7 +95,7 @@ class RNNoise:
 
     def read_wav(self, f_name_wav: str | os.PathLike[str], sample_rate: int | None = None) -> AudioSegment:
         """An audio file as a 16-bit segment, at sample_rate if that is given. Raises FileError if it cannot be read."""
-        from denoise_wrapper.files.soundfiles import read_file
+        from denoise_wrapper.files.whole import read_file
 
         samples, rate = read_file(f_name_wav)
         samples = from_float(to_float(samples), np.dtype(np.int16))

@@ -1,4 +1,4 @@
-"""What this machine is, and how much of it this process may use."""
+"""This machine's processor and cores, and how many of them to use."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ import platform
 import subprocess
 import sys
 
+from denoise_wrapper.errors import ConfigError
+
 
 def cores() -> int:
     """Cores that this process may use: those that it is bound to, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def check_jobs(jobs: int | None) -> int:
+    """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
+    if jobs is None:
+        return cores()
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise ConfigError(f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {jobs!r}")
+    return jobs
+
+
 def processor_name() -> str:
-    """What the processor calls itself, as far as the system tells; "unknown" if it does not."""
+    """The processor's name, as far as the system tells; "unknown" if it does not."""
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]

@@ -18,6 +18,7 @@ from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.progress import Progress, format_profile, speed_line
 
 if TYPE_CHECKING:
@@ -245,8 +246,7 @@ def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[Fil
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError(f"--jobs is a number of threads, 1 or more, not {args.jobs}")
+    check_jobs(args.jobs)
     given = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if given:
         raise ConfigError(f"{' '.join(given)}: only for '-', raw PCM; files say themselves what they hold")

@@ -105,14 +105,6 @@ def audio_files(folder: Path) -> list[Path]:
         raise FileError(f"cannot look into {folder}: {error.strerror}") from error
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
-    """A whole file, (frames, channels), and its rate. Raises FileError."""
-    with contextlib.ExitStack() as stack:
-        source = open_source(Path(path), stack)
-        blocks = list(source.blocks(source.rate))
-        return (np.concatenate(blocks) if blocks else np.empty((0, source.channels), np.float32)), source.rate
-
-
 def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
     """int16, int32 or float32 samples as a WAV file, which replaces one of that name when whole. Raises FileError."""
     import soundfile

@@ -68,7 +68,7 @@ def test_files_that_exist_are_refused_before_any_work(
         (["-a", "rnnoize"], "did you mean rnnoise"),
         (["-a", "rnnoise,mix=2"], "mix is 0 (dry) to 1"),
         (["--seconds", "0"], "seconds is more than 0"),
-        (["--jobs", "0"], "jobs is 1 or more"),
+        (["--jobs", "0"], "jobs is a number of threads or processes, 1 or more"),
         (["-a", "rnnoise,name=noisy"], "name the candidate otherwise"),
         (["--clean", "SET/clean"], "sets have their references in clean/"),
     ],

@@ -358,7 +358,7 @@ def test_only_a_backend_as_it_runs_behaves(
 
 
 def test_jobs_are_one_or_more(words: Path) -> None:
-    with pytest.raises(ConfigError, match="jobs is 1 or more"):
+    with pytest.raises(ConfigError, match="jobs is a number of threads"):
         behaviour(words, Denoiser(PASSES), jobs=0)
 
 

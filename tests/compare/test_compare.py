@@ -181,7 +181,7 @@ def test_a_missing_result_or_reference_and_a_silent_clip_are_said_in_their_place
     assert not math.isnan(fake.tracks[1].value("OVRL"))
     problems = list(comparison.problems())
     assert f"b: {missing}" in problems
-    assert "fake on a: no PESQ: the reference is silent" in problems
+    assert "fake on a: no PESQ, STOI, ESTOI, SI-SDR, LSD to 8 kHz, speech level: the reference is silent" in problems
     assert not [problem for problem in problems if problem.startswith("fake on b")]
 
 
@@ -289,7 +289,7 @@ def test_results_are_kept_where_asked_and_else_gone_with_the_comparison(clips: P
     with pytest.raises(FileError, match=r"a\.wav exists; overwrite=True"):
         compare(clips, [Candidate("mine", FAKE)], keep=out)
     compare(clips, [Candidate("mine", FAKE)], keep=out, overwrite=True)
-    with pytest.raises(FileError, match="one of the clips that are compared"):
+    with pytest.raises(FileError, match="holds clips that are compared"):
         compare(clips, [Candidate("mine", FAKE)], keep=clips, overwrite=True)
 
 
@@ -308,7 +308,7 @@ def test_jobs_change_nothing_and_progress_tells_each_stage(tmp_path: Path, monke
     ("settings", "said"),
     [
         ({"mode": "live"}, "mode is 'file' or 'stream', not 'live'"),
-        ({"jobs": 0}, "jobs is 1 or more"),
+        ({"jobs": 0}, "jobs is a number of threads"),
         ({"candidates": []}, "nothing was named to compare"),
     ],
 )

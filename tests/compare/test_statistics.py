@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.comparison import Clip, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import Comparison, Cost, Result, Track
 from denoise_wrapper.compare.statistics import (
     MOST,
     SHARE,

@@ -29,7 +29,7 @@ import soxr  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Track  # noqa: E402
-from denoise_wrapper.compare.measures import QUALITY  # noqa: E402
+from denoise_wrapper.compare.measure.measures import QUALITY  # noqa: E402
 from denoise_wrapper.compare.report import (  # noqa: E402
     check_report,
     clips,

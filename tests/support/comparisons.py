@@ -11,9 +11,10 @@ import soundfile
 from numpy.typing import NDArray
 from sets import RATE, noise, voice
 
-from denoise_wrapper.compare.comparison import MEASURES, Clip, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.measure.measures import LEVELS
 from denoise_wrapper.compare.measure.metrics import NEED_NO_REFERENCE, NO_REFERENCE
-from denoise_wrapper.compare.measures import LEVELS
 
 NOISY = "noisy"
 CANDIDATES = ("strong", "weak", "other")  # from the best to the worst; the last is another program's, without costs

@@ -91,7 +91,12 @@ def loudness_db(estimate: Float64, reference: Float64, rate: int, *, clean: bool
     reference: the clean clip, or if clean is false the noisy one. Both at rate. 0 if it cannot be told.
     """
     values, _ = levels(estimate, reference, reference if clean else None, rate)
-    return 0.0 if math.isnan(values["SPEECH"]) else min(MOST_GAIN_DB, max(-MOST_GAIN_DB, -values["SPEECH"]))
+    return even_gain_db(values["SPEECH"])
+
+
+def even_gain_db(speech_db: float) -> float:
+    """The gain that `loudness_db` has, of a SPEECH that is known already; 0 of NaN."""
+    return 0.0 if math.isnan(speech_db) else min(MOST_GAIN_DB, max(-MOST_GAIN_DB, -speech_db))
 
 
 def _speech_db(estimate: Float64, reference: Float64, speech: Labels, pauses: Labels | None) -> float:

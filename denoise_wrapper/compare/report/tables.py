@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
-from denoise_wrapper.compare.measures import COSTS, HIGHER, LOWER, QUALITY, ZERO, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, HIGHER, LOWER, QUALITY, ZERO, Measure
 from denoise_wrapper.compare.report import words
 from denoise_wrapper.compare.statistics import Verdict, differences, verdicts
-from denoise_wrapper.compare.wording import count
+from denoise_wrapper.wording import count
 
 _BETTER = {HIGHER: "higher is better", LOWER: "lower is better", ZERO: "best at 0"}
 _DELAY = Measure("delay", "ms", 1, "neither", "by which the results lagged; taken away before they were measured")
@@ -78,7 +78,7 @@ def winners(comparison: Comparison, found: list[Verdict]) -> list[Winner]:
             nobody = "no clip was judged for all candidates"
             rows.append(Winner(measure.label, measure.what, nobody, "", "", ""))
             continue
-        (result,) = (result for result in comparison.results[1:] if result.name == verdict.best)
+        (result,) = (result for result in comparison.candidates if result.name == verdict.best)
         mean = words.mean_of(comparison, result, verdict.measure)
         next_one = "there is no other"
         if verdict.second is not None:
@@ -182,7 +182,7 @@ def pairs(comparison: Comparison) -> Table:
 
 def costs(comparison: Comparison, found: list[Verdict]) -> Table:
     """What each candidate costs, and how its results came back."""
-    candidates = comparison.results[1:]
+    candidates = comparison.candidates
     shown = [n for n in COSTS if any(r.cost is not None and not math.isnan(asdict(r.cost)[n]) for r in candidates)]
     columns = [_column(COSTS[name]) for name in shown]
     columns += [Column(_DELAY.label, "ms, taken out", _DELAY.what), Column("length", "", "against that of the clip")]

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from denoise_wrapper.compare.comparison import Comparison, Result, Track
-from denoise_wrapper.compare.measures import COSTS, QUALITY, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, QUALITY, Measure
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, mean_interval
-from denoise_wrapper.compare.wording import count, listed
+from denoise_wrapper.wording import count, listed
 
 MANY = 30  # clips from which intervals are about as wide as they should be
 _COST_WORDS = {

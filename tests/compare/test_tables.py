@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from comparisons import CANDIDATES, make_comparison
 
-from denoise_wrapper.compare.comparison import MEASURES, Clip, Comparison, Cost, Result, Track
-from denoise_wrapper.compare.comparison_tables import CSV_COLUMNS, format_table, to_dict, write_csv
-from denoise_wrapper.compare.measures import COSTS, QUALITY
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.export import VALUE_COLUMNS, to_dict, write_values
+from denoise_wrapper.compare.measure.measures import COSTS, QUALITY
 from denoise_wrapper.compare.statistics import differences, mean_interval, verdicts
+from denoise_wrapper.compare.tables import format_comparison
 
 NAN = math.nan
 
@@ -40,7 +42,7 @@ def small(measures: dict[str, dict[str, list[float]]], costs: dict[str, Cost] | 
 
 
 def lines(comparison: Comparison) -> list[str]:
-    return format_table(comparison).splitlines()
+    return format_comparison(comparison).splitlines()
 
 
 def line(comparison: Comparison, start: str) -> str:
@@ -50,7 +52,7 @@ def line(comparison: Comparison, start: str) -> str:
 
 def rows(comparison: Comparison) -> list[dict[str, str]]:
     file = io.StringIO(newline="")
-    write_csv(comparison, file)
+    write_values(comparison, file)
     return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
 
 
@@ -77,7 +79,7 @@ def test_the_table_has_a_line_of_means_for_each_result(comparison: Comparison) -
 
 
 def test_the_table_has_the_costs_of_each_candidate(comparison: Comparison) -> None:
-    text = format_table(comparison).split("\n\n")[1].splitlines()
+    text = format_comparison(comparison).split("\n\n")[1].splitlines()
     assert text[0] == "costs, on one thread of a processor of tests:"
     assert text[1].split("  ")[-1] == "memory"
     assert text[3].split() == ["strong", "0.0", "20.0", "4.0", "0.02000", "0.03000", "0.05000", "30.0"]
@@ -132,7 +134,7 @@ def test_few_clips_give_means_and_no_certainty(count: int, said: str) -> None:
     values = {"noisy": [1.0] * count, "a": [2.0] * count, "b": [2.5] * count}
     found = small({name: {"PESQ": of} for name, of in values.items()})
     assert line(found, "PESQ:") == said
-    assert "nan" not in format_table(found)
+    assert "nan" not in format_comparison(found)
 
 
 def test_candidates_that_share_no_clip_have_no_best() -> None:
@@ -149,12 +151,12 @@ def test_costs_are_told_with_the_next_one_or_who_has_the_same() -> None:
 
 
 def test_a_clip_of_which_nothing_could_be_measured_leaves_no_columns() -> None:
-    text = format_table(small({"noisy": {"PESQ": [NAN]}, "a": {"PESQ": [NAN]}}))
+    text = format_comparison(small({"noisy": {"PESQ": [NAN]}, "a": {"PESQ": [NAN]}}))
     assert text.splitlines()[:3] == ["1 candidate on 1 clip, cleaned as whole files; means:", "noisy", "a"]
 
 
 def test_all_that_went_wrong_is_below_the_table_and_alike_is_one_line(comparison: Comparison) -> None:
-    told = format_table(comparison).split("\n\n")[-1].splitlines()
+    told = format_comparison(comparison).split("\n\n")[-1].splitlines()
     silent = "noisy on silent, strong on silent, weak on silent, other on silent: no PESQ, STOI, ESTOI, SI-SDR, "
     assert sum(text.startswith(silent) and text.endswith(": the clip is silent") for text in told) == 1
     for wanted in (
@@ -252,10 +254,10 @@ def test_the_csv_says_why_a_cost_was_not_measured() -> None:
 
 def test_the_csv_has_no_row_of_another_shape(comparison: Comparison) -> None:
     file = io.StringIO(newline="")
-    write_csv(comparison, file)
+    write_values(comparison, file)
     head, *body = csv.reader(io.StringIO(file.getvalue(), newline=""))
-    assert tuple(head) == CSV_COLUMNS
-    assert {len(row) for row in body} == {len(CSV_COLUMNS)}
+    assert tuple(head) == VALUE_COLUMNS
+    assert {len(row) for row in body} == {len(VALUE_COLUMNS)}
     assert not any(cell.lower() in ("nan", "inf", "none") for row in body for cell in row)
 
 
