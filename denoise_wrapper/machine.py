@@ -1,4 +1,4 @@
-"""This machine's processor and cores, and how many of them to use."""
+"""Processor of this machine, and the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_jobs(jobs: int | None) -> int:
 
 
 def processor_name() -> str:
-    """The processor's name, as far as the system tells; "unknown" if it does not."""
+    """Name of the processor as the system reports it; "unknown" if it reports none."""
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]

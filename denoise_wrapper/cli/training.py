@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.errors import ConfigError, needs_package
 
 
 def add_train(verbs: Any, epilog: str) -> None:
@@ -167,7 +167,7 @@ def missing_extra(error: ModuleNotFoundError) -> ConfigError:
     """What to say where a package that only training needs is absent; raises error again if it is one of ours."""
     if (error.name or "").startswith("denoise_wrapper"):
         raise error
-    return ConfigError(f"training needs {error.name}: pip install 'denoise-wrapper[training]'")
+    return ConfigError(needs_package("training needs", error, "training"))
 
 
 def exit_code(outcome: int) -> int:

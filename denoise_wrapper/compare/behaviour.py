@@ -38,7 +38,7 @@ from denoise_wrapper.compare.measure.speech import (
 from denoise_wrapper.compare.pools import Report, ignore, run_in_threads
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import DenoiseError
-from denoise_wrapper.files.whole import read_floats
+from denoise_wrapper.files.transform import read_floats
 from denoise_wrapper.machine import check_jobs
 
 ONSET_S = 0.030  # of a word's beginning is looked at

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.audio import to_float
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.candidates import Candidate, Denoising, hashes, make_candidates
@@ -38,7 +39,7 @@ from denoise_wrapper.compare.pools import Report, ignore, run_in_processes, run_
 from denoise_wrapper.compare.track import Raw, finish
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
-from denoise_wrapper.files.whole import read_file, read_floats
+from denoise_wrapper.files.transform import read_file, read_floats
 from denoise_wrapper.machine import check_jobs, processor_name
 
 Array = NDArray[Any]
@@ -204,10 +205,7 @@ def _check_targets(plan: _Plan, overwrite: bool) -> None:
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists; overwrite=True (--overwrite) replaces it")
     for folder in {path.parent for path in plan.targets.values()}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
 
 
 def _open_strictly(candidate: Candidate, clips: Sequence[Clip]) -> _Part:

@@ -16,7 +16,7 @@ from denoise_wrapper.compare.measure.levels import even_gain_db, levels, loudnes
 from denoise_wrapper.compare.measure.metrics import NO_REFERENCE
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.files.soundfiles import write_wav
-from denoise_wrapper.files.whole import read_floats
+from denoise_wrapper.files.transform import read_floats
 
 Float32 = NDArray[np.float32]
 

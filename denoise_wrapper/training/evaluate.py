@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from denoise_wrapper.training.data.corpus import make_folder
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.training.mix.mixing import Mixer
 
 

@@ -10,7 +10,8 @@ from blobs import random_blob
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import ConfigError
 
 Float32 = NDArray[np.float32]
@@ -20,7 +21,7 @@ FRAMES = 40
 
 
 def make_backend(model: str, isa: str) -> RNNoiseBackend:
-    """One of the models below, or a skipped test where this processor has not that instruction set."""
+    """Load a model below, or skip the test where this processor has not that instruction set."""
     try:
         if model == "random sparse":
             return RNNoiseBackend(random_blob(24, 64, sparse=True, quantised=True), isa=isa)

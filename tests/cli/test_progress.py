@@ -1,4 +1,4 @@
-"""What a terminal shows while files are done."""
+"""Bars and lines that a terminal shows while files are cleaned."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 import pytest
 
-from denoise_wrapper.progress import Progress, stages
+from denoise_wrapper.cli.progress import FileProgress
+from denoise_wrapper.progress import stages
 
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What has come to standard error, which is taken for a terminal."""
+    """Text on standard error, which poses as a terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     return lambda: capsys.readouterr().err
 
 
 def test_a_line_above_the_bar_leaves_the_bar_as_it_is(shown: Callable[[], str]) -> None:
-    with Progress(3, quiet=False) as progress:
+    with FileProgress(3, quiet=False) as progress:
         progress.report(1.0, 4.0)
         progress.ended("talk [final].wav: done")
         progress.report(2.0, 4.0)
@@ -29,7 +30,7 @@ def test_a_line_above_the_bar_leaves_the_bar_as_it_is(shown: Callable[[], str]) 
 
 
 def test_a_name_with_brackets_is_shown_as_it_is(shown: Callable[[], str]) -> None:
-    with Progress(1, quiet=False, name="talk [bold].wav") as progress:
+    with FileProgress(1, quiet=False, name="talk [bold].wav") as progress:
         progress.report(1.0, 4.0)
     with stages(quiet=False) as report:
         report("timing [1]", 1, 2)
@@ -40,7 +41,7 @@ def test_a_name_with_brackets_is_shown_as_it_is(shown: Callable[[], str]) -> Non
 
 
 def test_nothing_is_shown_if_quiet(shown: Callable[[], str]) -> None:
-    with Progress(3, quiet=True) as progress:
+    with FileProgress(3, quiet=True) as progress:
         progress.report(1.0, 4.0)
         progress.ended("done")
     assert shown() == ""

@@ -27,8 +27,6 @@ from denoise_wrapper.compare import Candidate, Comparison, compare  # noqa: E402
 from denoise_wrapper.compare import cost as cost_module  # noqa: E402
 from denoise_wrapper.compare.comparison import Cost, Result  # noqa: E402
 from denoise_wrapper.compare.cost import measure_cost  # noqa: E402
-from denoise_wrapper.compare.evaluate import evaluate  # noqa: E402
-from denoise_wrapper.compare.measure.metrics import METRICS  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 
 RATIOS = {"a": 0.0, "b": 10.0}
@@ -79,21 +77,12 @@ def only(comparison: Comparison) -> Result:
 
 
 @pytest.mark.parametrize("mode", ["file", "stream"])
-def test_measures_are_those_of_an_evaluation(clips: Path, mode: str) -> None:
-    comparison = compare(clips, [Denoiser(FAKE)], mode=mode)
-    assert [result.name for result in comparison.results] == ["noisy", "fake"]
-    for result, wanted in zip(comparison.results, (evaluate(clips), evaluate(clips, Denoiser(FAKE))), strict=True):
-        for track, clip in zip(result.tracks, wanted.clips, strict=True):
-            for name in METRICS:
-                assert track.value(name) == pytest.approx(clip.value(name), abs=1e-6, nan_ok=True), name
-    assert list(comparison.groups()) == ["0 dB", "10 dB", "all"]
-    assert not list(comparison.problems())
-
-
-@pytest.mark.parametrize("mode", ["file", "stream"])
 def test_a_track_is_what_the_denoiser_gives_and_the_delay_that_of_the_stream(clips: Path, mode: str) -> None:
     denoiser = Denoiser(FAKE)
     comparison = compare(clips, [denoiser], mode=mode)
+    assert [result.name for result in comparison.results] == ["noisy", "fake"]
+    assert list(comparison.groups()) == ["0 dB", "10 dB", "all"]
+    assert not list(comparison.problems())
     noisy, _ = soundfile.read(clips / "noisy" / "b.wav", dtype="float32")
     got, rate = track_audio(only(comparison), 1)
     assert rate == RATE

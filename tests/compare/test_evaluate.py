@@ -301,7 +301,8 @@ def test_two_candidates_stand_side_by_side(
     first, second, difference = (float(cells[name]["SISDR"]) for name in names[:3])
     assert first - second == pytest.approx(difference, abs=2e-3)
     assert float(cells["from"]["SISDR"]) <= difference <= float(cells["to"]["SISDR"])
-    rows = list(csv.DictReader(Path("a.csv").open(newline="")))
+    with Path("a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert list(dict.fromkeys(row["name"] for row in rows)) == ["rnnoise-classic", "noisy"]
     ratios = {(row["name"], row["clip"]): float(row["SISDR"]) for row in rows}
     better = sum(ratios["rnnoise-classic", clip] > ratios["noisy", clip] for clip in RATIOS)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.atomic import atomic_path, is_part
-from denoise_wrapper.files.soundfiles import audio_files
+from denoise_wrapper.files.transform import audio_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind are there")
 
@@ -68,9 +68,9 @@ def test_a_process_killed_while_writing_leaves_a_whole_file(tmp_path: Path) -> N
             assert process.stdout.readline() == b"ready\n"
             time.sleep(rng.uniform(0, 0.06))
             process.kill()
-        found = target.read_bytes()
-        assert found in wanted
-        seen.add(wanted.index(found))
+        content = target.read_bytes()
+        assert content in wanted
+        seen.add(wanted.index(content))
         left = set(tmp_path.iterdir()) - {target, *sources}
         assert all(is_part(path) for path in left), left
         killed_within += bool(left)

@@ -8,7 +8,7 @@ from pathlib import Path
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.clips.sets import check_complete, find_clips
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.soundfiles import audio_files
+from denoise_wrapper.files.transform import audio_files
 from denoise_wrapper.wording import listed
 
 JOINTS = ("_", "-", ".")  # before what a program adds to a name, as in NAME_denoised.wav

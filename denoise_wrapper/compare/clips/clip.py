@@ -7,8 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from denoise_wrapper.files.soundfiles import open_source
-from denoise_wrapper.files.whole import read_file
+from denoise_wrapper.files.transform import open_source, read_file
 
 MOST_GROUPS = 8  # more different ratios than this are no groups to take means of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
 from denoise_wrapper.errors import DataError, DenoiseError, FileError
-from denoise_wrapper.files.soundfiles import audio_files
+from denoise_wrapper.files.transform import audio_files
 
 
 def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list[Clip], list[str]]:

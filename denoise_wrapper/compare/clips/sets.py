@@ -11,7 +11,7 @@ from typing import Any
 
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.errors import DataError, DenoiseError
-from denoise_wrapper.files.soundfiles import SUFFIXES
+from denoise_wrapper.files.formats import SUFFIXES
 from denoise_wrapper.wording import few
 
 FIRST = (".wav", ".flac")  # of two files with one stem these are taken before others

@@ -18,7 +18,7 @@ from denoise_wrapper.compare.comparison import Comparison
 from denoise_wrapper.compare.export import to_dict, write_values
 from denoise_wrapper.compare.pools import ignore, run_in_processes
 from denoise_wrapper.compare.report import clips, page, plots, sound
-from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.errors import ConfigError, FileError, needs_package
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import listed
 
@@ -95,7 +95,7 @@ def check_report(
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            raise ConfigError(f"the report needs {error.name}: pip install 'denoise-wrapper[compare]'") from error
+            raise ConfigError(needs_package("the report needs", error, "compare")) from error
     target = Path(path)
     if target.suffix.lower() in (".csv", ".json"):
         raise FileError(f"{path} is one of the files beside a report, whose name is like {target.stem}.html")

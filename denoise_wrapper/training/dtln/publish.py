@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.training.config import DTLNDataConfig, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network

@@ -20,10 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training.config import load_config, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.lift import double_rate

@@ -6,10 +6,9 @@ import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.convert import read_any_model, write_model
 from denoise_wrapper.training.config import NetworkConfig, RNNoiseConfig, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 from denoise_wrapper.training.run import card

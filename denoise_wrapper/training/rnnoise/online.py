@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from denoise_wrapper.backends.rnnoise import Spectra
+from denoise_wrapper.backends.features import Spectra
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import RNNoiseConfig
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mixer

@@ -15,12 +15,11 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
 from denoise_wrapper.training.data import balance, join, prepare
 from denoise_wrapper.training.data.check import has_noise
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.data.packs import open_pack
 from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
 from denoise_wrapper.training.run import wheel

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.backends.convert import read_any_model
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.mix.walk import Walk
 from denoise_wrapper.training.rnnoise.export import LOG, export_network
 from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
