@@ -59,6 +59,12 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     verb.add_argument(
         "--set", required=True, metavar="DIR", help="folder with clean/ and noisy/, and perhaps a manifest.json"
     )
+    verb.add_argument(
+        "--only",
+        metavar="FIELD=VALUE",
+        help="a part of the set, by what its manifest says of the clips, as snr_db=0 or kind=child; 'unseen' of the "
+        "blind set: voices that no weights shipped so far were trained on",
+    )
     verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
     verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
     verb.add_argument(
@@ -184,7 +190,15 @@ def run_evaluate(args: argparse.Namespace) -> int:
     both: list[str | Candidate] = [candidate, *(["+".join(args.against)] if args.against else [])]
 
     def measure(report: Report) -> Comparison:
-        return evaluate(args.set, both, keep=args.out, overwrite=args.overwrite, jobs=args.jobs, progress=report)
+        return evaluate(
+            args.set,
+            both,
+            only=args.only,
+            keep=args.out,
+            overwrite=args.overwrite,
+            jobs=args.jobs,
+            progress=report,
+        )
 
     def plain(comparison: Comparison) -> dict[str, Any]:
         content = {**set_to_dict(comparison), "model": args.model}
@@ -235,7 +249,7 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
     denoiser = candidate.open()
     result = _measured(
         args,
-        lambda report: behaviour(args.set, denoiser, jobs=args.jobs, progress=report),
+        lambda report: behaviour(args.set, denoiser, only=args.only, jobs=args.jobs, progress=report),
         write_behaviour,
         lambda result: {**behaviour_to_dict(result), "model": args.model},
     )
