@@ -118,16 +118,21 @@ class Behaviour:
 
 
 def behaviour(
-    folder: str | os.PathLike[str], denoiser: Denoiser, *, jobs: int = 1, progress: Report | None = None
+    folder: str | os.PathLike[str],
+    denoiser: Denoiser,
+    *,
+    only: str | None = None,
+    jobs: int = 1,
+    progress: Report | None = None,
 ) -> Behaviour:
     """Measure how a denoiser behaves, on a set and on the signals of `probes`.
 
-    folder: the set, see `read_set`. jobs: threads. progress: called with (what is being done, steps done, in all).
+    folder: the set, only: a part of it, see `read_set`. jobs: threads. progress: called with (what is being done, steps done, in all).
     Raises DataError if the set is none or not complete, ConfigError if a package is missing.
     """
     jobs = check_jobs(jobs)
     metrics.check_resampler()
-    clips, report = read_set(Path(folder)), progress or ignore
+    clips, report = read_set(Path(folder), only=only), progress or ignore
     backend = denoiser.backend
     hop_s = backend.hop / backend.sample_rate
     parts = run_in_threads(partial(_measure_clip, denoiser), clips, jobs, partial(report, "cleaning"))

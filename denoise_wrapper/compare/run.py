@@ -102,6 +102,7 @@ def evaluate(
     folder: Path_,
     candidates: Denoising | Sequence[Denoising] = "rnnoise",
     *,
+    only: str | None = None,
     keep: Path_ | None = None,
     overwrite: bool = False,
     jobs: int = 1,
@@ -109,7 +110,7 @@ def evaluate(
 ) -> Comparison:
     """Measure a complete set as each candidate cleans it, and nothing else: no costs, no noisy clips unasked.
 
-    folder: the set, see `read_set`. candidates: one or several, as `compare` takes them, "noisy" for the clips as they
+    folder: the set, only: a part of it, see `read_set`. candidates: one or several, as `compare` takes them, "noisy" for the clips as they
     came; folders of clips that another program has cleaned must hold all of the set's.
     keep: folder in which the first candidate's clips are kept, CLIP.wav; None to keep none. overwrite, jobs, progress:
     as those of `compare`.
@@ -123,7 +124,7 @@ def evaluate(
     chosen = make_candidates(candidates)
     if not chosen:
         raise ConfigError("nothing was named to measure; name a backend, a model, a folder, or 'noisy'")
-    clips = read_set(Path(folder), noisy=any(one.folder is None for one in chosen))
+    clips = read_set(Path(folder), noisy=any(one.folder is None for one in chosen), only=only)
     targets = {} if keep is None else {(chosen[0].name, clip.id): Path(keep) / f"{clip.id}.wav" for clip in clips}
     plan = _Plan(chosen, clips, targets, strict=True, jobs=jobs, report=progress or ignore)
     return _run(plan, _Scratch(), overwrite, [folder], [])
