@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from fakes import FakeBackend, FakeState, Float32
+from fakes import FakeBackend, Faulty
 from numpy.typing import NDArray
 from sets import RATE, quick_opinions, voice, write_set
 
@@ -31,28 +29,6 @@ from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E
 
 RATIOS = {"a": 0.0, "b": 10.0}
 FAKE = FakeBackend("fake", sample_rate=16000, hop=128, delay=384, has_vad=False, memory=0.9)
-
-
-@dataclass(frozen=True)
-class Faulty(FakeBackend):
-    """A backend that fails: it raises, gives back what is no number, or ends the process."""
-
-    how: str = "raise"
-
-    def new_state(self, channels: int) -> FakeState:
-        return FaultyState(self, channels)
-
-
-class FaultyState(FakeState):
-    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
-        cleaned, voice = super().process(block, min_gain)
-        assert isinstance(self.backend, Faulty)
-        if self.backend.how == "raise":
-            raise RuntimeError("the network is upside down")
-        if self.backend.how == "crash":
-            os.abort()
-        cleaned[:, 5] = np.nan
-        return cleaned, voice
 
 
 @pytest.fixture
