@@ -87,9 +87,9 @@ FIGURES = {
 class ClipBehaviour:
     """A clip's part: error says why the rest is empty.
 
-    values: clean_pesq, clean_stoi, clean_sisdr_db and vad_auc, NaN if it could not be told. onsets_db: change of each
-    beginning in the clean clip; noisy_onsets_db: what is left of it in the noisy one. labels: of the clean clip.
-    voice: probabilities of speech in the noisy clip, empty if the backend tells none.
+    values: clean_pesq, clean_stoi, clean_sisdr_db and vad_auc, NaN if it could not be measured.
+    onsets_db: change of each beginning in the clean clip; noisy_onsets_db: what is left of it in the noisy one.
+    labels: of the clean clip. voice: probabilities of speech in the noisy clip, empty if the backend has none.
     """
 
     clip: Clip
@@ -127,7 +127,8 @@ def behaviour(
 ) -> Behaviour:
     """Measure how a denoiser behaves, on a set and on the signals of `probes`.
 
-    folder: the set, only: a part of it, see `read_set`. jobs: threads. progress: called with (what is being done, steps done, in all).
+    folder: the set, only: a part of it, see `read_set`. jobs: threads.
+    progress: called with (what is being done, steps done, in all).
     Raises DataError if the set is none or not complete, ConfigError if a package is missing.
     """
     jobs = check_jobs(jobs)

@@ -53,7 +53,7 @@ class Track:
         return self.values.get(measure, math.nan)
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with it, in words, and which measures it lacks: a line for each reason."""
+        """Faults of it in words, with the measures that it lacks: a line for each reason."""
         yield from self.problems
         if self.error:
             yield self.error
@@ -167,5 +167,5 @@ class Comparison:
                 yield from ((f"{result.name} on {track.clip.id}", fault) for fault in track.faults())
 
     def problems(self) -> Iterator[str]:
-        """All that went wrong, or could not be measured, a line each; nothing if all is well."""
+        """Faults and measures that are missing, a line each; nothing if all is well."""
         yield from (f"{where}: {what}" if where else what for where, what in self.faults())

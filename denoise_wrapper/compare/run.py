@@ -110,8 +110,8 @@ def evaluate(
 ) -> Comparison:
     """Measure a complete set as each candidate cleans it, and nothing else: no costs, no noisy clips unasked.
 
-    folder: the set, only: a part of it, see `read_set`. candidates: one or several, as `compare` takes them, "noisy" for the clips as they
-    came; folders of clips that another program has cleaned must hold all of the set's.
+    folder: the set, only: a part of it, see `read_set`. candidates: one or several, as `compare` takes them, "noisy"
+    for the clips as they came; folders of clips that another program has cleaned must hold all of the set's.
     keep: folder in which the first candidate's clips are kept, CLIP.wav; None to keep none. overwrite, jobs, progress:
     as those of `compare`.
     A clip that cannot be read, cleaned or measured is in the result with the reason.

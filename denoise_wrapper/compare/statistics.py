@@ -27,7 +27,7 @@ NORMAL = 1.959964  # standard deviations either way that hold 95 % of a normal d
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: cannot be told, of fewer than two.
+    """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: not known, of fewer than two.
 
     clips: how many it is the mean of. least: a mean of less, either way, makes no difference to anybody.
     """
@@ -146,7 +146,7 @@ def _distances(result: Result, measure: str, clips: Sequence[int] | None) -> Flo
 
 
 def verdicts(comparison: Comparison, clips: Sequence[int] | None = None) -> list[Verdict]:
-    """Who is best at each measure that has a better way and a value, over clips (None: all), then at each cost."""
+    """Verdicts on each measure that has a better way and a value, over clips (None: all), then at each cost."""
     wanted = [measure for measure in MEASURES if QUALITY[measure].better != NEITHER]
     quality = [_verdict(comparison, measure, clips) for measure in wanted]
     return [verdict for verdict in (*quality, *(_cost_verdict(comparison, cost) for cost in COSTS)) if verdict]

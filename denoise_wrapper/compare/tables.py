@@ -73,7 +73,7 @@ def _number(value: float, measure: Measure) -> str:
 
 
 def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
-    """Who is best and by how much, in words: "PESQ: a, by 0.031 [0.010, 0.052] before b"."""
+    """The best and by how much, in words: "PESQ: a, by 0.031 [0.010, 0.052] before b"."""
     if verdict.measure in COSTS:
         return _cost_line(comparison, verdict)
     measure = QUALITY[verdict.measure]
@@ -114,7 +114,7 @@ def _cost_line(comparison: Comparison, verdict: Verdict) -> str:
 
 
 def problems(comparison: Comparison) -> Iterator[str]:
-    """All that `Comparison.problems` has, alike ones in one line."""
+    """Lines of `Comparison.problems`, alike ones in one."""
     places: dict[str, list[str]] = defaultdict(list)
     for where, what in comparison.faults():
         if where:

@@ -1,4 +1,4 @@
-"""What a comparison is given: clips with their references, candidates in words, and other programs' results."""
+"""Inputs of a comparison: clips with their references, candidates in words, and other programs' results."""
 
 from __future__ import annotations
 

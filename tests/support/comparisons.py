@@ -1,4 +1,4 @@
-"""A small comparison for tests of what is told of one: WAV files, values by formula, and things that went wrong."""
+"""A small comparison for tests of tables and pages: WAV files, values by formula, and things that went wrong."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def make_comparison(
     """A clip for each ratio in dB, named clip-0, clip-1 ...; None: a clip without a reference, whose ratio is unknown.
 
     folder: gets the files, noisy/, clean/ and one for each candidate. candidates: the further back, the more noise it
-    leaves; the last has no costs. faults: adds a clip "silent", of which PESQ and the like cannot be told; the first
-    candidate fails on the first clip, the second hands the second back at another length; and there is a candidate
-    "absent" of which there is nothing, and an input that could not be read.
+    leaves; the last has no costs.
+    faults: adds a clip "silent", of which PESQ and the like cannot be measured; the first candidate fails on the first
+    clip, the second hands the second back at another length; and there is a candidate "absent" of which there is
+    nothing, and an input that could not be read.
     """
     ids = [f"clip-{number}" for number in range(len(ratios))] + ["silent"] * faults
     known = [*ratios, *[None] * faults]

@@ -15,7 +15,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FakeBackend:
-    """A backend whose answers are known: it delays, and turns down by a gain that depends on what it heard.
+    """A backend whose answers are known: it delays, and turns down by a gain that depends on the level so far.
 
     gain: the gain of quiet hops. Loud ones (RMS over 0.05) pass, and count as speech.
     memory: 0 to 1, how slowly the level is followed, so that the state matters.

@@ -1,4 +1,4 @@
-"""What is measured of a clip and of a candidate: what it is called, its unit, and which way is better."""
+"""Measures of a clip and costs of a candidate: names, units, and which way is better."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HIGHER, LOWER, ZERO, NEITHER = "higher", "lower", "zero", "neither"
 class Measure:
     """A measure. label, unit: as they are shown. digits: after the point. what: in a few words.
 
-    better: "higher", "lower", "zero" (the nearer to it), or "neither": it is only told.
+    better: "higher", "lower", "zero" (the nearer to it), or "neither": it is only shown.
     """
 
     label: str
@@ -30,7 +30,7 @@ class Measure:
 
     @property
     def of_differences(self) -> Measure:
-        """What differences of it are: two levels of full scale differ by some dB."""
+        """The measure of its differences: two levels of full scale differ by some dB."""
         return replace(self, unit=self.unit.removesuffix("FS"))
 
     def cost(self, value: float) -> float:

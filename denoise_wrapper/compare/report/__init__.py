@@ -40,7 +40,7 @@ def write_report(
     """Write the page, and beside it STEM.csv, STEM.json and STEM_plots/*.png; returns their paths, the page's first.
 
     path: the HTML file. overwrite: whether files that exist may be replaced. title: None for one of the candidates'
-    names. audio: "opus", small and without a loss that is heard, or "flac", lossless. seconds: of longer clips only
+    names. audio: "opus", small and without an audible loss, or "flac", lossless. seconds: of longer clips only
     the first so many are shown and played. jobs: processes that draw; with more than one, a script that calls this
     needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips and plots done, in all).
     Files appear when all are whole; if anything fails, Ctrl-C too, none does.

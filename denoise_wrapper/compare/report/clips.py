@@ -97,7 +97,10 @@ class DrawnTrack:
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """seconds: that are shown of it. scale_db: by which all its tracks were turned down, 0 or less, to full scale."""
+    """Clip as the page has it.
+
+    seconds: that are shown of it. scale_db: by which all its tracks were turned down, 0 or less, to full scale.
+    """
 
     seconds: float
     scale_db: float

@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 TYPES = {"opus": "audio/ogg", "flac": "audio/flac"}
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, that Opus knows; all else goes through the last
 _FULL_BAND = 48000  # Hz
-_KBIT_S = {False: 64, True: 96}  # a channel, by whether it is full-band: no loss that is heard
+_KBIT_S = {False: 64, True: 96}  # a channel, by whether it is full-band: no audible loss
 _MOST_CHANNELS = 2  # of what is played; more are averaged
 
 
