@@ -175,7 +175,7 @@ def _run(
 ) -> Comparison:
     try:
         _check_targets(plan, overwrite)
-        parts = [_open_strictly(one, plan.clips) for one in plan.candidates] if plan.strict else _open_all(plan)
+        parts = _open_all(plan)
         raws = _clean_all(plan, parts, scratch.path)
         results = _finish_all(plan, parts, raws)
     except BaseException:
@@ -209,45 +209,45 @@ def _check_targets(plan: _Plan, overwrite: bool) -> None:
         make_folder(folder)
 
 
-def _open_strictly(candidate: Candidate, clips: Sequence[Clip]) -> _Part:
-    """A candidate, ready. Raises what keeps it from that, DataError if it is a folder that lacks clips."""
-    if candidate.folder is None:
-        return _Part(candidate, candidate.open() if candidate.cleaned else None)
-    folder = CleanedFolder(candidate.folder)
-    folder.check(clips)
-    return _Part(candidate, folder=folder)
-
-
 def _open_all(plan: _Plan) -> list[_Part]:
-    """Each candidate, opened and its cost measured. Raises ModelError if none can be."""
+    """Each candidate, opened.
+
+    Strictly, raises what keeps one from that, DataError if it is a folder that lacks clips. Else their costs are
+    measured before, and what fails is in the part; raises ModelError if none can be used.
+    """
+    if plan.strict:
+        parts = [_open(candidate) for candidate in plan.candidates]
+        for part in parts:
+            if part.folder is not None:
+                part.folder.check(plan.clips)
+        return parts
+    noisy, *candidates = plan.candidates
     rate = Counter(clip.rate for clip in plan.clips).most_common(1)[0][0]
     sample = _sample(plan.clips, rate)
-    parts: list[_Part] = []
-    to_time = sum(candidate.cleaned for candidate in plan.candidates)
-    for candidate in plan.candidates:
-        if not candidate.cleaned:
-            parts.append(_Part(candidate))
-            continue
-        plan.report("timing", sum(part.candidate.cleaned for part in parts), to_time)
-        parts.append(_open(candidate, sample, rate))
-    plan.report("timing", to_time, to_time)
-    errors = [f"{part.candidate.name}: {part.error}" for part in parts if part.error is not None]
-    if len(errors) == to_time:
-        raise ModelError(f"no candidate can be used: {'; '.join(errors)}")
+    parts = [_open(noisy)]
+    for number, candidate in enumerate(candidates):
+        plan.report("timing", number, len(candidates))
+        parts.append(_try_open(candidate, sample, rate))
+    plan.report("timing", len(candidates), len(candidates))
+    if all(part.error is not None for part in parts[1:]):
+        errors = "; ".join(f"{part.candidate.name}: {part.error}" for part in parts[1:])
+        raise ModelError(f"no candidate can be used: {errors}")
     return parts
 
 
-def _open(candidate: Candidate, sample: Float32, rate: int) -> _Part:
+def _open(candidate: Candidate, cost: Cost | None = None) -> _Part:
     if candidate.folder is not None:
-        try:
-            return _Part(candidate, folder=CleanedFolder(candidate.folder))
-        except DenoiseError as error:
-            return _Part(candidate, error=str(error))
-    cost = measure_cost(candidate, sample, rate)
-    if cost.crashed:
+        return _Part(candidate, folder=CleanedFolder(candidate.folder))
+    return _Part(candidate, candidate.open() if candidate.cleaned else None, cost=cost)
+
+
+def _try_open(candidate: Candidate, sample: Float32, rate: int) -> _Part:
+    """A candidate with its cost, or with the reason why it cannot be used."""
+    cost = None if candidate.folder is not None else measure_cost(candidate, sample, rate)
+    if cost is not None and cost.crashed:
         return _Part(candidate, cost=cost, error=cost.error)
     try:
-        return _Part(candidate, candidate.open(), cost=cost)
+        return _open(candidate, cost)
     except Exception as error:
         return _Part(candidate, error=_words(error))
 

@@ -13,12 +13,11 @@ from sets import RATE, noise, voice
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost, Result, Track
-from denoise_wrapper.compare.measure.measures import LEVELS
-from denoise_wrapper.compare.measure.metrics import NEED_NO_REFERENCE, NO_REFERENCE
+from denoise_wrapper.compare.measure.metrics import METRICS, NEED_NO_REFERENCE, NO_REFERENCE
 
 NOISY = "noisy"
 CANDIDATES = ("strong", "weak", "other")  # from the best to the worst; the last is another program's, without costs
-NEEDS_NO_REFERENCE = (*NEED_NO_REFERENCE, *LEVELS)
+NEEDS_NO_REFERENCE = (*NEED_NO_REFERENCE, *(name for name in MEASURES if name not in METRICS))
 # Of clips as they came, and what the best candidate adds to it.
 START = {
     "PESQ": (1.6, 1.0), "STOI": (0.8, 0.12), "ESTOI": (0.65, 0.2), "SISDR": (5.0, 9.0),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from denoise_wrapper.compare.measure.metrics import METRICS
-
 HIGHER, LOWER, ZERO, NEITHER = "higher", "lower", "zero", "neither"
 
 
@@ -54,7 +52,6 @@ QUALITY = {
     "SPEECH": Measure("speech level", "dB", 2, ZERO, "by how much the speech is louder than it was"),
     "RMS": Measure("RMS", "dBFS", 1, NEITHER, "level of the whole clip"),
 }
-LEVELS = tuple(name for name in QUALITY if name not in METRICS)
 COSTS = {
     "latency_ms": Measure("latency", "ms", 1, LOWER, "of a live stream at the clips' usual rate"),
     "load_ms": Measure("load", "ms", 1, LOWER, "time to open the model"),

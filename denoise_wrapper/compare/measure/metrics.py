@@ -68,11 +68,6 @@ class Measures:
     delay: int
     lost: int
 
-    @property
-    def delay_ms(self) -> float:
-        """The delay in milliseconds."""
-        return 1000.0 * self.delay / RATE
-
 
 def measure(
     estimate: Array,
