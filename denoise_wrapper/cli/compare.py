@@ -259,9 +259,8 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
 
 def _candidate(args: argparse.Namespace) -> Candidate:
     """The candidate that the options name."""
-    from denoise_wrapper.compare import Candidate
+    from denoise_wrapper.compare import Candidate, Settings
     from denoise_wrapper.compare.comparison import NOISY
-    from denoise_wrapper.stream.settings import Settings
 
     if args.denoised is not None or args.backend in UNPROCESSED:
         _check_nothing_cleans(args)

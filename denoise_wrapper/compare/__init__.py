@@ -11,5 +11,17 @@ from denoise_wrapper.compare.candidates import Candidate, parse_candidate
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.comparison import Comparison, Cost, Result, Track
 from denoise_wrapper.compare.run import compare, evaluate
+from denoise_wrapper.stream.settings import Settings
 
-__all__ = ["Candidate", "Clip", "Comparison", "Cost", "Result", "Track", "compare", "evaluate", "parse_candidate"]
+__all__ = [
+    "Candidate",
+    "Clip",
+    "Comparison",
+    "Cost",
+    "Result",
+    "Settings",
+    "Track",
+    "compare",
+    "evaluate",
+    "parse_candidate",
+]
