@@ -19,6 +19,7 @@ from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.machine import check_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,8 +248,7 @@ def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[Fil
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError(f"--jobs is a number of threads, 1 or more, not {args.jobs}")
+    check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
         raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")

@@ -138,6 +138,18 @@ def add_data(verbs: Any, epilog: str) -> None:
     job.add_argument("--seed", type=int, default=1, metavar="N", help="of the choice (default: %(default)s)")
     job.add_argument("--overwrite", action="store_true", help="replace OUT.csv if it exists")
     job.set_defaults(run=run_data_balance)
+    job = jobs.add_parser(
+        "blind",
+        help="make the blind set, of what no training hears",
+        description="Writes clean/, noisy/ and manifest.json, as 'evaluate' reads them: 120 clips of the voices, "
+        "noises and rooms that all training leaves out, always the same ones; prints the SHA-256 of their samples.",
+        epilog=epilog,
+    )
+    for name in ("speech", "noise", "rooms"):
+        job.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help="the one the list is of")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    job.add_argument("--overwrite", action="store_true", help="replace a set that is there")
+    job.set_defaults(run=run_data_blind)
 
 
 def add_model_wheel(jobs: Any, epilog: str) -> None:
@@ -283,4 +295,13 @@ def run_data_balance(args: argparse.Namespace) -> int:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
         print(line)
+    return 0
+
+
+def run_data_blind(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.mix.blind import make_blind_set
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    print(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0

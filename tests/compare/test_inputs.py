@@ -1,4 +1,4 @@
-"""What a comparison is given: clips with their references, candidates in words, and other programs' results."""
+"""Inputs of a comparison: clips with their references, candidates in words, and other programs' results."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sets import RATE, voice, write_set
 from denoise_wrapper import Denoiser
 from denoise_wrapper.backends.convert import read_model, write_model
 from denoise_wrapper.compare.candidates import Candidate, make_candidates, parse_candidate
+from denoise_wrapper.compare.clips.cleaned import CleanedFolder
+from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.clips.inputs import find_inputs
-from denoise_wrapper.compare.clips.others import Others
-from denoise_wrapper.compare.comparison import Clip
 from denoise_wrapper.errors import ConfigError, DataError, DenoiseError, FileError, ModelError
 from denoise_wrapper.models.shipped import MODELS
 from denoise_wrapper.stream.settings import Settings
@@ -160,7 +160,7 @@ def test_a_pair_is_opened_at_its_rate_and_a_model_by_its_backend(tmp_path: Path,
         ("rnnoise,atten_lim=3", ConfigError, "no option 'atten_lim'; known are .*; did you mean atten-lim"),
         ("rnnoise,mix=much", ConfigError, "mix is a number, not 'much'"),
         ("rnnoise,mix=2", ConfigError, "mix is 0 .* to 1"),
-        ("rnnoise,mix=0,mix=1", ConfigError, "mix is given twice"),
+        ("rnnoise,mix=0,mix=1", ConfigError, "mix stands there twice"),
         ("rnnoise,backend=dtln-16k", ConfigError, "rnnoise is a backend itself"),
         (",mix=1", ConfigError, "names no candidate"),
         ("rnnoise,name=noisy", ConfigError, "what the noisy clips are called"),
@@ -208,7 +208,7 @@ def clip_of(noisy: Path, name: str | None = None) -> Clip:
 def test_results_of_other_programs_are_found_by_name(tmp_path: Path) -> None:
     for name in ("a.wav", "b_DeepFilterNet3.wav", "c-1.wav", "c-2.wav", "deep/d.flac", "x_fileid_7.wav"):
         write(tmp_path / name)
-    others = Others(tmp_path)
+    others = CleanedFolder(tmp_path)
     assert others.find(clip_of(Path("in/a.flac"), "set/a")).name == "a.wav"
     assert others.find(clip_of(Path("in/b.wav"))).name == "b_DeepFilterNet3.wav"
     assert others.find(clip_of(Path("in/d.wav"), "deep/d")).name == "d.flac"

@@ -1,11 +1,9 @@
-"""What is measured of a clip and of a candidate: what it is called, its unit, and which way is better."""
+"""Measures of a clip and costs of a candidate: names, units, and which way is better."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-
-from denoise_wrapper.compare.measure.metrics import METRICS
 
 HIGHER, LOWER, ZERO, NEITHER = "higher", "lower", "zero", "neither"
 
@@ -14,7 +12,7 @@ HIGHER, LOWER, ZERO, NEITHER = "higher", "lower", "zero", "neither"
 class Measure:
     """A measure. label, unit: as they are shown. digits: after the point. what: in a few words.
 
-    better: "higher", "lower", "zero" (the nearer to it), or "neither": it is only told.
+    better: "higher", "lower", "zero" (the nearer to it), or "neither": it is only shown.
     """
 
     label: str
@@ -30,7 +28,7 @@ class Measure:
 
     @property
     def of_differences(self) -> Measure:
-        """What differences of it are: two levels of full scale differ by some dB."""
+        """The measure of its differences: two levels of full scale differ by some dB."""
         return replace(self, unit=self.unit.removesuffix("FS"))
 
     def cost(self, value: float) -> float:
@@ -54,7 +52,6 @@ QUALITY = {
     "SPEECH": Measure("speech level", "dB", 2, ZERO, "by how much the speech is louder than it was"),
     "RMS": Measure("RMS", "dBFS", 1, NEITHER, "level of the whole clip"),
 }
-LEVELS = tuple(name for name in QUALITY if name not in METRICS)
 COSTS = {
     "latency_ms": Measure("latency", "ms", 1, LOWER, "of a live stream at the clips' usual rate"),
     "load_ms": Measure("load", "ms", 1, LOWER, "time to open the model"),
