@@ -27,7 +27,7 @@ PACKET_S, LOST_SHARE = 0.02, 0.03  # of every other clip: packets that are missi
 
 
 def telephone_band(signal: Float64) -> Float64:
-    """What of a signal at 8 kHz lies in the band of a telephone, in time: float64 (n,)."""
+    """Limit a signal at 8 kHz, float64 (n,), to the band of a telephone; nothing is late."""
     taps = scipy.signal.firwin(TAPS, BAND_HZ, fs=RATE, pass_zero=False)
     return np.asarray(scipy.signal.fftconvolve(signal, taps, "same"))
 
@@ -52,7 +52,7 @@ def compand(signal: Float64, codec: str) -> Float64:
 
 
 def kept_packets(chance: Random, length: int, lost_share: float = LOST_SHARE) -> NDArray[np.bool_]:
-    """For each sample at 8 kHz, whether its packet arrives: bool (length,)."""
+    """Mark the samples at 8 kHz whose packets arrive: bool (length,)."""
     size = round(PACKET_S * RATE)
     return np.repeat([chance.random() >= lost_share for _ in range(-(-length // size))], size)[:length]
 
