@@ -13,8 +13,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.compare.clips.sets import SetClip, read_set
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.clips.sets import read_set
+from denoise_wrapper.errors import FileError
 from denoise_wrapper.training.mix.blind import read_mono, to_int16
 
 Float64 = NDArray[np.float64]
@@ -78,10 +79,9 @@ def make_telephone_set(source: Path, target: Path, overwrite: bool = False) -> i
     return len(clips)
 
 
-def make_clip(clip: SetClip, at: int, target: Path) -> dict[str, Any]:
+def make_clip(clip: Clip, at: int, target: Path) -> dict[str, Any]:
     """Write both sides of a clip, number at of its set; returns what the manifest says of it."""
-    if clip.noisy is None:
-        raise DataError(f"{clip.id} has no noisy side")
+    assert clip.clean is not None  # read_set gives none without
     clean, noisy = (telephone_band(read_mono(path, RATE)) for path in (clip.clean, clip.noisy))
     length = min(len(clean), len(noisy))
     codec = CODECS[at % len(CODECS)]
