@@ -27,7 +27,6 @@ from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.compare.clips.sets import read_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
-from denoise_wrapper.models.classic import from_c_source  # noqa: E402
 from denoise_wrapper.training import evaluate  # noqa: E402
 from denoise_wrapper.training.config import (  # noqa: E402
     DataConfig,
@@ -51,7 +50,7 @@ from denoise_wrapper.training.rnnoise.loss import Judge  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
 from denoise_wrapper.training.run import loop  # noqa: E402
-from denoise_wrapper.training.run.card import quality_section, settings_toml, sha256  # noqa: E402
+from denoise_wrapper.training.run.card import quality_section, settings_toml  # noqa: E402
 
 SMALL = NetworkConfig(dense=4, vad_gru=3, noise_gru=5, denoise_gru=6)
 SMALL_V02 = NetworkConfig(family="v0.2", conv=8, units=16)
@@ -398,13 +397,6 @@ def test_a_card_quotes_what_was_measured(tmp_path: Path) -> None:
         "| dev | 1.500 | 12.346 |",
         "| own | 1.500 |  |",
     ]
-
-
-def test_the_shipped_model_its_card_and_the_compiled_in_one_are_the_same() -> None:
-    root = Path(__file__).parents[2]
-    shipped = root / "denoise_wrapper" / "models" / "rnnoise.dnnw"
-    assert sha256(shipped) in shipped.with_suffix(".md").read_text(encoding="utf-8")
-    assert from_c_source((root / "native" / "rnn_data.c").read_bytes()) == shipped.read_bytes()
 
 
 @pytest.mark.parametrize(("network", "family"), [(SMALL, "classic"), (SMALL_V02, "v0.2")])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.compare.clips.sets import SetClip
+from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import load_config, plain
 from denoise_wrapper.training.enhancer import scoring
@@ -195,7 +195,7 @@ class Run:
         clock.lap("update")
         return loss, norm
 
-    def evaluate(self, validation: list[Batch], scored: list[SetClip]) -> tuple[list[float], bool]:
+    def evaluate(self, validation: list[Batch], scored: list[Clip]) -> tuple[list[float], bool]:
         """What the log tells of an epoch's validation, and whether the weights are the best so far.
 
         With a set the best are those of the highest score, and epochs without a scoring are never the best.
