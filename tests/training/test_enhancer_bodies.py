@@ -113,19 +113,17 @@ def test_sizes_fill_their_budget_and_no_more(kind: str, budget: str) -> None:
 
 @kinds
 def test_a_batch_is_learned_by_heart(kind: str) -> None:
-    body = small_body(kind).train()
-    x, target = torch.randn(CLIPS, FEATURES, FRAMES, BANDS), torch.randn(CLIPS, body.width, FRAMES, BANDS)
+    body, frames = small_body(kind).train(), FRAMES // 2
+    x, target = torch.randn(CLIPS, FEATURES, frames, BANDS), torch.randn(CLIPS, body.width, frames, BANDS)
     head = torch.nn.Conv2d(body.width, body.width, 1)
-    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=0.02)
-    losses = []
-    for _ in range(150):
+    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=0.03)
+    for _ in range(60):
         answer, _ = body(x, body.new_state(CLIPS, x.device))
         loss = (head(answer) - target).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert loss.item() < 0.6 * target.var()
 
 
 def test_rows_that_the_bands_do_not_give_are_refused() -> None:
