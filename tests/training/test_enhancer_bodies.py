@@ -12,6 +12,7 @@ from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS, Body, make_body  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies.recurrent import Blend, blend_frames  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
@@ -126,7 +127,24 @@ def test_a_batch_is_learned_by_heart(kind: str) -> None:
     assert loss.item() < 0.6 * target.var()
 
 
-def test_rows_that_the_bands_do_not_give_are_refused() -> None:
-    config = replace(SIZES["rows", "enhancer"], rows=40)
-    with pytest.raises(ConfigError, match="40 rows"):
-        make_body(config, FEATURES, 128)
+def test_blends_have_the_slopes_of_their_formula() -> None:
+    torch.manual_seed(1)
+    share, value, state = torch.rand(5, 2, 3), torch.randn(5, 2, 3), torch.randn(2, 3)
+    inputs = [part.double().requires_grad_() for part in (share, value, state)]
+    assert torch.autograd.gradcheck(Blend.apply, inputs)
+    torch.testing.assert_close(Blend.apply(*inputs).detach(), blend_frames(*inputs).detach())
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "reason"),
+    [
+        ("rows", {"rows": 40}, "40 rows"),
+        ("depthwise", {"rows": 24}, "24 rows"),
+        ("depthwise", {"channels": 30}, "30 channels"),
+        ("mixed", {"rows": 48}, "48 rows"),
+        ("mixed", {"channels": 33}, "33 channels"),
+    ],
+)
+def test_sizes_that_do_not_fit_the_bands_are_refused(kind: str, sizes: dict[str, int], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make_body(replace(SIZES[kind, "enhancer"], **sizes), FEATURES, 128)  # type: ignore[arg-type]
