@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
 import soxr  # noqa: E402
@@ -147,6 +148,19 @@ def weights_file(size: int, count: int, **changed: int) -> bytes:
 def test_a_damaged_file_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "weights.bin"
     path.write_bytes(data)
+    with pytest.raises(ModelError, match=reason):
+        load_teacher(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("lstm_cache", "takes lstm_cache"), ("tfa_cache", "layers of a ULUNAS"), ("tra_cache", "GTCRN")],
+)
+def test_an_onnx_file_of_another_network_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    values = [helper.make_tensor_value_info(part, TensorProto.FLOAT, [1, 4]) for part in (name, "out")]
+    graph = helper.make_graph([helper.make_node("Tanh", [name], ["out"])], "other", values[:1], values[1:])
+    path = tmp_path / "other.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelError, match=reason):
         load_teacher(path)
 
