@@ -154,7 +154,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, data: bytes, reason: str) -> 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("lstm_cache", "takes lstm_cache"), ("tfa_cache", "layers of a ULUNAS"), ("tra_cache", "GTCRN")],
+    [("lstm_cache", "takes lstm_cache"), ("tfa_cache", "layers of a ULUNAS"), ("tra_cache", "layers of a GTCRN")],
 )
 def test_an_onnx_file_of_another_network_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     values = [helper.make_tensor_value_info(part, TensorProto.FLOAT, [1, 4]) for part in (name, "out")]
