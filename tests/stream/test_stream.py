@@ -394,6 +394,9 @@ def test_whole_hops_as_a_promise_make_a_stream_late_by_the_delay_alone() -> None
         np.testing.assert_array_equal(made[backend.delay :], wanted)
         with pytest.raises(AudioError, match=f"multiple of {backend.hop} frames, not of {backend.hop + 1}"):
             stream.process(tone(backend.hop + 1))
+    for step in (0, -1, 1.5, True, None):
+        with pytest.raises(ConfigError, match="step is a number of frames"):
+            Stream(PLAIN, step=step)  # type: ignore[arg-type]
     assert Stream(PLAIN, step=160).latency == PLAIN.delay + PLAIN.hop - 160
 
 
