@@ -362,7 +362,12 @@ def test_a_switch_does_not_close_the_gate() -> None:
 def test_a_backend_that_answers_with_another_size_is_named(spoilt: Any) -> None:
     stream, signal = Stream(PLAIN), tone(5000)
     lane = stream._lanes.lanes[0]
-    process, lane.process = lane.process, lambda block, least: (spoilt(block), np.zeros((1, 1), np.float32))
+    process = lane.process
+
+    def spoil(block: Array, least: float) -> tuple[Array, Array]:
+        return spoilt(block), np.zeros((1, 1), np.float32)
+
+    lane.process = spoil  # type: ignore[assignment]
     with pytest.raises(DenoiseError, match="plain made"):
         stream.process(signal)
     lane.process = process
