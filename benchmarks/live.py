@@ -17,7 +17,8 @@ from benchmarks.timing import calls_us, processor_s, take_turns
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 
 USUAL_RATE, OTHER_RATE = 48000, 44100
 CHUNKS_MS = (10, 20)
@@ -45,8 +46,8 @@ class _Timed:
 
     def go_on(self, calls: int) -> None:
         chunks, process, count = self.chunks, self.process, len(self.chunks)
-        for taken, clock in zip(self.taken, CLOCKS, strict=True):
-            taken.append(calls_us(lambda number: process(chunks[number % count]), calls, clock))
+        for spent, clock in zip(self.taken, CLOCKS, strict=True):
+            spent.append(calls_us(lambda number: process(chunks[number % count]), calls, clock))
 
 
 def _rates(backend: str) -> list[int]:
@@ -70,7 +71,7 @@ def percentiles(options: Options) -> Table:
     facts = {}
     for (backend, rate, chunk_ms), stream in timed.items():
         wall, processor = (
-            np.percentile(np.concatenate(taken), list(PERCENTILES.values())).tolist() for taken in stream.taken
+            np.percentile(np.concatenate(spent), list(PERCENTILES.values())).tolist() for spent in stream.taken
         )
         rows.append([backend, f"{rate} Hz", f"{chunk_ms} ms", *wall, *processor, 1000.0 * chunk_ms / wall[0]])
         facts[f"live {backend} {rate} {chunk_ms}"] = wall[0]

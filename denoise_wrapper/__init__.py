@@ -3,7 +3,7 @@
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
-from denoise_wrapper.stream import Stream, process_many
+from denoise_wrapper.stream.stream import Stream, process_many
 
 __version__ = "0.1.0"
 

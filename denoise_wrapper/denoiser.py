@@ -13,15 +13,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.audio import Array, check_rate, unpack
 from denoise_wrapper.backends.base import Backend
-from denoise_wrapper.chain import chain_latency, make_gate
 from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.gate import Cutter
-from denoise_wrapper.settings import Settings
-from denoise_wrapper.stream import Float32, Stream, resolve_backend
+from denoise_wrapper.stream.gate import Cutter
+from denoise_wrapper.stream.lane import chain_latency, make_gate
+from denoise_wrapper.stream.settings import Settings
+from denoise_wrapper.stream.stream import Float32, Stream, resolve_backend
 
 if TYPE_CHECKING:
-    from denoise_wrapper.batch import FileResult
-    from denoise_wrapper.watch import Watch
+    from denoise_wrapper.files.batch import FileResult
+    from denoise_wrapper.files.watch import Watch
 
 BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
@@ -132,8 +132,8 @@ class Denoiser:
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
         """
-        from denoise_wrapper.batch import beside
-        from denoise_wrapper.watch import Watch
+        from denoise_wrapper.files.batch import beside
+        from denoise_wrapper.files.watch import Watch
 
         source = Path(src)
         target = beside(source) if dst is None else Path(dst)
@@ -166,7 +166,7 @@ class Denoiser:
         Raises ConfigError for bad jobs, FileError if out_dir is a file or two files would be written to one place.
         What else is raised, Ctrl-C among it, stops all threads soon, and leaves no file half-written.
         """
-        from denoise_wrapper.batch import plan
+        from denoise_wrapper.files.batch import plan
 
         given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
         pairs, failed = plan([Path(each) for each in given], None if out_dir is None else Path(out_dir))
@@ -185,7 +185,7 @@ class Denoiser:
 
         done: called with each result as it comes, in the thread of the caller.
         """
-        from denoise_wrapper.batch import run_batch
+        from denoise_wrapper.files.batch import run_batch
 
         def clean(source: Path, target: Path, watch: Watch) -> None:
             self._transform(source, target, overwrite, watch)
@@ -193,7 +193,7 @@ class Denoiser:
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
     def _transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
-        from denoise_wrapper.files import transform_file
+        from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
             return self._cleaned(blocks, rate, (channels,), watch)

@@ -1,21 +1,18 @@
-"""What a denoiser owes: a backend that is shared, and a state that belongs to one stream."""
+"""The protocols of a denoiser: a backend that is shared, and a state that belongs to one stream."""
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import AudioError
 
 Float32 = NDArray[np.float32]
-
-MODELS = Path(__file__).resolve().parent.parent / "models"  # the shipped weights
+_FLOAT32 = np.dtype(np.float32)
 
 
 class State(Protocol):
@@ -65,7 +62,7 @@ class Backend(Protocol):
 
     @property
     def has_vad(self) -> bool:
-        """Whether the probabilities of speech mean anything."""
+        """True if the probabilities of speech mean anything."""
         ...
 
     def new_state(self, channels: int) -> State:
@@ -80,7 +77,7 @@ class Backend(Protocol):
 def process_together(
     backend: Backend, states: Sequence[State], blocks: Sequence[Float32], min_gain: float
 ) -> list[tuple[Float32, Float32]]:
-    """What the states, all of backend, make of their blocks of as many hops: in one go if the backend can."""
+    """Clean a block of as many hops with each state, all of backend: in one call if the backend can."""
     many = getattr(backend, "process_many", None)
     if many is None or len(states) == 1:
         return [state.process(block, min_gain) for state, block in zip(states, blocks, strict=True)]
@@ -96,12 +93,33 @@ def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) 
     ]
 
 
-def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:
-    """A model file, at most one byte more than most, so that no device or giant file fills the memory."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(most + 1)
-    except FileNotFoundError as error:
-        raise FileError(f"there is no model file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error
+def check_channels(channels: int) -> int:
+    """Give channels back. Raises AudioError unless it is 1 or more."""
+    if channels < 1:
+        raise AudioError(f"a signal has 1 channel or more, not {channels}")
+    return channels
+
+
+def check_block(block: Float32, channels: int, hop: int) -> int:
+    """Count the hops of a block. Raises AudioError unless it is float32 (channels, n * hop)."""
+    rows, samples = block.shape
+    hops, rest = divmod(samples, hop)
+    if rows != channels or rest or block.dtype != _FLOAT32:
+        raise AudioError(
+            f"a block of {channels} channel(s) is float32 ({channels}, n * {hop}), not {block.dtype} {block.shape}"
+        )
+    return hops
+
+
+def refuse_bad_sample(block: Float32, loudest: float) -> None:
+    """Raise AudioError for the first sample that is not finite or beyond +-loudest, full scale being 1; none if all
+    are good.
+
+    block: float32 (channels, n), or (n,) of one signal.
+    """
+    bad = np.argwhere(~(np.abs(block) <= loudest))
+    if len(bad):
+        channel = f" of channel {bad[0][0]}" if block.ndim == 2 else ""
+        value = block[tuple(bad[0])]
+        rule = f"be within +-{loudest:g}, full scale being 1" if np.isfinite(value) else "be finite"
+        raise AudioError(f"sample {bad[0][-1]}{channel} of the block is {value}; every sample must {rule}")

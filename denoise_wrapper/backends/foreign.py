@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from denoise_wrapper.backends.base import Float32
-from denoise_wrapper.errors import AudioError, DenoiseError, FileError, ModelError
+from denoise_wrapper.backends.base import Float32, check_block, check_channels, refuse_bad_sample
+from denoise_wrapper.errors import DenoiseError, FileError, ModelError
 
 # rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
 # for does no harm in any C calling convention, so one declaration serves both.
@@ -29,7 +29,7 @@ USUAL_FRAME = 480
 
 
 def is_library(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a shared library, by its first bytes, or by its name if it cannot be read."""
+    """True for a shared library, by the file's first bytes, or by its name if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(4).startswith(_MAGIC)
@@ -68,14 +68,14 @@ class ForeignBackend:
         return size
 
     def _measured_delay(self) -> int:
-        """How late a click comes out that is too faint to be cleaned, so that it passes as it is."""
+        """Measure the output delay in samples by a click too faint to be cleaned, so that it passes as it is."""
         frames, at = 6, self.hop // 4
         click = np.zeros((1, frames * self.hop), np.float32)
         click[0, at] = 1 / FULL_SCALE
         cleaned, _ = ForeignState(self, 1, delay=0).process(click)
-        heard = np.abs(cleaned[0])
-        late = int(heard.argmax()) - at
-        return late if late >= 0 and heard.max() > 0.1 / FULL_SCALE else self.hop
+        level = np.abs(cleaned[0])
+        late = int(level.argmax()) - at
+        return late if late >= 0 and level.max() > 0.1 / FULL_SCALE else self.hop
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self.path), self.delay)
@@ -88,9 +88,7 @@ class ForeignState:
     """The memory of one signal in a foreign library; it cannot be copied or pickled, as the library has no way to."""
 
     def __init__(self, backend: ForeignBackend, channels: int, delay: int | None = None) -> None:
-        if channels < 1:
-            raise AudioError(f"a signal has 1 channel or more, not {channels}")
-        self._backend, self._channels = backend, channels
+        self._backend, self._channels = backend, check_channels(channels)
         self._delay = backend.delay if delay is None else delay
         self.reset()
 
@@ -101,13 +99,9 @@ class ForeignState:
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The library has no least gain: the late original is mixed in instead."""
-        channels, samples = block.shape
-        hop = self._backend.hop
-        hops, rest = divmod(samples, hop)
-        if channels != self._channels or rest:
-            raise AudioError(f"a block has shape ({self._channels}, n * {hop}), not {block.shape}")
+        hops, (channels, samples) = check_block(block, self._channels, self._backend.hop), block.shape
         if not np.isfinite(block).all():
-            raise AudioError("a sample of the block is not finite")
+            refuse_bad_sample(block, float(np.finfo(np.float32).max))
         cleaned = np.multiply(block, FULL_SCALE)
         voice = np.empty((channels, hops), np.float32)
         for channel, state in enumerate(self._states):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.evaluate import UNPROCESSED, Evaluation, Path_, evaluate
+from denoise_wrapper.compare.measure.metrics import METRICS
 from denoise_wrapper.compare.measures import QUALITY
 from denoise_wrapper.compare.pools import Report
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.metrics import METRICS
 
 STANDARD = "standard"  # the model that is compiled in
 LEAST = 1e-5  # that is better: sums of floats come out one way or another with their place in memory

@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper import metrics
-from denoise_wrapper.compare import probes
+from denoise_wrapper.compare.clips.sets import SetClip, read_set
 from denoise_wrapper.compare.evaluate import Path_, model_hashes, read_audio
-from denoise_wrapper.compare.pools import Report, ignore, run_all
-from denoise_wrapper.compare.sets import SetClip, read_set
-from denoise_wrapper.compare.speech import (
+from denoise_wrapper.compare.measure import metrics, probes
+from denoise_wrapper.compare.measure.metrics import Float64
+from denoise_wrapper.compare.measure.speech import (
     Labels,
     at_labels,
     best_lag,
@@ -35,9 +34,9 @@ from denoise_wrapper.compare.speech import (
     speech_labels,
     without_hum,
 )
+from denoise_wrapper.compare.pools import Report, ignore, run_all
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError, DenoiseError
-from denoise_wrapper.metrics import Float64
 
 ONSET_S = 0.030  # of a word's beginning is looked at
 KEPT_DB = 3.0  # a beginning that changes by no more is kept

@@ -27,7 +27,7 @@ from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.compare.evaluate import UNPROCESSED, model_hashes
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
-from denoise_wrapper.settings import Settings
+from denoise_wrapper.stream.settings import Settings
 
 KEYS = ("name", "backend", "atten-lim", "mix")
 PAIR = ".onnx+"  # what joins the names of two files

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.compare.clips.sets import ratio_groups
 from denoise_wrapper.compare.measures import QUALITY
-from denoise_wrapper.compare.sets import ratio_groups
 
 MEASURES = tuple(QUALITY)
 

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper import metrics
 from denoise_wrapper.audio import to_float
+from denoise_wrapper.compare.clips.sets import SetClip, check_complete, find_clips, ratio_groups, read_set
+from denoise_wrapper.compare.measure import metrics
+from denoise_wrapper.compare.measure.metrics import METRICS, Measures
 from denoise_wrapper.compare.pools import Report, ignore, run_all, run_in_processes
-from denoise_wrapper.compare.sets import SetClip, check_complete, find_clips, ratio_groups, read_set
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
-from denoise_wrapper.files import read_file
-from denoise_wrapper.metrics import METRICS, Measures
+from denoise_wrapper.files.transform import read_file
 
 Path_ = str | os.PathLike[str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from denoise_wrapper.metrics import METRICS
+from denoise_wrapper.compare.measure.metrics import METRICS
 
 HIGHER, LOWER, ZERO, NEITHER = "higher", "lower", "zero", "neither"
 

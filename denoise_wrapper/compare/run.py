@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper import metrics
 from denoise_wrapper.audio import to_float
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.candidates import Candidate, Given, hashes, make_candidates
+from denoise_wrapper.compare.clips.inputs import find_inputs
+from denoise_wrapper.compare.clips.others import Others
 from denoise_wrapper.compare.comparison import Clip, Comparison, Cost, Result, Track
 from denoise_wrapper.compare.cost import measure_cost
 from denoise_wrapper.compare.evaluate import UNPROCESSED, Path_, read_audio
-from denoise_wrapper.compare.inputs import find_inputs
-from denoise_wrapper.compare.others import Others
+from denoise_wrapper.compare.measure import metrics
 from denoise_wrapper.compare.pools import Report, ignore, run_all, run_in_processes
 from denoise_wrapper.compare.track import Raw, finish
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
-from denoise_wrapper.files import read_file
+from denoise_wrapper.files.transform import read_file
 from denoise_wrapper.machine import processor_name
 
 Array = NDArray[Any]

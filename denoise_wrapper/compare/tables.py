@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from denoise_wrapper import __version__
 from denoise_wrapper.compare.behaviour import FIGURES, Behaviour, ClipBehaviour
 from denoise_wrapper.compare.evaluate import ClipResult, Evaluation
-from denoise_wrapper.metrics import METRICS, RATE
+from denoise_wrapper.compare.measure.metrics import METRICS, RATE
 
 BEHAVIOUR_COLUMNS = ("set", "name", "clip", "figure", "value", "bar", "met", "not_measured")
 CSV_COLUMNS = ("set", "name", "clip", "snr_db", *METRICS, "delay_ms", "lost_samples", "not_measured")

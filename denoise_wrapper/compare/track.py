@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper import metrics
 from denoise_wrapper.compare.comparison import Clip, Track
 from denoise_wrapper.compare.evaluate import read_audio
-from denoise_wrapper.compare.levels import levels, loudness_db
+from denoise_wrapper.compare.measure import metrics
+from denoise_wrapper.compare.measure.levels import levels, loudness_db
+from denoise_wrapper.compare.measure.metrics import NO_REFERENCE, Float64
 from denoise_wrapper.errors import DenoiseError
-from denoise_wrapper.files import write_wav
-from denoise_wrapper.metrics import NO_REFERENCE, Float64
+from denoise_wrapper.files.soundfiles import write_wav
 
 Float32 = NDArray[np.float32]
 

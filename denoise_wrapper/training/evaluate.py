@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from denoise_wrapper.training.data import make_folder
-from denoise_wrapper.training.mixing import Mixer
+from denoise_wrapper.atomic import make_folder
+from denoise_wrapper.training.mix.mixing import Mixer
 
 
 def make_set(mixer: Mixer, clips: int, target: Path) -> None:

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training import walk
 from denoise_wrapper.training.dtln.config import DTLNConfig
-from denoise_wrapper.training.sources import open_sources
-from denoise_wrapper.training.walk import stretches
+from denoise_wrapper.training.mix import walk
+from denoise_wrapper.training.mix.sources import open_sources
+from denoise_wrapper.training.mix.walk import stretches
 
 if TYPE_CHECKING:
-    from denoise_wrapper.training.sources import ClipSource
+    from denoise_wrapper.training.mix.sources import ClipSource
 
 
 class Batch(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.training.dtln.importers import run_checkpoint
-from denoise_wrapper.training.loop import load_checkpoint
+from denoise_wrapper.training.run.loop import load_checkpoint
 
 LOG = "logs/log.csv"
 

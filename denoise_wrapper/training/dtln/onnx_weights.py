@@ -11,9 +11,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from denoise_wrapper.backends.onnx_files import read_onnx
-from denoise_wrapper.backends.onnx_pairs import recognise
 from denoise_wrapper.errors import DenoiseError, ModelError
+from denoise_wrapper.models.onnx import read_onnx
+from denoise_wrapper.models.pairs import recognise
 from denoise_wrapper.training.dtln.export import TORCH_TO_ONNX, by_torch, make_session
 from denoise_wrapper.training.dtln.model import DTLN, FrameCore, MaskCore
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.training import card
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.training.config import DTLNDataConfig, plain
-from denoise_wrapper.training.curves import draw_course
-from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.dtln.lineage import LOG, Stage, describe, history
+from denoise_wrapper.training.run import card
+from denoise_wrapper.training.run.curves import draw_course
 
 LOSSES = ("step", "hours", "loss", "snr_db", "validation_loss", "validation_snr_db", "validation_magnitude")
 CURVES = {"snr_db": "signal to error, dB", "magnitude": "error of compressed spectra"}  # not the loss: weights differ

@@ -20,10 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training.config import load_config, plain
-from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.dtln.batches import Batch, Walk, batches, open_clips
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.dtln.lift import double_rate
@@ -32,8 +31,8 @@ from denoise_wrapper.training.dtln.loss import Loss, compare
 from denoise_wrapper.training.dtln.model import DTLN, DTLNState
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor
-from denoise_wrapper.training.loop import Log, open_checkpoint, save_checkpoint, stop_request
-from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
+from denoise_wrapper.training.run.loop import Log, open_checkpoint, save_checkpoint, stop_request
+from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 LAST, BEST, COPY = "checkpoints/last.pt", "checkpoints/best.pt", "config.toml"
 LOG_COLUMNS = ("step", "hours", "rate", "loss", "snr_db", "magnitude", "gradient", "hours_a_minute",

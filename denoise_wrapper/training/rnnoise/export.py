@@ -6,14 +6,13 @@ import csv
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.model_files import read_any_model, write_model
-from denoise_wrapper.training import card
+from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.backends.convert import read_any_model, write_model
 from denoise_wrapper.training.config import NetworkConfig, RNNoiseConfig, plain
-from denoise_wrapper.training.curves import draw_course
-from denoise_wrapper.training.data import make_folder
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
+from denoise_wrapper.training.run import card
+from denoise_wrapper.training.run.curves import draw_course
 
 LOG = "log.csv"
 LOSSES = ("step", "hours", "loss", "validation_loss", "validation_gain", "validation_voice_right")

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.backends.classic import SHAPES, ClassicModel, Layer, quantise
-from denoise_wrapper.backends.v02 import V02Model
 from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.classic import SHAPES, ClassicModel, Layer, quantise
+from denoise_wrapper.models.v02 import V02Model
 from denoise_wrapper.training.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 

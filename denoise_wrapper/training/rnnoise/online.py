@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from denoise_wrapper.backends.rnnoise import Spectra
+from denoise_wrapper.backends.features import Spectra
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import RNNoiseConfig
-from denoise_wrapper.training.mixing import HOPS_PER_SECOND, Mixer
+from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mixer
+from denoise_wrapper.training.mix.walk import Walk, stretches
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, mix_spectra, open_mixers
 from denoise_wrapper.training.rnnoise.synthesis import BAND_BINS
-from denoise_wrapper.training.walk import Walk, stretches
 
 Parts = tuple[Tensor, ...]  # rows (frames, columns), and perhaps spectra (3, 2, frames, BAND_BINS), both float16
 

@@ -14,15 +14,15 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training import balance, join, prepare, wheel
-from denoise_wrapper.training.card import settings_toml, sha256
-from denoise_wrapper.training.check import has_noise
 from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
-from denoise_wrapper.training.data import make_folder
-from denoise_wrapper.training.packs import open_pack
+from denoise_wrapper.training.data import balance, join, prepare
+from denoise_wrapper.training.data.check import has_noise
+from denoise_wrapper.training.data.packs import open_pack
 from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
+from denoise_wrapper.training.run import wheel
+from denoise_wrapper.training.run.card import settings_toml, sha256
 
 Name = tuple[str, ...]  # of a setting: its table, and it
 # No result depends on these.
@@ -61,8 +61,8 @@ def check_early(recipe: Recipe) -> None:
     """Refuse before the training what would be refused after it."""
     if recipe.steps.compare is not None:
         from denoise_wrapper.compare.against import open_other
-        from denoise_wrapper.compare.sets import read_set
-        from denoise_wrapper.metrics import check_resampler
+        from denoise_wrapper.compare.clips.sets import read_set
+        from denoise_wrapper.compare.measure.metrics import check_resampler
 
         check_resampler()
         read_set(recipe.steps.compare.set)
@@ -267,10 +267,10 @@ def compare_step(recipe: Recipe, steps: Steps) -> None:
     config, training = recipe.steps.compare, recipe.training
     if config is None:
         return
-    from denoise_wrapper.backends.model_files import fingerprint as weights
-    from denoise_wrapper.backends.model_files import read_any_model
+    from denoise_wrapper.backends.convert import fingerprint as weights
+    from denoise_wrapper.backends.convert import read_any_model
     from denoise_wrapper.compare.against import format_comparison, label, measure_other
-    from denoise_wrapper.compare.sets import read_set
+    from denoise_wrapper.compare.clips.sets import read_set
     from denoise_wrapper.compare.tables import write_csv
     from denoise_wrapper.progress import stages
 

@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_wrapper.backends.model_files import read_any_model
+from denoise_wrapper.atomic import make_folder
+from denoise_wrapper.backends.convert import read_any_model
 from denoise_wrapper.errors import ConfigError, DataError
-from denoise_wrapper.training import loop
 from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
-from denoise_wrapper.training.data import make_folder
-from denoise_wrapper.training.optim import Averaged, has_bf16, make_optimisers, set_rates
+from denoise_wrapper.training.mix.walk import Walk
 from denoise_wrapper.training.rnnoise.export import LOG, export_network
 from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
@@ -26,7 +25,8 @@ from denoise_wrapper.training.rnnoise.loss import Judge
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.online import OnlineBatches
 from denoise_wrapper.training.rnnoise.v02 import V02Network
-from denoise_wrapper.training.walk import Walk
+from denoise_wrapper.training.run import loop
+from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 
 Network = ClassicNetwork | V02Network
 

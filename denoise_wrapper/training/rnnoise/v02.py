@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.backends.blob import MAP_NAMES, PAIR_STEPS, STEPS, MapWeights, decode_blob, encode_blob
-from denoise_wrapper.backends.model_files import ClassicModel, V02Model, read_any_model
-from denoise_wrapper.backends.v02 import with_metadata
+from denoise_wrapper.backends.convert import ClassicModel, V02Model, read_any_model
 from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.records import MAP_NAMES, PAIR_STEPS, STEPS, MapWeights, decode_blob, encode_blob
+from denoise_wrapper.models.v02 import with_metadata
 from denoise_wrapper.training.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 

@@ -1,0 +1,1 @@
+"""The command line: arguments to Denoiser, a file a verb."""

@@ -1,0 +1,1 @@
+"""Clips to compare on: sets, inputs, results of other programs."""

@@ -1,0 +1,228 @@
+"""Many files at once: which are meant, and a thread a core to clean them in."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from denoise_wrapper.atomic import make_folder
+from denoise_wrapper.errors import ConfigError, DenoiseError, FileError
+from denoise_wrapper.files.watch import OTHER, Watch
+from denoise_wrapper.machine import cores
+
+DONE = "_denoised"  # what the name of a cleaned file has more
+TELL_S = 0.1  # seconds between two tellings of how far all is
+
+Clean = Callable[[Path, Path, Watch], object]
+Pair = tuple[Path, Path | None]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """The outcome for one file.
+
+    source: the file, or the folder in which no file was found. target: the file written, None if it failed.
+    error: why it failed, None if it did not. seconds: of audio that were cleaned. took: seconds by the clock.
+    stages: seconds by the clock in `decoding`, `resampling`, `denoising`, `encoding` and `other`, together took.
+    """
+
+    source: Path
+    target: Path | None = None
+    error: DenoiseError | None = None
+    seconds: float = 0.0
+    took: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+def beside(source: Path) -> Path:
+    """Name the cleaned file beside its source."""
+    return source.with_name(f"{source.stem}{DONE}{source.suffix}")
+
+
+def plan(inputs: Sequence[Path], folder: Path | None) -> tuple[list[Pair], list[FileResult]]:
+    """Decide which files are read, and where the results go.
+
+    inputs: files, and folders, which stand for all audio files below them but results of earlier runs. folder: to
+    write to, with the trees of the folders; None for beside each.
+    Returns [(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into.
+    Raises FileError if folder is a file, or two files would be written to one place.
+    """
+    if folder is not None and not is_folder(folder) and folder.exists():
+        raise FileError(f"{folder} is a file; several files need a folder to be written to")
+    pairs: dict[Pair, None] = {}  # in their order, each once
+    sources: dict[Path, Path] = {}
+    failed: list[FileResult] = []
+    for entry in inputs:
+        try:
+            whole = is_folder(entry)
+            sources_here = _audio_files(entry, folder) if whole else [entry]
+        except FileError as error:
+            failed.append(FileResult(entry, error=error))
+            continue
+        for source in sources_here:
+            name = source.relative_to(entry) if whole else Path(source.name)
+            target = None if folder is None else folder / name
+            if target is not None and sources.setdefault(target, source) != source:
+                raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
+            pairs[source, target] = None
+    return list(pairs), failed
+
+
+def is_folder(path: Path) -> bool:
+    """True for a folder. Raises FileError if the path cannot be looked at."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, or below a folder that may not be looked into
+        raise FileError(f"cannot look at {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _audio_files(folder: Path, output: Path | None) -> list[Path]:
+    """The audio files below a folder, but for results of earlier runs."""
+    from denoise_wrapper.files.transform import audio_files
+
+    files = audio_files(folder)
+    if output is None:
+        kept = [path for path in files if not path.stem.endswith(DONE)]
+    else:
+        ours, root = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
+        kept = [path for path in files if ours == root or ours not in (root / path.relative_to(folder)).parents]
+    if not kept:
+        raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
+    return kept
+
+
+def _start(workers: Sequence[threading.Thread]) -> None:
+    """Start as many as the system lets; those do the work of all."""
+    for number, worker in enumerate(workers):
+        try:
+            worker.start()
+        except RuntimeError as error:  # which is all that it says of too little memory, or too many threads
+            if number == 0:
+                raise MemoryError("no thread can be started") from error
+            return
+
+
+def run_batch(
+    clean: Clean,
+    pairs: Sequence[Pair],
+    jobs: int | None = None,
+    *,
+    done: Callable[[FileResult], object] | None = None,
+    progress: Callable[[float, float], object] | None = None,
+) -> list[FileResult]:
+    """Clean files in threads; a file that fails does not keep the others from being done.
+
+    clean: called as clean(source, target, watch), in several threads at once. jobs: threads; None for one a core.
+    done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
+    Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
+    DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
+    Returns the results in the order of the pairs.
+    """
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise ConfigError(f"jobs is a number of threads, 1 or more, or None for one a core, not {jobs!r}")
+    return _Batch(clean, pairs, progress).run(min(jobs or cores(), len(pairs)), done)
+
+
+class _Stopped(BaseException):
+    """Nobody wants the file any more."""
+
+
+class _Job:
+    def __init__(self, number: int, pair: Pair) -> None:
+        self.number, (self.source, self.target) = number, pair
+        self.watch = Watch()
+        self.ended = False
+        try:
+            self.size = self.source.stat().st_size
+        except (OSError, ValueError):  # which will be told when it is its turn
+            self.size = 0
+
+
+class _Batch:
+    def __init__(self, clean: Clean, pairs: Sequence[Pair], progress: Callable[[float, float], object] | None) -> None:
+        self._clean, self._progress = clean, progress
+        self._jobs = [_Job(number, pair) for number, pair in enumerate(pairs)]
+        self._todo = deque(self._jobs)
+        self._answers: queue.SimpleQueue[tuple[int, FileResult] | BaseException] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._told = 0.0  # time.monotonic() when the progress was
+
+    def run(self, threads: int, done: Callable[[FileResult], object] | None) -> list[FileResult]:
+        results: dict[int, FileResult] = {}
+        workers = [threading.Thread(target=self._work, name=f"denoise-{number}") for number in range(threads)]
+        try:
+            _start(workers)
+            while len(results) < len(self._jobs):
+                try:
+                    answer = self._answers.get(timeout=TELL_S)  # a wait without end would not see Ctrl-C on Windows
+                except queue.Empty:
+                    self._tell()
+                    continue
+                if isinstance(answer, BaseException):
+                    raise answer
+                results[answer[0]] = answer[1]
+                if done is not None:
+                    done(answer[1])
+                self._tell(last=len(results) == len(self._jobs))
+        finally:
+            self._stop.set()
+            for worker in workers:
+                if worker.ident is not None:
+                    worker.join()
+        return [results[number] for number in range(len(self._jobs))]
+
+    def _work(self) -> None:
+        """One thread: file after file."""
+        while not self._stop.is_set():
+            try:
+                job = self._todo.popleft()
+            except IndexError:
+                return
+            try:
+                self._answers.put((job.number, self._filter(job)))
+            except _Stopped:
+                return
+            except BaseException as error:
+                self._answers.put(error)
+                return
+
+    def _filter(self, job: _Job) -> FileResult:
+        begin, target, failed = time.perf_counter(), job.target or beside(job.source), None
+        watch = job.watch = Watch(self._check)
+        try:
+            if job.target is not None:
+                make_folder(target.parent)
+            self._clean(job.source, target, watch)
+        except DenoiseError as error:
+            failed, job.size = error, 0
+        job.ended = True
+        took = time.perf_counter() - begin
+        stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
+        return FileResult(job.source, None if failed else target, failed, watch.seconds, took, stages)
+
+    def _check(self, *_: int) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+    def _tell(self, last: bool = False) -> None:
+        """Tell how far all is, unless that was just done; of files not yet open the length is told by the size."""
+        now = time.monotonic()
+        if self._progress is None or (now - self._told < TELL_S and not last):
+            return
+        self._told = now
+        done = total = known = 0.0
+        for job in self._jobs:
+            done += job.watch.seconds
+            if job.ended or job.watch.total:
+                total += job.watch.seconds if job.ended else job.watch.total / job.watch.rate
+                known += job.size
+        left = sum(job.size for job in self._jobs) - known
+        if known:
+            total *= 1 + left / known
+        self._progress(done, max(done, total))

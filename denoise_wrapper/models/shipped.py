@@ -1,0 +1,21 @@
+"""The folder of the shipped weights, and the bytes of a model file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from denoise_wrapper.errors import FileError
+
+MODELS = Path(__file__).resolve().parent
+
+
+def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """A model file, at most one byte more than most, so that no device or giant file fills the memory."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError as error:
+        raise FileError(f"there is no model file {path}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error

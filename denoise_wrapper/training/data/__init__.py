@@ -1,0 +1,1 @@
+"""Training audio: packs, decoding, corpora split by voice; checks and preparation."""

@@ -1,0 +1,137 @@
+"""Packs: folders of audio, or tables that name some of it, as settings name them.
+
+The segments.csv of a folder, if it has one, says where each recording lies and whose it is (columns file, start_s,
+end_s, and voice, language, source, licence where known). Without one each file is a recording, and its voice is the
+folder it lies in below the pack, or the file itself. A table of any other name does the same for the files it names,
+relative to itself, and leaves all others out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import soundfile
+
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
+
+TABLE = "segments.csv"
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """base: the folder that names of files are relative to. table: where it says what lies where, if anywhere.
+    whole: whether all audio below base belongs to it, or what the table names alone."""
+
+    base: Path
+    table: Path | None
+    whole: bool
+
+    @property
+    def name(self) -> str:
+        return self.base.resolve().name if self.whole or self.table is None else self.table.stem
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The table's rows, none if there is no table, file relative to base. Raises DataError where it is damaged."""
+        rows = []
+        for line, row, complaint in scan_table(self.table) if self.table else ():
+            if complaint:
+                raise DataError(f"{self.table}, line {line}: {complaint}")
+            rows.append({**row, "file": self.relative(row["file"])})
+        return rows
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """The audio files by their names. Raises DataError if there are none."""
+        if self.whole:
+            return {path.relative_to(self.base).as_posix(): path for path in audio_files(self.base)}
+        names = sorted({row["file"] for row in self.rows})
+        missing = [name for name in names if not (self.base / name).is_file()]
+        if missing or not names:
+            raise DataError(f"{self.table} names {missing[0] if missing else 'no file'}; it names files beside it")
+        return {name: self.base / name for name in names}
+
+    def relative(self, file: str) -> str:
+        """A file as the table has it, with or without the pack's own name before it, relative to the pack."""
+        return file.removeprefix(self.name + "/") if self.whole else file
+
+
+def open_pack(path: Path) -> Pack:
+    """The pack that a path names: a folder, or a table (.csv). Raises DataError for anything else."""
+    if path.is_dir():
+        table = path / TABLE
+        return Pack(path, table if table.is_file() else None, whole=True)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return Pack(path.parent, path, whole=False)
+    raise DataError(f"{path} is no folder; [data] names folders of audio files, or tables (.csv) that name some")
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files of a folder and those below it, in order of their names."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; [data] names folders of audio files")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDFILE_SUFFIXES and path.is_file())
+    if not files:
+        raise DataError(f"{folder} holds no audio file ({', '.join(SOUNDFILE_SUFFIXES)})")
+    return files
+
+
+def source_name(file: str) -> str:
+    """The source of a file in a pack that names none: its folder, or itself without a rate at the end (rain-16k)."""
+    path = Path(file)
+    return path.parts[0] if len(path.parts) > 1 else re.sub(r"-\d+k$", "", path.stem)
+
+
+def scan_table(path: Path) -> Iterator[tuple[int, Row, str]]:
+    """(line, row, what is wrong with it or "") of all rows. Raises DataError where a table cannot be read at all."""
+    try:
+        content = path.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, line {line}: not UTF-8; save the table as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    try:
+        missing = {"file", "start_s", "end_s"} - set(reader.fieldnames or ("file", "start_s", "end_s"))
+        if missing:
+            raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it needs file, start_s and end_s")
+        for row in reader:
+            yield reader.line_num, row, row_complaint(row)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def row_complaint(row: Row) -> str:
+    """What is wrong with a row that has too few or too many cells, or no stretch of time; "" if nothing is."""
+    if None in row or None in row.values():
+        return "the row has not as many cells as the first line; repair it"
+    try:
+        start_s, end_s = float(row["start_s"]), float(row["end_s"])
+    except ValueError:
+        start_s, end_s = math.nan, math.nan
+    if not 0.0 <= start_s <= end_s < math.inf:
+        return f"start_s to end_s is a stretch of seconds, not {row['start_s']!r} to {row['end_s']!r}"
+    return ""
+
+
+def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
+    """(source, licence, hours) of the audio, by the packs' tables; packs without one count as unknown."""
+    hours: dict[tuple[str, str], float] = defaultdict(float)
+    for pack in map(open_pack, paths):
+        for row in pack.rows:
+            key = (row.get("source") or pack.name, row.get("licence") or "unknown")
+            hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+        if pack.table is None:
+            hours[pack.name, "unknown"] += sum(soundfile.info(path).duration for path in pack.files.values()) / 3600.0
+    return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

@@ -1,0 +1,201 @@
+"""Pairs: noisy and clean audio that somebody mixed before, in the layout of the DNS Challenge.
+
+A folder of pairs holds clean/clean_fileid_N.wav and noisy/*_fileid_N.wav, which belong together by the number N. A
+noise/ beside them is not needed: it is what noisy has more than clean. Any suffix of an audio file will do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.training.config import Range
+from denoise_wrapper.training.data.corpus import Recording, open_cache
+from denoise_wrapper.training.data.packs import open_pack
+from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix, gain, speech_labels
+
+Float32 = NDArray[np.float32]
+Sides = dict[str, dict[int, list[str]]]  # "clean" and "noisy": the files of each number
+NUMBER = re.compile(r"_fileid_(\d+)$", re.IGNORECASE)
+READER = re.compile(r"(?:^|[_-])(reader_\d+)")  # as the challenge's own names have it: ..._reader_06709_...
+BOOK = re.compile(r"(?:^|[_-])(book_\d+)")
+NAMED = 5  # of what is wrong, so many by name
+APART_S = 0.1  # noisy and clean may differ so much in length, as lossy formats pad
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Noisy audio and what is wanted of it. clean: None if that is silent."""
+
+    number: int
+    noisy: Recording
+    clean: Recording | None
+
+    @property
+    def length(self) -> int:
+        return self.noisy.length if self.clean is None else min(self.noisy.length, self.clean.length)
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """Pairs that belong on one side of the split: those of a reader, or one alone."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+
+    @property
+    def length(self) -> int:
+        return sum(pair.length for pair in self.pairs)
+
+
+def read_pairs(folder: Path, rate: int, work_dir: Path) -> tuple[PairGroup, ...]:
+    """The pairs of a folder, decoded once into work_dir and brought to rate (Hz), by who speaks in them.
+
+    Pairs whose noisy side is silent or empty are left out. Raises DataError where a file has no number or no
+    counterpart, or is of another length than that, naming the first few; where none is left; for damaged files.
+    """
+    names = match_files(folder)
+    name = folder.resolve().name
+    noisy_audio, noisy_files = open_cache(f"{name}-noisy", open_pack(folder / "noisy").files, rate, work_dir)
+    clean_audio, clean_files = open_cache(f"{name}-clean", open_pack(folder / "clean").files, rate, work_dir, True)
+    pairs, apart = [], []
+    for number, noisy_name, clean_name in names:
+        noisy, clean = noisy_files.get(noisy_name), clean_files.get(clean_name)
+        if noisy is None:
+            continue
+        if clean is not None and abs(noisy["length"] - clean["length"]) > APART_S * rate:
+            apart.append(f"{number} ({noisy['length'] / rate:.2f} and {clean['length'] / rate:.2f} s)")
+        target = None
+        if clean is not None:
+            target = Recording(clean_audio, clean["start"], clean["length"], clean["bandwidth_hz"])
+        recording = Recording(noisy_audio, noisy["start"], noisy["length"], noisy["bandwidth_hz"])
+        pairs.append((noisy_name, Pair(number, recording, target)))
+    if apart:
+        raise DataError(f"{folder}: noisy and clean differ in length for ids {listed(apart)}; cut them alike")
+    return group_pairs(f"{name}/", pairs)
+
+
+def match_files(folder: Path) -> list[tuple[int, str, str]]:
+    """(number, noisy file, clean file) by number, the files relative to noisy/ and clean/. Raises DataError."""
+    for part in ("clean", "noisy"):
+        if not (folder / part).is_dir():
+            raise DataError(f"{folder} has no folder {part}; pairs lie in clean/clean_fileid_N and noisy/*_fileid_N")
+    sides, strange = number_files(folder)
+    if strange:
+        raise DataError(f"{folder}: no _fileid_N at the end of {listed(strange)}; rename or take away")
+    twice = [number for number, names in sides["clean"].items() if len(names) > 1]
+    if twice:
+        raise DataError(f"{folder}: more than one clean file for ids {listed(sorted(twice))}; keep one of each")
+    missing = [
+        f"no {there} file for ids {listed(lacking)} of {here}"
+        for here, there in (("noisy", "clean"), ("clean", "noisy"))
+        if (lacking := sorted(sides[here].keys() - sides[there].keys()))
+    ]
+    if missing:
+        raise DataError(f"{folder}: {'; '.join(missing)}; add them, or take the others away")
+    return counterparts(sides)
+
+
+def counterparts(sides: Sides) -> list[tuple[int, str, str]]:
+    """(number, noisy file, clean file) of the numbers that both sides have."""
+    return [(number, noisy, sides["clean"][number][0]) for number in sorted(sides["noisy"].keys() & sides["clean"])
+            for noisy in sides["noisy"][number]]  # fmt: skip
+
+
+def number_files(folder: Path, parts: Sequence[str] = ("clean", "noisy")) -> tuple[Sides, list[str]]:
+    """Per part of the layout, the files of each number; and the files that have none."""
+    sides: Sides = {}
+    strange = []
+    for part in parts:
+        sides[part] = defaultdict(list)
+        for name in open_pack(folder / part).files:
+            found = NUMBER.search(Path(name).stem)
+            if found:
+                sides[part][int(found[1])].append(name)
+            else:
+                strange.append(f"{part}/{name}")
+    return sides, strange
+
+
+def listed(items: Sequence[object]) -> str:
+    """The first few by name, and how many there are."""
+    few = ", ".join(str(item) for item in items[:NAMED])
+    return few if len(items) <= NAMED else f"{few} and {len(items) - NAMED} more"
+
+
+def group_pairs(prefix: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[PairGroup, ...]:
+    """Groups of pairs that no reader is in two of: see `speakers`.
+
+    prefix: put before the groups' names. pairs: (noisy file, pair).
+    """
+    listed_pairs = list(pairs)
+    names = speakers([(file, pair.number) for file, pair in listed_pairs])
+    groups: dict[str, list[Pair]] = defaultdict(list)
+    for name, (_, pair) in zip(names, listed_pairs, strict=True):
+        groups[prefix + name].append(pair)
+    return tuple(PairGroup(name, tuple(groups[name])) for name in sorted(groups))
+
+
+def speakers(files: Sequence[tuple[str, int]]) -> list[str]:
+    """Who speaks in each of (noisy file, its number), by the names of readers, else books, else by the number alone.
+
+    A file may join the speech of several readers, who then go by one name.
+    """
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    firsts = []
+    for file, number in files:
+        stem = Path(file).stem
+        names = READER.findall(stem) or BOOK.findall(stem) or [f"fileid_{number}"]
+        firsts.append(names[0])
+        for name in names[1:]:
+            leader[find(name)] = find(names[0])
+    return [find(name) for name in firsts]
+
+
+class PairSource:
+    """Makes clips of pairs. The same pairs, settings, seed and index give the same clip."""
+
+    def __init__(
+        self, groups: Sequence[PairGroup], rate: int, clip_s: float, seed: int, level_db: Range = (0.0, 0.0)
+    ) -> None:
+        self.pairs = [pair for group in groups for pair in group.pairs]
+        if not self.pairs:
+            raise DataError("there is no pair to take clips from; see [data] pairs")
+        self.rate, self.seed, self.level_db = rate, seed, level_db
+        self.length = round(clip_s * HOPS_PER_SECOND) * (rate // HOPS_PER_SECOND)
+        self.ends = np.cumsum([pair.length for pair in self.pairs])
+
+    def clip(self, index: int) -> Mix:
+        """Clip number index: a stretch of a pair, or several short ones one after the other, at a level of its own."""
+        rng = np.random.default_rng([self.seed, index])
+        noisy, clean = np.zeros(self.length, np.float32), np.zeros(self.length, np.float32)
+        position, bandwidth_hz = 0, self.rate / 2
+        while position < self.length:
+            pair = self.pairs[int(np.searchsorted(self.ends, rng.integers(self.ends[-1]), side="right"))]
+            room = self.length - position
+            spare = pair.length - room
+            offset = int(rng.integers(spare + 1)) if spare > 0 and position == 0 else 0
+            stop = position + min(pair.length, room)
+            noisy[position:stop] = pair.noisy.read(offset, stop - position)
+            if pair.clean is not None:
+                clean[position:stop] = pair.clean.read(offset, stop - position)
+                bandwidth_hz = min(bandwidth_hz, pair.clean.bandwidth_hz)
+            position = stop
+        peak = max(float(np.max(np.abs(noisy))), float(np.max(np.abs(clean))), 1e-6)
+        level = min(gain(rng.uniform(*self.level_db)), np.float32(max(1.0, 0.99 / peak)))
+        clean *= level
+        noisy *= level
+        return Mix(noisy, clean, speech_labels(clean, self.rate // HOPS_PER_SECOND), bandwidth_hz)

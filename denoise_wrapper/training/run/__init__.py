@@ -1,0 +1,1 @@
+"""What every training run needs: loop, optimisers, curves, cards, wheels."""

@@ -1,0 +1,104 @@
+"""Model cards: the parts that every one of them has, as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from denoise_wrapper.compare.measure.metrics import METRICS
+from denoise_wrapper.training.data.packs import licences
+
+
+def files_section(files: list[Path]) -> str:
+    rows = (f"| {path.name} | {path.stat().st_size} | `{sha256(path)}` |" for path in files)
+    return "\n".join(["## Files\n", "| file | bytes | sha256 |", "| --- | --- | --- |", *rows, ""])
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def quality_section(folder: Path) -> str:
+    """A table of what was measured on finished models: the means of each quality*.csv of `denoise-wrapper evaluate`."""
+    rows = []
+    for path in sorted(folder.glob("quality*.csv")):
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows += [row for row in csv.DictReader(stream) if row.get("clip") == "mean"]
+    metrics = [metric for metric in METRICS if any(row.get(metric) for row in rows)]
+    if not metrics:
+        return "## Quality\n\nNot measured on audio yet; see the losses below.\n"
+    lines = [f"| set | {' | '.join(metrics)} |", "| --- |" + " --- |" * len(metrics)]
+    for row in rows:
+        values = (f"{float(row[metric]):.3f}" if row.get(metric) else "" for metric in metrics)
+        lines.append(f"| {row['set']} | {' | '.join(values)} |")
+    return "## Quality\n\n" + "\n".join(lines) + "\n"
+
+
+def audio_section(packs: Mapping[str, tuple[Path, ...]]) -> str:
+    """Hours by licence, and the sources under each. packs: the folders of each kind of audio."""
+    lines = ["## Audio it learned from\n"]
+    for kind, folders in packs.items():
+        by_licence: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        for source, licence, hours in licences(folders):
+            by_licence[without_holder(licence)].append((source, hours))
+        total = sum(hours for sources in by_licence.values() for _, hours in sources)
+        lines.append(f"{kind}, {total:.1f} h with the validation's share:\n")
+        lines.append("| licence | hours | sources |\n| --- | --- | --- |")
+        for licence in sorted(by_licence):
+            sources = by_licence[licence]
+            names = ", ".join(sorted({source for source, _ in sources}))
+            lines.append(f"| {licence} | {sum(hours for _, hours in sources):.2f} | {names} |")
+        lines.append("")
+    lines.append("The audio itself is not handed on.\n")
+    return "\n".join(lines)
+
+
+def without_holder(licence: str) -> str:
+    """A licence that a table has as "holder year / GPL", without the holder; the source leads to the name."""
+    return re.sub(r"^.* / (?=(GNU )?(GPL|FDL))", "", licence)
+
+
+def losses_section(path: Path, columns: tuple[str, ...], rows: int = 12) -> str:
+    """Some lines of a log, those with a validation; columns: which of its values, the first one a whole number."""
+    title = "## Course of the training\n\n"
+    if not path.is_file():
+        return title + "No log.\n"
+    with path.open(newline="", encoding="utf-8") as stream:
+        lines = [line for line in csv.DictReader(stream) if line.get("validation_loss")]
+    if not lines:
+        return title + "Never validated.\n"
+    chosen = sorted({round(index * (len(lines) - 1) / (rows - 1)) for index in range(rows)})
+    table = ["| " + " | ".join(name.replace("_", " ") for name in columns) + " |", "|" + " --- |" * len(columns)]
+    for index in chosen:
+        first, *values = (lines[index][name] for name in columns)
+        table.append(f"| {first} | " + " | ".join(f"{float(value):.4g}" for value in values) + " |")
+    return title + "\n".join(table) + "\n"
+
+
+def settings_section(settings: Mapping[str, Any]) -> str:
+    return f"## Settings\n\n```toml\n{settings_toml(settings)}```\n"
+
+
+def settings_toml(settings: Mapping[str, Any]) -> str:
+    """Settings, as `plain` gives them, as TOML; what is None is left out."""
+    lines = [f"{key} = {toml(value)}" for key, value in settings.items() if not isinstance(value, dict)]
+    for name, table in settings.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items() if value is not None)]
+    return "\n".join(lines).lstrip() + "\n"
+
+
+def toml(value: Any) -> str:
+    """A plain value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)

@@ -1,0 +1,397 @@
+"""The command line: what it writes, what it says, and with which code it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from denoise_wrapper import Denoiser
+from denoise_wrapper.backends.convert import read_model, write_model
+from denoise_wrapper.cli import main as cli
+from denoise_wrapper.models.shipped import MODELS
+
+COMMAND = [sys.executable, "-m", "denoise_wrapper"]
+RATE = 48000
+RAW = ["--rate", "48000", "--channels", "1", "--dtype", "int16"]
+
+
+def noise(frames: int, channels: int = 1, seed: int = 3) -> NDArray[np.int16]:
+    rng = np.random.default_rng(seed)
+    samples = (3000 * rng.standard_normal((frames, channels))).astype(np.int16)
+    return samples[:, 0] if channels == 1 else samples
+
+
+def make_file(path: Path, frames: int = RATE // 2, channels: int = 1, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise(frames, channels), rate)
+    return path
+
+
+def call(*arguments: str | os.PathLike[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*COMMAND, *(os.fspath(word) for word in arguments)], input=data, capture_output=True, check=False
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def refuses(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must fail with code 2 and one line on stderr; gives that line."""
+
+    def run(*arguments: str | os.PathLike[str]) -> str:
+        try:
+            code = cli.main([os.fspath(argument) for argument in arguments])
+        except SystemExit as error:
+            code = int(error.code or 0)
+        out, err = capsys.readouterr()
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("denoise-wrapper: ")
+        assert err.count("\n") == 1
+        return err
+
+    return run
+
+
+def test_a_file_is_cleaned_into_one_beside_it(tmp_path: Path) -> None:
+    source = make_file(tmp_path / "a.wav", channels=2, rate=44100)
+    done = call("filter", source)
+    assert done.returncode == 0
+    assert done.stdout == b""
+    assert b"x real time" in done.stderr
+    assert names(tmp_path) == ["a.wav", "a_denoised.wav"]
+    cleaned, rate = soundfile.read(tmp_path / "a_denoised.wav", dtype="int16")
+    assert rate == 44100
+    np.testing.assert_array_equal(cleaned, Denoiser().filter(noise(RATE // 2, 2), 44100))
+
+
+def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["filter", "-q", str(make_file(tmp_path / "a.wav"))]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_options_reach_the_denoiser(tmp_path: Path) -> None:
+    source = make_file(tmp_path / "a.wav")
+    write_model(read_model(MODELS / "rnnoise-classic.dnnw"), tmp_path / "m.rnnn")
+    options = ["--model", str(tmp_path / "m.rnnn"), "--atten-lim", "9", "--mix", "0.7", "--vad-threshold", "0.5"]
+    options += ["--vad-hold", "0.1", "--vad-gate", "mute", "--backend", "rnnoise", "--non-finite", "zero"]
+    assert cli.main(["filter", str(source), "-o", str(tmp_path / "b.wav"), *options]) == 0
+    denoiser = Denoiser(
+        "rnnoise",
+        model=tmp_path / "m.rnnn",
+        atten_lim_db=9,
+        mix=0.7,
+        vad_threshold=0.5,
+        vad_hold=0.1,
+        non_finite="zero",
+    )
+    cleaned, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
+    np.testing.assert_array_equal(cleaned, denoiser.filter(noise(RATE // 2), RATE))
+
+
+def test_frames_can_be_dropped(tmp_path: Path) -> None:
+    source = make_file(tmp_path / "a.wav", RATE)
+    assert cli.main(["filter", str(source), "--vad-threshold", "1", "--vad-gate", "drop"]) == 0
+    assert soundfile.info(tmp_path / "a_denoised.wav").frames < RATE
+
+
+def test_a_folder_is_cleaned_with_its_tree(tmp_path: Path) -> None:
+    for name in ("a.wav", "deep/er/b.FLAC", "c.ogg"):
+        make_file(tmp_path / "in" / name)
+    (tmp_path / "in/notes.txt").write_text("not audio")
+    assert cli.main(["filter", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
+    assert names(tmp_path / "out") == ["a.wav", "c.ogg", "deep/er/b.FLAC"]
+
+
+def test_results_of_earlier_runs_are_not_cleaned_again(tmp_path: Path) -> None:
+    make_file(tmp_path / "a.wav")
+    for _ in range(2):
+        assert cli.main(["filter", str(tmp_path), "--overwrite"]) == 0
+        assert (
+            cli.main(["filter", str(tmp_path / "a.wav"), str(tmp_path), "-o", str(tmp_path / "o"), "--overwrite"]) == 0
+        )
+        assert names(tmp_path) == ["a.wav", "a_denoised.wav", "o/a.wav", "o/a_denoised.wav"]
+
+
+@pytest.mark.parametrize("ending", ["", os.sep])
+def test_one_file_goes_into_a_folder_under_its_name(tmp_path: Path, ending: str) -> None:
+    source = make_file(tmp_path / "a.wav")
+    if not ending:
+        (tmp_path / "out").mkdir()
+    assert cli.main(["filter", str(source), "-o", str(tmp_path / "out") + ending]) == 0
+    assert names(tmp_path / "out") == ["a.wav"]
+
+
+def test_a_file_that_fails_does_not_keep_the_others_from_being_done(tmp_path: Path) -> None:
+    good = [make_file(tmp_path / name) for name in ("a.wav", "z.wav")]
+    (tmp_path / "bad.wav").write_text("this is text")
+    (tmp_path / "empty").mkdir()
+    inputs = [good[0], tmp_path / "bad.wav", tmp_path / "absent.wav", tmp_path / "empty", good[1]]
+    done = call("filter", "-q", *inputs, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert names(tmp_path / "out") == ["a.wav", "z.wav"]
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("denoise-wrapper: ") for line in lines)
+    for name in ("empty", "bad.wav", "absent.wav"):  # in the order in which they were found out
+        assert sum(name in line for line in lines) == 1, name
+
+
+def test_two_files_of_one_name_are_not_written_over_each_other(tmp_path: Path, refuses: Callable[..., str]) -> None:
+    one, two = make_file(tmp_path / "1/a.wav"), make_file(tmp_path / "2/a.wav")
+    assert "both" in refuses("filter", one, two, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., str]) -> None:
+    source = make_file(tmp_path / "a.wav")
+    target = tmp_path / "a_denoised.wav"
+    target.write_bytes(b"mine")
+    assert "--overwrite" in refuses("filter", source)
+    assert "--overwrite" in refuses("filter", source, "-o", target)
+    assert "--overwrite" in refuses("filter", source, "-o", source)
+    assert target.read_bytes() == b"mine"
+    assert cli.main(["filter", str(source), "--overwrite"]) == 0
+    assert soundfile.info(target).frames == RATE // 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "VERB"),
+        (["filter"], "required"),
+        (["clean", "a.wav"], "clean"),
+        (["filter", "a.wav", "--loud"], "--loud"),
+        (["filter", "a.wav", "--mix", "much"], "much"),
+        (["filter", "a.wav", "--mix", "2"], "mix"),
+        (["filter", "a.wav", "--atten-lim", "-3"], "atten_lim_db"),
+        (["filter", "a.wav", "--vad-threshold", "nan"], "vad_threshold"),
+        (["filter", "a.wav", "--vad-gate", "shut"], "vad_gate"),
+        (["filter", "a.wav", "--backend", "rnnoize"], "did you mean 'rnnoise'"),
+        (["filter", "a.wav", "--model", "absent.rnnn"], "absent.rnnn"),
+        (["filter", "a.wav", "--model", "."], "'.'|model"),
+        (["filter", "absent.wav"], "absent.wav"),
+        (["filter", "-", "a.wav"], "alone"),
+        (["filter", "-"], "--rate --channels --dtype"),
+        (["filter", "a.wav", "-o", "-"], "raw PCM"),
+        (["filter", ".", "-o", "-"], "raw PCM"),
+        (["filter", "a.wav", "--rate", "8000", "--dtype", "int16"], "--rate --dtype: only for '-'"),
+        (["filter", 300 * "a"], "aaa"),
+        (["filter", "a.wav", "b.wav", "-o", 300 * "a"], "aaa"),
+        (["filter", "no\udcffname.wav"], "no\\udcffname.wav"),
+        (["filter", "-", *RAW, "-o", "a.wav"], "> a.wav"),
+        (["model", "info", "absent.rnnn"], "absent.rnnn"),
+        (["model", "info", "dtln_1.onnx"], "one of the two models of a DTLN"),
+        (["model", "convert", "rnnoise-classic", "model.txt"], ".txt"),
+        (["model", "convert", "rnnoise-classic", "absent/model.rnnn"], "absent"),
+        (["train", "rnnoise"], "--config"),
+        (["train", "rnnoise", "-C", "run.toml", "-R", "--export", "."], "--export trains no more"),
+        (["train", "dtln", "-C", "run.toml", "--profile", "--export", "."], "--export trains no more"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refuses: Callable[..., str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = refuses(*arguments)
+    assert any(word in line for word in words.split("|"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("change", ["empty", "text", "truncated", "header", "folder"])
+def test_a_damaged_file_is_one_line_and_code_2(tmp_path: Path, refuses: Callable[..., str], change: str) -> None:
+    source = make_file(tmp_path / "a.wav")
+    data = source.read_bytes()
+    if change == "folder":
+        source.unlink()
+        source.mkdir()
+    else:
+        source.write_bytes({"empty": b"", "text": b"hello", "truncated": data[:-999], "header": data[:30]}[change])
+    assert "a.wav" in refuses("filter", source)
+    assert names(tmp_path) == ([] if change == "folder" else ["a.wav"])
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="no folder is closed to this user")
+def test_a_folder_that_may_not_be_written_is_one_line_and_code_2(tmp_path: Path, refuses: Callable[..., str]) -> None:
+    source = make_file(tmp_path / "a.wav")
+    tmp_path.chmod(0o500)
+    try:
+        assert "permission" in refuses("filter", source)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="no folder is closed to this user")
+@pytest.mark.parametrize("name", ["", "a.wav"])
+def test_a_folder_that_may_not_be_looked_into_is_one_line_and_code_2(
+    tmp_path: Path, refuses: Callable[..., str], name: str
+) -> None:
+    closed = tmp_path / "closed"
+    make_file(closed / "a.wav")
+    closed.chmod(0)
+    try:
+        assert "ermission" in refuses("filter", closed / name)
+    finally:
+        closed.chmod(0o700)
+
+
+def test_results_below_the_folder_are_known_however_it_is_spelt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(tmp_path / "in" / "a.wav", 999)
+    monkeypatch.chdir(tmp_path)
+    for source, target in (("in", tmp_path / "in" / "out"), (tmp_path / "in", "in/out"), ("in/../in", "in/out")):
+        assert cli.main(["filter", os.fspath(source), "-o", os.fspath(target), "--overwrite", "-q"]) == 0
+        assert names(tmp_path) == ["in/a.wav", "in/out/a.wav"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always text there")
+def test_a_name_that_is_no_text_is_shown_and_kept(tmp_path: Path) -> None:
+    try:
+        model = make_model(tmp_path / "m\udcff.rnnn")
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    done = call("model", "info", model)
+    assert done.returncode == 0, done.stderr
+    assert b"m\\udcff.rnnn" in done.stdout
+
+
+def make_model(path: Path) -> Path:
+    write_model(read_model(MODELS / "rnnoise-classic.dnnw"), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels", "rate"), [("int16", 1, 48000), ("float32", 2, 44100), ("int32", 3, 8000)]
+)
+def test_a_pipe_gives_what_a_clip_gives(dtype: str, channels: int, rate: int) -> None:
+    clip: NDArray[Any] = noise(30011, channels)
+    clip = clip.astype(np.int32) * 65536 if dtype == "int32" else clip
+    clip = (clip / 32768).astype(np.float32) if dtype == "float32" else clip
+    raw = ["--rate", str(rate), "--channels", str(channels), "--dtype", dtype]
+    done = call("filter", "-", *raw, data=clip.tobytes())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == Denoiser().filter(clip, rate).tobytes()
+
+
+@pytest.mark.parametrize("frames", [0, 1, 479, 481])
+def test_a_pipe_gives_as_many_samples_as_it_takes(frames: int) -> None:
+    done = call("filter", "-", *RAW, data=noise(frames).tobytes() if frames else b"")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) == 2 * frames
+
+
+def test_a_pipe_that_ends_within_a_sample_is_an_error_after_all_that_was_whole() -> None:
+    done = call("filter", "-", *RAW, data=noise(1000).tobytes() + b"\1")
+    assert done.returncode == 2
+    assert len(done.stdout) == 2000
+    assert done.stderr.count(b"\n") == 1
+    assert b"1 bytes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--rate", "0"), ("--rate", "-48000"), ("--channels", "0"), ("--dtype", "int24"), ("--dtype", "f2")],
+)
+def test_a_pipe_of_an_impossible_kind_is_one_line_and_code_2(option: str, value: str) -> None:
+    done = call("filter", "-", *RAW, option, value, data=bytes(960))
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals mean something else there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_leaves_nothing_half_written(tmp_path: Path, number: int, code: int) -> None:
+    source = tmp_path / "long.wav"
+    with soundfile.SoundFile(source, "w", RATE, 1, "PCM_16") as file:
+        for _ in range(600):
+            file.write(np.zeros(RATE, np.int16))
+
+    def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen([*COMMAND, "filter", source], stderr=subprocess.PIPE, preexec_fn=heed) as process:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(number)
+        assert process.wait(60) == code
+        assert process.stderr is not None
+        assert process.stderr.read().count(b"\n") <= 1
+    assert names(tmp_path) == ["long.wav"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files cannot be limited there")
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".rnnn"])
+def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -> None:
+    source = make_file(tmp_path / "a.wav", 5 * RATE)
+    target = tmp_path / f"out{suffix}"
+    command: list[str | Path] = (
+        ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise-classic", target]
+    )
+    code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"
+    code += "runpy.run_module('denoise_wrapper', run_name='__main__')"
+    words = [sys.executable, "-c", code, *(os.fspath(word) for word in command)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "cannot write" in done.stderr
+    assert names(tmp_path) == ["a.wav"]
+
+
+def test_models_are_listed_shown_and_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model", "list"]) == 0
+    assert "rnnoise: 48000 Hz" in capsys.readouterr().out
+    forms = [tmp_path / f"model{suffix}" for suffix in (".rnnn", ".rnn", ".dnnw", ".c")]
+    for source, target in zip(["rnnoise-classic", *forms], forms, strict=False):
+        assert cli.main(["model", "convert", str(source), str(target)]) == 0
+    assert capsys.readouterr() == ("", "")
+    sums = set()
+    for source in ["rnnoise-classic", *forms]:
+        assert cli.main(["model", "info", str(source)]) == 0
+        sums.add(next(line for line in capsys.readouterr().out.splitlines() if "sha256" in line))
+    assert len(sums) == 1
+
+
+def test_a_missing_extra_for_training_is_named() -> None:
+    code = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Absent())
+from denoise_wrapper.cli import main as cli
+sys.exit(cli.main(["train", "rnnoise", "-C", "run.toml"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "training needs torch: pip install 'denoise-wrapper[training]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", [[], ["filter"], ["model"], ["model", "convert"], ["train"], ["train", "rnnoise"]])
+def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*verb, "--help"])
+    assert caught.value.code == 0
+    assert "usage: denoise-wrapper" in capsys.readouterr().out

@@ -1,0 +1,138 @@
+"""`denoise-wrapper compare`: which files it writes, what it says, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from sets import RATE, quick_opinions, voice, write_set
+
+for package in ("jinja2", "librosa", "matplotlib", "pesq", "pystoi", "soxr", "speechmos"):
+    pytest.importorskip(package, reason="a comparison needs packages: pip install 'denoise-wrapper[compare]'")
+
+from denoise_wrapper.cli import main as cli  # noqa: E402
+from denoise_wrapper.compare.comparison import Cost  # noqa: E402
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A set; no DNSMOS, and costs that take no time."""
+    quick_opinions(monkeypatch)
+    monkeypatch.setattr("denoise_wrapper.compare.run.measure_cost", lambda *_: Cost(latency_ms=10.0))
+    return write_set(tmp_path / "set", {"a": 0.0, "b": 10.0})
+
+
+def call(*arguments: str | Path) -> int:
+    return cli.main(["compare", "--jobs", "1", *(str(argument) for argument in arguments)])
+
+
+def test_a_report_is_written_with_its_table_and_numbers(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    assert call(clips, "-a", "rnnoise", "-b", "rnnoise-classic,atten-lim=12,name=soft", "-o", report) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "soft" in out
+    assert out.splitlines()[-1] == f"{report}: open it in a browser"
+    assert "<html" in report.read_text(encoding="utf-8")
+    data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [result["name"] for result in data["results"]] == ["noisy", "rnnoise", "soft"]
+    assert (tmp_path / "report.csv").read_text(encoding="utf-8").count("\n") > 6
+    assert list((tmp_path / "report_plots").glob("*.png"))
+
+
+def test_files_that_exist_are_refused_before_any_work(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise_wrapper.compare.compare", lambda *_, **__: pytest.fail("it went to work"))
+    (tmp_path / "report.csv").write_text("mine")
+    assert call(clips, "-o", tmp_path / "report.html") == 2
+    assert "report.csv exists; overwrite=True (--overwrite) replaces it" in capsys.readouterr().err
+    assert call(clips, "-o", tmp_path / "nowhere" / "report.html") == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert (tmp_path / "report.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-a", "rnnoize"], "did you mean rnnoise"),
+        (["-a", "rnnoise,mix=2"], "mix is 0 (dry) to 1"),
+        (["--seconds", "0"], "seconds is more than 0"),
+        (["--jobs", "0"], "jobs is 1 or more"),
+        (["-a", "rnnoise,name=noisy"], "name the candidate otherwise"),
+        (["--clean", "SET/clean"], "sets have their references in clean/"),
+    ],
+)
+def test_wrong_usage_is_said_at_once_and_writes_nothing(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    report = tmp_path / "report.html"
+    assert call(clips, "-o", report, *(argument.replace("SET", str(clips)) for argument in arguments)) == 2
+    assert said in capsys.readouterr().err
+    assert not report.exists()
+
+
+def test_problems_are_in_the_report_and_the_exit_code(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(clips / "clean" / "a.wav", np.zeros(2 * RATE), RATE)
+    bad = tmp_path / "bad.rnnn"
+    bad.write_text("no model")
+    report = tmp_path / "report.html"
+    assert call(clips, "-a", "rnnoise", "-b", bad, "-o", report) == 2
+    page = report.read_text(encoding="utf-8")
+    for said in ("the reference is silent", "bad.rnnn"):
+        assert said in page
+        assert said in capsys.readouterr().out or said == "bad.rnnn"
+    data = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert data["results"][2]["error"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a signal that a program can send itself there ends it at once")
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", dict.fromkeys("abcdef", 5.0))
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    out.mkdir()
+    scratch.mkdir()
+    command = [sys.executable, "-m", "denoise_wrapper", "compare", str(folder), "-o", str(out / "report.html")]
+
+    def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed, env=environment
+    ) as run:
+        end = time.monotonic() + 60.0
+        while not list(scratch.glob("denoise-*/*.npy")) and time.monotonic() < end:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
+        assert run.stderr is not None
+        said = run.stderr.read()
+    assert run.returncode == 130
+    assert said.splitlines()[-1].endswith("interrupted")
+    assert not list(out.iterdir())
+    assert not list(scratch.glob("denoise-*"))
+
+
+def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "one.wav", voice(), RATE)
+    arguments: list[str | Path] = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
+    assert (
+        call(*arguments, "--mode", "stream", "--match-levels", "-o", tmp_path / "a.html", "--title", "Mine & <yours>")
+        == 0
+    )
+    assert "Mine &amp; &lt;yours&gt;" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    data = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert data["mode"] == "stream"
+    assert data["level_matched"] is True
