@@ -40,12 +40,9 @@ from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
 from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
 from denoise_wrapper.training.dtln.schedule import Progress, learning_factor  # noqa: E402
-<<<<<<< HEAD:tests/test_training_dtln.py
-from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
-=======
 from denoise_wrapper.training.run import loop  # noqa: E402
 from denoise_wrapper.training.run.card import settings_toml, sha256  # noqa: E402
->>>>>>> main:tests/training/test_dtln.py
+from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
 
 SMALL = DTLNNetworkConfig(frame_length=64, hop_length=16, hidden_size=6, encoder_size=8)
 
