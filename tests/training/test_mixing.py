@@ -210,7 +210,7 @@ def test_short_and_silent_recordings_are_no_obstacle(tmp_path: Path, rate: int) 
             assert np.isfinite(mix.clean).all()
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", [8000, *RATES])
 @pytest.mark.parametrize("length", [1, 100, 12345, 100000])
 def test_filters_and_rooms_are_those_of_scipy(rate: int, length: int) -> None:
     rng = np.random.default_rng(length)
@@ -252,7 +252,7 @@ def test_a_tone_at_another_speed_is_that_tone_higher_or_lower_and_aliases_are_go
         if kept:
             assert difference(result[middle], exact[middle]) < -60.0
         elif speed > 1.1:
-            assert db(np.mean(result[middle] ** 2)) < -80.0
+            assert db(float(np.mean(result[middle] ** 2))) < -80.0
 
 
 def difference(one: Float32, other: np.ndarray) -> float:
