@@ -3,15 +3,18 @@ processes mix the clips to come."""
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-Clip = TypeVar("Clip")
-AHEAD = 8  # clips that each process has ready
+Clip = TypeVar("Clip", bound=tuple[Tensor, ...])  # named or not
+TOGETHER = 4  # clips handed over at once: a message costs the caller a millisecond, about what mixing a clip does
+AHEAD = 2  # times as many that each process has ready
 
 
 class Walk:
@@ -39,28 +42,30 @@ class Walk:
             yield from (clip for clip, chunk in (self.place(step, row) for row in self.rows) if chunk == 0)
 
 
-class _Order(Sampler[int]):
+class _Order(Sampler[list[int]]):
     def __init__(self, walk: Walk, step: int) -> None:
         self.walk, self.step = walk, step
 
-    def __iter__(self) -> Iterator[int]:
-        return self.walk.clips(self.step)
+    def __iter__(self) -> Iterator[list[int]]:
+        clips = self.walk.clips(self.step)
+        while True:
+            yield list(itertools.islice(clips, TOGETHER))
 
 
 def stretches(clips: Dataset[Clip], walk: Walk, step: int, processes: int) -> Iterator[list[tuple[Clip, int]]]:
     """What each row hears in the steps from step on, endless: its clip, and which chunk of it.
 
-    clips: gives clip number i to whichever process asks. processes: that many mix ahead; 0: the caller's own does.
+    clips: gives clip number i, tensors of the same shapes always, to whichever process asks. processes: that many mix
+    ahead; 0: the caller's own does.
     """
     loader = DataLoader(
         clips,
-        batch_size=None,
-        sampler=_Order(walk, step),
+        batch_sampler=_Order(walk, step),
         num_workers=processes,
         prefetch_factor=AHEAD if processes else None,
         worker_init_fn=_start_worker,
     )
-    ready = iter(loader)
+    ready = (clip for stacked in loader for clip in _apart(stacked))
     held: list[Clip] = []
     while True:
         places = [walk.place(step, row) for row in walk.rows]
@@ -71,6 +76,12 @@ def stretches(clips: Dataset[Clip], walk: Walk, step: int, processes: int) -> It
                 held[index] = next(ready)
         yield [(clip, chunk) for clip, (_, chunk) in zip(held, places, strict=True)]
         step += 1
+
+
+def _apart(stacked: Any) -> Iterator[Any]:
+    """Clips that torch stacked for the way, each its parts in the kind of tuple that it was."""
+    make = getattr(type(stacked), "_make", tuple)
+    return (make(parts) for parts in zip(*stacked, strict=True))
 
 
 def _start_worker(_: int) -> None:
