@@ -67,7 +67,7 @@ class Pack:
         return file.removeprefix(self.name + "/") if self.whole else file
 
     def held_out(self, row: Row) -> bool:
-        """Whether a row, of a voice or of a noise that its file is named after, is held out for the blind set."""
+        """Look up in the list of what is held out a row of a voice, or of a noise that its file is named after."""
         name = row["voice"] if "voice" in row else source_name(row["file"])
         return is_held_out(name, self.base / row["file"], row.get("source"))
 
@@ -132,7 +132,7 @@ def row_complaint(row: Row) -> str:
 
 
 def held_out_names(paths: Iterable[Path]) -> list[str]:
-    """What of packs is held out for the blind set, in order; a pack that is not there has nothing."""
+    """Names in packs that are held out for the blind set, in order; a pack that is not there has none."""
     names: set[str] = set()
     for pack in (open_pack(path) for path in paths if path.exists()):
         voiced = any("voice" in row for row in pack.rows)
