@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.convert import read_any_model, write_model
-from denoise_wrapper.training.config import NetworkConfig, RNNoiseConfig, plain
 from denoise_wrapper.training.data.corpus import make_folder
+from denoise_wrapper.training.rnnoise.config import NetworkConfig, RNNoiseConfig
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 from denoise_wrapper.training.run import card
@@ -75,7 +75,7 @@ def is_idle(log: str, column: str) -> bool:
 
 
 def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: Path) -> str:
-    """Markdown: what the model is, what it was trained on, how, and what it reached."""
+    """Markdown: the model, the audio that it was trained on, the settings, and the results."""
     parts = [
         f"# {config.name}\n",
         f"{described(config.network)}, {origin}.\n",
@@ -87,7 +87,7 @@ def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: P
         card.audio_section({"Speech": config.data.speech, "Noise": config.data.noise}),
         card.losses_section(config.work_dir / LOG, LOSSES),
         *([f"![course of the training]({picture.name})\n"] if picture.is_file() else []),
-        card.settings_section(settings(config)),
+        card.settings_section(config),
     ]
     return "\n".join(parts)
 
@@ -100,13 +100,3 @@ def described(network: NetworkConfig) -> str:
         "The network of RNNoise 0.2 (48 kHz, 10 ms frames, 32 bands, one frame of look-ahead, int8) with "
         f"{network.conv} units in its first convolution and {network.units} in the second and in each of three GRUs"
     )
-
-
-def settings(config: RNNoiseConfig) -> dict[str, Any]:
-    """All settings but work_dir, defaults too; folders by their last name."""
-    tables = {key: value for key, value in plain(config).items() if key != "work_dir"}
-    for key in ("speech", "noise", "rooms"):
-        tables["data"][key] = [path.name for path in getattr(config.data, key)]
-    if config.train.start_from is not None:
-        tables["train"]["start_from"] = config.train.start_from.name
-    return tables

@@ -19,9 +19,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.backends.rnnoise import FRAME, Extracted, FeatureExtractor, Spectra
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
+from denoise_wrapper.training.config import fingerprint
 from denoise_wrapper.training.data.corpus import Corpus, make_folder, open_corpora
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
 RATE = 48000
 FEATURES_VERSION = 3
@@ -151,7 +152,7 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
     if not missing:
         return wanted
     make_folder(missing[0].path.parent)
-    open_corpora(config.data, RATE, config.work_dir, config.seed)  # decode once, before the workers all want to
+    open_corpora(config.data, RATE, config.cache, config.seed)  # decode once, before the workers all want to
     columns = (TextColumn("mixing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("mixing", total=len(missing), rate="")
@@ -172,7 +173,7 @@ def start_worker(config: RNNoiseConfig) -> None:
 
 def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
     """What makes the clips of each side."""
-    corpora: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
+    corpora: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.cache, config.seed)
     return {
         side: Mixer(corpora[number], config.mix, config.seed * len(SIDES) + number) for side, number in SIDES.items()
     }

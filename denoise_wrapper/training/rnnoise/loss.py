@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from denoise_wrapper.training.config import TrainConfig
+from denoise_wrapper.training.rnnoise.config import RNNoiseTrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
 from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Scale, disturbance
 from denoise_wrapper.training.rnnoise.synthesis import Synthesis
@@ -32,7 +32,7 @@ class Judge:
     """Compares answers with the rows of a shard."""
 
     def __init__(
-        self, layout: Layout, config: TrainConfig, look_ahead: int, device: torch.device | None = None
+        self, layout: Layout, config: RNNoiseTrainConfig, look_ahead: int, device: torch.device | None = None
     ) -> None:
         """look_ahead: how many frames an answer is behind the features that it was given for."""
         self.layout, self.config, self.look_ahead = layout, config, look_ahead
@@ -92,7 +92,7 @@ class Judge:
         ]
 
 
-def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: TrainConfig) -> Tensor:
+def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: RNNoiseTrainConfig) -> Tensor:
     """Squared error of (gain * noisy amplitude) ** power, what an ear makes of it, over each clip's noisy mean square.
 
     energy: log10 of the clean bands' energy, which with the target gives the noisy bands'. Gains that are too small

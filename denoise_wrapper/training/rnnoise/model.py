@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.classic import SHAPES, ClassicModel, Layer, quantise
 from denoise_wrapper.models.v02 import V02Model
-from denoise_wrapper.training.config import NetworkConfig
+from denoise_wrapper.training.rnnoise.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 
 LAYOUT = LAYOUTS["classic"]

@@ -9,36 +9,39 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
+from denoise_wrapper.training.config import fingerprint, plain
 from denoise_wrapper.training.data import balance, join, prepare
 from denoise_wrapper.training.data.check import has_noise
 from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.data.packs import open_pack
-from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
+from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig
 from denoise_wrapper.training.run import wheel
-from denoise_wrapper.training.run.card import settings_toml, sha256
+from denoise_wrapper.training.run.card import sha256
 
 Name = tuple[str, ...]  # of a setting: its table, and it
 # No result depends on these.
-FREE = {("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
+FREE = {("cache_dir",), ("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
 RECORD = "steps.json"
-KEPT = "config.toml"  # the settings of the training alone, with the data that the steps made
 
 
-def main(config_path: Path, resume: bool = False) -> int:
-    """Take all steps that a TOML file asks for. Returns 0 when all is done, 1 when the training was interrupted.
+def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
+    """Take all steps of a recipe. Returns 0 when all is done, 1 when the training was interrupted.
 
-    resume: go on with a training that was interrupted. Raises DenoiseError of each kind.
+    resume: go on with a training that was interrupted. profile: take a few steps of the training alone, print what they
+    consist of, and keep nothing. toml: the recipe as the user wrote it, which is kept with a training that stands
+    alone; one with steps around it keeps its own settings, with the data that the steps made. Raises DenoiseError of
+    each kind.
     """
+    if profile:
+        return int(train_module().main(recipe.training, profile=True))
     train_module()  # whose packages may be absent
-    recipe = read_recipe(config_path)
     check_early(recipe)
     make_folder(recipe.training.work_dir)
     steps = Steps(recipe.training.work_dir / RECORD)
@@ -46,16 +49,16 @@ def main(config_path: Path, resume: bool = False) -> int:
     balance_step(recipe, steps)
     join_step(recipe, steps)
     features_step(recipe, steps)
-    if train_step(recipe, steps, resume):
+    if train_step(recipe, steps, resume, toml if recipe.steps == StepsConfig() else None):
         return 1
     compare_step(recipe, steps)
     wheel_step(recipe, steps)
     return 0
 
 
-def export(config_path: Path, target: Path) -> None:
+def export(recipe: Recipe, target: Path) -> None:
     """Write the model and its card from the last checkpoint of a run into the folder target."""
-    run_training(read_recipe(config_path).training, lambda path: train_module().export(path, target))
+    train_module().export(recipe.training, target)
 
 
 def check_early(recipe: Recipe) -> None:
@@ -202,23 +205,19 @@ def features_step(recipe: Recipe, steps: Steps) -> None:
     steps.take("features", key, [file], make)
 
 
-def train_step(recipe: Recipe, steps: Steps, resume: bool) -> bool:
+def train_step(recipe: Recipe, steps: Steps, resume: bool, toml: str | None) -> bool:
     """Train and write the model; True if it was interrupted."""
     config, train = recipe.training, train_module()
     file = config.features.file
     made = {name: key for name, key in steps.made.items() if name not in ("train", "compare", "wheel")}
     key = fingerprint(without(plain(config), FREE), made, state(file) if file is not None else [])
-    interrupted = 0
-
     begun = (config.work_dir / train.CHECKPOINT).exists()
     if resume and not begun and recipe.steps != StepsConfig():  # an earlier step was interrupted
         say("train: there is no checkpoint yet, so it begins anew")
         resume = False
 
     def make() -> str:
-        nonlocal interrupted
-        interrupted = run_training(config, lambda path: train.main(path, resume))
-        if interrupted:
+        if train.main(config, resume, toml=toml):
             raise Interrupted
         return f"{model_path(config)}"
 
@@ -246,17 +245,6 @@ def train_module() -> Any:
     from denoise_wrapper.training.rnnoise import train
 
     return train
-
-
-def run_training(config: RNNoiseConfig, call: Callable[[Path], Any]) -> Any:
-    """Call something with a file of the training's settings alone, which is kept in work_dir after it has begun."""
-    with tempfile.TemporaryDirectory(prefix="denoise-train-") as folder:
-        path = Path(folder) / KEPT
-        path.write_text(settings_toml(plain(config)), encoding="utf-8")
-        outcome = call(path)
-        with atomic_path(config.work_dir / KEPT, overwrite=True) as part:
-            shutil.copyfile(path, part)
-    return outcome
 
 
 def model_path(config: RNNoiseConfig) -> Path:
@@ -291,7 +279,7 @@ def compare_step(recipe: Recipe, steps: Steps) -> None:
         lines = format_comparison(ours, theirs)
         with atomic_path(text, overwrite=True) as part:
             part.write_text(lines + "\n", encoding="utf-8")
-        run_training(training, lambda path: train_module().export(path, training.work_dir))  # its card quotes the table
+        train_module().export(training, training.work_dir)  # its card quotes the table
         print(lines)
         return f"{table}, {text}"
 

@@ -15,7 +15,7 @@ from denoise_wrapper.backends.convert import ClassicModel, V02Model, read_any_mo
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.records import MAP_NAMES, PAIR_STEPS, STEPS, MapWeights, decode_blob, encode_blob
 from denoise_wrapper.models.v02 import with_metadata
-from denoise_wrapper.training.config import NetworkConfig
+from denoise_wrapper.training.rnnoise.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 
 LAYOUT = LAYOUTS["v0.2"]
