@@ -14,7 +14,8 @@ from benchmarks.programs import AS_IN_THE_WHEEL, PLAINLY, QUICKLY, compiled, out
 from benchmarks.results import Cell, Table
 from benchmarks.signals import Float32, clip
 from benchmarks.timing import Times, processor_s, take_turns
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend, instruction_sets
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 
 RATE = 48000
 PLAIN = "scalar"

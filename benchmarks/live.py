@@ -17,7 +17,8 @@ from benchmarks.timing import calls_us, processor_s, take_turns
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 
 USUAL_RATE, OTHER_RATE = 48000, 44100
 CHUNKS_MS = (10, 20)

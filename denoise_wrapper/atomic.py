@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and the folders that they lie in."""
 
 from __future__ import annotations
 
@@ -45,8 +45,18 @@ def atomic_path(target: str | os.PathLike[str], overwrite: bool = False) -> Iter
             part.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; it may be there already. Raises FileError if it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise FileError(f"{path} is a file, but a folder is wanted there; choose another") from error
+    except OSError as error:
+        raise FileError(f"the folder {path} cannot be made ({_reason(error)}); choose another") from error
+
+
 def is_part(path: Path) -> bool:
-    """Whether a file is one that is being written, or was when its process was killed and could not remove it."""
+    """True for a file that is being written, or was when its process was killed and could not remove it."""
     return re.fullmatch(r"\.[0-9a-f]{12}", path.stem) is not None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from denoise_wrapper.audio import Array, as_array, check_rate, from_float, is_segment, segment_samples, to_float
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.errors import AudioError, DenoiseError
+from denoise_wrapper.errors import AudioError, DenoiseError, needs_package
 from denoise_wrapper.stream.gate import Cutter, Gate
 from denoise_wrapper.stream.resample import resample
 from denoise_wrapper.stream.stream import Stream
@@ -95,7 +95,7 @@ class RNNoise:
 
     def read_wav(self, f_name_wav: str | os.PathLike[str], sample_rate: int | None = None) -> AudioSegment:
         """An audio file as a 16-bit segment, at sample_rate if that is given. Raises FileError if it cannot be read."""
-        from denoise_wrapper.files.soundfiles import read_file
+        from denoise_wrapper.files.transform import read_file
 
         samples, rate = read_file(f_name_wav)
         samples = from_float(to_float(samples), np.dtype(np.int16))
@@ -181,5 +181,5 @@ def _pydub() -> Any:
     try:
         import pydub
     except ImportError as error:
-        raise DenoiseError(f"this needs pydub; pip install 'denoise-wrapper[pydub]' ({error})") from error
+        raise DenoiseError(needs_package("an AudioSegment needs", error, "pydub")) from error
     return pydub

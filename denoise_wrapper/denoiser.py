@@ -193,7 +193,7 @@ class Denoiser:
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
     def _transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
-        from denoise_wrapper.files.soundfiles import transform_file
+        from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
             return self._cleaned(blocks, rate, (channels,), watch)

@@ -23,3 +23,11 @@ class ConfigError(DenoiseError):
 
 class DataError(DenoiseError):
     """A set of clips, or training data, that is absent, unusable or does not fit together."""
+
+
+def needs_package(what: str, error: ImportError, extra: str) -> str:
+    """Say that something needs a package which is absent, and the command that installs it.
+
+    what: with its verb, as in "the report needs". extra: of this package, as in pyproject.toml.
+    """
+    return f"{what} {error.name}: pip install 'denoise-wrapper[{extra}]'"

@@ -26,16 +26,22 @@ ALLOWED = {
     "files": {*GROUND, "files"},
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
-    "progress": {"files"},
-    "info": {"backends", "errors", "machine", "__version__"},
+    "progress": set(),
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "backends", "compare", "files", "models", "progress", "training"},
-    "cli": {*GROUND, "backends", "cli", "compare", "denoiser", "files", "info", "progress", "training", "__version__"},
+    "cli": {*GROUND, "backends", "cli", "compare", "denoiser", "files", "progress", "training", "__version__"},
     "__main__": {"cli"},
     "__init__": {"denoiser", "stream", "errors", "backends"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
-    "_native": {"backends/dtln", "backends/rnnoise", "stream/resample", "stream/samples"},
+    "_native": {
+        "backends/dtln",
+        "backends/features",
+        "backends/native",
+        "backends/rnnoise",
+        "stream/resample",
+        "stream/samples",
+    },
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
@@ -48,7 +54,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "pystoi": {"compare/measure"},
     "speechmos": {"compare/measure"},
     "torch": {"training"},
-    "rich": {"progress", "training"},
+    "rich": {"cli", "progress", "training"},
     "pydub": {"compat"},
 }
 LATE = {

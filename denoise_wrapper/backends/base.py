@@ -1,4 +1,4 @@
-"""What a denoiser owes: a backend that is shared, and a state that belongs to one stream."""
+"""The protocols of a denoiser: a backend that is shared, and a state that belongs to one stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper.errors import AudioError
+
 Float32 = NDArray[np.float32]
+_FLOAT32 = np.dtype(np.float32)
 
 
 class State(Protocol):
@@ -59,7 +62,7 @@ class Backend(Protocol):
 
     @property
     def has_vad(self) -> bool:
-        """Whether the probabilities of speech mean anything."""
+        """True if the probabilities of speech mean anything."""
         ...
 
     def new_state(self, channels: int) -> State:
@@ -74,7 +77,7 @@ class Backend(Protocol):
 def process_together(
     backend: Backend, states: Sequence[State], blocks: Sequence[Float32], min_gain: float
 ) -> list[tuple[Float32, Float32]]:
-    """What the states, all of backend, make of their blocks of as many hops: in one go if the backend can."""
+    """Clean a block of as many hops with each state, all of backend: in one call if the backend can."""
     many = getattr(backend, "process_many", None)
     if many is None or len(states) == 1:
         return [state.process(block, min_gain) for state, block in zip(states, blocks, strict=True)]
@@ -88,3 +91,35 @@ def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) 
     return [
         (cleaned[end - len(each) : end], voice[end - len(each) : end]) for each, end in zip(blocks, ends, strict=True)
     ]
+
+
+def check_channels(channels: int) -> int:
+    """Give channels back. Raises AudioError unless it is 1 or more."""
+    if channels < 1:
+        raise AudioError(f"a signal has 1 channel or more, not {channels}")
+    return channels
+
+
+def check_block(block: Float32, channels: int, hop: int) -> int:
+    """Count the hops of a block. Raises AudioError unless it is float32 (channels, n * hop)."""
+    rows, samples = block.shape
+    hops, rest = divmod(samples, hop)
+    if rows != channels or rest or block.dtype != _FLOAT32:
+        raise AudioError(
+            f"a block of {channels} channel(s) is float32 ({channels}, n * {hop}), not {block.dtype} {block.shape}"
+        )
+    return hops
+
+
+def refuse_bad_sample(block: Float32, loudest: float) -> None:
+    """Raise AudioError for the first sample that is not finite or beyond +-loudest, full scale being 1; none if all
+    are good.
+
+    block: float32 (channels, n), or (n,) of one signal.
+    """
+    bad = np.argwhere(~(np.abs(block) <= loudest))
+    if len(bad):
+        channel = f" of channel {bad[0][0]}" if block.ndim == 2 else ""
+        value = block[tuple(bad[0])]
+        rule = f"be within +-{loudest:g}, full scale being 1" if np.isfinite(value) else "be finite"
+        raise AudioError(f"sample {bad[0][-1]}{channel} of the block is {value}; every sample must {rule}")

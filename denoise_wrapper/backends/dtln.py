@@ -10,15 +10,15 @@ import numpy as np
 import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.base import Float32, split_channels
-from denoise_wrapper.errors import AudioError, ConfigError, ModelError
+from denoise_wrapper.backends.base import Float32, check_block, check_channels, refuse_bad_sample, split_channels
+from denoise_wrapper.backends.native import LOUDEST, floats
+from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.onnx import Source, called, find_pair, read_onnx
 from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_line, recognise
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 BLOCK_S = 0.032  # seconds of a block
 OVERLAP = 4  # blocks that each sample is in
-LOUDEST = 1e6  # full scale being 1
 FRAMES_AT_ONCE = 256  # hops times channels in one run: bounds memory; 96 to 1024 are equally fast, 16 an eighth slower
 
 
@@ -109,10 +109,8 @@ class DTLNState:
     """The memory of one signal; one thread at a time. Copies and pickles go on bit for bit."""
 
     def __init__(self, backend: DTLNBackend, channels: int) -> None:
-        if channels < 1:
-            raise AudioError(f"a signal has 1 channel or more, not {channels}")
         self.backend = backend
-        self._channels = channels
+        self._channels = check_channels(channels)
         together = all(core.batch for core in backend.cores)
         self.lanes = [_Lane(backend, channels)] if together else [_Lane(backend, 1) for _ in range(channels)]
 
@@ -137,17 +135,11 @@ class DTLNState:
             lane.reset()
 
     def check(self, block: Float32) -> int:
-        """The number of hops. Raises AudioError for a block of another shape, or with a bad sample."""
-        channels, samples = block.shape
-        hops, rest = divmod(samples, self.backend.hop)
-        if channels != self._channels or rest or block.dtype != np.float32:
-            raise AudioError(
-                f"a block of {self._channels} channel(s) is float32 ({self._channels}, n * {self.backend.hop}), "
-                f"not {block.dtype} {block.shape}"
-            )
-        # The sum of squares is within the limit only if each sample is: one cheap pass tells that all is well.
+        """Count the hops of a block. Raises AudioError for another shape, or a bad sample."""
+        hops = check_block(block, self._channels, self.backend.hop)
+        # The sum of squares is within the limit only if each sample is: one cheap pass finds all well.
         if not np.vdot(block, block) <= LOUDEST * LOUDEST:
-            _refuse_bad(block)
+            refuse_bad_sample(block, LOUDEST)
         return hops
 
     def __getstate__(self) -> dict[str, Any]:
@@ -168,7 +160,7 @@ class _Room:
         self.spectra = np.empty((channels, hops, bins, 2), np.float32)
         self.magnitudes, self.gains = (np.empty((channels, hops, bins), np.float32) for _ in range(2))
         self.frames, self.answers = (np.empty((channels, hops, block), np.float32) for _ in range(2))
-        self.at = [_floats(array) for array in (self.line, self.spectra, self.magnitudes, self.frames, self.answers)]
+        self.at = [floats(array) for array in (self.line, self.spectra, self.magnitudes, self.frames, self.answers)]
 
 
 class _Lane:
@@ -191,7 +183,7 @@ class _Lane:
         self._memory_2 = np.stack([self._second.memory(channels)] * 2)
         # heard: the newest samples in. pending: what is known of the samples still to come out.
         self._remembered = heard, pending, self._memory_1, self._memory_2
-        self._heard_at, self._pending_at = ([_floats(part) for part in array] for array in (heard, pending))
+        self._heard_at, self._pending_at = ([floats(part) for part in array] for array in (heard, pending))
         self._room = _Room(channels, 1, self._hop, self._block) if in_place else None  # of a single hop
         self._bound: list[tuple[Any, Any]] = []  # the models with that room, for _now 0 and 1
 
@@ -215,7 +207,7 @@ class _Lane:
         heard, pending = self._heard_at, self._pending_at
         cleaned = np.empty(samples.shape, np.float32)
         lib.dn_blocks_analyse(
-            self._blocks, channels, hops, heard[now], _floats(samples), line, spectra, magnitudes, heard[then]
+            self._blocks, channels, hops, heard[now], floats(samples), line, spectra, magnitudes, heard[then]
         )
         if in_place:
             bound_1, bound_2 = self._bind()[now]
@@ -223,12 +215,12 @@ class _Lane:
         else:
             room.gains[:], self._memory_1[then] = self._first.run(room.magnitudes, self._memory_1[now])
         gains = self._first.mask(room.gains, room.magnitudes)
-        lib.dn_blocks_synthesise(self._blocks, channels * hops, spectra, _floats(gains), frames)
+        lib.dn_blocks_synthesise(self._blocks, channels * hops, spectra, floats(gains), frames)
         if in_place:
             self._second.run_bound(bound_2)
         else:
             room.answers[:], self._memory_2[then] = self._second.run(room.frames, self._memory_2[now])
-        lib.dn_blocks_add(self._blocks, channels, hops, answers, pending[now], _floats(cleaned), pending[then])
+        lib.dn_blocks_add(self._blocks, channels, hops, answers, pending[now], floats(cleaned), pending[then])
         self._now = then
         return cleaned if min_gain == 0 else _limited(cleaned, room.line[:, : hops * self._hop], min_gain)
 
@@ -286,23 +278,9 @@ def _new_blocks(block: int, hop: int) -> Any:
     return ffi.gc(out[0], lib.dn_blocks_destroy)
 
 
-def _floats(array: Float32) -> Any:
-    """A pointer to a C-contiguous float32 array, without a copy."""
-    return ffi.from_buffer("float[]", array)
-
-
 def _limited(cleaned: Float32, late: Float32, min_gain: float) -> Float32:
     """The share min_gain of the late original, and of what was cleaned the rest: exactly the one at 1."""
     return cleaned * np.float32(1 - min_gain) + late * np.float32(min_gain)
-
-
-def _refuse_bad(block: Float32) -> None:
-    bad = np.argwhere(~(np.abs(block) <= LOUDEST))
-    if len(bad):
-        channel, sample = (int(index) for index in bad[0])
-        value = block[channel, sample]
-        rule = f"be within +-{LOUDEST:g}, full scale being 1" if np.isfinite(value) else "be finite"
-        raise AudioError(f"sample {sample} of channel {channel} of the block is {value}; every sample must {rule}")
 
 
 def _load(data: bytes, source: Source, threads: int) -> Core:

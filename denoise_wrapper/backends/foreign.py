@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from denoise_wrapper.backends.base import Float32
-from denoise_wrapper.errors import AudioError, DenoiseError, FileError, ModelError
+from denoise_wrapper.backends.base import Float32, check_block, check_channels, refuse_bad_sample
+from denoise_wrapper.errors import DenoiseError, FileError, ModelError
 
 # rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
 # for does no harm in any C calling convention, so one declaration serves both.
@@ -88,9 +88,7 @@ class ForeignState:
     """The memory of one signal in a foreign library; it cannot be copied or pickled, as the library has no way to."""
 
     def __init__(self, backend: ForeignBackend, channels: int, delay: int | None = None) -> None:
-        if channels < 1:
-            raise AudioError(f"a signal has 1 channel or more, not {channels}")
-        self._backend, self._channels = backend, channels
+        self._backend, self._channels = backend, check_channels(channels)
         self._delay = backend.delay if delay is None else delay
         self.reset()
 
@@ -101,13 +99,9 @@ class ForeignState:
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The library has no least gain: the late original is mixed in instead."""
-        channels, samples = block.shape
-        hop = self._backend.hop
-        hops, rest = divmod(samples, hop)
-        if channels != self._channels or rest:
-            raise AudioError(f"a block has shape ({self._channels}, n * {hop}), not {block.shape}")
+        hops, (channels, samples) = check_block(block, self._channels, self._backend.hop), block.shape
         if not np.isfinite(block).all():
-            raise AudioError("a sample of the block is not finite")
+            refuse_bad_sample(block, float(np.finfo(np.float32).max))
         cleaned = np.multiply(block, FULL_SCALE)
         voice = np.empty((channels, hops), np.float32)
         for channel, state in enumerate(self._states):

@@ -1,10 +1,36 @@
-"""`denoise-wrapper info`: what a report of an error should begin with."""
+"""`denoise-wrapper info`: this copy of the package and the machine that it runs on, for reports of errors."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
+import platform
+import shutil
+from importlib import metadata
 from typing import Any
+
+from denoise_wrapper import __version__
+from denoise_wrapper.backends import backend_names, load_backend
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.machine import cores, processor_name
+
+NEEDED = ("numpy", "onnxruntime", "cffi", "soundfile", "rich")
+# Packages that some things need, and those that they are for.
+OPTIONAL = {
+    "pydub": "AudioSegment",
+    "h5py": "models of Keras",
+    "sounddevice": "examples/live.py",
+    "pesq": "evaluate, compare",
+    "pystoi": "evaluate, compare",
+    "speechmos": "evaluate, compare",
+    "matplotlib": "compare",
+    "torch": "train",
+}
+PROGRAMS = ("ffmpeg", "ffprobe")  # for formats that libsndfile does not know
+SHORT = 12  # hexadecimal digits of a checksum that tell models apart
 
 
 def add_info(verbs: Any, epilog: str) -> None:
@@ -21,8 +47,124 @@ def add_info(verbs: Any, epilog: str) -> None:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    from denoise_wrapper.info import describe, format_description
-
     found = describe()
     print(json.dumps(found, indent=1) if args.json else format_description(found))
     return 0
+
+
+def describe() -> dict[str, Any]:
+    """This copy and this machine, as plain data for JSON.
+
+    Keys: version, python, implementation, platform, machine, processor, cores; instruction_sets (of the C engine:
+    known to this build, those that this processor runs, the one in use, and what DENOISE_WRAPPER_ISA asks for);
+    packages and optional (name: version, or None if it is absent), programs (name: path, or None); backends, a list
+    (see `describe_backend`). Whatever cannot be told is None, or has its reason under "error".
+    """
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "processor": processor_name(),
+        "cores": cores(),
+        "instruction_sets": _instruction_sets(),
+        "packages": {name: _version(name) for name in NEEDED},
+        "optional": {name: _version(name) for name in OPTIONAL},
+        "programs": {name: shutil.which(name) for name in PROGRAMS},
+        "backends": [describe_backend(name) for name in backend_names()],
+    }
+
+
+def describe_backend(name: str) -> dict[str, Any]:
+    """One backend as it is loaded here.
+
+    Keys: name; sample_rate (Hz), hop and delay (samples at that rate), has_vad; latency_ms, of a stream at that rate;
+    model, what the model calls itself, and sha256, the first 12 digits for each file of it, as `model info` tells
+    them. Of one that cannot be loaded: name and error.
+    """
+    try:
+        backend = load_backend(name)
+        return {
+            "name": name,
+            "sample_rate": backend.sample_rate,
+            "hop": backend.hop,
+            "delay": backend.delay,
+            "latency_ms": round(1e3 * (backend.delay + backend.hop - 1) / backend.sample_rate, 2),
+            "has_vad": backend.has_vad,
+            "model": getattr(backend, "metadata", {}).get("name"),
+            "sha256": [digits[:SHORT] for digits in _checksums(backend)],
+        }
+    except DenoiseError as error:
+        return {"name": name, "error": str(error)}
+
+
+def format_description(found: dict[str, Any]) -> str:
+    """What `describe` gives, as lines to read."""
+    sets = found["instruction_sets"]
+    used, asked = sets["in_use"] or "none", sets["asked_for"]
+    if asked:
+        used += f" (DENOISE_WRAPPER_ISA={asked}{' cannot be used' * (sets['in_use'] is None)})"
+    lines = [
+        f"denoise-wrapper {found['version']}",
+        f"{found['implementation']} {found['python']} on {found['platform']}",
+        f"processor: {found['processor']}, {found['machine']}, {found['cores']} cores to use",
+        f"instruction set: {used}; this processor runs {' '.join(sets['runs'])}; "
+        f"this build knows {' '.join(sets['known'])}",
+        f"packages: {_listed(found['packages'])}",
+    ]
+    present = {name: version for name, version in found["optional"].items() if version is not None}
+    absent = [f"{name} ({OPTIONAL[name]})" for name, version in found["optional"].items() if version is None]
+    lines.append(f"optional packages: {_listed(present) or 'none'}" + (f"; absent: {', '.join(absent)}" * bool(absent)))
+    programs = (
+        f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in found["programs"].items()
+    )
+    lines += [f"programs: {', '.join(programs)}", "backends:"]
+    for each in found["backends"]:
+        if "error" in each:
+            lines.append(f"    {each['name']}: cannot be used here: {each['error']}")
+            continue
+        hop, delay = (f"{1e3 * each[key] / each['sample_rate']:g} ms" for key in ("hop", "delay"))
+        lines.append(
+            f"    {each['name']}: {each['sample_rate']} Hz, {hop} a hop, {delay} late ({each['latency_ms']:g} ms live)"
+            f"{', tells speech' * each['has_vad']}; model {each['model'] or 'without a name'}, "
+            f"sha256 {' and '.join(each['sha256'])}"
+        )
+    return "\n".join(lines)
+
+
+def _listed(versions: dict[str, str | None]) -> str:
+    return ", ".join(f"{name} {version or 'absent'}" for name, version in versions.items())
+
+
+def _instruction_sets() -> dict[str, Any]:
+    from denoise_wrapper.backends.native import known_instruction_sets
+    from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
+
+    found: dict[str, Any] = {
+        "known": list(known_instruction_sets()),
+        "runs": list(instruction_sets()),
+        "in_use": None,
+        "asked_for": os.environ.get("DENOISE_WRAPPER_ISA") or None,
+    }
+    try:
+        found["in_use"] = RNNoiseBackend().isa
+    except DenoiseError as error:
+        found["error"] = str(error)
+    return found
+
+
+def _checksums(backend: Backend) -> list[str]:
+    from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint, model_of
+
+    if isinstance(backend, RNNoiseBackend):
+        return [fingerprint(model_of(backend))]
+    return [hashlib.sha256(data).hexdigest() for data in getattr(backend, "data", ())]
+
+
+def _version(package: str) -> str | None:
+    """Of an installed package, without importing it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from denoise_wrapper import __version__
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.info import add_info
+from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
-from denoise_wrapper.progress import Progress, format_profile, speed_line
 
 if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
@@ -213,7 +213,7 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     for result in failed:
         complain(result.error)
     begin = time.perf_counter()
-    with Progress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
+    with FileProgress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
 
         def done(result: FileResult) -> None:
             if result.error is not None:

@@ -29,7 +29,7 @@ from denoise_wrapper.compare.measure.metrics import METRICS, Measures
 from denoise_wrapper.compare.pools import Report, ignore, run_all, run_in_processes
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError
-from denoise_wrapper.files.soundfiles import read_file
+from denoise_wrapper.files.transform import read_file
 
 Path_ = str | os.PathLike[str]
 

@@ -35,7 +35,7 @@ from denoise_wrapper.compare.pools import Report, ignore, run_all, run_in_proces
 from denoise_wrapper.compare.track import Raw, finish
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
-from denoise_wrapper.files.soundfiles import read_file
+from denoise_wrapper.files.transform import read_file
 from denoise_wrapper.machine import processor_name
 
 Array = NDArray[Any]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import ConfigError, DenoiseError, FileError
 from denoise_wrapper.files.watch import OTHER, Watch
 from denoise_wrapper.machine import cores
@@ -83,7 +84,7 @@ def is_folder(path: Path) -> bool:
 
 def _audio_files(folder: Path, output: Path | None) -> list[Path]:
     """The audio files below a folder, but for results of earlier runs."""
-    from denoise_wrapper.files.soundfiles import audio_files
+    from denoise_wrapper.files.transform import audio_files
 
     found = audio_files(folder)
     if output is None:
@@ -196,7 +197,7 @@ class _Batch:
         watch = job.watch = Watch(self._check)
         try:
             if job.target is not None:
-                _make_folder(target.parent)
+                make_folder(target.parent)
             self._clean(job.source, target, watch)
         except DenoiseError as error:
             failed, job.size = error, 0
@@ -225,10 +226,3 @@ class _Batch:
         if known:
             total *= 1 + left / known
         self._progress(done, max(done, total))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -15,6 +15,7 @@ import numpy as np
 
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
+from denoise_wrapper.files.formats import Facts
 
 # Decoder -> the encoder that makes the same again, where it is not called the same.
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "vorbis": "libvorbis", "aac": "aac", "alac": "alac", "ac3": "ac3"}
@@ -30,6 +31,7 @@ class FFmpegSource:
         self.codec, self.bit_rate = str(track.get("codec_name", "")), track.get("bit_rate")
         with contextlib.suppress(ValueError):  # some formats do not tell
             self.total = int(float(track.get("duration", 0)) * self.rate)
+        self.facts = Facts(path, self.rate, self.channels, self.total)
         arguments = ["-i", str(path.absolute()), "-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "f32le", "-"]
         self._ffmpeg = _Running(arguments, stack, stdout=subprocess.PIPE)
 

@@ -1,42 +1,24 @@
-"""Audio files in and out, block by block: by libsndfile, and what that does not know by ffmpeg."""
+"""Audio files that libsndfile reads and writes, block by block."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from denoise_wrapper.atomic import atomic_path, is_part
+from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.watch import Watch
+from denoise_wrapper.files.formats import Facts, bit_rate_options, choose_format, sample_type
 
-# What is looked for in a folder; a file that is named is tried whatever its suffix.
-SUFFIXES = """
-    .3gp .aac .aif .aifc .aiff .amr .au .caf .flac .m4a .mka .mkv .mov .mp3 .mp4 .oga .ogg .opus .rf64 .w64 .wav .wave
-    .webm .wma
-""".split()
-# How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
-_TYPES = {
-    "PCM_S8": "int16", "PCM_U8": "int16", "PCM_16": "int16", "ULAW": "int16", "ALAW": "int16", "ALAC_16": "int16",
-    "PCM_24": "int32", "PCM_32": "int32", "ALAC_20": "int32", "ALAC_24": "int32", "ALAC_32": "int32",
-    "DOUBLE": "float64",
-}  # fmt: skip
-_TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
-_SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
-_WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 _VORBIS_MAX_RATE, _VORBIS_MAX_CHANNELS = 200_000, 255  # Hz; above either libsndfile finds out too late, and crashes
 _EMPTY_MAX = 1 << 16  # bytes of a WAV file without audio: its chunks of metadata
 _ELSE = "name a target of another format, such as .wav"
 _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
-
-Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
 
 
 class Source(Protocol):
@@ -45,6 +27,7 @@ class Source(Protocol):
     rate: int
     channels: int
     total: int
+    facts: Facts
 
     def blocks(self, size: int) -> Iterator[Array]:
         """Arrays (size, channels), the last one shorter. Raises FileError if the file turns out damaged."""
@@ -63,117 +46,6 @@ class Target(Protocol):
         ...
 
 
-def transform_file(
-    src: Path,
-    dst: Path,
-    process: Process,
-    *,
-    overwrite: bool,
-    block_s: int,
-    watch: Watch,
-) -> None:
-    """Read src, pass its blocks through process(blocks, rate, channels), write dst, which is there whole or not at all.
-
-    watch: is told of each block that is done, and of the time that decoding and encoding take. Raises FileError.
-    """
-    with atomic_path(dst, overwrite) as part, contextlib.ExitStack() as stack:
-        with watch.stage("decoding"):
-            source = open_source(src, stack)
-        watch.opened(source.rate, source.total)
-
-        def read() -> Iterator[Array]:
-            for block in watch.each("decoding", source.blocks(source.rate * block_s)):
-                yield block
-                watch.advance(len(block))
-
-        with watch.stage("encoding"):
-            target = open_target(part, dst, source, stack)
-        for block in process(read(), source.rate, source.channels):
-            with watch.stage("encoding"):
-                target.write(block)
-        with watch.stage("encoding"):
-            target.close()
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """The audio files below a folder, as their suffixes say, sorted. Raises FileError if it cannot be looked into."""
-    try:
-        os.scandir(folder).close()  # rglob passes over what it may not look into
-        found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
-        return sorted(path for path in found if path.is_file())
-    except OSError as error:
-        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
-
-
-def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
-    """A whole file, (frames, channels), and its rate. Raises FileError."""
-    with contextlib.ExitStack() as stack:
-        source = open_source(Path(path), stack)
-        blocks = list(source.blocks(source.rate))
-        return (np.concatenate(blocks) if blocks else np.empty((0, source.channels), np.float32)), source.rate
-
-
-def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
-    """int16, int32 or float32 samples as a WAV file, which replaces one of that name when whole. Raises FileError."""
-    import soundfile
-
-    subtype = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT"}[samples.dtype.name]
-    with atomic_path(path, overwrite=True) as part, open(part, "w+b", buffering=0) as raw:
-        recorder = Recorder(raw)
-        try:
-            soundfile.write(recorder, samples, rate, subtype, format="WAV")
-        except (soundfile.LibsndfileError, AssertionError):
-            recorder.check()
-            raise
-        recorder.finish()
-
-
-def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
-    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
-    _check_readable(path)
-    import soundfile
-
-    try:
-        # As bytes where the system's names are bytes: they need not be UTF-8.
-        name = path if os.name == "nt" else os.fsencode(path)
-        file = stack.enter_context(soundfile.SoundFile(name))
-    except (soundfile.LibsndfileError, TypeError) as error:
-        return _open_other(path, stack, error)
-    return SoundFileSource(path, file)
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise FileError(f"{path} is a folder; name a file in it")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise FileError(f"{path} is empty: there is no audio in it")
-    except FileNotFoundError as error:
-        raise FileError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:
-    """A file that libsndfile cannot open: ffmpeg's, unless its suffix says that libsndfile should have."""
-    reason = str(error).rpartition(": ")[2].rstrip(".")
-    if _format_of(path) is not None:
-        raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
-    from denoise_wrapper.files.ffmpeg import FFmpegSource
-
-    return FFmpegSource(path, stack)
-
-
-def _format_of(path: Path) -> str | None:
-    """The libsndfile format that a suffix means, None if it has none."""
-    import soundfile
-
-    suffix = path.suffix[1:].upper()
-    name = _SUFFIXES.get(suffix, suffix)
-    return name if name in soundfile.available_formats() and name != "RAW" else None
-
-
 class SoundFileSource:
     """A file that libsndfile reads."""
 
@@ -181,7 +53,10 @@ class SoundFileSource:
         self.file, self.path = file, path
         self.rate, self.channels = check_rate(file.samplerate), check_channels(file.channels)
         self.total: int = file.frames
-        self.dtype = _TYPES.get(file.subtype, "float32")
+        self.dtype = sample_type(file.subtype)
+        self.facts = Facts(
+            path, self.rate, self.channels, self.total, path.stat().st_size, file.format, file.subtype, file.endian
+        )
         if missing := _shortfall(file.extra_info):
             raise self._truncated(missing)
 
@@ -225,25 +100,13 @@ def _shortfall(info: str) -> str | None:
     return None
 
 
-def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> Target:
-    """Begin the file part, which is to become dst, in the format that the suffix of dst means.
-
-    Raises FileError if there is no such format, or it cannot hold such audio.
-    """
-    if _format_of(dst) is None and not (isinstance(source, SoundFileSource) and not dst.suffix):
-        from denoise_wrapper.files.ffmpeg import FFmpegTarget
-
-        return FFmpegTarget(part, dst, source, stack)
-    return SoundFileTarget(part, dst, source, stack)
-
-
 class SoundFileTarget:
     """A file that libsndfile writes, through a Python file that tells why a write failed."""
 
     def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> None:
         import soundfile
 
-        form, subtype, endian = _choose_format(dst, source)
+        form, subtype, endian = choose_format(dst, source.facts)
         cannot = f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
         if form == "SD2":  # part of it is in a resource fork
             raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
@@ -261,7 +124,7 @@ class SoundFileTarget:
                         subtype,
                         endian,
                         form,
-                        **_bit_rate(source, subtype),
+                        **bit_rate_options(source.facts, subtype),
                     )
                 )
             ).file
@@ -340,47 +203,16 @@ class Recorder:
         os.fsync(self._file.fileno())
 
 
-def _bit_rate(source: Source, subtype: str | None) -> dict[str, Any]:
-    """Settings with which a lossy file takes about as many bits as the lossy source had; none for other files.
-
-    MP3 and Opus aim at that bit rate (a constant one would leave low-rate MP3 no room to tell its length); Vorbis is
-    told a quality, whose bit rate grows about with its square.
-    """
-    if not isinstance(source, SoundFileSource) or source.file.subtype != subtype or not source.total:
-        return {}
-    kbit_s = source.path.stat().st_size * 8e-3 * source.rate / source.total
-    each = kbit_s / source.channels
-    if subtype == "MPEG_LAYER_III":
-        most, least = (320, 32) if source.rate >= 32000 else (160, 8)
-        level = (most - kbit_s) / (most - least)
-    elif subtype == "OPUS":
-        level = 1 - (each - 6) / 250
-    elif subtype == "VORBIS":
-        level = 1 - (each / 256) ** 0.5
-    else:
-        return {}
-    mode = {"bitrate_mode": "AVERAGE"} if subtype == "MPEG_LAYER_III" else {}
-    return {"compression_level": min(max(level, 0.0), 0.95), **mode}  # 1 is refused at some rates
-
-
-def _choose_format(dst: Path, source: Source) -> tuple[str, str | None, str | None]:
-    """(format, subtype, endian) for dst: those of the source as far as the suffix allows."""
+def write_wav(path: str | os.PathLike[str], samples: Array, rate: int) -> None:
+    """int16, int32 or float32 samples as a WAV file, which replaces one of that name when whole. Raises FileError."""
     import soundfile
 
-    form = _format_of(dst)
-    if isinstance(source, SoundFileSource):
-        file = source.file
-        if form is None or form == _format_of(source.path) or form == file.format:
-            return file.format, file.subtype, file.endian
-        plain = file.subtype.startswith("PCM") or file.subtype in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
-        wishes = [file.subtype, "PCM_24"] if plain and _TYPES.get(file.subtype) != "int16" else [file.subtype] * plain
-    else:
-        wishes = []
-    assert form is not None
-    if dst.suffix.lower() == ".opus":
-        wishes = ["OPUS"]
-    subtype = next((wish for wish in wishes if soundfile.check_format(form, wish)), soundfile.default_subtype(form))
-    width = np.dtype(_TYPES.get(subtype, "float32")).itemsize
-    if form == "WAV" and source.total * source.channels * width > _WAV_MAX:
-        form = "RF64"
-    return form, subtype, None
+    subtype = {"int16": "PCM_16", "int32": "PCM_32", "float32": "FLOAT"}[samples.dtype.name]
+    with atomic_path(path, overwrite=True) as part, open(part, "w+b", buffering=0) as raw:
+        recorder = Recorder(raw)
+        try:
+            soundfile.write(recorder, samples, rate, subtype, format="WAV")
+        except (soundfile.LibsndfileError, AssertionError):
+            recorder.check()
+            raise
+        recorder.finish()

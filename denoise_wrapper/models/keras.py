@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import ModelError
+from denoise_wrapper.errors import ModelError, needs_package
 from denoise_wrapper.models.classic import SHAPES, ClassicModel, Int8, Layer, Shape, quantise
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -28,7 +28,7 @@ def read_keras(data: bytes) -> ClassicModel:
     try:
         import h5py
     except ImportError as error:
-        raise ModelError("an HDF5 model needs h5py: pip install 'denoise-wrapper[keras]'") from error
+        raise ModelError(needs_package("an HDF5 model needs", error, "keras")) from error
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             settings = _layer_settings(file)

@@ -1,4 +1,4 @@
-"""Settings that all trainings have; one TOML file becomes one frozen dataclass, what does not fit is refused by name."""
+"""Settings that all trainings have: TOML becomes frozen dataclasses, and what does not fit is refused by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import os
 import tomllib
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -172,6 +172,10 @@ class RunConfig:
     def read(cls, table: dict[str, Any]) -> Self:
         """Make the config of TOML's tables."""
         return build(table, cls)
+
+    def starting_from(self, path: Path | None) -> Self:
+        """The same settings, with other weights to start from; None: their own."""
+        return self if path is None else replace(self, train=replace(self.train, start_from=path))
 
     @property
     def cache(self) -> Path:

@@ -13,7 +13,8 @@ from recorded import ISAS, make_backend, signal_to_difference_db
 from speech import speechlike
 
 from denoise_wrapper import Denoiser
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend, instruction_sets, known_instruction_sets
+from denoise_wrapper.backends.native import FRAME, known_instruction_sets
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.models.shipped import MODELS
 

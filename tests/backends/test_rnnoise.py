@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from recorded import CLIPS, ISAS, check_against_recording, make_backend
 
 from denoise_wrapper.backends import backend_names, load_backend
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend, model_bytes
+from denoise_wrapper.backends.features import FeatureExtractor
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend, model_bytes
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
 from denoise_wrapper.models.shipped import MODELS
 

@@ -16,7 +16,8 @@ from speech import speechlike
 
 from denoise_wrapper import Denoiser, Stream
 from denoise_wrapper.backends.convert import V02Model, read_any_model, read_model, write_model
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.errors import ModelError
 

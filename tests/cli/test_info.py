@@ -10,9 +10,10 @@ import pytest
 
 from denoise_wrapper import __version__, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets, known_instruction_sets
+from denoise_wrapper.backends.native import known_instruction_sets
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 from denoise_wrapper.cli import main as cli
-from denoise_wrapper.info import describe
+from denoise_wrapper.cli.info import describe
 
 
 def test_the_instruction_sets_that_are_said_to_run_do(monkeypatch: pytest.MonkeyPatch) -> None:

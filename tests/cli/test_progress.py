@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from denoise_wrapper.progress import Progress, stages
+from denoise_wrapper.cli.progress import FileProgress
+from denoise_wrapper.progress import stages
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_line_above_the_bar_leaves_the_bar_as_it_is(shown: Callable[[], str]) -> None:
-    with Progress(3, quiet=False) as progress:
+    with FileProgress(3, quiet=False) as progress:
         progress.report(1.0, 4.0)
         progress.ended("talk [final].wav: done")
         progress.report(2.0, 4.0)
@@ -29,7 +30,7 @@ def test_a_line_above_the_bar_leaves_the_bar_as_it_is(shown: Callable[[], str]) 
 
 
 def test_a_name_with_brackets_is_shown_as_it_is(shown: Callable[[], str]) -> None:
-    with Progress(1, quiet=False, name="talk [bold].wav") as progress:
+    with FileProgress(1, quiet=False, name="talk [bold].wav") as progress:
         progress.report(1.0, 4.0)
     with stages(quiet=False) as report:
         report("timing [1]", 1, 2)
@@ -40,7 +41,7 @@ def test_a_name_with_brackets_is_shown_as_it_is(shown: Callable[[], str]) -> Non
 
 
 def test_nothing_is_shown_if_quiet(shown: Callable[[], str]) -> None:
-    with Progress(3, quiet=True) as progress:
+    with FileProgress(3, quiet=True) as progress:
         progress.report(1.0, 4.0)
         progress.ended("done")
     assert shown() == ""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.atomic import atomic_path, is_part
-from denoise_wrapper.files.soundfiles import audio_files
+from denoise_wrapper.files.transform import audio_files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of another kind are there")
 

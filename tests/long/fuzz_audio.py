@@ -77,7 +77,7 @@ def one_input(data: bytes) -> None:
 def make_seeds() -> Iterator[bytes]:
     sound = 0.3 * np.sin(np.arange(1500) / 9)
     for number, suffix in enumerate(SUFFIXES):
-        form = denoise_wrapper.files.soundfiles._format_of(Path(f"a{suffix}"))
+        form = denoise_wrapper.files.formats.format_of(Path(f"a{suffix}"))
         if form is None or form == "SD2":
             continue
         for channels in (1, 2):

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from denoise_wrapper.backends.rnnoise import FRAME, RNNoiseBackend, known_instruction_sets
+from denoise_wrapper.backends.native import FRAME, known_instruction_sets
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import ConfigError
 
 CLIPS = ["street", "snr0", "phone"]

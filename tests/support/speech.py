@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.backends.rnnoise import FRAME
+from denoise_wrapper.backends.native import FRAME
 
 Float32 = NDArray[np.float32]
 

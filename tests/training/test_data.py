@@ -14,9 +14,10 @@ import pytest
 import soundfile
 from training_packs import GOOD_TOML, MIX, RATE, write_packs
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import DataConfig, RNNoiseConfig, load_config
-from denoise_wrapper.training.data.corpus import Corpus, Float32, make_folder, open_corpora, read_rooms
+from denoise_wrapper.training.data.corpus import Corpus, Float32, open_corpora, read_rooms
 from denoise_wrapper.training.data.decoding import decode, measure_bandwidth
 from denoise_wrapper.training.data.packs import licences, open_pack
 from denoise_wrapper.training.mix.mixing import Mixer, expander, frame_energies, turn_down

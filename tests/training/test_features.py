@@ -19,7 +19,7 @@ h5py = pytest.importorskip("h5py", reason="HDF5 needs h5py: pip install denoise-
 from training_packs import MIX, write_packs  # noqa: E402
 
 from denoise_wrapper.atomic import atomic_path  # noqa: E402
-from denoise_wrapper.backends.rnnoise import FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.cli.main import main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, FileError  # noqa: E402
 from denoise_wrapper.training.config import DataConfig, FeatureConfig, NetworkConfig, RNNoiseConfig  # noqa: E402

@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install d
 
 from torch import Tensor  # noqa: E402
 
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import LAYOUTS  # noqa: E402
 from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Forgiveness, Scale, disturbance  # noqa: E402
 

@@ -22,7 +22,9 @@ from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
+from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.native import FRAME  # noqa: E402
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.compare.clips.sets import read_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 from denoise_wrapper.models.classic import from_c_source  # noqa: E402

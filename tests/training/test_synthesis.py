@@ -15,7 +15,9 @@ from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 
 from denoise_wrapper.backends.convert import write_model  # noqa: E402
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
+from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.native import FRAME  # noqa: E402
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.models.records import MapWeights, encode_blob  # noqa: E402
 from denoise_wrapper.training.config import (  # noqa: E402

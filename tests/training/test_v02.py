@@ -13,7 +13,9 @@ from blobs import random_blob  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.backends.convert import read_any_model, write_model  # noqa: E402
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor, RNNoiseBackend  # noqa: E402
+from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
+from denoise_wrapper.backends.native import FRAME  # noqa: E402
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, ModelError  # noqa: E402
 from denoise_wrapper.models.records import MAP_NAMES, MapWeights, column_scales, decode_blob, encode_blob  # noqa: E402
 from denoise_wrapper.models.shipped import MODELS  # noqa: E402

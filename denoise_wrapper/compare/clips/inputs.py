@@ -11,7 +11,7 @@ from pathlib import Path
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set
 from denoise_wrapper.compare.comparison import Clip
 from denoise_wrapper.errors import DataError, DenoiseError, FileError
-from denoise_wrapper.files.soundfiles import audio_files, open_source, read_file
+from denoise_wrapper.files.transform import audio_files, open_source, read_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from denoise_wrapper.compare.clips.sets import find_clips
 from denoise_wrapper.compare.comparison import Clip
 from denoise_wrapper.compare.wording import listed
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.soundfiles import audio_files
+from denoise_wrapper.files.transform import audio_files
 
 JOINTS = ("_", "-", ".")  # before what a program adds to a name, as in NAME_denoised.wav
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import AudioError, ConfigError
+from denoise_wrapper.errors import AudioError, ConfigError, needs_package
 
 Array = NDArray[Any]
 Float64 = NDArray[np.float64]
@@ -319,4 +319,4 @@ def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the metrics need {error.name}: pip install 'denoise-wrapper[metrics]'") from error
+        raise ConfigError(needs_package("the metrics need", error, "metrics")) from error

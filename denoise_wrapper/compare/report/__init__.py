@@ -19,7 +19,7 @@ from denoise_wrapper.compare.comparison_tables import to_dict, write_csv
 from denoise_wrapper.compare.pools import ignore, run_in_processes
 from denoise_wrapper.compare.report import clips, page, plots, sound
 from denoise_wrapper.compare.wording import listed
-from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.errors import ConfigError, FileError, needs_package
 
 DRAWING = "drawing"
 _MOST_NAME = 40  # characters of a clip's name in that of its figure
@@ -97,7 +97,7 @@ def check_report(
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            raise ConfigError(f"the report needs {error.name}: pip install 'denoise-wrapper[compare]'") from error
+            raise ConfigError(needs_package("the report needs", error, "compare")) from error
     target = Path(path)
     if target.suffix.lower() in (".csv", ".json"):
         raise FileError(f"{path} is one of the files beside a report, whose name is like {target.stem}.html")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.audio import to_float
 from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.files.soundfiles import open_source
+from denoise_wrapper.files.transform import open_source
 
 Float32 = NDArray[np.float32]
 

@@ -20,7 +20,8 @@ import soundfile
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import DataError, FileError
-from denoise_wrapper.training.data.decoding import tracked, undecodable
+from denoise_wrapper.progress import tracked
+from denoise_wrapper.training.data.decoding import undecodable
 from denoise_wrapper.training.data.packs import TABLE, Pack, source_name
 
 By = Literal["language", "voice", "folder"]

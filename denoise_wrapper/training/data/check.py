@@ -17,8 +17,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.training.data.decoding import BLOCK, Bandwidth, tracked
-from denoise_wrapper.training.data.packs import SUFFIXES, Pack, open_pack, scan_table
+from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
+from denoise_wrapper.progress import tracked
+from denoise_wrapper.training.data.decoding import BLOCK, Bandwidth
+from denoise_wrapper.training.data.packs import Pack, open_pack, scan_table
 from denoise_wrapper.training.data.pairs import APART_S, counterparts, listed, number_files
 
 Float32 = NDArray[np.float32]
@@ -131,7 +133,7 @@ def packs_of(folder: Path, paired: bool, kind: Kind | None) -> Iterator[tuple[Pa
 
 def has_noise(folder: Path) -> bool:
     """Whether a folder of pairs comes with its noises, which no training needs."""
-    return any(path.suffix.lower() in SUFFIXES for path in (folder / "noise").rglob("*"))
+    return any(path.suffix.lower() in SOUNDFILE_SUFFIXES for path in (folder / "noise").rglob("*"))
 
 
 def check_file(

@@ -15,8 +15,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import DataConfig, fingerprint
 from denoise_wrapper.training.data.decoding import Samples, decode_files, read_audio
 from denoise_wrapper.training.data.packs import audio_files, open_pack, source_name
@@ -72,16 +72,6 @@ class Corpus:
     voices: tuple[Source, ...]
     noises: tuple[Source, ...]
     rooms: tuple[Float32, ...]
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it; it may be there already. Raises FileError if it cannot be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise FileError(f"{path} is a file, but a folder is wanted there; choose another") from error
-    except OSError as error:
-        raise FileError(f"the folder {path} cannot be made ({error.strerror}); choose another") from error
 
 
 def open_corpora(

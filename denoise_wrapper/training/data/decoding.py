@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -14,6 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.progress import tracked
 
 Float32 = NDArray[np.float32]
 Int16 = NDArray[np.int16]
@@ -40,15 +40,6 @@ class Samples:
         signal = self.array[start:stop].astype(np.float32)
         signal *= np.float32(1.0 / FULL_SCALE)
         return signal
-
-
-def tracked(items: Iterable[T], count: int, text: str) -> Iterator[T]:
-    """The items one by one, with a bar on stderr if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return iter(track(items, text, total=count, console=console, transient=True, disable=not console.is_terminal))
 
 
 def decode_files(folder: str, files: dict[str, Path], rate: int, target: Path) -> dict[str, dict[str, Any]]:

@@ -16,12 +16,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.files.soundfiles import Recorder
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import Part, read_parts
-from denoise_wrapper.training.data.corpus import Recording, make_folder, open_cache
-from denoise_wrapper.training.data.decoding import tracked
+from denoise_wrapper.training.data.corpus import Recording, open_cache
 from denoise_wrapper.training.data.packs import TABLE, Pack, Row
 from denoise_wrapper.training.data.prepare import save_table
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import soundfile
 
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64", ".caf"}
 TABLE = "segments.csv"
 Row = dict[str, str]
 
@@ -80,9 +80,9 @@ def audio_files(folder: Path) -> list[Path]:
     """The audio files of a folder and those below it, in order of their names."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; [data] names folders of audio files")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDFILE_SUFFIXES and path.is_file())
     if not files:
-        raise DataError(f"{folder} holds no audio file ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{folder} holds no audio file ({', '.join(SOUNDFILE_SUFFIXES)})")
     return files
 
 

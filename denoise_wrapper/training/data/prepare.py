@@ -18,12 +18,12 @@ from typing import Literal
 import numpy as np
 import soundfile
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import COLUMNS
 from denoise_wrapper.training.data.check import UNUSABLE, Facts, Finding, Kind, check_file, has_noise
-from denoise_wrapper.training.data.corpus import make_folder
-from denoise_wrapper.training.data.decoding import read_audio, tracked
+from denoise_wrapper.training.data.decoding import read_audio
 from denoise_wrapper.training.data.packs import Pack, Row, open_pack, source_name
 from denoise_wrapper.training.data.pairs import APART_S, BOOK, NUMBER, READER, match_files, number_files, speakers
 

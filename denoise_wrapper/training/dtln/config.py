@@ -108,7 +108,7 @@ class DTLNConfig(RunConfig):
 
     @classmethod
     def read(cls, table: dict[str, Any]) -> Self:
-        """Make the config of TOML's tables, by our names or by DTLNPytorch's; a message tells the names that stood there."""
+        """Make the config of TOML's tables, by our names or DTLNPytorch's; messages have the names that stood there."""
         if not OLD_TABLES & table.keys():
             return build(table, cls)
         try:

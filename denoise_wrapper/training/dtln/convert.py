@@ -7,8 +7,8 @@ from pathlib import Path
 
 import onnx
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.training.config import check_run_name
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.export import encode_pair, write_pair
 from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.dtln.quantise import quantise

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.errors import ConfigError, FileError, ModelError, needs_package
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.dtln.config import DTLNNetworkConfig, stored
 from denoise_wrapper.training.dtln.model import DTLN
@@ -155,7 +155,7 @@ def keras_parts(path: Path) -> Parts:
     try:
         import h5py
     except ImportError as error:
-        raise ModelError("an HDF5 model needs h5py: pip install 'denoise-wrapper[keras]'") from error
+        raise ModelError(needs_package("an HDF5 model needs", error, "keras")) from error
     layers: dict[str, dict[str, Array]] = {}
 
     def visit(name: str, item: Any) -> None:

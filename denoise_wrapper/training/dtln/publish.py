@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.training.config import BlendConfig
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.dtln.config import DTLNConfig, stored
 from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network

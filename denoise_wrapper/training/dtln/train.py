@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training.config import plain
+from denoise_wrapper.training.config import load_config, plain
 from denoise_wrapper.training.dtln.batches import Batch, batches, make_schedule, open_clips, stretch_samples
 from denoise_wrapper.training.dtln.config import DTLNConfig, stored
 from denoise_wrapper.training.dtln.importers import import_network
@@ -85,6 +85,11 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
     def publish(self, target: Path) -> None:
         """Write the pair of ONNX files, its card and its curves."""
         publish(self.config, target)
+
+
+def load(path: Path, start_from: Path | None = None) -> DTLNConfig:
+    """Read the settings of a TOML file. start_from: in place of its own."""
+    return load_config(path, DTLNConfig.read).starting_from(start_from)
 
 
 def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import DataConfig, BlendConfig, MixConfig
+from denoise_wrapper.training.config import BlendConfig, DataConfig, MixConfig
 from denoise_wrapper.training.data.corpus import open_corpora, split
 from denoise_wrapper.training.data.pairs import PairSource, read_pairs
 from denoise_wrapper.training.mix.mixing import Mix, Mixer

@@ -6,9 +6,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.convert import read_any_model, write_model
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.rnnoise.config import NetworkConfig, RNNoiseConfig
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import FRAME, FeatureExtractor
+from denoise_wrapper.backends.features import FeatureExtractor
+from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training.data.decoding import tracked
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.mix.mixing import Mix
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.feature_files import (

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import ConfigError, DataError, FileError
-from denoise_wrapper.training.data.decoding import tracked
+from denoise_wrapper.errors import ConfigError, DataError, FileError, needs_package
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, Layout
 
 Float32 = NDArray[np.float32]
@@ -147,9 +147,7 @@ def load_h5py() -> Any:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "HDF5 needs h5py: pip install 'denoise-wrapper[training]'; or use a bare .f32 file"
-        ) from error
+        raise ConfigError(needs_package("HDF5 needs", error, "training") + "; or use a bare .f32 file") from error
     return h5py
 
 

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import FRAME, Extracted, FeatureExtractor, Spectra
+from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spectra
+from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import fingerprint
-from denoise_wrapper.training.data.corpus import Corpus, make_folder, open_corpora
+from denoise_wrapper.training.data.corpus import Corpus, open_corpora
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 

@@ -92,7 +92,9 @@ class Judge:
         ]
 
 
-def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: RNNoiseTrainConfig) -> Tensor:
+def loudness_error(
+    log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: RNNoiseTrainConfig
+) -> Tensor:
     """Squared error of (gain * noisy amplitude) ** power, what an ear makes of it, over each clip's noisy mean square.
 
     energy: log10 of the clean bands' energy, which with the target gives the noisy bands'. Gains that are too small

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from denoise_wrapper.backends.rnnoise import Spectra
+from denoise_wrapper.backends.features import Spectra
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix, Mixer
 from denoise_wrapper.training.mix.stretches import Clips, RowSchedule, stretches
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig

@@ -6,6 +6,7 @@ in work_dir/steps.json.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -13,22 +14,33 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import fingerprint, plain
+from denoise_wrapper.training.config import fingerprint, load_config, plain
 from denoise_wrapper.training.data import balance, join, prepare
 from denoise_wrapper.training.data.check import has_noise
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.data.packs import open_pack
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
-from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig
+from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
 from denoise_wrapper.training.run import wheel
 from denoise_wrapper.training.run.card import sha256
 
 Name = tuple[str, ...]  # of a setting: its table, and it
 # No result depends on these.
-FREE = {("cache_dir",), ("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
+FREE = {
+    ("cache_dir",),
+    ("features", "processes"),
+    ("train", "threads"),
+    ("train", "log_every"),
+    ("train", "evaluate_every"),
+}
 RECORD = "steps.json"
+
+
+def load(path: Path, start_from: Path | None = None) -> Recipe:
+    """Read a recipe from a TOML file. start_from: in place of its own."""
+    recipe = load_config(path, read_recipe)
+    return dataclasses.replace(recipe, training=recipe.training.starting_from(start_from))
 
 
 def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:

@@ -14,7 +14,6 @@ from denoise_wrapper.training.config import (
     check_positive,
     check_seed,
     convert,
-    load_config,
 )
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
@@ -106,7 +105,9 @@ class Recipe:
         if self.steps.prepare is None:
             return self.written
         speech, noise = self.tables
-        return dataclasses.replace(self.written, speech=(*self.written.speech, speech), noise=(*self.written.noise, noise))
+        return dataclasses.replace(
+            self.written, speech=(*self.written.speech, speech), noise=(*self.written.noise, noise)
+        )
 
     @property
     def chosen(self) -> DataConfig:
@@ -121,11 +122,6 @@ class Recipe:
         if self.steps.join is None or not getattr(self.steps.join, kind):
             return packs
         return tuple(self.training.work_dir / "joined" / f"{kind}-{number}" for number in range(1, len(packs) + 1))
-
-
-def load_recipe(path: Path) -> Recipe:
-    """Read the steps and settings of a TOML file. Raises ConfigError as `config.load_config` does."""
-    return load_config(path, read_recipe)
 
 
 def read_recipe(table: dict[str, Any]) -> Recipe:

@@ -23,7 +23,7 @@ class Log:
     """The course of the training: a CSV file, a line on stderr, and a board's curves."""
 
     def __init__(self, path: Path, columns: tuple[str, ...], step: int, board: Any = None) -> None:
-        """Lines later than step, from a run that was not saved in time, are taken out. board: as `open_board` makes it."""
+        """Take out lines later than step, of a run that was not saved in time. board: as `open_board` makes it."""
         kept: list[list[str]] = []
         if step and path.is_file():
             with path.open(newline="", encoding="utf-8") as stream:

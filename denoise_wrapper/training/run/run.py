@@ -13,10 +13,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import RunConfig, plain
-from denoise_wrapper.training.data.corpus import make_folder
 from denoise_wrapper.training.run.card import settings_toml
 from denoise_wrapper.training.run.checkpoint import (
     BEST,
@@ -120,7 +119,7 @@ class Run(abc.ABC, Generic[C, N]):
                 better = False
                 if log and (epoch_ends or progress.step % chosen.log_every == 0):
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
-                    values = [progress.step * self.hours_a_step, self.rate, *loss, norm, pace]
+                    values: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm, pace]
                     if epoch_ends:
                         results, better = self.evaluate(clips)
                         values += results
@@ -230,7 +229,9 @@ class Run(abc.ABC, Generic[C, N]):
             print(f"{stage:<9}{1e3 * seconds / PROFILE_STEPS:8.1f} ms {100.0 * seconds / total:5.1f} %")
         pace = PROFILE_STEPS * self.hours_a_step / total * 60.0
         kind = "bf16" if self.half else "float32"
-        print(f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.2f} h of audio a minute, {kind} on {self.device}")
+        print(
+            f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.2f} h of audio a minute, {kind} on {self.device}"
+        )
         return 0
 
 

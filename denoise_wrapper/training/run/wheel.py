@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import denoise_wrapper
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.convert import ClassicModel, V02Model, fingerprint, read_any_model, write_model
 from denoise_wrapper.errors import DenoiseError, FileError, ModelError
 
@@ -46,10 +46,7 @@ def build_wheel(
         if len(wheels) != 1:
             raise DenoiseError(f"the build of {tree} left {len(wheels)} wheels, not one; is it the right tree?")
         check_wheel(wheels[0], model, Path(folder) / "site")
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"the folder {target} cannot be made ({error.strerror}); choose another") from error
+        make_folder(target)
         with atomic_path(target / wheels[0].name, overwrite) as part:
             shutil.copyfile(wheels[0], part)
         return target / wheels[0].name

@@ -1,0 +1,118 @@
+"""Files through a function, block by block: opened by what can read them, written beside the target and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from denoise_wrapper.atomic import atomic_path, is_part
+from denoise_wrapper.audio import Array
+from denoise_wrapper.errors import FileError
+from denoise_wrapper.files.formats import SUFFIXES, format_of
+from denoise_wrapper.files.soundfiles import SoundFileSource, SoundFileTarget, Source, Target
+from denoise_wrapper.files.watch import Watch
+
+Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
+
+
+def transform_file(
+    src: Path,
+    dst: Path,
+    process: Process,
+    *,
+    overwrite: bool,
+    block_s: int,
+    watch: Watch,
+) -> None:
+    """Read src, pass its blocks through process(blocks, rate, channels), write dst, which is there whole or not at all.
+
+    watch: is told of each block that is done, and of the time that decoding and encoding take. Raises FileError.
+    """
+    with atomic_path(dst, overwrite) as part, contextlib.ExitStack() as stack:
+        with watch.stage("decoding"):
+            source = open_source(src, stack)
+        watch.opened(source.rate, source.total)
+
+        def read() -> Iterator[Array]:
+            for block in watch.each("decoding", source.blocks(source.rate * block_s)):
+                yield block
+                watch.advance(len(block))
+
+        with watch.stage("encoding"):
+            target = open_target(part, dst, source, stack)
+        for block in process(read(), source.rate, source.channels):
+            with watch.stage("encoding"):
+                target.write(block)
+        with watch.stage("encoding"):
+            target.close()
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """The audio files below a folder, as their suffixes say, sorted. Raises FileError if it cannot be looked into."""
+    try:
+        os.scandir(folder).close()  # rglob passes over what it may not look into
+        found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
+        return sorted(path for path in found if path.is_file())
+    except OSError as error:
+        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+
+
+def read_file(path: str | os.PathLike[str]) -> tuple[Array, int]:
+    """A whole file, (frames, channels), and its rate. Raises FileError."""
+    with contextlib.ExitStack() as stack:
+        source = open_source(Path(path), stack)
+        blocks = list(source.blocks(source.rate))
+        return (np.concatenate(blocks) if blocks else np.empty((0, source.channels), np.float32)), source.rate
+
+
+def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
+    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
+    _check_readable(path)
+    import soundfile
+
+    try:
+        # As bytes where the system's names are bytes: they need not be UTF-8.
+        name = path if os.name == "nt" else os.fsencode(path)
+        file = stack.enter_context(soundfile.SoundFile(name))
+    except (soundfile.LibsndfileError, TypeError) as error:
+        return _open_other(path, stack, error)
+    return SoundFileSource(path, file)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise FileError(f"{path} is a folder; name a file in it")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise FileError(f"{path} is empty: there is no audio in it")
+    except FileNotFoundError as error:
+        raise FileError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:
+    """A file that libsndfile cannot open: ffmpeg's, unless its suffix says that libsndfile should have."""
+    reason = str(error).rpartition(": ")[2].rstrip(".")
+    if format_of(path) is not None:
+        raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
+    from denoise_wrapper.files.ffmpeg import FFmpegSource
+
+    return FFmpegSource(path, stack)
+
+
+def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> Target:
+    """Begin the file part, which is to become dst, in the format that the suffix of dst means.
+
+    Raises FileError if there is no such format, or it cannot hold such audio.
+    """
+    if format_of(dst) is None and not (isinstance(source, SoundFileSource) and not dst.suffix):
+        from denoise_wrapper.files.ffmpeg import FFmpegTarget
+
+        return FFmpegTarget(part, dst, source, stack)
+    return SoundFileTarget(part, dst, source, stack)
