@@ -49,24 +49,17 @@ SMALL = DTLNNetworkConfig(frame_length=64, hop_length=16, hidden_size=6, encoder
 def small_config(folder: Path, **changes: Any) -> DTLNConfig:
     """Two epochs of three steps, two rows of half a second. changes: to [train]."""
     speech, noise = write_packs(folder)
-    chosen = {
-        "steps": 6,
-        "evaluate_every": 3,
-        "batch": 2,
-        "processes": 0,
-        "log_every": 1,
-        "seconds": 0.25,
-        "warm_up": 2,
-    }
+    chosen = {"steps": 6, "evaluate_every": 3, "log_every": 1, "batch": 2, "seconds": 0.25, "processes": 0}
     return DTLNConfig(
         work_dir=folder / "runs/small",
+        cache_dir=folder / "runs",
         name="small",
         data=BlendConfig(speech=(speech,), noise=(noise,), validation=0.3),
         sample_rate=8000,
         mix=MIX,
         network=SMALL,
         loss=DTLNLossConfig(sizes=(64, 128)),
-        train=DTLNTrainConfig(**(chosen | changes)),
+        train=DTLNTrainConfig(**(chosen | {"warm_up": 2} | changes)),
         validation=DTLNValidationConfig(2),
     )
 
@@ -132,8 +125,8 @@ def test_a_lifted_network_does_in_the_lower_band_what_it_did() -> None:
     audio = 0.1 * torch.fft.irfft(spectrum, 16000) * 16000**0.5
     with torch.no_grad():
         expected = network.denoise(audio)
-        found = lifted.denoise(2.0 * torch.fft.irfft(spectrum, 32000) * 0.1 * 16000**0.5)[:, ::2]
-    error = (found - expected)[:, 1000:-1000].square().mean() / expected.square().mean()
+        estimate = lifted.denoise(2.0 * torch.fft.irfft(spectrum, 32000) * 0.1 * 16000**0.5)[:, ::2]
+    error = (estimate - expected)[:, 1000:-1000].square().mean() / expected.square().mean()
     assert error < 1e-2
 
 

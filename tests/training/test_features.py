@@ -22,9 +22,10 @@ from denoise_wrapper.atomic import atomic_path  # noqa: E402
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.cli.main import main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, FileError  # noqa: E402
-from denoise_wrapper.training.config import DataConfig, FeatureConfig, NetworkConfig, RNNoiseConfig  # noqa: E402
+from denoise_wrapper.training.config import DataConfig  # noqa: E402
 from denoise_wrapper.training.mix.mixing import Mix  # noqa: E402
 from denoise_wrapper.training.rnnoise import feature_files  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import FeatureConfig, NetworkConfig, RNNoiseConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise.extract import convert_features, extract_features, mix_rows  # noqa: E402
 from denoise_wrapper.training.rnnoise.feature_files import (  # noqa: E402
     SEQUENCE,

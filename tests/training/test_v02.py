@@ -19,7 +19,7 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, ModelError  # noqa: E402
 from denoise_wrapper.models.records import MAP_NAMES, MapWeights, column_scales, decode_blob, encode_blob  # noqa: E402
 from denoise_wrapper.models.shipped import MODELS  # noqa: E402
-from denoise_wrapper.training.config import NetworkConfig  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import NetworkConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import Recurrence, V02Network, last_runs, rounded, windows  # noqa: E402
 
 SMALL = NetworkConfig(family="v0.2", conv=8, units=16)
