@@ -12,6 +12,7 @@ from denoise_wrapper.errors import ConfigError, needs_package
 FAMILIES = {
     "rnnoise": ("the network of the rnnoise backend", "denoise_wrapper.training.rnnoise.pipeline"),
     "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
+    "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
 }
 
 
@@ -26,7 +27,7 @@ def add_train(verbs: Any, epilog: str) -> None:
             "--pretrained",
             type=Path,
             metavar="PATH",
-            help="weights to start from: a model file; for a DTLN the folder of a run, or one file that convert reads",
+            help="weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads",
         )
         kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
         kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
@@ -145,6 +146,18 @@ def add_data(verbs: Any, epilog: str) -> None:
     job.add_argument("--seed", type=int, default=1, metavar="N", help="of the choice (default: %(default)s)")
     job.add_argument("--overwrite", action="store_true", help="replace OUT.csv if it exists")
     job.set_defaults(run=run_data_balance)
+    job = jobs.add_parser(
+        "blind",
+        help="make the blind set, of what no training hears",
+        description="Writes clean/, noisy/ and manifest.json, as 'evaluate' reads them: 120 clips of the voices, "
+        "noises and rooms that all training leaves out, always the same ones; prints the SHA-256 of their samples.",
+        epilog=epilog,
+    )
+    for name in ("speech", "noise", "rooms"):
+        job.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help="the one the list is of")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    job.add_argument("--overwrite", action="store_true", help="replace a set that is there")
+    job.set_defaults(run=run_data_blind)
 
 
 def add_model_wheel(jobs: Any, epilog: str) -> None:
@@ -249,13 +262,13 @@ def run_data_join(args: argparse.Namespace) -> int:
 
 def run_data_features(args: argparse.Namespace) -> int:
     try:
-        from denoise_wrapper.training.rnnoise import extract, recipe
+        from denoise_wrapper.training.rnnoise import extract, pipeline
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     if args.source.suffix.lower() == ".toml":
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
-        config = recipe.load_recipe(args.source).training
+        config = pipeline.load(args.source).training
         family: str = config.network.family
         rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
     elif args.rows is not None:
@@ -283,4 +296,13 @@ def run_data_balance(args: argparse.Namespace) -> int:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
         print(line)
+    return 0
+
+
+def run_data_blind(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.mix.blind import make_blind_set
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    print(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0

@@ -64,6 +64,7 @@ class MixConfig:
     clip_s: float = 10.0  # seconds a clip
     first_clip: int = 0  # of the endless row of clips: a training that goes on from another's weights hears new ones
     snr_db: Range = (-5.0, 25.0)  # dB, ratio of the mean powers over the clip
+    segmental_snr: bool = False  # snr_db is over the frames in which somebody speaks, not over the whole clip
     speech_db: Range = (-45.0, -12.0)  # dBFS, level of the speech while it sounds
     speed: Range = (0.82, 1.2)  # speed and pitch of the speech, in speed_share of the clips
     speed_share: float = 0.7
@@ -86,6 +87,8 @@ class MixConfig:
     early_ms: float = 20.0  # reverberation that the target keeps
     band_limit_share: float = 0.55  # of the mixes, which get a low-pass
     band_limits_hz: tuple[float, ...] = (3400.0, 3900.0, 5500.0, 7600.0, 7900.0, 7900.0, 11000.0, 16000.0)
+    dc_share: float = 0.0  # of the mixes, which get a constant offset
+    dc: Range = (0.001, 0.05)  # its size, full scale 1, drawn in the logarithm
     clipped_share: float = 0.04  # of the mixes, whose peaks are cut off
     silence_share: float = 0.06  # of the mixes, part of which is digital silence
     expand_below_db: float = -38.0  # the target's own hiss below this, relative to its loud frames, is turned down
@@ -94,9 +97,9 @@ class MixConfig:
         for item in dataclasses.fields(self):
             if item.name.endswith("_share"):
                 check_share(self, item.name)
-            elif item.name in ("snr_db", "speech_db", "speed", "noise_speed", "gap_s"):
+            elif item.name in ("snr_db", "speech_db", "speed", "noise_speed", "gap_s", "dc"):
                 check_range(self, item.name)
-        check_positive(self, "clip_s", "early_ms", "speed", "noise_speed", "gap_s", "band_limits_hz")
+        check_positive(self, "clip_s", "early_ms", "speed", "noise_speed", "gap_s", "dc", "band_limits_hz")
         check_not_negative(self, "first_clip", "speech_peaks", "noise_peaks")
 
 
@@ -104,12 +107,13 @@ class MixConfig:
 class TrainConfig:
     """The loop of any family: how many steps of which size, at which rates, and how often it logs and validates.
 
-    decay, of the rate: linear and cosine fall to final_rate over the last decay_share of the steps; step multiplies by
+    decay, of the rate: linear and cosine fall to final_rate over the last decay_share of the run; step multiplies by
     gamma after every step_size validations, plateau after patience validations without a better one.
     """
 
     start_from: Path | None = None  # weights to go on from, instead of random ones
     steps: int = 20000
+    minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
     batch: int = 16  # clips side by side, over all processes of torchrun
     method: Literal["adam", "adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for all else
     rate: float = 2e-3  # of the method, the peak
@@ -133,7 +137,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_positive(self, "steps", "batch", "rate", "vector_rate", "step_size", "patience", "clip_norm", "log_every",
                        "evaluate_every", "threads")  # fmt: skip
-        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "early_stop")
+        check_not_negative(self, "minutes", "final_rate", "warm_up", "weight_decay", "early_stop")
         for name in ("decay_share", "gamma", "average"):
             check_share(self, name)
 

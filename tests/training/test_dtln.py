@@ -323,8 +323,8 @@ def test_profile_says_what_a_step_consists_of_and_keeps_nothing(
     path = save_toml(config, tmp_path / "settings.toml")
     assert cli.main(["train", "dtln", "-C", str(path), "--profile"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["loading", "forward", "backward", "update"]
-    assert sum(float(line.split()[-2]) for line in lines[:4]) == pytest.approx(100.0, abs=0.5)
+    assert [line.split()[0] for line in lines[:5]] == ["loading", "forward", "loss", "backward", "update"]
+    assert sum(float(line.split()[-2]) for line in lines[:5]) == pytest.approx(100.0, abs=0.5)
     assert not config.work_dir.exists()
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import DataConfig, fingerprint
+from denoise_wrapper.training.data import held_out
 from denoise_wrapper.training.data.decoding import Samples, decode_files, read_audio
 from denoise_wrapper.training.data.packs import audio_files, open_pack, source_name
 
@@ -82,8 +83,8 @@ def open_corpora(
     rate: Hz to which everything is brought. work_dir: where the decoded audio is kept, about 350 MB an hour at 48 kHz.
     within: a voice or a noise that is the only one is split too, by its recordings, or in time if it is but one.
     The split is by voice and by noise source and depends on the names, the lengths and the seed alone; rooms serve
-    both sides. Raises DataError where a folder is absent or holds no audio, or there are less than two voices or
-    noises to split.
+    both sides. What is held out for the blind set is on neither. Raises DataError where a folder is absent or holds no
+    audio, or there are less than two voices or noises to split.
     """
     voices = read_sources(config.speech, rate, work_dir, "speech")
     noises = read_sources(config.noise, rate, work_dir, "noise")
@@ -102,6 +103,8 @@ def read_sources(folders: tuple[Path, ...], rate: int, work_dir: Path, kind: str
     for folder in folders:
         for name, recording in read_pack(folder, rate, work_dir):
             found[name].append(recording)
+    if not found:
+        raise DataError(f"all {kind} in {folders[0]} is held out for the blind set; give [data] {kind} other folders")
     return tuple(Source(name, tuple(found[name])) for name in sorted(found))
 
 
@@ -142,23 +145,32 @@ def split(sources: Sequence[S], share: float, seed: int) -> tuple[tuple[S, ...],
 
 
 def read_pack(path: Path, rate: int, work_dir: Path) -> list[tuple[str, Recording]]:
-    """The recordings of one pack, each with the name of its source."""
+    """The recordings of one pack that are not held out for the blind set, each with the name of its source."""
     pack = open_pack(path)
     audio, files = open_cache(pack.name, pack.files, rate, work_dir)
     found: list[tuple[str, Recording]] = []
+    left_out: set[str] = set()
     if any("voice" in row for row in pack.rows):
         for row in pack.rows:
             if row["file"] not in pack.files:
                 raise DataError(f"{pack.table} names {row['file']}, which is not in {pack.base}")
+            if pack.held_out(row):
+                left_out.add(row["voice"])
+                continue
             entry = files.get(row["file"], {"start": 0, "length": 0, "bandwidth_hz": 0.0})  # not kept: it is silent
             first, last = (round(float(row[key]) * rate) for key in ("start_s", "end_s"))
             length = min(last, entry["length"]) - first
             if length > 0:
                 found.append((row["voice"], Recording(audio, entry["start"] + first, length, entry["bandwidth_hz"])))
-        return found
-    for name, entry in files.items():
-        recording = Recording(audio, entry["start"], entry["length"], entry["bandwidth_hz"])
-        found.append((source_name(name), recording))
+    else:
+        rows = {row["file"]: row for row in pack.rows}
+        for name, entry in files.items():
+            if pack.held_out(rows.get(name, {"file": name})):
+                left_out.add(source_name(name))
+                continue
+            recording = Recording(audio, entry["start"], entry["length"], entry["bandwidth_hz"])
+            found.append((source_name(name), recording))
+    held_out.report(pack.name, len(left_out), len(left_out.union(name for name, _ in found)))
     return found
 
 
@@ -186,9 +198,15 @@ def open_cache(
 
 
 def read_rooms(folder: Path, rate: int) -> list[Float32]:
-    """Impulse responses of a folder, a channel each, from their direct sound on, peak 1, at most 2 s."""
+    """Impulse responses of a folder, a channel each, from their direct sound on, peak 1, at most 2 s.
+
+    Rooms that are held out for the blind set are left out.
+    """
     responses = []
-    for path in audio_files(folder):
+    paths = audio_files(folder)
+    kept = [path for path in paths if not held_out.is_held_out(path.stem, path)]
+    held_out.report(folder.resolve().name, len(paths) - len(kept), len(paths))
+    for path in kept:
         audio, file_rate = read_audio(path)
         for channel in audio.T if len(audio) else ():
             response = np.asarray(soxr.resample(channel, file_rate, rate), np.float32)

@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ import soundfile
 
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
+from denoise_wrapper.training.data.held_out import is_held_out
 
 TABLE = "segments.csv"
 Row = dict[str, str]
@@ -64,6 +65,11 @@ class Pack:
     def relative(self, file: str) -> str:
         """A file as the table has it, with or without the pack's own name before it, relative to the pack."""
         return file.removeprefix(self.name + "/") if self.whole else file
+
+    def held_out(self, row: Row) -> bool:
+        """Whether a row, of a voice or of a noise that its file is named after, is held out for the blind set."""
+        name = row["voice"] if "voice" in row else source_name(row["file"])
+        return is_held_out(name, self.base / row["file"], row.get("source"))
 
 
 def open_pack(path: Path) -> Pack:
@@ -125,11 +131,25 @@ def row_complaint(row: Row) -> str:
     return ""
 
 
+def held_out_names(paths: Iterable[Path]) -> list[str]:
+    """What of packs is held out for the blind set, in order; a pack that is not there has nothing."""
+    names: set[str] = set()
+    for pack in (open_pack(path) for path in paths if path.exists()):
+        voiced = any("voice" in row for row in pack.rows)
+        rows = {row["file"]: row for row in pack.rows}
+        for row in pack.rows if voiced else [rows.get(file, {"file": file}) for file in pack.files]:
+            if pack.held_out(row):
+                names.add(row["voice"] if voiced else source_name(row["file"]))
+    return sorted(names)
+
+
 def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
-    """(source, licence, hours) of the audio, by the packs' tables; packs without one count as unknown."""
+    """(source, licence, hours) of the audio that is trained on, by tables; packs without one count as unknown."""
     hours: dict[tuple[str, str], float] = defaultdict(float)
     for pack in map(open_pack, paths):
         for row in pack.rows:
+            if pack.held_out(row):
+                continue
             key = (row.get("source") or pack.name, row.get("licence") or "unknown")
             hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
         if pack.table is None:

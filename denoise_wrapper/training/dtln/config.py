@@ -177,7 +177,8 @@ def translate(table: Mapping[str, Any]) -> dict[str, Any]:
     if train.get("decay") == "hold":
         train["decay"] = "linear"
     elif train.get("decay") == "cosine":  # which falls from the end of the warm-up on
-        train["decay_share"] = 1.0
+        rise = convert(train.get("warm_up", DTLNTrainConfig.warm_up), int, "scheduler.warm_up")
+        train["decay_share"] = max(0.0, 1.0 - rise / train.get("steps", DTLNTrainConfig.steps))
     return {key: value for key, value in result.items() if key != "meta" or value}
 
 

@@ -57,6 +57,7 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             estimate, state = self.network(batch.noisy, self.state.reset(batch.fresh))
         self.state = state.detach()
+        self.clock.lap("forward")
         return compare(estimate, batch.clean, batch.noisy, self.config.loss, self.progress.step)
 
     def open_validation(self) -> list[tuple[Tensor, Tensor]]:

@@ -22,6 +22,7 @@ from denoise_wrapper.training.mix.rooms import early_part, simulate_room
 
 Float32 = NDArray[np.float32]
 HOPS_PER_SECOND = 100  # the voice labels are one per 10 ms
+ACTIVE = 1e-3  # of the loudest frame's power, -30 dB: speech without its pauses is above it
 LOUD_DB, QUIET_DB = -30.0, -42.0  # against a segment's loud frames: above the first is speech, below the second none
 
 
@@ -70,7 +71,7 @@ class Mixer:
         noisy = raw if speech_only else raw + noise
         if limit_hz < self.rate / 2:
             noisy, clean = (low_pass(signal, limit_hz, self.rate) for signal in (noisy, clean))
-        noisy, clean = self.damage(rng, noisy, clean)
+        noisy, clean = self.damage(rng, noisy + self.offset(rng), clean)
         known_hz = self.rate / 2 if limit_hz <= bandwidth_hz * 1.05 else bandwidth_hz
         return Mix(np.ascontiguousarray(noisy), np.ascontiguousarray(clean), voice, known_hz)
 
@@ -215,7 +216,8 @@ class Mixer:
         """Speech to its level, noise to the ratio; all turned down where the sum would pass full scale."""
         level = active_level(frame_energies(raw, self.rate // HOPS_PER_SECOND))
         speech_gain = gain(rng.uniform(*self.config.speech_db)) / level
-        noise_gain = speech_gain * rms(raw) * gain(-rng.uniform(*self.config.snr_db)) / max(rms(noise), 1e-6)
+        spoken, noisy = self.compared_levels(raw, noise)
+        noise_gain = speech_gain * spoken * gain(-rng.uniform(*self.config.snr_db)) / max(noisy, 1e-6)
         raw, noise = raw * np.float32(speech_gain), noise * np.float32(noise_gain)
         clean = clean * np.float32(speech_gain)
         highest = peak(raw + noise)
@@ -223,6 +225,24 @@ class Mixer:
             for signal in (raw, clean, noise):
                 signal *= np.float32(0.99 / highest)
         return raw, clean, noise
+
+    def compared_levels(self, raw: Float32, noise: Float32) -> tuple[float, float]:
+        """The RMS of speech and of noise whose ratio snr_db is."""
+        if not self.config.segmental_snr:
+            return rms(raw), rms(noise)
+        spoken, noisy = (frame_energies(signal, self.rate // HOPS_PER_SECOND) for signal in (raw, noise))
+        active = spoken > ACTIVE * spoken.max(initial=0.0)
+        if not active.any():
+            return rms(raw), rms(noise)
+        level, noise_level = (math.sqrt(float(energies[active].mean())) for energies in (spoken, noisy))
+        return level, max(noise_level, 0.1 * rms(noise))  # noise that falls into pauses is not made deafening
+
+    def offset(self, rng: np.random.Generator) -> np.float32:
+        """The constant that is added to a mix, 0 for most."""
+        if not self.config.dc_share or rng.uniform() >= self.config.dc_share:
+            return np.float32(0.0)
+        low, high = np.log(self.config.dc)
+        return np.float32(rng.choice((-1.0, 1.0)) * np.exp(rng.uniform(low, high)))
 
     def damage(self, rng: np.random.Generator, noisy: Float32, clean: Float32) -> tuple[Float32, Float32]:
         """Clipped peaks, digital silence, the steps of 16 bits."""
@@ -277,7 +297,7 @@ def frame_energies(signal: Float32, hop: int) -> Float32:
 
 def active_level(energies: Float32) -> float:
     """RMS of the frames that are within 30 dB of the loudest: speech without its pauses. Never 0."""
-    loud = energies[energies > 1e-3 * energies.max(initial=0.0)]
+    loud = energies[energies > ACTIVE * energies.max(initial=0.0)]
     return max(math.sqrt(float(loud.sum()) / len(loud)) if len(loud) else 0.0, 1e-5)
 
 

@@ -22,6 +22,7 @@ from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import fingerprint
 from denoise_wrapper.training.data.corpus import Corpus, open_corpora
+from denoise_wrapper.training.data.packs import held_out_names
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
@@ -132,7 +133,9 @@ def check_finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def shards(config: RNNoiseConfig) -> list[Shard]:
     """All files that the settings ask for, whether they exist or not; on-line, those of validation alone."""
     family, per_file = config.network.family, config.features.shard_hours
-    data = fingerprint(FEATURES_VERSION, family, config.data, config.mix, config.seed, per_file)
+    left_out = held_out_names((*config.data.speech, *config.data.noise, *config.data.rooms))
+    settings = [FEATURES_VERSION, family, config.data, config.mix, config.seed, per_file]
+    data = fingerprint(*settings, *([left_out] if left_out else []))
     found = []
     per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
     hours_of = {"validation": config.features.validation_hours, "train": config.features.hours}

@@ -19,7 +19,7 @@ from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import fingerprint, load_config, plain
 from denoise_wrapper.training.data import balance, join, prepare
 from denoise_wrapper.training.data.check import has_noise
-from denoise_wrapper.training.data.packs import open_pack
+from denoise_wrapper.training.data.packs import held_out_names, open_pack
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
 from denoise_wrapper.training.run import wheel
@@ -206,7 +206,9 @@ def features_step(recipe: Recipe, steps: Steps) -> None:
             return
         raise DataError(f"there is no feature file {file}, and [data] names no speech and noise to make it of")
     packs = state(*config.data.speech, *config.data.noise)
-    key = fingerprint(config.data, config.mix, config.seed, config.network.family, config.features.hours, packs)
+    left_out = held_out_names((*config.data.speech, *config.data.noise, *config.data.rooms))
+    settings = [config.data, config.mix, config.seed, config.network.family, config.features.hours, packs]
+    key = fingerprint(*settings, *([left_out] if left_out else []))
 
     def make() -> str:
         from denoise_wrapper.training.rnnoise.extract import extract_features

@@ -100,6 +100,7 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
         quantise = self.progress.step >= chosen.quantise_from * chosen.steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             gains, voice, self.state = self.network(rows[:, :, self.network.layout.features], state, quantise)
+        self.clock.lap("forward")
         return self.judge.compare(gains, voice, rows, *spectra)
 
     def constrain(self) -> None:

@@ -56,7 +56,10 @@ def set_rates(optimisers: list[torch.optim.Optimizer], factor: float) -> None:
 
 
 class Averaged(Generic[N]):
-    """A copy of a network whose weights are a running mean of its, over fewer steps at the beginning."""
+    """A copy of a network whose weights are a running mean of its, over fewer steps at the beginning.
+
+    So are the statistics of its batch norms.
+    """
 
     def __init__(self, network: N, decay: float) -> None:
         self.network, self.decay = copy.deepcopy(network), decay
@@ -67,3 +70,8 @@ class Averaged(Generic[N]):
         decay = min(self.decay, (1 + step) / (10 + step))
         for mean, part in zip(self.network.parameters(), network.parameters(), strict=True):
             mean.lerp_(part, 1.0 - decay)
+        for mean, part in zip(self.network.buffers(), network.buffers(), strict=True):
+            if part.is_floating_point():
+                mean.lerp_(part, 1.0 - decay)
+            else:
+                mean.copy_(part)

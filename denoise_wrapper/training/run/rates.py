@@ -17,6 +17,11 @@ class Progress:
     epochs_since_best: int = 0
     reductions: int = 0  # how often a plateau has lowered the rate
     patience_from: int = 0  # epochs_since_best at the last of them
+    seconds: float = 0.0  # by the clock, validations too
+
+    def done(self, config: TrainConfig) -> float:
+        """The share of the run that is over, 1 or more at its end."""
+        return self.seconds / (60.0 * config.minutes) if config.minutes else self.step / config.steps
 
     def judge(self, result: float, patience: int) -> bool:
         """Take note of a validation's result, the lower the better; returns True for the best so far."""
@@ -33,18 +38,14 @@ class Progress:
 
 def learning_factor(config: TrainConfig, progress: Progress) -> float:
     """Factor of the rate in the step to come: a straight rise over warm_up steps, and after it what `decay` says."""
-    step, steps = progress.step, config.steps
+    step = progress.step
     rise = (step + 1) / config.warm_up if step < config.warm_up else 1.0
     if config.decay == "step":
         return min(rise, float(config.gamma ** (step // config.evaluate_every // config.step_size)))
     if config.decay == "plateau":
         return min(rise, float(config.gamma**progress.reductions))
-    if config.decay == "cosine":
-        falling = max(1.0, min(config.decay_share * steps, steps - config.warm_up))
-        done = (step - (steps - falling)) / falling
-        shape = 0.5 * (1.0 + math.cos(math.pi * min(max(done, 0.0), 1.0)))
-    else:
-        left = (steps - step) / max(1.0, config.decay_share * steps)
-        shape = min(1.0, max(left, 0.0))
+    whole, now = (60.0 * config.minutes, progress.seconds) if config.minutes else (config.steps, step)
+    left = min(max((whole - now) / max(1.0, config.decay_share * whole), 0.0), 1.0)
+    shape = left if config.decay == "linear" else 0.5 * (1.0 - math.cos(math.pi * left))
     lowest = min(1.0, config.final_rate / config.rate)
     return min(rise, lowest + (1.0 - lowest) * shape)

@@ -36,9 +36,11 @@ from denoise_wrapper.training.run.rates import Progress, learning_factor
 C = TypeVar("C", bound=RunConfig)
 N = TypeVar("N", bound=nn.Module)
 COPY = "config.toml"  # the settings that the run was started or last resumed with
-PROFILE_STEPS = 50
-FREE: frozenset[Name] = frozenset({("work_dir",), ("cache_dir",), ("train", "steps"), ("train", "threads"),
-                                   ("train", "log_every"), ("train", "early_stop")})  # fmt: skip
+PROFILE_STEPS = 20
+LENGTH = ("steps", "minutes", "early_stop")
+FREE: frozenset[Name] = frozenset({("work_dir",), ("cache_dir",)}) | {
+    ("train", name) for name in (*LENGTH, "threads", "log_every")
+}
 
 
 class Run(abc.ABC, Generic[C, N]):
@@ -61,7 +63,6 @@ class Run(abc.ABC, Generic[C, N]):
         torch.manual_seed(config.seed)
         self.network: N = self.make_network().to(self.device)
         self.averaged = Averaged(self.network, chosen.average)
-        self.averaged.network.eval()
         self.optimisers = make_optimisers(
             self.network, chosen.method, chosen.rate, chosen.vector_rate, chosen.weight_decay
         )
@@ -80,7 +81,10 @@ class Run(abc.ABC, Generic[C, N]):
 
     @abc.abstractmethod
     def compare(self, batch: Any) -> tuple[Tensor, ...]:
-        """Go through a batch on the device, from `state` on, which is set anew; returns the loss, then its parts."""
+        """Go through a batch on the device, from `state` on, which is set anew; returns the loss, then its parts.
+
+        The clock's lap "forward" ends before the loss.
+        """
 
     @abc.abstractmethod
     def open_validation(self) -> Any:
@@ -112,10 +116,14 @@ class Run(abc.ABC, Generic[C, N]):
         log = self.open_log() if first else None
         feed = self.batches(progress.step)
         with stop_request() as asked:
-            began, counted = time.perf_counter(), progress.step
-            while progress.step < chosen.steps and not self.group.any(asked()):
+            ticked = began = time.perf_counter()
+            counted, over = progress.step, progress.done(chosen) >= 1.0
+            while not over and not self.group.any(asked()):
                 loss, norm = self.step(feed)
-                epoch_ends = progress.step % chosen.evaluate_every == 0 or progress.step == chosen.steps
+                now = time.perf_counter()
+                progress.seconds, ticked = progress.seconds + now - ticked, now
+                over = self.group.any(progress.done(chosen) >= 1.0)
+                epoch_ends = over or progress.step % chosen.evaluate_every == 0
                 better = False
                 if log and (epoch_ends or progress.step % chosen.log_every == 0):
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
@@ -131,7 +139,7 @@ class Run(abc.ABC, Generic[C, N]):
                     if chosen.early_stop and progress.epochs_since_best >= chosen.early_stop:
                         return 0
             self.save()
-        if progress.step < chosen.steps:
+        if not over:
             print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
             return 1
         return 0
@@ -143,7 +151,7 @@ class Run(abc.ABC, Generic[C, N]):
         self.clock.lap("loading")
         set_rates(self.optimisers, learning_factor(self.config.train, self.progress))
         loss = self.compare(batch)
-        self.clock.lap("forward")
+        self.clock.lap("loss")
         self.network.zero_grad()
         loss[0].backward()  # type: ignore[no-untyped-call]
         self.clock.lap("backward")
@@ -163,6 +171,7 @@ class Run(abc.ABC, Generic[C, N]):
     @torch.no_grad()
     def evaluate(self, clips: Any) -> tuple[list[float], bool]:
         """Validate; returns what the log has of it, and True if the weights are the best so far."""
+        self.averaged.network.eval()
         results, result = self.validate(clips)
         return results, result is not None and self.progress.judge(result, self.config.train.patience)
 

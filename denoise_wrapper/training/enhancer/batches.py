@@ -1,0 +1,76 @@
+"""Batches of an enhancer's training: stretches of clips, each row going through one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from denoise_wrapper.training.enhancer.bands import HOP, RATE
+from denoise_wrapper.training.enhancer.config import EnhancerConfig
+from denoise_wrapper.training.enhancer.loss import Target, known_bins
+from denoise_wrapper.training.mix.mixing import Mix
+from denoise_wrapper.training.mix.sources import ClipSource, open_sources
+from denoise_wrapper.training.mix.stretches import Clips, RowSchedule, stretches
+
+
+class Clip(NamedTuple):
+    """A whole clip."""
+
+    noisy: Tensor  # float32 (n,)
+    clean: Tensor  # float32 (HOP + n,), after a hop of silence
+    voice: Tensor  # float32 (n / HOP,)
+    known: Tensor  # bool (BINS,)
+
+
+class Batch(NamedTuple):
+    """The signals of a step."""
+
+    noisy: Tensor  # float32 (rows, T * HOP)
+    target: Target
+    fresh: Tensor  # bool (rows,): a new clip begins, so the network's state does
+
+
+def open_clips(config: EnhancerConfig) -> tuple[ClipSource, ClipSource]:
+    """The training and the validation side of the data."""
+    return open_sources(config.data, config.mix, RATE, config.cache, config.seed)
+
+
+def open_training(config: EnhancerConfig) -> ClipSource:
+    """The training side of the data."""
+    return open_clips(config)[0]
+
+
+def make_clip(mix: Mix) -> Clip:
+    """A clip as tensors."""
+    clean = torch.nn.functional.pad(torch.from_numpy(mix.clean), (HOP, 0))
+    return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz))
+
+
+def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSchedule:
+    """The schedule of a run; rows: those of this process, if not all."""
+    return RowSchedule(config.train.batch, int(config.mix.clip_s / config.train.seconds + 1e-9), rows)
+
+
+def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterator[Batch]:
+    """The batches from step on, endless, mixed ahead by [train] processes."""
+    hops = round(config.train.seconds * RATE / HOP)
+    clips = Clips(partial(open_training, config), make_clip)
+    for stretch in stretches(clips, schedule, step, config.train.processes):
+        yield make_batch([(clip, chunk * hops, hops) for clip, chunk in stretch])
+
+
+def make_batch(cuts: list[tuple[Clip, int, int]]) -> Batch:
+    """A batch of stretches, each a clip, the hop that it begins with, and how many hops of it there are."""
+    noisy, clean, voice = [], [], []
+    for clip, first, hops in cuts:
+        start, stop = first * HOP, (first + hops) * HOP
+        noisy.append(clip.noisy[start:stop])
+        clean.append(clip.clean[start : stop + HOP])
+        voice.append(clip.voice[first : first + hops])
+    known = torch.stack([clip.known for clip, _, _ in cuts])
+    target = Target(torch.stack(clean), torch.stack(voice), known)
+    return Batch(torch.stack(noisy), target, torch.tensor([first == 0 for _, first, _ in cuts]))

@@ -1,0 +1,123 @@
+"""Convolutions over frequency around a few rows, each with its own memory, that look at each other.
+
+After FastEnhancer (arXiv 2509.21867): a GRU along time for each row and attention over the rows are all that mixes
+frames and far bands; all else is small matrices over the bands of one frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.training.enhancer.bodies.body import Body
+from denoise_wrapper.training.enhancer.bodies.parts import (
+    BandConv,
+    Regrid,
+    RowAttention,
+    RowMap,
+    TimeGRU,
+    activate,
+    as_maps,
+    as_rows,
+    place_codes,
+)
+from denoise_wrapper.training.enhancer.budget import Cost
+from denoise_wrapper.training.enhancer.config import BodyConfig
+
+STRIDE = 4  # bands that the first convolution makes one of
+
+
+class RowBlock(nn.Module):
+    """A GRU along time in each row, then attention over the rows, both added to what comes in."""
+
+    def __init__(self, rows: int, channels: int, heads: int, first: bool) -> None:
+        super().__init__()
+        self.gru, self.after_gru = TimeGRU(channels, channels), RowMap(channels, channels)
+        self.places = nn.Parameter(place_codes(rows, channels)) if first else None
+        self.attention, self.after_attention = RowAttention(channels, heads), RowMap(channels, channels)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(clips, frames, rows, channels), of the same shape. state: (clips, rows, channels)."""
+        answer, state = self.gru(x, state)
+        x = x + self.after_gru(answer)
+        if self.places is not None:
+            x = x + self.places
+        return x + self.after_attention(self.attention(x)), state
+
+    def cost(self, rows: int) -> Cost:
+        """What a frame of so many rows takes."""
+        maps = self.after_gru.cost(rows) + self.after_attention.cost(rows)
+        return self.gru.cost(rows) + self.attention.cost(rows) + maps
+
+
+class DecoderBlock(nn.Module):
+    """What comes from below and the encoder's block of the same depth, mixed and convolved."""
+
+    def __init__(self, channels: int, taps: int) -> None:
+        super().__init__()
+        self.join = BandConv(2 * channels, channels)
+        self.conv = BandConv(channels, channels, taps) if taps else None
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Both (clips, channels, frames, bands), and so is what comes out."""
+        x = activate(self.join(torch.cat([x, skip], dim=1)))
+        return x if self.conv is None else activate(self.conv(x))
+
+    def cost(self, bands: int) -> Cost:
+        """What a frame of so many bands takes."""
+        cost = self.join.cost(bands)
+        return cost if self.conv is None else cost + self.conv.cost(bands)
+
+
+class Rows(Body):
+    """The body of kind 'rows'."""
+
+    def __init__(self, config: BodyConfig, features: int, bands: int) -> None:
+        super().__init__(features, bands, config.width)
+        if bands % STRIDE or config.rows > bands // STRIDE:
+            raise ConfigError(
+                f"a body of kind 'rows' takes a multiple of {STRIDE} bands and at most a row for every {STRIDE}, not "
+                f"{bands} bands and {config.rows} rows; make [body] rows smaller"
+            )
+        channels, units, self.groups, self.rows = config.channels, config.recurrent_width, bands // STRIDE, config.rows
+        self.first = BandConv(features, channels, 2 * STRIDE, STRIDE)
+        self.encoder = nn.ModuleList(BandConv(channels, channels, 3) for _ in range(config.blocks))
+        self.gather, self.narrow = Regrid(self.groups, self.rows), RowMap(channels, units)
+        self.blocks = nn.ModuleList(
+            RowBlock(self.rows, units, config.heads, first=not block) for block in range(config.recurrent_blocks)
+        )
+        self.widen, self.spread = RowMap(units, channels), Regrid(self.rows, self.groups)
+        self.decoder = nn.ModuleList(
+            DecoderBlock(channels, 3 if block else 0) for block in range(config.blocks, -1, -1)
+        )
+        self.last = nn.ConvTranspose2d(channels, self.width, (1, 2 * STRIDE), (1, STRIDE), (0, STRIDE // 2))
+
+    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        x = activate(self.first(x.contiguous(memory_format=torch.channels_last)))
+        skips = [x]
+        for conv in self.encoder:
+            x = activate(conv(x))
+            skips.append(x)
+        rows = self.narrow(self.gather(as_rows(x)))
+        after = []
+        for block, before in zip(self.blocks, state, strict=True):
+            rows, last = block(rows, before)
+            after.append(last)
+        x = as_maps(self.spread(self.widen(rows)))
+        for block in self.decoder:
+            x = block(x, skips.pop())
+        return self.last(x), after
+
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        return [(self.rows, self.widen.matrix.in_features)] * len(self.blocks)
+
+    def cost(self) -> Cost:
+        groups = self.groups
+        total = self.first.cost(self.bands) + Cost(self.last.weight.numel() * groups, 0, 0)
+        for block in (*self.encoder, *self.decoder):
+            total += block.cost(groups)
+        total += self.gather.cost(self.narrow.matrix.in_features) + self.spread.cost(self.widen.matrix.out_features)
+        for block in (self.narrow, self.widen, *self.blocks):
+            total += block.cost(self.rows)
+        return total

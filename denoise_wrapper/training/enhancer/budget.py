@@ -1,0 +1,34 @@
+"""What a network costs a hop in the C engine's terms, and how much it may."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from denoise_wrapper.errors import ConfigError
+
+
+class Cost(NamedTuple):
+    """What one hop of 10 ms takes."""
+
+    multiply_adds: int
+    exponentials: int  # values of exp, sigmoid, tanh, log or a power; a sigmoid or a tanh counts as one
+    steps: int  # that have to wait for one another, such as those of a GRU along frequency; one for a GRU along time
+
+    def __add__(self, other: Cost) -> Cost:  # type: ignore[override]
+        """Both together."""
+        return Cost(*(one + more for one, more in zip(self, other, strict=True)))
+
+
+FULL = Cost(multiply_adds=1_200_000, exponentials=12_000, steps=100)
+BUDGETS = {"enhancer": FULL, "enhancer-tiny": Cost(*(part // 3 for part in FULL))}
+
+
+def check_budget(cost: Cost, name: str) -> None:
+    """Raise ConfigError if a network costs more than the budget called name allows, naming each figure over it."""
+    over = [
+        f"{cost[index]:,} {part.replace('_', '-')} of {most:,}"
+        for index, (part, most) in enumerate(BUDGETS[name]._asdict().items())
+        if cost[index] > most
+    ]
+    if over:
+        raise ConfigError(f"the network is over the budget of '{name}': {', '.join(over)} a hop; make [body] smaller")

@@ -1,0 +1,114 @@
+"""The settings of the enhancer's training, a TOML table each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.training.config import (
+    BlendConfig,
+    RunConfig,
+    StretchConfig,
+    check_not_negative,
+    check_positive,
+    check_share,
+)
+
+
+@dataclass(frozen=True)
+class BodyConfig:
+    """The network between its bands: which kind, and its sizes. A kind makes no use of some of them.
+
+    rows: convolutions over frequency, a GRU along time for each of a few rows, attention over the rows. depthwise:
+    depthwise convolutions over time and frequency, dual-path GRUs, attention along time. mixed: parts of both.
+    """
+
+    kind: Literal["rows", "depthwise", "mixed"] = "rows"
+    channels: int = 24  # of the convolutions over frequency
+    width: int = 24  # of the body's output for each band
+    blocks: int = 2  # of convolutions, on each side of the recurrent ones
+    rows: int = 24  # that the bands are reduced to for the recurrent blocks
+    recurrent_blocks: int = 2
+    recurrent_width: int = 20  # channels of a row in them
+    heads: int = 4  # of the attention
+
+    def __post_init__(self) -> None:
+        check_positive(self, "channels", "width", "blocks", "rows", "recurrent_blocks", "recurrent_width", "heads")
+        if self.recurrent_width % self.heads:
+            raise ConfigError(
+                f"'recurrent_width' is a multiple of 'heads', not {self.recurrent_width} with {self.heads}; "
+                "change either"
+            )
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss: a sum of parts, each a mean, times their weights; 0 leaves a part out.
+
+    Magnitudes are compared after power; bins above a recording's bandwidth count nowhere.
+    """
+
+    power: float = 0.3  # of magnitudes, where they are compared
+    magnitude: float = 0.3  # weight of the squared error of the magnitudes
+    complex: float = 0.2  # of that of the spectra with their phases
+    consistency: float = 0.3  # of the same, in the spectra of the waveform that comes out
+    waveform: float = 0.2  # of the mean difference of the waveforms
+    over: float = 0.3  # of the squared error where a magnitude is less than the clean one
+    pesq: float = 0.0  # of the disturbances that PESQ counts; needs the package torch-pesq
+    voice: float = 0.02  # of the speech probability's cross entropy
+    even_level: float = 1.0  # share of a clip's level that is taken out, so that quiet clips count as loud ones do
+    upper_power: float = 0.5  # bins above 4 kHz count (width of a bin / width of their band) to this power
+
+    def __post_init__(self) -> None:
+        check_positive(self, "power")
+        check_share(self, "even_level")
+        parts = ("magnitude", "complex", "consistency", "waveform", "over", "pesq", "voice", "upper_power")
+        check_not_negative(self, *parts)
+        if not any(getattr(self, part) for part in parts[:6]):
+            raise ConfigError(f"[loss] weighs nothing; set one of {', '.join(parts[:6])} above 0")
+
+
+@dataclass(frozen=True)
+class EnhancerTrainConfig(StretchConfig):
+    """The loop. start_from: a checkpoint of such a training."""
+
+    rate: float = 3e-3
+    vector_rate: float = 3e-3
+    decay: Literal["linear", "cosine", "step", "plateau"] = "cosine"
+    decay_share: float = 1.0
+    final_rate: float = 1e-5
+    weight_decay: float = 0.01
+    clip_norm: float = 3.0
+    average: float = 0.999
+    threads: int = 2
+    evaluate_every: int = 500
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """The choice of the best checkpoint: by metrics on a set if there is one, else by the loss on mixed clips."""
+
+    clips: int = 32  # mixed ones, of the voices and noises that training leaves out
+    set: Path | None = None  # a folder with clean/, noisy/ and perhaps manifest.json
+    set_clips: int = 0  # of the set, evenly spread over it; 0: all
+    every: int = 2  # epochs between two scorings of the set; the last epoch is scored too
+    processes: int = 2  # that score
+
+    def __post_init__(self) -> None:
+        check_positive(self, "clips", "every", "processes")
+        check_not_negative(self, "set_clips")
+
+
+@dataclass(frozen=True)
+class EnhancerConfig(RunConfig):
+    """All that one training of an enhancer needs."""
+
+    data: BlendConfig
+    name: str = "enhancer"
+    budget: Literal["enhancer", "enhancer-tiny"] = "enhancer"  # limits of a network's cost a hop
+    body: BodyConfig = field(default_factory=BodyConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: EnhancerTrainConfig = field(default_factory=EnhancerTrainConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)

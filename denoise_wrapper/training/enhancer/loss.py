@@ -1,0 +1,161 @@
+"""How far an enhancer's answer is from clean speech, in parts that can be tried one by one."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.training.enhancer.bands import BINS, BLOCK, HOP, RATE, bin_weights
+from denoise_wrapper.training.enhancer.config import LossConfig
+from denoise_wrapper.training.enhancer.network import Enhancer, Estimate
+
+FLOOR = 1e-8  # power of a bin that counts as none: what its compressed magnitude hangs on has a finite slope
+LEVEL = 0.05  # RMS that clips are brought to, -26 dBFS
+QUIETEST = 1e-3  # RMS; a stretch that is quieter counts as that loud
+PESQ_RATE = 16000  # Hz
+
+
+class Loss(NamedTuple):
+    """What is minimised, and its parts before their weights."""
+
+    total: Tensor
+    magnitude: Tensor
+    complex: Tensor
+    consistency: Tensor
+    waveform: Tensor
+    over: Tensor
+    pesq: Tensor
+    voice: Tensor
+
+
+class Target(NamedTuple):
+    """What a step's answer should be."""
+
+    clean: Tensor  # float32 (clips, HOP + T * HOP): the hop before the stretch, then the stretch
+    voice: Tensor  # float32 (clips, T): 1 speech, 0 none, 0.5 where nobody can say
+    known: Tensor  # bool (clips, BINS): bins at which the clean speech is known
+
+
+class Judge:
+    """Compares answers with targets, as settings weigh the parts."""
+
+    def __init__(self, config: LossConfig, network: Enhancer) -> None:
+        self.config = config
+        self.window = network.window
+        self.weights = bin_weights(config.upper_power).to(self.window.device)
+        self.disturbance = load_pesq(self.window.device) if config.pesq else None
+
+    def compare(self, answer: Estimate, target: Target, noisy: Tensor) -> Loss:
+        """The loss of a stretch. noisy: (clips, T * HOP), what was heard, by whose level clips are made alike.
+
+        Spectra of clean speech stand in where nothing is known about it, so that no waveform is judged there.
+        """
+        config, nothing = self.config, noisy.new_zeros(())
+        clean = torch.fft.rfft(target.clean.unfold(1, BLOCK, HOP) * self.window)
+        known = target.known.unsqueeze(1)
+        estimate = torch.where(known, answer.spectrum, clean)
+        scale = self.scale(noisy)
+        weights = (known * self.weights).expand_as(clean)
+        weights = weights / weights.sum().clamp(min=1.0)
+        compressed, wanted = (compress(part * scale.unsqueeze(2), config.power) for part in (estimate, clean))
+        short = compressed.magnitude - wanted.magnitude
+        squares = short.square() * weights
+        magnitude, over = squares.sum(), (squares * (short < 0.0)).sum()
+        phases = complex_error(compressed, wanted, weights)
+        waveform = consistency = disturbance = nothing
+        if config.waveform or config.consistency or config.pesq:
+            sound = self.synthesise(estimate) * scale
+            clean_sound = target.clean[:, HOP:-HOP] * scale
+            waveform = (sound - clean_sound).abs().mean()
+            if config.consistency and sound.shape[1] >= BLOCK:
+                again = compress(torch.fft.rfft(sound.unfold(1, BLOCK, HOP) * self.window), config.power)
+                inner = Compressed(*(part[:, 1:-1] for part in wanted))
+                few = (known * self.weights).expand_as(again.magnitude)
+                consistency = complex_error(again, inner, few / few.sum().clamp(min=1.0))
+            if self.disturbance is not None:
+                disturbance = self.disturbance(clean_sound, sound).mean()
+        voice = voice_error(answer.voice, target.voice)
+        parts = (magnitude, phases, consistency, waveform, over, disturbance, voice)
+        names = Loss._fields[1:]
+        total = sum((getattr(config, name) * part for name, part in zip(names, parts, strict=True)), nothing)
+        return Loss(total, *parts)
+
+    def scale(self, noisy: Tensor) -> Tensor:
+        """What clips are multiplied with so that levels matter as little as they should: (clips, 1)."""
+        level = noisy.square().mean(dim=1, keepdim=True).sqrt().clamp(min=QUIETEST)
+        return (LEVEL / level) ** self.config.even_level
+
+    def synthesise(self, spectrum: Tensor) -> Tensor:
+        """The samples that T frames give in full: (clips, (T - 1) * HOP)."""
+        frames = torch.fft.irfft(spectrum, BLOCK) * self.window
+        return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)
+
+
+class Compressed(NamedTuple):
+    """Spectra whose magnitudes are raised to a power: each float32 (clips, T, BINS)."""
+
+    magnitude: Tensor
+    real: Tensor
+    imaginary: Tensor
+
+
+def compress(spectrum: Tensor, power: float) -> Compressed:
+    """Spectra with compressed magnitudes and the phases that they have."""
+    real, imaginary = spectrum.real, spectrum.imag
+    square = real.square() + imaginary.square() + FLOOR
+    factor = square.pow((power - 1.0) / 2.0)
+    return Compressed(square.sqrt() * factor, real * factor, imaginary * factor)
+
+
+def complex_error(one: Compressed, other: Compressed, weights: Tensor) -> Tensor:
+    """The weighted sum of squared differences, a mean over real and imaginary part."""
+    squares = (one.real - other.real).square() + (one.imaginary - other.imaginary).square()
+    return 0.5 * (squares * weights).sum()
+
+
+def voice_error(answer: Tensor, label: Tensor) -> Tensor:
+    """Cross entropy in nats over the frames whose label is sure. answer: before its sigmoid, (clips, T)."""
+    sure = (label != 0.5).to(answer.dtype)
+    each = binary_cross_entropy_with_logits(answer, label, reduction="none")
+    return (each * sure).sum() / sure.sum().clamp(min=1.0)
+
+
+def known_bins(bandwidth_hz: float) -> Tensor:
+    """The bins below a bandwidth: bool (BINS,)."""
+    return torch.arange(BINS) * (RATE / BLOCK) <= bandwidth_hz
+
+
+def load_pesq(device: torch.device) -> Any:
+    """The PESQ of the package torch-pesq: (clean, estimate), each (clips, n) at 48 kHz, to (clips,), less is better.
+
+    Raises ConfigError where it is absent or cannot be loaded.
+    """
+    try:
+        from torch_pesq import PesqLoss
+    except (ImportError, OSError) as error:  # OSError: its torchaudio is for another torch
+        raise ConfigError(
+            f"[loss] pesq needs torch-pesq and a torchaudio made for torch {torch.__version__} ({error}); "
+            "install them, or set pesq = 0.0"
+        ) from error
+    pesq = PesqLoss(1.0, sample_rate=PESQ_RATE).to(device)
+    down = third_band().to(device)
+
+    def disturbance(clean: Tensor, estimate: Tensor) -> Tensor:
+        both = [torch.nn.functional.conv1d(part.unsqueeze(1), down, stride=3).squeeze(1) for part in (clean, estimate)]
+        return pesq(*both)  # type: ignore[no-any-return]
+
+    return disturbance
+
+
+@functools.cache
+def third_band(taps: int = 96) -> Tensor:
+    """A low-pass at 7.5 of 48 kHz, a windowed sinc, before every third sample is kept: float32 (1, 1, taps)."""
+    time = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2.0
+    cut = 7500.0 / RATE
+    filtered = 2.0 * cut * torch.sinc(2.0 * cut * time) * torch.hann_window(taps, periodic=False, dtype=torch.float64)
+    return (filtered / filtered.sum()).float().view(1, 1, taps)

@@ -1,0 +1,185 @@
+"""The enhancer without its body: from samples to bands and back, for whole clips and for streams alike.
+
+Magnitudes are compressed by a power of 1/3, not the usual 0.3, as a product undoes it: no power of a gain is needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from denoise_wrapper.training.enhancer import bands
+from denoise_wrapper.training.enhancer.bands import BANDS, BINS, BLOCK, HOP, LOW
+from denoise_wrapper.training.enhancer.bodies import make_body
+from denoise_wrapper.training.enhancer.budget import Cost
+from denoise_wrapper.training.enhancer.config import BodyConfig
+
+FEATURES = 3  # of each band
+FLOOR = 1e-10  # power of a bin that counts as none; the steps of 16 bits give 4e-8
+MOST = 1.5  # of a mask's magnitude, as it is compressed: a gain of 10.6 dB
+VOICE_UNITS = 12
+
+
+class EnhancerState(NamedTuple):
+    """What a batch of streams remembers."""
+
+    heard: Tensor  # float32 (clips, HOP), the samples before
+    pending: Tensor  # float32 (clips, HOP), what the last frame has left for the next hop
+    body: list[Tensor]  # each (clips, ...)
+
+    def reset(self, fresh: Tensor) -> EnhancerState:
+        """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
+        return EnhancerState(*(clear(part, fresh) for part in self[:2]), [clear(part, fresh) for part in self.body])
+
+    def detach(self) -> EnhancerState:
+        """The same values, with no gradient through them."""
+        return EnhancerState(self.heard.detach(), self.pending.detach(), [part.detach() for part in self.body])
+
+
+class Estimate(NamedTuple):
+    """What a network makes of some frames."""
+
+    spectrum: Tensor  # complex64 (clips, frames, BINS)
+    voice: Tensor  # float32 (clips, frames), the speech probability before its sigmoid
+    body: list[Tensor]  # the body's next state
+
+
+class Enhancer(nn.Module):
+    """A whole network. A stream is late by HOP samples; `denoise` takes that out.
+
+    Each low bin gets a complex mask. Each upper band gets a gain and a noise level: a bin in it that does not stand out
+    from that level is turned down, so that noise goes away between harmonics, too.
+    """
+
+    window: Tensor
+    gather: Tensor
+    spread: Tensor
+
+    def __init__(self, config: BodyConfig) -> None:
+        super().__init__()
+        self.body = make_body(config, FEATURES, BANDS)
+        self.low_head, self.upper_head = (nn.Conv2d(config.width, 2, 1) for _ in range(2))
+        self.voice_head = nn.Sequential(nn.Linear(2 * config.width, VOICE_UNITS), nn.SiLU(), nn.Linear(VOICE_UNITS, 1))
+        # The root of a Hann window on both sides: its square sums to 1 over the frames, and what a mask changes between
+        # two frames is faded in and out.
+        self.register_buffer("window", torch.hann_window(BLOCK).sqrt(), persistent=False)
+        self.register_buffer("gather", bands.gather(), persistent=False)
+        self.register_buffer("spread", bands.spread(), persistent=False)
+        with torch.no_grad():  # begin by letting nearly everything through
+            self.low_head.bias.copy_(torch.tensor([0.8, 0.0]))  # type: ignore[union-attr]
+            self.upper_head.bias.copy_(torch.tensor([1.5, -2.0]))  # type: ignore[union-attr]
+            for head in (self.low_head, self.upper_head):
+                head.weight.mul_(0.3)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output of `forward` lags its input."""
+        return BLOCK - HOP
+
+    def new_state(self, clips: int) -> EnhancerState:
+        """The state before the first sample: all zeros."""
+        device = self.window.device
+        heard, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
+        return EnhancerState(heard, pending, self.body.new_state(clips, device))
+
+    def forward(self, audio: Tensor, state: EnhancerState) -> tuple[Tensor, Tensor, EnhancerState]:
+        """Denoise the next hops of a batch of streams.
+
+        audio: float32 (clips, T * HOP), T >= 1, full scale +-1. Returns as many samples, late by `delay`; the speech
+        probability of each frame before its sigmoid, (clips, T); the next state.
+        """
+        spectrum, heard = self.analyse(audio, state.heard)
+        estimate = self.estimate(spectrum, state.body)
+        output, pending = self.synthesise(estimate.spectrum, state.pending)
+        return output, estimate.voice, EnhancerState(heard, pending, estimate.body)
+
+    def denoise(self, audio: Tensor) -> Tensor:
+        """Whole clips (clips, n), from a fresh state: as long, and in time."""
+        length = audio.shape[1]
+        hops = -(-(length + self.delay) // HOP)
+        padded = nn.functional.pad(audio, (0, hops * HOP - length))
+        return self(padded, self.new_state(len(audio)))[0][:, self.delay : self.delay + length]
+
+    def analyse(self, audio: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectra of the frames that end with each hop: complex64 (clips, T, BINS); the samples to remember.
+
+        audio: (clips, T * HOP). heard: (clips, HOP), the samples before.
+        """
+        joined = torch.cat([heard, audio], dim=1)
+        frames = joined.unfold(1, BLOCK, HOP) * self.window
+        return torch.fft.rfft(frames), joined[:, -HOP:]
+
+    def synthesise(self, spectrum: Tensor, pending: Tensor) -> tuple[Tensor, Tensor]:
+        """The samples of the hops that frames complete, (clips, T * HOP), and what the last one leaves, (clips, HOP).
+
+        spectrum: complex64 (clips, T, BINS).
+        """
+        frames = torch.fft.irfft(spectrum, BLOCK) * self.window
+        ends = torch.cat([pending.unsqueeze(1), frames[:, :-1, HOP:]], dim=1)
+        return (frames[:, :, :HOP] + ends).flatten(1), frames[:, -1, HOP:]
+
+    def estimate(self, spectrum: Tensor, body_state: list[Tensor]) -> Estimate:
+        """The clean spectra of the next frames of a batch. spectrum: complex64 (clips, T, BINS)."""
+        features, magnitude = self.features(spectrum)
+        hidden, body_state = self.body(features, body_state)
+        pooled = torch.cat([hidden[..., :LOW].mean(dim=3), hidden[..., LOW:].mean(dim=3)], dim=1)
+        voice = self.voice_head(pooled.transpose(1, 2)).squeeze(2)
+        with torch.autocast(spectrum.device.type, enabled=False):
+            low = low_mask(self.low_head(hidden[..., :LOW].float()))
+            upper = self.upper_gain(self.upper_head(hidden[..., LOW:].float()), features, magnitude)
+            masked = torch.cat([spectrum[..., :LOW] * low, spectrum[..., LOW:] * upper], dim=2)
+        return Estimate(masked, voice.float(), body_state)
+
+    def features(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
+        """What the body sees, float32 (clips, FEATURES, T, BANDS), and the compressed magnitudes (clips, T, BINS).
+
+        Low: magnitude, real and imaginary part, compressed. Upper: the band's mean compressed magnitude, its root mean
+        square, and the mean difference of neighbouring bins, which is large where harmonics stand apart.
+        """
+        magnitude = (spectrum.real.square() + spectrum.imag.square() + FLOOR).pow(1.0 / 6.0)
+        low = spectrum[..., :LOW] / magnitude[..., :LOW].square()
+        above = magnitude[..., LOW:]
+        uneven = (above - magnitude[..., LOW - 1 : -1]).abs()
+        upper = torch.stack([above, above.square(), uneven], dim=1) @ self.gather
+        upper = torch.cat([upper[:, :1], upper[:, 1:2].sqrt(), upper[:, 2:]], dim=1)
+        lower = torch.stack([magnitude[..., :LOW], low.real, low.imag], dim=1)
+        return torch.cat([lower, upper], dim=3), magnitude
+
+    def upper_gain(self, answers: Tensor, features: Tensor, magnitude: Tensor) -> Tensor:
+        """The gains of the upper bins, 0 to 1, float32 (clips, T, BINS - LOW).
+
+        answers: (clips, 2, T, UPPER), a gain and a noise level before their sigmoids; the level is in units of twice
+        the band's mean magnitude. A bin's share is that of a Wiener filter, on magnitudes to the power 4/3.
+        """
+        gain, level = torch.sigmoid(answers).unbind(dim=1)
+        level = 2.0 * level * features[:, 0, :, LOW:]
+        gain, level = gain @ self.spread, level @ self.spread
+        wanted, noise = magnitude[..., LOW:] ** 4, level**4
+        return (gain * wanted / (wanted + noise + 1e-9)) ** 3
+
+    def cost(self) -> Cost:
+        """What one hop takes, body and shell; the transforms, which every frequency-domain denoiser has, left out."""
+        width = self.low_head.in_channels
+        upper = BINS - LOW
+        products = 2 * width * BANDS + 2 * width * VOICE_UNITS + VOICE_UNITS + 2 * width
+        shaping = 2 * (3 + 2) * upper + 12 * upper + 10 * LOW + 4 * BINS  # the banks hold two weights a bin
+        exponentials = 2 * BINS + 2 * (BANDS - LOW) + (BANDS - LOW) + VOICE_UNITS + 1  # a power is log and exp
+        return Cost(products + shaping, exponentials, 0) + self.body.cost()
+
+
+def low_mask(answers: Tensor) -> Tensor:
+    """Complex gains of the low bins: complex64 (clips, T, LOW), of answers (clips, 2, T, LOW), no larger than MOST^3.
+
+    The third power of a mask's magnitude, its phase as it is: what multiplying compressed spectra comes to.
+    """
+    power = answers.square().sum(dim=1)
+    shrink = (MOST * torch.rsqrt(power + 1e-12)).clamp(max=1.0)
+    real, imaginary = (answers * (power * shrink**3).unsqueeze(1)).unbind(dim=1)
+    return torch.complex(real, imaginary)
+
+
+def clear(part: Tensor, fresh: Tensor) -> Tensor:
+    """part, (clips, ...), with zeros where fresh, bool (clips,), is true."""
+    return part.masked_fill(fresh.view(-1, *[1] * (part.ndim - 1)), 0.0)

@@ -1,0 +1,145 @@
+"""Training of the enhancer: what it learns from, and how its answers are judged; the loop is `run.run`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from denoise_wrapper.compare.clips.sets import SetClip
+from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.training.config import load_config
+from denoise_wrapper.training.enhancer import scoring
+from denoise_wrapper.training.enhancer.bands import HOP
+from denoise_wrapper.training.enhancer.batches import Batch, batches, make_batch, make_clip, make_schedule, open_clips
+from denoise_wrapper.training.enhancer.budget import check_budget
+from denoise_wrapper.training.enhancer.config import EnhancerConfig
+from denoise_wrapper.training.enhancer.loss import Judge, Loss
+from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
+from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
+from denoise_wrapper.training.run.lineage import history
+from denoise_wrapper.training.run.processes import Processes
+from denoise_wrapper.training.run.run import FREE, Run, train
+
+VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
+AT_ONCE = 4  # clips of a validation
+
+
+class EnhancerRun(Run[EnhancerConfig, Enhancer]):
+    """One training of an enhancer."""
+
+    losses = ("loss", *Loss._fields[1:])
+    results = (*VALIDATED, *scoring.COLUMNS)
+    free = FREE | {("train", "processes"), ("train", "start_from"), ("validation",)}
+
+    def __init__(self, config: EnhancerConfig, group: Processes | None = None) -> None:
+        super().__init__(config, group)
+        check_budget(self.network.cost(), config.budget)
+        self.judge = Judge(config.loss, self.network)
+        self.schedule = make_schedule(config, self.group.rows(config.train.batch))
+        self.state = self.network.new_state(len(self.schedule.rows))
+        self.hours_a_step = config.train.batch * config.train.seconds / 3600.0
+
+    def make_network(self) -> Enhancer:
+        return Enhancer(self.config.body)
+
+    def begin(self) -> None:
+        """Take the weights that start_from names."""
+        if (path := self.config.train.start_from) is not None:
+            self.history = history(path)
+            learned = load_weights(path, self.network)
+            self.network.load_state_dict(learned)
+            self.averaged.network.load_state_dict(learned)
+
+    def batches(self, step: int) -> Iterator[Batch]:
+        return batches(self.config, self.schedule, step)
+
+    def compare(self, batch: Batch) -> Loss:
+        """Loss of the answers to stretches of clips; the states are carried on."""
+        state = self.state.reset(batch.fresh)
+        spectrum, newest = self.network.analyse(batch.noisy, state.heard)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            answer = self.network.estimate(spectrum, state.body)
+        self.state = EnhancerState(newest, state.pending, answer.body).detach()
+        self.clock.lap("forward")
+        return self.judge.compare(answer, batch.target, batch.noisy)
+
+    def open_validation(self) -> tuple[list[Batch], list[SetClip]]:
+        """The mixed clips that every validation compares, whole, and those of the set."""
+        config = self.config.validation
+        _, source = open_clips(self.config)
+        clips = [make_clip(source.clip(index)) for index in range(config.clips)]
+        groups = [clips[first : first + AT_ONCE] for first in range(0, len(clips), AT_ONCE)]
+        mixed = [make_batch([(clip, 0, len(clip.noisy) // HOP) for clip in group]) for group in groups]
+        return mixed, scoring.chosen_clips(config)
+
+    def validate(self, clips: tuple[list[Batch], list[SetClip]]) -> tuple[list[float], float | None]:
+        """The means of VALIDATED, in full precision, and of the set's metrics in the epochs that score it.
+
+        With a set the best weights are those of the highest score, and epochs without a scoring are never the best.
+        """
+        (mixed, scored), progress, config = clips, self.progress, self.config
+        results = validate(self.averaged.network, mixed, self.judge)
+        if not scored:
+            return results, results[0]
+        epoch = -(-progress.step // config.train.evaluate_every)
+        if epoch % config.validation.every and progress.done(config.train) < 1.0:
+            return results, None
+        means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
+        return results + [means[name] for name in scoring.COLUMNS], -means["score"]
+
+    @classmethod
+    def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """A checkpoint as it is written now; before, the best was the highest, and there was one process."""
+        progress, training = checkpoint["progress"], checkpoint["training"]
+        if "epochs_since_best" not in progress:
+            progress = {**progress, "best": -progress["best"]}
+        if training["states"] and isinstance(training["states"][0], Tensor):
+            training = {**training, "states": [training["states"]]}
+        return {**checkpoint, "progress": progress, "training": training}
+
+    def profile(self) -> int:
+        """Print the network's cost a hop, and what a step consists of, and keep nothing."""
+        weights, cost = sum(part.numel() for part in self.network.parameters()), self.network.cost()
+        print(f"{weights:,} weights; a hop takes {cost.multiply_adds:,} multiply-adds, {cost.exponentials:,} "
+              f"exponentials, {cost.steps} steps")  # fmt: skip
+        return super().profile()
+
+
+def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
+    """Read the settings of a TOML file. start_from: in place of its own."""
+    return load_config(path, EnhancerConfig.read).starting_from(start_from)
+
+
+def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
+    """Train as a config says: see `run.train`. Raises ConfigError for a network over its budget, too."""
+    return train(EnhancerRun, config, resume, profile, toml)
+
+
+def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
+    """The weights of a checkpoint, which must be of a network of the same sizes."""
+    learned = load_checkpoint(path).get("network")
+    if not isinstance(learned, dict):
+        raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
+    wanted = network.state_dict()
+    if {name: part.shape for name, part in learned.items()} != {name: part.shape for name, part in wanted.items()}:
+        raise ConfigError(
+            f"{path} holds a network of other sizes; set [body] as its config.toml has it, or choose another"
+        )
+    return learned
+
+
+@torch.no_grad()
+def validate(network: Enhancer, clips: list[Batch], judge: Judge) -> list[float]:
+    """The means of VALIDATED over whole clips, in full precision."""
+    rows = []
+    for batch in clips:
+        noisy, target, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
+        state = network.new_state(len(fresh))
+        spectrum, _ = network.analyse(noisy, state.heard)
+        loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
+        rows.append([float(getattr(loss, "total" if name == "loss" else name)) for name in VALIDATED])
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
