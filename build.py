@@ -35,7 +35,7 @@ else:
 
 
 def declarations(header: str) -> str:
-    """What cffi has to know of a C header: all of it but comments, preprocessor lines and the bracket for C++."""
+    """Reduce a C header to what cffi reads: no comments, preprocessor lines or bracket for C++."""
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     header = re.sub(r"^#ifdef __cplusplus.*?^#endif", "", header, flags=re.DOTALL | re.MULTILINE)
     header = re.sub(r"^#.*$", "", header, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the engine, the library and programs like it cost, side by side in one run.
+"""Speed of the engine, the library and programs like it, side by side in one run.
 
     python -m benchmarks                        all sections; some six minutes, if nothing else runs
     python -m benchmarks --only engine,live     some of them

@@ -1,4 +1,4 @@
-"""What the project wants to reach, beside what was measured."""
+"""Aims of the project, beside what was measured."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def markdown(about: Sequence[tuple[str, str]], tables: Iterable[Table], picture:
 
 
 def split(page: Path) -> tuple[str, str]:
-    """What a page has before and after its figures. Exits with a word where the marks of those are missing."""
+    """Split a page into the parts before and after its figures. Exits with a message where their marks are missing."""
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

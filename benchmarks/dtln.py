@@ -39,8 +39,8 @@ def dtln(options: Options) -> Iterator[Table]:
     times = take_turns(actions, options.effort.rounds)
     base = times[LOOP].best if LOOP in times else None
     rows: list[list[Cell]] = [
-        [what, taken.best, taken.median, HOP_US / taken.best, None if base is None else base / taken.best]
-        for what, taken in times.items()
+        [what, times_of.best, times_of.median, HOP_US / times_of.best, None if base is None else base / times_of.best]
+        for what, times_of in times.items()
     ]
     yield Table(
         "dtln",
@@ -49,7 +49,7 @@ def dtln(options: Options) -> Iterator[Table]:
         rows,
         "One hop at a time is what a live signal costs."
         + ("" if base is not None else " The published pair is not here (--published DIR), so nothing is beside it."),
-        {f"dtln {what}": taken.best for what, taken in times.items()},
+        {f"dtln {what}": times_of.best for what, times_of in times.items()},
     )
 
 

@@ -58,8 +58,8 @@ def frames_of_clip(count: int) -> Float32:
 
 
 def _number_from(command: list[str | Path]) -> float:
-    told = output_of(command)
-    return float("nan") if told is None else float(told)
+    output = output_of(command)
+    return float("nan") if output is None else float(output)
 
 
 def _engine_table(
@@ -88,11 +88,11 @@ def _engine_table(
 
 
 def stages(options: Options) -> Iterator[Table]:
-    """Where a frame's time goes."""
+    """Time of each stage of a frame."""
     models = networks.shipped() | {networks.FULL: networks.full_size()}
     isa, effort = instruction_sets()[0], options.effort
     flags = AS_IN_THE_WHEEL if effort.optimised else QUICKLY
-    found: dict[str, dict[str, float]] = {}
+    parts: dict[str, dict[str, float]] = {}
     with contextlib.ExitStack() as stack:
         program = stack.enter_context(compiled("stages", flags, ["state.c", "frontend.c"]))
         if program is None:
@@ -103,26 +103,26 @@ def stages(options: Options) -> Iterator[Table]:
         for name, model in models.items():
             (folder / "model").write_bytes(networks.make_backend(name, model).data)
             command: list[str | Path] = [program, isa, folder / "model", folder / "clip", str(3 * effort.rounds)]
-            found[name] = _read_stages(output_of(command))
-    names = list(next(iter(found.values())))
-    sums = {name: sum(list(times.values())[:-1]) for name, times in found.items()}
+            parts[name] = _read_stages(output_of(command))
+    names = list(next(iter(parts.values())))
+    sums = {name: sum(list(times.values())[:-1]) for name, times in parts.items()}
     rows: list[list[Cell]] = []
     for stage in names:
         row: list[Cell] = [stage]
-        for name, times in found.items():
+        for name, times in parts.items():
             row += [times[stage], f"{100 * times[stage] / sums[name]:.0f} %"]
         rows.append(row)
     yield Table(
         "stages",
         f"Stages of a frame with {isa}, microseconds",
-        ["stage", *(head for name in found for head in (name, "share"))],
+        ["stage", *(head for name in parts for head in (name, "share"))],
         rows,
         "By the wall clock between the stages, what reading it takes taken off; of each frame the best of the rounds. "
         "The last line is the whole frame through dn_process, which gives the same samples bit for bit.",
     )
 
 
-def _read_stages(told: str | None) -> dict[str, float]:
-    if told is None:
+def _read_stages(output: str | None) -> dict[str, float]:
+    if output is None:
         raise RuntimeError("the program that times the stages failed; it has said why")
-    return {name: float(us) for us, name in (line.split(" ", 1) for line in told.splitlines())}
+    return {name: float(us) for us, name in (line.split(" ", 1) for line in output.splitlines())}

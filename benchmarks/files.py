@@ -1,4 +1,4 @@
-"""Whole clips and files: how many times faster than they play, and what all cores bring."""
+"""Whole clips and files: speed as a multiple of real time, and the gain of all cores."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def whole_clips(options: Options, folder: Path) -> Table:
     for backend, kinds_of in ways.items():
         alone = times[f"{backend} {kinds_of[0]}"].best
         for kind in kinds_of:
-            taken = times[f"{backend} {kind}"]
-            rows.append([backend, kind, seconds / taken.best, seconds / taken.median, taken.best / alone])
-            facts[f"{backend} {kind}"] = seconds / taken.best
+            clock = times[f"{backend} {kind}"]
+            rows.append([backend, kind, seconds / clock.best, seconds / clock.median, clock.best / alone])
+            facts[f"{backend} {kind}"] = seconds / clock.best
     return Table(
         "files",
         f"A clip of {seconds} s, times faster than real time on one core",
@@ -145,7 +145,7 @@ def _clean_all(denoiser: Denoiser, sources: list[Path], folder: Path, jobs: int)
 
 
 def parts_of_a_file(options: Options, folder: Path) -> Table:
-    """What the time of one file goes into, as filter_files tells it; the quickest of the rounds."""
+    """Time of each stage of one file, as filter_files reports it; the quickest of the rounds."""
     rows: list[list[Cell]] = []
     names: list[str] = []
     for suffix, rate in itertools.product(STORED, (RATE, OTHER_RATES[0])):
@@ -153,8 +153,8 @@ def parts_of_a_file(options: Options, folder: Path) -> Table:
         soundfile.write(source, as_int16(clip(options.effort.seconds, rate)), rate, subtype="PCM_16")
         for backend in (networks.DEFAULT, "dtln-16k"):
             denoiser = Denoiser(backend)
-            found = [_clean_all(denoiser, [source], folder / "cleaned", 1)[0] for _ in range(options.effort.rounds)]
-            quickest = min(found, key=lambda result: result.took)
+            rounds = [_clean_all(denoiser, [source], folder / "cleaned", 1)[0] for _ in range(options.effort.rounds)]
+            quickest = min(rounds, key=lambda result: result.took)
             names = list(quickest.stages)
             rows.append([backend, f"{suffix}, {rate} Hz", *(1e3 * quickest.stages[name] or None for name in names)])
     return Table(

@@ -46,8 +46,8 @@ class _Timed:
 
     def go_on(self, calls: int) -> None:
         chunks, process, count = self.chunks, self.process, len(self.chunks)
-        for taken, clock in zip(self.taken, CLOCKS, strict=True):
-            taken.append(calls_us(lambda number: process(chunks[number % count]), calls, clock))
+        for spent, clock in zip(self.taken, CLOCKS, strict=True):
+            spent.append(calls_us(lambda number: process(chunks[number % count]), calls, clock))
 
 
 def _rates(backend: str) -> list[int]:
@@ -71,7 +71,7 @@ def percentiles(options: Options) -> Table:
     facts = {}
     for (backend, rate, chunk_ms), stream in timed.items():
         wall, processor = (
-            np.percentile(np.concatenate(taken), list(PERCENTILES.values())).tolist() for taken in stream.taken
+            np.percentile(np.concatenate(spent), list(PERCENTILES.values())).tolist() for spent in stream.taken
         )
         rows.append([backend, f"{rate} Hz", f"{chunk_ms} ms", *wall, *processor, 1000.0 * chunk_ms / wall[0]])
         facts[f"live {backend} {rate} {chunk_ms}"] = wall[0]

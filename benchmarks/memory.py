@@ -86,15 +86,15 @@ def of_files(options: Options) -> Table:
 
 
 def of_streams(options: Options, has_proc: bool) -> Table:
-    """What a stream of a shared backend takes."""
+    """Memory of a stream of a shared backend."""
     rows: list[list[Cell]] = []
     for name in backend_names():
         backend = Denoiser(name).backend
         state = backend.new_state(1)
         state.process(np.zeros((1, backend.hop), np.float32))
         count = min(STREAMS, 4 * options.effort.calls)
-        taken = in_fresh_python(OPEN, name, str(count)) if has_proc else None
-        rows.append([name, _bytes_without(state, backend) / 1024, taken])
+        sizes = in_fresh_python(OPEN, name, str(count)) if has_proc else None
+        rows.append([name, _bytes_without(state, backend) / 1024, sizes])
     return Table(
         "memory",
         "Memory of a stream, KiB",

@@ -19,7 +19,7 @@ DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "g
 
 
 def shipped() -> dict[str, ModelSource | None]:
-    """Those of the package, by the names of their backends."""
+    """Networks of the package, by the names of their backends."""
     return {name: None for name in backend_names() if name.startswith("rnnoise")}
 
 
@@ -34,10 +34,10 @@ def make_backend(name: str, model: ModelSource | None, isa: str | None = None) -
 
 def read_size(text: str) -> tuple[str, bytes]:
     """`96x128` or `96x128:float` as (what to call it, the model)."""
-    found = re.fullmatch(r"(\d+)x(\d+)(:float)?", text)
-    if found is None:
+    match = re.fullmatch(r"(\d+)x(\d+)(:float)?", text)
+    if match is None:
         raise argparse.ArgumentTypeError(f"a size is CONVxUNITS, as in 96x128, or 96x128:float, not {text!r}")
-    return f"v0.2 {text}", random_network(int(found[1]), int(found[2]), found[3] is None)
+    return f"v0.2 {text}", random_network(int(match[1]), int(match[2]), match[3] is None)
 
 
 def random_network(convolved: int, units: int, int8: bool, densities: dict[str, float] | None = None) -> bytes:

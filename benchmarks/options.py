@@ -1,4 +1,4 @@
-"""What the command line asks for, as all sections get it."""
+"""Options of the command line, as all sections get them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denoise_wrapper.backends.rnnoise import ModelSource
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done. seconds: of a clip. calls: of a live stream. frames: of the C programs."""
+    """Amount of work. seconds: of a clip. calls: of a live stream. frames: of the C programs."""
 
     seconds: int
     rounds: int

@@ -51,14 +51,14 @@ def peers(options: Options) -> Iterator[Table]:
     seconds = min(CLIP_S, options.effort.seconds)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        found, missing = [*ours(seconds)], []
+        measured, missing = [*ours(seconds)], []
         for name, make in FOREIGN.items():
             made = make(options, seconds, folder)
-            found += made
+            measured += made
             missing += [] if made else [name]
         calls = min(LIVE_CALLS, options.effort.calls)
         actions: dict[str, Callable[[], float]] = {}
-        for one in found:
+        for one in measured:
             actions[one.name] = one.whole
             if one.live is not None:
                 process, buffers = one.live
@@ -66,13 +66,13 @@ def peers(options: Options) -> Iterator[Table]:
                 actions[f"{one.name} live"] = functools.partial(each_us, process, buffers)  # type: ignore[arg-type]
         times = take_turns(actions, options.effort.rounds)
     to_10_ms = 1e6 * FRAME_S / seconds
-    facts = {f"peer {one.name}": to_10_ms * times[one.name].best for one in found}
+    facts = {f"peer {one.name}": to_10_ms * times[one.name].best for one in measured}
     rows: list[list[Cell]] = []
-    for one in found:
-        taken = times[one.name]
+    for one in measured:
+        clock = times[one.name]
         call = times[f"{one.name} live"].best if one.live else None
-        row: list[Cell] = [one.name, f"{one.rate // 1000} kHz", to_10_ms * taken.best, to_10_ms * taken.median]
-        row += [seconds / taken.best, None if call is None else call * FRAME_S / one.live_s]
+        row: list[Cell] = [one.name, f"{one.rate // 1000} kHz", to_10_ms * clock.best, to_10_ms * clock.median]
+        row += [seconds / clock.best, None if call is None else call * FRAME_S / one.live_s]
         rows.append([*row, one.beside, facts[f"peer {one.name}"] / facts[f"peer {one.beside}"] if one.beside else None])
         if call is not None:
             facts[f"peer live {one.name}"] = call * FRAME_S / one.live_s

@@ -21,17 +21,17 @@ def draw(tables: Iterable[Table], path: Path) -> bool:
 
     facts = {name: value for table in tables for name, value in table.facts.items() if table.section == "peers"}
     live = _named(facts, PANELS[1][0])
-    panels = [(title, found) for title, found in ((PANELS[0][1], _whole(facts)), (PANELS[1][1], live)) if found]
+    panels = [(title, heights) for title, heights in ((PANELS[0][1], _whole(facts)), (PANELS[1][1], live)) if heights]
     if not panels:
         return False
-    sizes = [len(found) for _, found in panels]
+    sizes = [len(heights) for _, heights in panels]
     figure, axes = pyplot.subplots(
         len(panels), 1, figsize=(9, 0.34 * sum(sizes) + 1.1 * len(panels)), height_ratios=sizes, squeeze=False,
         sharex=True, layout="constrained", facecolor="white",
     )  # fmt: skip
-    for axis, (title, found) in zip(axes[:, 0], panels, strict=True):
-        _bars(axis, title, found)
-    values = [value for _, found in panels for value in found.values()]
+    for axis, (title, heights) in zip(axes[:, 0], panels, strict=True):
+        _bars(axis, title, heights)
+    values = [value for _, heights in panels for value in heights.values()]
     axes[0, 0].set_xlim(min(values) / 2, max(values) * 4)  # of all panels; room for what is written beside the bars
     axes[0, 0].xaxis.set_major_formatter("{x:g}")
     axes[-1, 0].set_xlabel("microseconds of one core for 10 ms of audio (logarithmic); left is faster")
@@ -49,10 +49,10 @@ def _whole(facts: dict[str, float]) -> dict[str, float]:
     return _named({name: value for name, value in facts.items() if not name.startswith(live)}, whole)
 
 
-def _bars(axis: Any, title: str, found: dict[str, float]) -> None:
+def _bars(axis: Any, title: str, heights: dict[str, float]) -> None:
     """The slowest at the bottom."""
-    names = sorted(found, key=lambda name: -found[name])
-    values = [found[name] for name in names]
+    names = sorted(heights, key=lambda name: -heights[name])
+    values = [heights[name] for name in names]
     colours = [OURS if name.startswith("ours") else OTHERS for name in names]
     bars = axis.barh([name.removeprefix("ours: ") for name in names], values, color=colours, height=0.7)
     axis.bar_label(bars, [f"{value:.3g} us, {1e4 / value:.0f} x" for value in values], padding=4, fontsize=9)

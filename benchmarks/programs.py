@@ -24,11 +24,11 @@ def compiler() -> str | None:
 
 
 def compiler_version() -> str:
-    found = compiler()
-    if found is None:
+    compiler_path = compiler()
+    if compiler_path is None:
         return "no C compiler"
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
-    return said[0] if said else found
+    said = subprocess.run([compiler_path, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    return said[0] if said else compiler_path
 
 
 @contextlib.contextmanager
@@ -37,26 +37,26 @@ def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> I
 
     included: files of the engine that NAME.c includes, to get at what is static in them.
     """
-    found = compiler()
-    if found is None:
+    compiler_path = compiler()
+    if compiler_path is None:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / name
         sources = [ROOT / "benchmarks" / f"{name}.c", *sorted(NATIVE.glob("*.c"))]
         sources = [source for source in sources if source.name not in included]
-        subprocess.run([found, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
+        subprocess.run([compiler_path, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program
 
 
 def output_of(command: Sequence[str | Path]) -> str | None:
-    """What a program prints; None where it ends with an error, which it has then told."""
+    """Output of a program; None where it ended with an error, which it has printed."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
 def in_fresh_python(code: str, *arguments: str) -> Any:
-    """What a program of Python prints as JSON, in a process of its own that imports from where this one does."""
+    """Run a Python program in a process of its own that imports from where this one does; decode the JSON it prints."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.PIPE, text=True, env=environment

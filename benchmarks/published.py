@@ -1,4 +1,4 @@
-"""What the first users of the published DTLN run: two sessions, called for each hop from Python, spectra by numpy."""
+"""The published DTLN as its first users run it: two sessions, called for each hop from Python, spectra by NumPy."""
 
 from __future__ import annotations
 

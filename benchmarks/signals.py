@@ -1,4 +1,4 @@
-"""What is cleaned: the same clip for all."""
+"""The clip that all of them clean."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clip(seconds: int, rate: int) -> Float32:
 
 
 def pieces(audio: Float32, size: int) -> list[Float32]:
-    """Whole pieces of so many samples; what is left over is not used."""
+    """Cut a signal into whole pieces of so many samples; the rest is not used."""
     return [audio[start : start + size] for start in range(0, len(audio) - size + 1, size)]
 
 

@@ -1,4 +1,4 @@
-"""How long it takes until there is a denoiser, in processes that have nothing loaded yet."""
+"""Time until there is a denoiser, in processes that have nothing loaded yet."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def start(options: Options) -> Iterator[Table]:
             called = f"load_backend({name!r}), {RUNTIME} being imported"
             actions[called] = functools.partial(in_fresh_python, LOAD, name, RUNTIME)
     times = take_turns(actions, options.effort.starts)
-    numpy_ms = sorted(taken[0] for taken in imports)
+    numpy_ms = sorted(clock[0] for clock in imports)
     times = {"import numpy": Times(numpy_ms[0], numpy_ms[len(numpy_ms) // 2])} | times
-    rows: list[list[Cell]] = [[what, taken.best, taken.median] for what, taken in times.items()]
+    rows: list[list[Cell]] = [[what, clock.best, clock.median] for what, clock in times.items()]
     yield Table(
         "start",
         "Starting, milliseconds of the processor",
         ["what", "best", "median"],
         rows,
         "Each in a fresh process, files being in the system's cache.",
-        {what: taken.best for what, taken in times.items()},
+        {what: clock.best for what, clock in times.items()},
     )

@@ -1,4 +1,4 @@
-"""How things are timed: on one core, in processor time, all candidates taking turns."""
+"""Timing: on one core, in processor time, all candidates taking turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Times:
-    """What the rounds gave."""
+    """Times of the rounds."""
 
     best: float
     median: float
@@ -45,24 +45,24 @@ def wall_s(action: Callable[[], object]) -> float:
 
 
 def take_turns(actions: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Times]:
-    """What the actions say that they took, over rounds in which each has its turn; a disturbance meets them all.
+    """Time actions over rounds in which each has its turn, so that a disturbance meets them all.
 
     Where there are several rounds, one before them does not count.
     """
-    found: dict[str, list[float]] = {name: [] for name in actions}
+    measured: dict[str, list[float]] = {name: [] for name in actions}
     for number in range(rounds + (rounds > 1)):
         for name, action in actions.items():
-            taken = action()
+            seconds = action()
             if number or rounds == 1:
-                found[name].append(taken)
-    return {name: Times(min(taken), float(np.median(taken))) for name, taken in found.items()}
+                measured[name].append(seconds)
+    return {name: Times(min(seconds), float(np.median(seconds))) for name, seconds in measured.items()}
 
 
 def calls_us(call: Callable[[int], object], count: int, clock: Callable[[], int]) -> NDArray[np.float64]:
     """Microseconds of call(0), call(1) ..., each by itself. clock: tells nanoseconds."""
-    taken = np.empty(count)
+    seconds = np.empty(count)
     for number in range(count):
         start = clock()
         call(number)
-        taken[number] = clock() - start
-    return taken / 1e3
+        seconds[number] = clock() - start
+    return seconds / 1e3

@@ -61,7 +61,7 @@ def is_part(path: Path) -> bool:
 
 
 def check_target(target: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Where target really is. Refuses early what the rename would refuse after all the work: raises FileError."""
+    """Resolve target, and refuse early what the rename would refuse after all the work: raises FileError."""
     try:
         wanted = Path(os.path.realpath(target))
         if wanted.is_dir():

@@ -1,4 +1,4 @@
-"""What can go wrong. Every message says what came, what is wanted and what to do."""
+"""Errors. Every message says what came, what is wanted and what to do."""
 
 
 class DenoiseError(Exception):

@@ -1,4 +1,4 @@
-"""What this machine is, and how much of it this process may use."""
+"""Processor of this machine, and the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cores() -> int:
 
 
 def processor_name() -> str:
-    """What the processor calls itself, as far as the system tells; "unknown" if it does not."""
+    """Name of the processor as the system reports it; "unknown" if it reports none."""
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]

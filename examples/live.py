@@ -19,9 +19,9 @@ RATE = 48000  # Hz, RNNoise's own: no resampling, so the least latency
 def main() -> None:
     with Denoiser("rnnoise").stream(sample_rate=RATE, channels=1) as stream:
 
-        def clean(heard: NDArray[np.float32], spoken: NDArray[np.float32], *_: Any) -> None:
+        def clean(noisy: NDArray[np.float32], clean_out: NDArray[np.float32], *_: Any) -> None:
             # process gives as many samples as it takes, so what the sound card asks for is always there
-            spoken[:] = stream.process(heard)
+            clean_out[:] = stream.process(noisy)
             if len(stream.vad):
                 level = int(40 * stream.vad[-1])
                 print(f"\rspeech {'#' * level:<40}", end="", flush=True)

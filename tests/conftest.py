@@ -1,4 +1,4 @@
-"""What all tests share: the folder of reference data, programs, and a librnnoise of somebody else's."""
+"""Fixtures of all tests: the folder of reference data, programs, and a librnnoise of somebody else's."""
 
 from __future__ import annotations
 

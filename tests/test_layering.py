@@ -1,4 +1,4 @@
-"""Which way imports point, and what a light import leaves alone."""
+"""Direction of imports, and what a light import leaves alone."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def imports(name: str) -> list[tuple[str, bool]]:
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     later = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) or is_type_checking(node)]
     inside = {id(node) for block in later for node in ast.walk(block)}
-    found = []
+    names_imported = []
     for node in ast.walk(tree):
         names = []
         if isinstance(node, ast.Import):
@@ -82,8 +82,8 @@ def imports(name: str) -> list[tuple[str, bool]]:
             names = [node.module or ""]
             if node.module == "denoise_wrapper":
                 names = [f"denoise_wrapper.{alias.name}" for alias in node.names]
-        found += [(imported, id(node) not in inside) for imported in names]
-    return found
+        names_imported += [(imported, id(node) not in inside) for imported in names]
+    return names_imported
 
 
 def is_type_checking(node: ast.AST) -> bool:

@@ -47,12 +47,12 @@ def load_backend(name: str, model: Any = None) -> Backend:
 def _load(name: str, model: Any) -> Backend:
     module, cls, _ = _BACKENDS[name]
     try:
-        found = importlib.import_module(f"{__name__}.{module}")
+        loaded = importlib.import_module(f"{__name__}.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("denoise_wrapper"):
             raise
         raise ModelError(f"{name} needs {error.name}: pip install {error.name}") from error
-    backend: Backend = getattr(found, cls)(model, name)
+    backend: Backend = getattr(loaded, cls)(model, name)
     return backend
 
 

@@ -58,7 +58,7 @@ def model_of(backend: RNNoiseBackend) -> ClassicModel | V02Model:
 
 
 def read_model(source: ModelSource | None) -> ClassicModel:
-    """The same, but a classic network alone: ModelError for another."""
+    """Read a classic network as `read_any_model` does. Raises ModelError for a v0.2 one."""
     model = read_any_model(source)
     if isinstance(model, V02Model):
         raise ModelError("this is the v0.2 network; a classic one is wanted (.rnnn, .rnn, .dnnw or .hdf5)")

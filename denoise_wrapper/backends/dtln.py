@@ -65,7 +65,7 @@ class DTLNBackend:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the models say about themselves (name, licence, origin ...); empty if they do not."""
+        """Metadata of the two files (name, licence, origin ...); empty if there is none."""
         notes = {key: note for core in self.cores for key, note in core.metadata.items()}
         notes.pop("stage", None)
         return notes
@@ -77,8 +77,8 @@ class DTLNBackend:
     def process_many(
         self, states: Sequence[DTLNState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
-        """What each state makes of its block, all of as many hops: in one run of the models if they take any number of
-        channels. ONNX Runtime does not promise to sum in the same order then, though no difference has been seen.
+        """Clean a block of as many hops with each state: in one run of the models if they take any number of channels.
+        ONNX Runtime does not promise to sum in the same order then, though no difference has been seen.
 
         AudioError leaves all states as they were.
         """
@@ -178,12 +178,12 @@ class _Lane:
         self._hop, self._block = backend.hop, backend.hop + backend.delay
         self._at_once = max(1, FRAMES_AT_ONCE // channels) if self._first.time and self._second.time else 1
         self._now = 0
-        heard, pending = (np.zeros((2, channels, backend.delay), np.float32) for _ in range(2))
+        newest, pending = (np.zeros((2, channels, backend.delay), np.float32) for _ in range(2))
         self._memory_1 = np.stack([self._first.memory(channels)] * 2)
         self._memory_2 = np.stack([self._second.memory(channels)] * 2)
         # heard: the newest samples in. pending: what is known of the samples still to come out.
-        self._remembered = heard, pending, self._memory_1, self._memory_2
-        self._heard_at, self._pending_at = ([floats(part) for part in array] for array in (heard, pending))
+        self._remembered = newest, pending, self._memory_1, self._memory_2
+        self._heard_at, self._pending_at = ([floats(part) for part in array] for array in (newest, pending))
         self._room = _Room(channels, 1, self._hop, self._block) if in_place else None  # of a single hop
         self._bound: list[tuple[Any, Any]] = []  # the models with that room, for _now 0 and 1
 
@@ -199,15 +199,15 @@ class _Lane:
         return cleaned
 
     def _run(self, samples: Float32, hops: int, min_gain: float) -> Float32:
-        """The same, in one run of each model; a single hop, the live case, with all arrays in place."""
+        """Clean hops in one run of each model; a single hop, the live case, with all arrays in place."""
         now, then, channels = self._now, 1 - self._now, self._channels
         in_place = self._room is not None and hops == 1
         room = self._room if self._room and hops == 1 else _Room(channels, hops, self._hop, self._block)
         line, spectra, magnitudes, frames, answers = room.at
-        heard, pending = self._heard_at, self._pending_at
+        newest, pending = self._heard_at, self._pending_at
         cleaned = np.empty(samples.shape, np.float32)
         lib.dn_blocks_analyse(
-            self._blocks, channels, hops, heard[now], floats(samples), line, spectra, magnitudes, heard[then]
+            self._blocks, channels, hops, newest[now], floats(samples), line, spectra, magnitudes, newest[then]
         )
         if in_place:
             bound_1, bound_2 = self._bind()[now]

@@ -29,7 +29,7 @@ USUAL_FRAME = 480
 
 
 def is_library(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a shared library, by its first bytes, or by its name if it cannot be read."""
+    """True for a shared library, by the file's first bytes, or by its name if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(4).startswith(_MAGIC)
@@ -68,14 +68,14 @@ class ForeignBackend:
         return size
 
     def _measured_delay(self) -> int:
-        """How late a click comes out that is too faint to be cleaned, so that it passes as it is."""
+        """Measure the output delay in samples by a click too faint to be cleaned, so that it passes as it is."""
         frames, at = 6, self.hop // 4
         click = np.zeros((1, frames * self.hop), np.float32)
         click[0, at] = 1 / FULL_SCALE
         cleaned, _ = ForeignState(self, 1, delay=0).process(click)
-        heard = np.abs(cleaned[0])
-        late = int(heard.argmax()) - at
-        return late if late >= 0 and heard.max() > 0.1 / FULL_SCALE else self.hop
+        level = np.abs(cleaned[0])
+        late = int(level.argmax()) - at
+        return late if late >= 0 and level.max() > 0.1 / FULL_SCALE else self.hop
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self.path), self.delay)

@@ -69,7 +69,7 @@ class RNNoiseBackend:
     def process_many(
         self, states: Sequence[RNNoiseState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
-        """What each state makes of its block, all of as many hops, in one call into C: the same bit for bit.
+        """Clean a block of as many hops with each state in one call into C: bit for bit as in separate calls.
 
         The channels of all then read the weights together. AudioError leaves all states as they were.
         """
@@ -105,7 +105,7 @@ class RNNoiseBackend:
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """What the model file says about itself (name, licence, origin ...); empty if it does not."""
+        """Metadata of the model file (name, licence, origin ...); empty if there is none."""
         size = ffi.new("size_t *")
         text = lib.dn_model_metadata(self._model, size)
         if text == ffi.NULL:
@@ -194,8 +194,8 @@ def model_bytes(model: ModelSource) -> bytes:
 
 def _read_file(model: str | os.PathLike[str]) -> bytes:
     if not isinstance(model, str | os.PathLike):
-        found = f"{len(model)} of them" if isinstance(model, (list, tuple)) else type(model).__name__
-        raise ModelError(f"the model of rnnoise is one path, or the file's bytes, not {found}")
+        came = f"{len(model)} of them" if isinstance(model, (list, tuple)) else type(model).__name__
+        raise ModelError(f"the model of rnnoise is one path, or the file's bytes, not {came}")
     return read_model_bytes(model, MODEL_BYTES_MAX)
 
 
@@ -238,9 +238,9 @@ def _layer(layer: Any) -> Layer:
     )
 
 
-def _map(found: Any) -> Map:
-    kind = "int8" if found.is_int8 else "float"
-    return Map(text(found.name), found.inputs, found.outputs, kind, found.weights, bool(found.has_diagonal))
+def _map(entry: Any) -> Map:
+    kind = "int8" if entry.is_int8 else "float"
+    return Map(text(entry.name), entry.inputs, entry.outputs, kind, entry.weights, bool(entry.has_diagonal))
 
 
 def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32]:
@@ -251,8 +251,8 @@ def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:
         return cleaned, voice
-    given, made, heard = _from_buffer(FLOATS, block), _from_buffer(FLOATS, cleaned), _from_buffer(FLOATS, voice)
-    status = _process(states, channels, given, made, heard, frames, min_gain)
+    noisy_at, clean_at, voice_at = (_from_buffer(FLOATS, array) for array in (block, cleaned, voice))
+    status = _process(states, channels, noisy_at, clean_at, voice_at, frames, min_gain)
     if status:
         check_status(status, block)
     return cleaned, voice

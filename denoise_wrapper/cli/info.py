@@ -47,13 +47,13 @@ def add_info(verbs: Any, epilog: str) -> None:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    found = describe()
-    print(json.dumps(found, indent=1) if args.json else format_description(found))
+    facts = describe()
+    print(json.dumps(facts, indent=1) if args.json else format_description(facts))
     return 0
 
 
 def describe() -> dict[str, Any]:
-    """This copy and this machine, as plain data for JSON.
+    """Describe this copy and this machine as plain data for JSON.
 
     Keys: version, python, implementation, platform, machine, processor, cores; instruction_sets (of the C engine:
     known to this build, those that this processor runs, the one in use, and what DENOISE_WRAPPER_ISA asks for);
@@ -99,28 +99,28 @@ def describe_backend(name: str) -> dict[str, Any]:
         return {"name": name, "error": str(error)}
 
 
-def format_description(found: dict[str, Any]) -> str:
-    """What `describe` gives, as lines to read."""
-    sets = found["instruction_sets"]
+def format_description(facts: dict[str, Any]) -> str:
+    """Format the result of `describe` as lines to read."""
+    sets = facts["instruction_sets"]
     used, asked = sets["in_use"] or "none", sets["asked_for"]
     if asked:
         used += f" (DENOISE_WRAPPER_ISA={asked}{' cannot be used' * (sets['in_use'] is None)})"
     lines = [
-        f"denoise-wrapper {found['version']}",
-        f"{found['implementation']} {found['python']} on {found['platform']}",
-        f"processor: {found['processor']}, {found['machine']}, {found['cores']} cores to use",
+        f"denoise-wrapper {facts['version']}",
+        f"{facts['implementation']} {facts['python']} on {facts['platform']}",
+        f"processor: {facts['processor']}, {facts['machine']}, {facts['cores']} cores to use",
         f"instruction set: {used}; this processor runs {' '.join(sets['runs'])}; "
         f"this build knows {' '.join(sets['known'])}",
-        f"packages: {_listed(found['packages'])}",
+        f"packages: {_listed(facts['packages'])}",
     ]
-    present = {name: version for name, version in found["optional"].items() if version is not None}
-    absent = [f"{name} ({OPTIONAL[name]})" for name, version in found["optional"].items() if version is None]
+    present = {name: version for name, version in facts["optional"].items() if version is not None}
+    absent = [f"{name} ({OPTIONAL[name]})" for name, version in facts["optional"].items() if version is None]
     lines.append(f"optional packages: {_listed(present) or 'none'}" + (f"; absent: {', '.join(absent)}" * bool(absent)))
     programs = (
-        f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in found["programs"].items()
+        f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in facts["programs"].items()
     )
     lines += [f"programs: {', '.join(programs)}", "backends:"]
-    for each in found["backends"]:
+    for each in facts["backends"]:
         if "error" in each:
             lines.append(f"    {each['name']}: cannot be used here: {each['error']}")
             continue
@@ -141,17 +141,17 @@ def _instruction_sets() -> dict[str, Any]:
     from denoise_wrapper.backends.native import known_instruction_sets
     from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 
-    found: dict[str, Any] = {
+    sets: dict[str, Any] = {
         "known": list(known_instruction_sets()),
         "runs": list(instruction_sets()),
         "in_use": None,
         "asked_for": os.environ.get("DENOISE_WRAPPER_ISA") or None,
     }
     try:
-        found["in_use"] = RNNoiseBackend().isa
+        sets["in_use"] = RNNoiseBackend().isa
     except DenoiseError as error:
-        found["error"] = str(error)
-    return found
+        sets["error"] = str(error)
+    return sets
 
 
 def _checksums(backend: Backend) -> list[str]:
@@ -163,7 +163,7 @@ def _checksums(backend: Backend) -> list[str]:
 
 
 def _version(package: str) -> str | None:
-    """Of an installed package, without importing it."""
+    """Version of an installed package, without importing it; None if it is absent."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -247,9 +247,9 @@ def _check_files(args: argparse.Namespace) -> None:
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     if args.jobs is not None and args.jobs < 1:
         raise ConfigError(f"--jobs is a number of threads, 1 or more, not {args.jobs}")
-    given = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
-    if given:
-        raise ConfigError(f"{' '.join(given)}: only for '-', raw PCM; files say themselves what they hold")
+    options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
+    if options:
+        raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")
 
 
 def _check_pipe(args: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ Pair = tuple[Path, Path | None]
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file.
+    """The outcome for one file.
 
     source: the file, or the folder in which no file was found. target: the file written, None if it failed.
     error: why it failed, None if it did not. seconds: of audio that were cleaned. took: seconds by the clock.
@@ -41,12 +41,12 @@ class FileResult:
 
 
 def beside(source: Path) -> Path:
-    """Where a cleaned file goes if nothing else is said."""
+    """Name the cleaned file beside its source."""
     return source.with_name(f"{source.stem}{DONE}{source.suffix}")
 
 
 def plan(inputs: Sequence[Path], folder: Path | None) -> tuple[list[Pair], list[FileResult]]:
-    """Which files are meant, and where they go.
+    """Decide which files are read, and where the results go.
 
     inputs: files, and folders, which stand for all audio files below them but results of earlier runs. folder: to
     write to, with the trees of the folders; None for beside each.
@@ -58,15 +58,15 @@ def plan(inputs: Sequence[Path], folder: Path | None) -> tuple[list[Pair], list[
     pairs: dict[Pair, None] = {}  # in their order, each once
     sources: dict[Path, Path] = {}
     failed: list[FileResult] = []
-    for given in inputs:
+    for entry in inputs:
         try:
-            whole = is_folder(given)
-            found = _audio_files(given, folder) if whole else [given]
+            whole = is_folder(entry)
+            sources_here = _audio_files(entry, folder) if whole else [entry]
         except FileError as error:
-            failed.append(FileResult(given, error=error))
+            failed.append(FileResult(entry, error=error))
             continue
-        for source in found:
-            name = source.relative_to(given) if whole else Path(source.name)
+        for source in sources_here:
+            name = source.relative_to(entry) if whole else Path(source.name)
             target = None if folder is None else folder / name
             if target is not None and sources.setdefault(target, source) != source:
                 raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
@@ -75,7 +75,7 @@ def plan(inputs: Sequence[Path], folder: Path | None) -> tuple[list[Pair], list[
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is one. Raises FileError if that cannot be told."""
+    """True for a folder. Raises FileError if the path cannot be looked at."""
     try:
         return path.is_dir()
     except (OSError, ValueError) as error:  # a name too long, or below a folder that may not be looked into
@@ -86,12 +86,12 @@ def _audio_files(folder: Path, output: Path | None) -> list[Path]:
     """The audio files below a folder, but for results of earlier runs."""
     from denoise_wrapper.files.transform import audio_files
 
-    found = audio_files(folder)
+    files = audio_files(folder)
     if output is None:
-        kept = [path for path in found if not path.stem.endswith(DONE)]
+        kept = [path for path in files if not path.stem.endswith(DONE)]
     else:
         ours, root = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
-        kept = [path for path in found if ours == root or ours not in (root / path.relative_to(folder)).parents]
+        kept = [path for path in files if ours == root or ours not in (root / path.relative_to(folder)).parents]
     if not kept:
         raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
     return kept

@@ -109,17 +109,17 @@ class _Running:
 
 
 def _probe(path: Path) -> dict[str, Any]:
-    """What ffprobe knows of the first audio track. Raises FileError if there is none."""
+    """Probe the first audio track. Raises FileError if there is none."""
     wanted = "stream=codec_name,sample_rate,channels,bit_rate,duration:format=duration"
     options = ["-v", "error", "-select_streams", "a:0", "-show_entries", wanted, "-of", "json"]
     command = [_program("ffprobe", path), *options, str(path.absolute())]
     probed = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    found = json.loads(probed.stdout or b"{}")
-    if probed.returncode or not found.get("streams"):
+    probe = json.loads(probed.stdout or b"{}")
+    if probed.returncode or not probe.get("streams"):
         lines = probed.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1].replace(f"{path.absolute()}: ", "") if lines else "there is no audio in it"
         raise FileError(f"{path} is no audio file that can be read: {reason}")
-    return {**found.get("format", {}), **found["streams"][0]}
+    return {**probe.get("format", {}), **probe["streams"][0]}
 
 
 def _program(name: str, path: Path | None = None) -> str:

@@ -85,16 +85,16 @@ class SoundFileSource:
 
 
 def _shortfall(info: str) -> str | None:
-    """What a file lacks of what its header promises, by what libsndfile noted on opening; None if it is all there."""
-    found = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
-    if found is not None and int(found[2]) < int(found[1]) < _UNKNOWN_LENGTH:
-        return f"it promises {found[1]} bytes and holds {found[2]}"
+    """Say what a file lacks of its header's promise, by libsndfile's notes on opening; None if it is all there."""
+    match = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
+    if match is not None and int(match[2]) < int(match[1]) < _UNKNOWN_LENGTH:
+        return f"it promises {match[1]} bytes and holds {match[2]}"
     length = re.search(r"^Length : (\d+)", info, re.MULTILINE)
     if re.search(r"^ *data *: 0$", info, re.MULTILINE) and length is not None and int(length[1]) > _EMPTY_MAX:
         return f"its header was never finished: it promises no audio, and the file has {length[1]} bytes"
-    found = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
-    if found is not None and int(found[1]) < int(found[2]):
-        return f"it promises {found[2]} frames and holds {found[1]}"
+    match = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
+    if match is not None and int(match[1]) < int(match[2]):
+        return f"it promises {match[2]} frames and holds {match[1]}"
     if "lacks an end-of-stream bit" in info and "Junk after the last page" in info:
         return "its last Ogg page is not whole"
     return None

@@ -55,8 +55,8 @@ def audio_files(folder: Path) -> list[Path]:
     """The audio files below a folder, as their suffixes say, sorted. Raises FileError if it cannot be looked into."""
     try:
         os.scandir(folder).close()  # rglob passes over what it may not look into
-        found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
-        return sorted(path for path in found if path.is_file())
+        paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
+        return sorted(path for path in paths if path.is_file())
     except OSError as error:
         raise FileError(f"cannot look into {folder}: {error.strerror}") from error
 

@@ -21,7 +21,7 @@ TEXT_MAGIC = "rnnoise-nu model file version 1"
 
 
 class Shape(NamedTuple):
-    """What is fixed of a layer; the rest of the sizes is the model's own."""
+    """The fixed part of a layer; its sizes are the model's own."""
 
     name: str
     is_gru: bool
@@ -159,7 +159,7 @@ def to_records(model: ClassicModel) -> bytes:
 
 
 def metadata_record(metadata: dict[str, Any]) -> bytes:
-    """What a model is called, may be used for and comes from, as a record that other programs pass over."""
+    """Encode name, licence and origin of a model as a record that other programs pass over."""
     text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
     return record("metadata", INT8, text.encode("utf-8", "backslashreplace"))  # half a pair of surrogates: its escape
 
@@ -193,7 +193,7 @@ def _comment(value: Any) -> str:
 
 
 def is_c_source(data: bytes) -> bool:
-    """Whether these are the bytes of a file that to_c_source wrote."""
+    """True for the bytes of a file that to_c_source wrote."""
     head = data[:4096]
     return head.startswith(C_HEAD.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
 
@@ -201,14 +201,14 @@ def is_c_source(data: bytes) -> bool:
 def from_c_source(data: bytes) -> bytes:
     """The model file within C source. Raises ModelError if its list of bytes is damaged."""
     data = re.sub(rb"/\*.*?\*/", b"", data, flags=re.DOTALL)  # where the metadata may say anything
-    found = re.search(rb"dn_builtin_data\s*\[\s*(\d*)\s*\]\s*=\s*\{([^}]*)\}", data)
-    if found is None:
+    match = re.search(rb"dn_builtin_data\s*\[\s*(\d*)\s*\]\s*=\s*\{([^}]*)\}", data)
+    if match is None:
         raise ModelError("the C source has no whole list 'dn_builtin_data[] = {...};': the file was cut short")
     try:
-        content = bytes(_integers(found[2]))
+        content = bytes(_integers(match[2]))
     except ValueError as error:
         raise ModelError(f"the list of dn_builtin_data holds something that is no byte: {error}") from error
-    size = found[1].decode()  # compared as text: Python makes no number of thousands of digits
+    size = match[1].decode()  # compared as text: Python makes no number of thousands of digits
     if size and (size.lstrip("0") or "0") != str(len(content)):
         raise ModelError(f"dn_builtin_data holds {len(content)} bytes, but says it has {size[:20]}")
     return content

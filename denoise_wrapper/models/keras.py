@@ -16,7 +16,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def is_keras(data: bytes) -> bool:
-    """Whether these are the bytes of an HDF5 file."""
+    """True for the bytes of an HDF5 file."""
     return data.startswith(HDF5_MAGIC)
 
 
@@ -59,17 +59,17 @@ def _layer_settings(file: Any) -> dict[str, dict[str, Any]]:
 
 def _layer_arrays(file: Any, dataset_type: Any) -> dict[str, dict[str, NDArray[Any]]]:
     """Layer name -> kernel, recurrent_kernel, bias, wherever below model_weights they lie."""
-    found: dict[str, dict[str, NDArray[Any]]] = {}
+    layers_read: dict[str, dict[str, NDArray[Any]]] = {}
     weights = file.get("model_weights", file)
     if isinstance(weights, dataset_type):
         raise ModelError("model_weights of the HDF5 file is an array, not a group of layers")
 
     def visit(path: str, item: Any) -> None:
         if isinstance(item, dataset_type) and item.size < 1 << 24:
-            found.setdefault(path.split("/")[0], {})[path.split("/")[-1].split(":")[0]] = np.asarray(item)
+            layers_read.setdefault(path.split("/")[0], {})[path.split("/")[-1].split(":")[0]] = np.asarray(item)
 
     weights.visititems(visit)
-    return found
+    return layers_read
 
 
 def _layer(shape: Shape, settings: dict[str, dict[str, Any]], arrays: dict[str, dict[str, NDArray[Any]]]) -> Layer:

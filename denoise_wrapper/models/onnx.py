@@ -70,15 +70,15 @@ def find_pair(model: Any, name: str) -> tuple[Source, Source]:
 def _in_folder(folder: Path, name: str) -> tuple[Path, Path]:
     """The only two models in a folder; or those called NAME_1 and NAME_2; or the only ones that end with _1 and _2."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".onnx")
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".onnx")
     except OSError as error:
         raise FileError(f"cannot look into {folder}: {error.strerror}") from error
-    named = [path for path in found if path.stem in (f"{name}_1", f"{name}_2")]
-    numbered = [path for path in found if path.stem.endswith(("_1", "_2"))]
-    for pair in (found, named, numbered):
+    named = [path for path in files if path.stem in (f"{name}_1", f"{name}_2")]
+    numbered = [path for path in files if path.stem.endswith(("_1", "_2"))]
+    for pair in (files, named, numbered):
         if len(pair) == 2:
             return pair[0], pair[1]
-    raise ModelError(f"{folder} holds {len(found)} .onnx files, and a pair is two; name them, model=(first, second)")
+    raise ModelError(f"{folder} holds {len(files)} .onnx files, and a pair is two; name them, model=(first, second)")
 
 
 def read_onnx(source: Source) -> bytes:
@@ -94,7 +94,7 @@ def read_onnx(source: Source) -> bytes:
 
 
 def called(source: Source) -> str:
-    """What a message calls a model."""
+    """Name a model in a message."""
     return "given as bytes" if isinstance(source, Buffer) else os.fspath(source)
 
 

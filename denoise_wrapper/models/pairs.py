@@ -29,7 +29,7 @@ WIDEST = 1 << 14  # bins, samples and units; more would only be a way to use up 
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """One of the two models, loaded.
+    """A loaded model of the pair.
 
     session: of ONNX Runtime. stage: 1 masks spectra, 2 masks learned features of blocks. width: bins, or samples a
     block. units: of each LSTM. batch, time: whether any number of channels, or of hops, goes through in one run.
@@ -53,7 +53,7 @@ class Core:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says about itself."""
+        """Metadata of the file."""
         return dict(self.session.get_modelmeta().custom_metadata_map)
 
     def memory(self, channels: int) -> Float32:
@@ -63,8 +63,8 @@ class Core:
     def run(self, signal: Float32, memory: Float32) -> tuple[Float32, Float32]:
         """(answer, memory after it). signal, answer: (channels, hops, width)."""
         axes = (1, 0, 2) if self.by_time else (0, 2, 1) if self.upright else (0, 1, 2)
-        given = np.ascontiguousarray(signal.transpose(axes))
-        feed = {self.signal: given, **dict(zip(self.states, self._parts(memory), strict=True))}
+        signal_in = np.ascontiguousarray(signal.transpose(axes))
+        feed = {self.signal: signal_in, **dict(zip(self.states, self._parts(memory), strict=True))}
         answer, after = self.session.run(self.outputs, feed)
         return answer.transpose(axes), after
 
@@ -73,7 +73,7 @@ class Core:
         return answer if self.masks else np.divide(answer, np.maximum(magnitude, LEAST), dtype=np.float32)
 
     def bind(self, signal: Float32, answer: Float32, before: Float32, after: Float32) -> Any:
-        """What `run_bound` takes to run a single hop from these arrays into those, which must outlive it.
+        """Bind a single hop to arrays, for `run_bound`; they must outlive it.
 
         signal, answer: (channels, 1, width). before, after: memories.
         """
@@ -100,14 +100,14 @@ class Core:
 def recognise(session: Any) -> Core:
     """The model of a session. Raises ModelError, in a few words, if it is none of a DTLN's."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    found = f"its inputs are {_shapes(inputs)}, its outputs {_shapes(outputs)}"
+    shapes = f"its inputs are {_shapes(inputs)}, its outputs {_shapes(outputs)}"
     if any(port.type != "tensor(float)" for port in [*inputs, *outputs]):
-        raise ModelError(f"a DTLN takes and gives float32; {found}")
+        raise ModelError(f"a DTLN takes and gives float32; {shapes}")
     of_one = [port for port in inputs if len(port.shape) == 4 or port.shape[:1] == [4]]
     states = inputs[1:] if len(inputs) == 5 else of_one
     signals = [port for port in inputs if port not in states]
     if len(signals) != 1 or len(states) not in (1, 4) or len(outputs) != 2 or len(signals[0].shape) != 3:
-        raise ModelError(f"a DTLN takes a signal and its states and gives both; {found}")
+        raise ModelError(f"a DTLN takes a signal and its states and gives both; {shapes}")
     by_unit = len(states[0].shape) == 4
     units = states[0].shape[2]
     lanes = states[0].shape[0 if by_unit else 1]
@@ -123,7 +123,7 @@ def recognise(session: Any) -> Core:
     fits = fits and all(list(state.shape) == wanted for state in states)
     fits = fits and all(size == 1 or not isinstance(size, int) for size in (channels, time, lanes))
     if not fits:
-        raise ModelError(f"a DTLN takes a signal and its states, one channel and hop at least; {found}")
+        raise ModelError(f"a DTLN takes a signal and its states, one channel and hop at least; {shapes}")
     return Core(
         session=session,
         stage=1 if width % 2 else 2,
@@ -169,13 +169,13 @@ def _check_note(note: Mapping[str, str], facts: Mapping[str, int]) -> None:
 def check_answers(core: Core) -> None:
     """Raises ModelError unless the model answers silence with finite numbers of the right shapes, however it is run."""
     for channels, hops in ((1, 1), (2 if core.batch else 1, 3 if core.time else 1)):
-        given = np.zeros((channels, hops, core.width), np.float32)
+        signal_in = np.zeros((channels, hops, core.width), np.float32)
         memory = core.memory(channels)
         try:
-            answer, after = core.run(given, memory)
+            answer, after = core.run(signal_in, memory)
         except Exception as error:  # whatever ONNX Runtime raises
             raise ModelError(f"model {core.stage} cannot be run: {first_line(error)}") from error
-        for what, got, wanted in (("signal", answer, given), ("state", after, memory)):
+        for what, got, wanted in (("signal", answer, signal_in), ("state", after, memory)):
             if got.shape != wanted.shape:
                 raise ModelError(f"model {core.stage} answers with a {what} {got.shape}, and {wanted.shape} is wanted")
             if not np.isfinite(got).all():
@@ -183,7 +183,7 @@ def check_answers(core: Core) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What ONNX Runtime says, without the pages that may follow."""
+    """First line of an error of ONNX Runtime, without the pages that may follow."""
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 

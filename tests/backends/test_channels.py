@@ -21,7 +21,7 @@ FRAMES = 40
 
 
 def make_backend(model: str, isa: str) -> RNNoiseBackend:
-    """One of the models below, or a skipped test where this processor has not that instruction set."""
+    """Load a model below, or skip the test where this processor has not that instruction set."""
     try:
         if model == "random sparse":
             return RNNoiseBackend(random_blob(24, 64, sparse=True, quantised=True), isa=isa)

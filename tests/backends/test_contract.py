@@ -1,4 +1,4 @@
-"""What every backend owes, run on each, and on backends made for testing that have other rates, hops and delays."""
+"""The contract of every backend, run on each, and on fakes that have other rates, hops and delays."""
 
 from __future__ import annotations
 
@@ -192,20 +192,20 @@ def test_channels_are_cleaned_apart(backend: Backend, voiced: Array) -> None:
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_integers_at_full_scale_never_wrap(backend: Backend, voiced: Array, dtype: Any, rate: int) -> None:
     loud = np.sign(voiced) * np.where(np.arange(len(voiced)) % 2000 < 1000, 1, 0.5)
-    given = as_type(loud, dtype)
+    chunk_in = as_type(loud, dtype)
     full = -float(np.iinfo(dtype).min)
-    floats = Denoiser(backend).filter((given / full).astype(np.float32), rate)
-    cleaned = Denoiser(backend).filter(given, rate)
+    floats = Denoiser(backend).filter((chunk_in / full).astype(np.float32), rate)
+    cleaned = Denoiser(backend).filter(chunk_in, rate)
     wanted = np.clip(floats, -1, 1 - 1 / full)
     assert np.abs(cleaned / full - wanted).max() <= max(1 / full, 2e-7)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_every_type_means_the_same_signal(backend: Backend, voiced: Array, dtype: Any) -> None:
-    given = as_type(as_type(voiced, np.int16) / np.float64(32768), dtype)
+    chunk_in = as_type(as_type(voiced, np.int16) / np.float64(32768), dtype)
     scale = 1.0 if np.dtype(dtype).kind == "f" else -float(np.iinfo(dtype).min)
-    wanted = Denoiser(backend).filter((given / scale).astype(np.float32), 48000)
-    assert np.abs(Denoiser(backend).filter(given, 48000) / scale - wanted).max() <= 1 / 65536 + 1e-6
+    wanted = Denoiser(backend).filter((chunk_in / scale).astype(np.float32), 48000)
+    assert np.abs(Denoiser(backend).filter(chunk_in, 48000) / scale - wanted).max() <= 1 / 65536 + 1e-6
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
@@ -270,11 +270,11 @@ def test_threads_share_a_backend(backend: Backend, voiced: Array) -> None:
 
 
 def test_the_input_is_not_changed_and_may_be_read_only(backend: Backend, voiced: Array) -> None:
-    given = voiced.copy()
-    given.flags.writeable = False
-    cleaned = Denoiser(backend).filter(given, 48000)
-    np.testing.assert_array_equal(given, voiced)
-    assert not np.shares_memory(given, cleaned)
+    chunk_in = voiced.copy()
+    chunk_in.flags.writeable = False
+    cleaned = Denoiser(backend).filter(chunk_in, 48000)
+    np.testing.assert_array_equal(chunk_in, voiced)
+    assert not np.shares_memory(chunk_in, cleaned)
 
 
 def test_any_memory_layout_gives_the_same(backend: Backend, voiced: Array) -> None:
@@ -287,13 +287,13 @@ def test_any_memory_layout_gives_the_same(backend: Backend, voiced: Array) -> No
 
 def test_probabilities_are_one_for_each_hop(backend: Backend, voiced: Array) -> None:
     stream = Stream(backend)
-    heard = 0
+    count = 0
     for start in range(0, len(voiced), 1234):
         stream.process(voiced[start : start + 1234])
         assert stream.vad.dtype == np.float32
         assert ((stream.vad >= 0) & (stream.vad <= 1)).all()
-        heard += len(stream.vad)
-        assert heard == min(start + 1234, len(voiced)) // backend.hop
+        count += len(stream.vad)
+        assert count == min(start + 1234, len(voiced)) // backend.hop
 
 
 def test_frames_equal_the_stream(backend: Backend, voiced: Array) -> None:
@@ -315,7 +315,7 @@ def test_a_state_does_not_mind_how_many_hops_come_at_once(backend: Backend, voic
     state = backend.new_state(2)
     single = [state.process(block[:, at : at + backend.hop].copy()) for at in range(0, block.shape[1], backend.hop)]
     np.testing.assert_array_equal(np.concatenate([cleaned for cleaned, _ in single], axis=1), whole)
-    np.testing.assert_array_equal(np.concatenate([heard for _, heard in single], axis=1), voice)
+    np.testing.assert_array_equal(np.concatenate([speech for _, speech in single], axis=1), voice)
     assert voice.shape == (2, hops)
 
 

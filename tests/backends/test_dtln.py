@@ -89,7 +89,7 @@ def test_a_pair_that_takes_one_hop_answers_as_the_one_that_takes_many(noise: Arr
 
 
 def turned_around(data: bytes) -> bytes:
-    """The same model with channels before hops in its signal and its answer."""
+    """Swap the axes of channels and hops in a model's signal and answer."""
     model = onnx.load_from_string(data)
     for port, inside in ((model.graph.input[0], "signal_by_time"), (model.graph.output[0], "answer_by_time")):
         hops, channels, _ = port.type.tensor_type.shape.dim
@@ -124,9 +124,9 @@ def test_a_long_block_is_run_in_parts_and_answers_the_same(name: str) -> None:
 
 
 def test_either_order_of_the_files_is_right(noise: Array) -> None:
-    given, turned = DTLNBackend(PAIR), DTLNBackend(PAIR[::-1])
-    assert given.data == turned.data == PAIR
-    np.testing.assert_array_equal(given.new_state(3).process(noise)[0], turned.new_state(3).process(noise)[0])
+    straight, turned = DTLNBackend(PAIR), DTLNBackend(PAIR[::-1])
+    assert straight.data == turned.data == PAIR
+    np.testing.assert_array_equal(straight.new_state(3).process(noise)[0], turned.new_state(3).process(noise)[0])
 
 
 def test_files_and_bytes_and_folders_are_the_same_model(tmp_path: Path) -> None:
@@ -196,15 +196,15 @@ def test_a_stream_switches_between_families(turn: tuple[str, str]) -> None:
     made = [stream.process(signal[:20000])]
     stream.switch(after)
     made.append(stream.process(signal[20000:]))
-    heard = np.concatenate(made)
+    result = np.concatenate(made)
     wanted = Denoiser(before).stream(48000, 2, latency=latency).process(signal)
-    np.testing.assert_array_equal(heard[:20000], wanted[:20000])
+    np.testing.assert_array_equal(result[:20000], wanted[:20000])
     alone = Denoiser(after).filter(signal, 48000)[: len(signal) - latency]
     settled = slice(latency + 40000, None)
     if turn[1] == "rnnoise":  # which takes its time to know noise, and then leaves little of it
-        assert np.std(heard[settled]) < 0.1 * np.std(heard[latency:20000])
+        assert np.std(result[settled]) < 0.1 * np.std(result[latency:20000])
     else:  # whose memory of the beginning has faded
-        assert signal_to_difference_db(alone[40000:], heard[settled]) > 40
+        assert signal_to_difference_db(alone[40000:], result[settled]) > 40
 
 
 # ---- files that are refused ----
@@ -296,7 +296,7 @@ def negative_weight(model: Any) -> None:
 
 
 def giant_state(model: Any) -> None:
-    """Which goes through untouched, so that no weight of that size is needed."""
+    """Make a model of a giant state that goes through untouched, so that no weight of that size is needed."""
     last = next(node for node in model.graph.node if "state_out" in node.output)
     last.output[0] = "forgotten"
     model.graph.node.append(helper.make_node("Identity", ["state"], ["state_out"]))

@@ -55,13 +55,13 @@ def speechlike() -> NDArray[np.float32]:
     return np.asarray(signal * (abs(t - 1.2) > 0.15) + 0.001, np.float32)
 
 
-def follow(network: Network, audio: NDArray[np.float32], heard: Heard) -> tuple[Float64, Float64, Float64]:
-    """What the formulas answer by the engine's pitch: audio, voice, and how far from it the pitch is that they find.
+def follow(network: Network, audio: NDArray[np.float32], answer: Heard) -> tuple[Float64, Float64, Float64]:
+    """Run the formulas with the engine's pitch: audio, voice, and the distance of their own pitch from it.
 
     The last: (frames that are not silent, 2), of the periods in samples and of the gains.
     """
     reference, cleaned, voice, apart = Denoiser(network), [], [], []
-    for frame, pitch in zip(np.split(audio.astype(np.float64), len(audio) // FRAME), heard.pitch, strict=True):
+    for frame, pitch in zip(np.split(audio.astype(np.float64), len(audio) // FRAME), answer.pitch, strict=True):
         out, probability = reference.frame(frame, pitch)
         cleaned.append(out)
         voice.append(probability)
@@ -71,18 +71,18 @@ def follow(network: Network, audio: NDArray[np.float32], heard: Heard) -> tuple[
 
 
 def assert_agrees(model: bytes | Path, isa: str, network: Network, audio: NDArray[np.float32]) -> None:
-    heard = run_engine(make_backend(model, isa), audio)
-    wanted, voice, apart = follow(network, audio, heard)
+    answer = run_engine(make_backend(model, isa), audio)
+    wanted, voice, apart = follow(network, audio, answer)
     same = apart[:, 0] == 0
-    agreement_db = signal_to_difference_db(wanted, heard.cleaned)
+    agreement_db = signal_to_difference_db(wanted, answer.cleaned)
     print(
-        f"{agreement_db:.1f} dB; voice within {abs(heard.voice - voice).max():.1e}; pitch the same in {same.mean():.2%}"
+        f"{agreement_db:.1f} dB; voice within {abs(answer.voice - voice).max():.1e}; pitch equal in {same.mean():.2%}"
     )
     assert len(same) > 0.8 * len(voice)
     assert same.mean() >= 0.99
     assert apart[same, 1].max() < 1e-3
     assert agreement_db >= 80
-    np.testing.assert_allclose(heard.voice, voice, atol=5e-4)
+    np.testing.assert_allclose(answer.voice, voice, atol=5e-4)
 
 
 @cache
@@ -102,17 +102,17 @@ def pitches() -> NDArray[np.float32]:
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_pitch_is_that_of_the_formulas(isa: str) -> None:
     model = random_classic((1, 1, 1, 1), ("tanh", "tanh", "tanh"))
-    heard = run_engine(make_backend(encode_model(model, ".dnnw"), isa), pitches())
+    answer = run_engine(make_backend(encode_model(model, ".dnnw"), isa), pitches())
     layers = [
         reference_classic.Layer(item.activation, item.weights, item.recurrent, item.bias) for item in model.layers
     ]
-    _, _, apart = follow(reference_classic.Network(layers), pitches(), heard)
+    _, _, apart = follow(reference_classic.Network(layers), pitches(), answer)
     same = apart[:, 0] == 0
     print(f"the same in {same.sum()} of {len(same)}, gains within {apart[same, 1].max():.1e}")
     assert len(same) == 1200
     assert np.sum(~same) <= 1  # see above; none on the machine that this was written on
     assert apart[same, 1].max() < 1e-3
-    assert len({period for period, _ in heard.pitch}) > 150
+    assert len({period for period, _ in answer.pitch}) > 150
 
 
 def random_classic(sizes: tuple[int, int, int, int], activations: tuple[str, str, str]) -> ClassicModel:
@@ -217,29 +217,29 @@ def remember(network: reference_v02.Network, memory: NDArray[np.float32]) -> Non
 
 def assert_integers_agree(blob: bytes, isa: str, audio: NDArray[np.float32]) -> None:
     """Frame by frame from the engine's memory: with the steps; and the whole: without them."""
-    heard = run_engine(make_backend(blob, isa), audio)
+    answer = run_engine(make_backend(blob, isa), audio)
     network = reference_v02.Network(blob, rounded=True)
     begins = 2 * (65 + network.first)
     ends = begins + 4 * network.units
     agreement_db, voice_apart = [], []
-    for before, after, voice in zip(heard.memory[:-1], heard.memory[1:], heard.voice[1:], strict=True):
+    for before, after, voice in zip(answer.memory[:-1], answer.memory[1:], answer.voice[1:], strict=True):
         if np.array_equal(before[:ends], after[:ends]):
             continue  # silence: the network was not run
         remember(network, before)
         _, wanted_voice = network.run(after[65:130].astype(np.float64))  # the newest features are remembered, too
         agreement_db.append(signal_to_difference_db(np.concatenate(network.seen), after[begins:ends]))
         voice_apart.append(abs(wanted_voice - voice))
-    cleaned, voices, _ = follow(reference_v02.Network(blob), audio, heard)
-    whole_db = signal_to_difference_db(cleaned, heard.cleaned)
+    cleaned, voices, _ = follow(reference_v02.Network(blob), audio, answer)
+    whole_db = signal_to_difference_db(cleaned, answer.cleaned)
     print(
         f"{np.median(agreement_db):.0f} dB, {np.mean(np.array(agreement_db) >= 80):.1%} above 80; "
-        f"without steps {whole_db:.1f} dB, voice within {abs(voices - heard.voice).max():.1e}"
+        f"without steps {whole_db:.1f} dB, voice within {abs(voices - answer.voice).max():.1e}"
     )
-    assert len(agreement_db) > 0.8 * len(heard.voice)
+    assert len(agreement_db) > 0.8 * len(answer.voice)
     assert np.mean(np.array(agreement_db) >= 80) >= 0.95
     assert np.mean(np.array(voice_apart) < 1e-5) >= 0.95
     assert whole_db >= 45
-    np.testing.assert_allclose(heard.voice, voices, atol=0.01)
+    np.testing.assert_allclose(answer.voice, voices, atol=0.01)
 
 
 @pytest.mark.parametrize("isa", ISAS)

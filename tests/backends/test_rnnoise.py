@@ -202,21 +202,22 @@ def test_features_have_their_shapes_and_targets_their_range(family: str, feature
     rng = np.random.default_rng(5)
     clean = (0.1 * rng.standard_normal(50 * FRAME)).astype(np.float32)
     noisy = clean + (0.05 * rng.standard_normal(50 * FRAME)).astype(np.float32)
-    found, spectra = FeatureExtractor(family).extract_spectra(noisy, clean)
-    assert found.features.shape == (50, features)
-    for array in (found.gains, found.clean_energy, found.energy, found.pitch_energy, found.coherence):
+    extracted, spectra = FeatureExtractor(family).extract_spectra(noisy, clean)
+    assert extracted.features.shape == (50, features)
+    bands_of = (extracted.gains, extracted.clean_energy, extracted.energy, extracted.pitch_energy, extracted.coherence)
+    for array in bands_of:
         assert array.shape == (50, bands)
         assert np.isfinite(array).all()
-    assert np.isfinite(found.features).all()
-    assert (((found.gains >= 0) & (found.gains <= 1)) | (found.gains == -1)).all()
-    assert (found.clean_energy >= 0).all()
-    ratio = np.sqrt(found.clean_energy[5:] / found.energy[5:])
-    np.testing.assert_allclose(found.gains[5:], np.minimum(ratio, 1), rtol=1e-3)
-    assert np.median(found.gains[5:]) > 0.7  # clean is the greater part of what is heard
+    assert np.isfinite(extracted.features).all()
+    assert (((extracted.gains >= 0) & (extracted.gains <= 1)) | (extracted.gains == -1)).all()
+    assert (extracted.clean_energy >= 0).all()
+    ratio = np.sqrt(extracted.clean_energy[5:] / extracted.energy[5:])
+    np.testing.assert_allclose(extracted.gains[5:], np.minimum(ratio, 1), rtol=1e-3)
+    assert np.median(extracted.gains[5:]) > 0.7  # clean is the greater part of what is heard
     assert spectra is not None
     assert spectra.noisy.shape == spectra.pitch.shape == spectra.clean.shape == (50, 481)
     powers = np.sum(np.abs(spectra.clean[5:, :400]) ** 2)  # below 20 kHz, where the bands end
-    assert 0.85 < powers / np.sum(found.clean_energy[5:]) < 1.15  # the outermost bands count a little more or less
+    assert 0.85 < powers / np.sum(extracted.clean_energy[5:]) < 1.15  # the outermost bands count a little more or less
     silent = FeatureExtractor(family).extract(0 * clean, 0 * clean)
     assert not silent.features.any()
     assert (silent.gains == -1).all()

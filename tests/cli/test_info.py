@@ -1,4 +1,4 @@
-"""What `denoise-wrapper info` says of this copy and this machine."""
+"""`denoise-wrapper info`: this copy and this machine."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_the_instruction_sets_that_are_said_to_run_do(monkeypatch: pytest.Monkey
 
 
 def test_versions_and_backends_are_those_in_use() -> None:
-    found = describe()
-    assert found["version"] == __version__
-    assert found["packages"]["numpy"] == np.__version__
-    assert found["packages"]["onnxruntime"] == onnxruntime.__version__
-    assert [each["name"] for each in found["backends"]] == list(backend_names())
-    for each in found["backends"]:
+    facts = describe()
+    assert facts["version"] == __version__
+    assert facts["packages"]["numpy"] == np.__version__
+    assert facts["packages"]["onnxruntime"] == onnxruntime.__version__
+    assert [each["name"] for each in facts["backends"]] == list(backend_names())
+    for each in facts["backends"]:
         backend = load_backend(each["name"])
         assert (each["sample_rate"], each["hop"], each["delay"]) == (backend.sample_rate, backend.hop, backend.delay)
 
@@ -38,9 +38,9 @@ def test_versions_and_backends_are_those_in_use() -> None:
 def test_a_model_has_the_checksum_that_model_info_tells(capsys: pytest.CaptureFixture[str]) -> None:
     for each in describe()["backends"]:
         assert cli.main(["model", "info", each["name"]]) == 0
-        told = capsys.readouterr().out
+        printed = capsys.readouterr().out
         assert each["sha256"]
-        assert all(f": {digits}" in told for digits in each["sha256"])
+        assert all(f": {digits}" in printed for digits in each["sha256"])
 
 
 def test_the_command_tells_the_same_as_text_and_as_json(
@@ -48,15 +48,15 @@ def test_the_command_tells_the_same_as_text_and_as_json(
 ) -> None:
     monkeypatch.setenv("DENOISE_WRAPPER_ISA", "scalar")
     assert cli.main(["info", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found == describe()
+    facts = json.loads(capsys.readouterr().out)
+    assert facts == describe()
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"denoise-wrapper {__version__}\n")
     assert "instruction set: scalar (DENOISE_WRAPPER_ISA=scalar); this processor runs " in text
     for name in ("numpy", "onnxruntime"):
-        assert f"{name} {found['packages'][name]}" in text
-    for each in found["backends"]:
+        assert f"{name} {facts['packages'][name]}" in text
+    for each in facts["backends"]:
         assert f"{each['name']}: {each['sample_rate']} Hz" in text
         assert each["sha256"][0] in text
 

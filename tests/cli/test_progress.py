@@ -1,4 +1,4 @@
-"""What a terminal shows while files are done."""
+"""Bars and lines that a terminal shows while files are cleaned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from denoise_wrapper.progress import stages
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What has come to standard error, which is taken for a terminal."""
+    """Text on standard error, which poses as a terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     return lambda: capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_progress_goes_up_in_the_thread_of_the_caller_and_ends_whole(tmp_path: P
 
 
 def test_what_is_raised_stops_all_threads_and_leaves_nothing_half_written(tmp_path: Path) -> None:
-    """Whoever raises: the one who looks on, or the work itself where it is no error of a file."""
+    """Raised by a callback, or by the work itself where it is no error of a file."""
     sources = make_files(tmp_path / "in", 4, 5)
 
     class Enough(Exception):

@@ -68,9 +68,9 @@ def test_a_process_killed_while_writing_leaves_a_whole_file(tmp_path: Path) -> N
             assert process.stdout.readline() == b"ready\n"
             time.sleep(rng.uniform(0, 0.06))
             process.kill()
-        found = target.read_bytes()
-        assert found in wanted
-        seen.add(wanted.index(found))
+        content = target.read_bytes()
+        assert content in wanted
+        seen.add(wanted.index(content))
         left = set(tmp_path.iterdir()) - {target, *sources}
         assert all(is_part(path) for path in left), left
         killed_within += bool(left)

@@ -69,21 +69,21 @@ def one_input(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         words = arguments(taker, Path(folder))
         size = 1 + taker.number(2)
-        given = taker.rest()[:MOST_BYTES]
-        stdin = io.TextIOWrapper(io.BufferedReader(Pieces(given, size)))
-        taken, said = io.BytesIO(), io.StringIO()
-        stdout = io.TextIOWrapper(taken)
+        pcm = taker.rest()[:MOST_BYTES]
+        stdin = io.TextIOWrapper(io.BufferedReader(Pieces(pcm, size)))
+        output, said = io.BytesIO(), io.StringIO()
+        stdout = io.TextIOWrapper(output)
         with mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=said):
             try:
                 code = cli.main(words)
             except SystemExit as ended:
                 code = ended.code  # type: ignore[assignment]
-        told = said.getvalue()
-        assert code in (0, 2), f"{words} ends with {code}: {told}"
+        message = said.getvalue()
+        assert code in (0, 2), f"{words} ends with {code}: {message}"
         if code == 0:
-            assert len(taken.getvalue()) == len(given), f"{words}: {len(given)} bytes became {len(taken.getvalue())}"
+            assert len(output.getvalue()) == len(pcm), f"{words}: {len(pcm)} bytes became {len(output.getvalue())}"
         else:
-            assert told.count("\n") == 1, f"{words} says {told!r}"
+            assert message.count("\n") == 1, f"{words} says {message!r}"
 
 
 def make_seeds() -> Iterator[bytes]:

@@ -65,7 +65,7 @@ def resident_bytes() -> int | None:
 
 
 def float_mode() -> int:
-    """How this thread's floats are set, as far as can be told: whether denormals live, and all of x86's mode."""
+    """Read this thread's floating-point mode as far as possible: denormals, and all of x86's register."""
     half = np.array([2e-38], np.float32) * np.float32(0.25)
     mode = int(half[0] != 0)
     if platform.machine() in ("x86_64", "AMD64") and sys.platform == "linux":
@@ -80,7 +80,7 @@ def float_mode() -> int:
 
 @dataclass
 class Soaked:
-    """What was found."""
+    """Results of a soak."""
 
     hours: int = 0
     memory: list[int | None] = field(default_factory=list)  # bytes after each hour
@@ -98,7 +98,7 @@ class Soaked:
 
     @property
     def wander_db(self) -> float:
-        """How far an hour's power is from the second one's, at most: the first begins from silence."""
+        """Largest distance of an hour's power from the second one's: the first begins from silence."""
         return max((abs(10 * np.log10(power / self.power[1])) for power in self.power[1:]), default=0.0)
 
     @property
@@ -113,7 +113,7 @@ def soak(stream: Stream, fresh: Stream, hours: int, minute_s: int = 60, tell: An
 
     tell: called with what was found, after each hour.
     """
-    rate, found, mode = stream.sample_rate, Soaked(), float_mode()
+    rate, result, mode = stream.sample_rate, Soaked(), float_mode()
     pool = {kind: [make_minute(kind, rate, seed, minute_s) for seed in range(2)] for kind in KINDS}
     order = np.random.default_rng(0).permutation([kind for kind, count in KINDS.items() for _ in range(count)])
     sizes = [rate, rate // 100, rate // 3 + 1]  # of chunks, another each minute
@@ -123,33 +123,33 @@ def soak(stream: Stream, fresh: Stream, hours: int, minute_s: int = 60, tell: An
             audio, size = pool[kind][minute % 2], sizes[minute % len(sizes)]
             begin = time.process_time()
             made = [stream.process(audio[start : start + size]) for start in range(0, len(audio), size)]
-            found.seconds[kind].append(time.process_time() - begin)
+            result.seconds[kind].append(time.process_time() - begin)
             for block in made:
                 energy = float(np.vdot(block, block))
-                found.all_finite &= bool(np.isfinite(energy))
+                result.all_finite &= bool(np.isfinite(energy))
                 power += energy if kind in ("speech", "noise") else 0.0
-            found.mode_kept &= float_mode() == mode
-        found.hours += 1
-        found.power.append(power)
-        found.memory.append(resident_bytes())
+            result.mode_kept &= float_mode() == mode
+        result.hours += 1
+        result.power.append(power)
+        result.memory.append(resident_bytes())
         if tell is not None:
-            tell(found)
+            tell(result)
     stream.reset()
     check = make_minute("speech", rate, 5, 10)
-    found.reset_is_fresh = bool(np.array_equal(stream.process(check), fresh.process(check)))
-    return found
+    result.reset_is_fresh = bool(np.array_equal(stream.process(check), fresh.process(check)))
+    return result
 
 
-def faults(found: Soaked, most_wander_db: float = 1.0) -> list[str]:
-    """What is not as it should be, in words. most_wander_db: of an hour's power."""
-    wrong = [] if found.growth <= MOST_GROWTH else [f"memory has grown by {found.growth} bytes"]
-    if found.wander_db > most_wander_db:
-        wrong.append(f"an hour's power is {found.wander_db:.4f} dB from another's")
-    if not found.all_finite:
+def faults(result: Soaked, most_wander_db: float = 1.0) -> list[str]:
+    """List in words what is not as it should be. most_wander_db: of an hour's power."""
+    wrong = [] if result.growth <= MOST_GROWTH else [f"memory has grown by {result.growth} bytes"]
+    if result.wander_db > most_wander_db:
+        wrong.append(f"an hour's power is {result.wander_db:.4f} dB from another's")
+    if not result.all_finite:
         wrong.append("not all samples are finite")
-    if not found.mode_kept:
+    if not result.mode_kept:
         wrong.append("the mode of floats has changed")
-    if not found.reset_is_fresh:
+    if not result.reset_is_fresh:
         wrong.append("a stream that was reset is not like a fresh one")
     return wrong
 
@@ -164,18 +164,18 @@ def main() -> int:
     for name in args.backend:
         backend, begin = load_backend(name), time.process_time()
 
-        def tell(found: Soaked, name: str = name, begin: float = begin) -> None:
-            resident = found.memory[-1]
+        def tell(result: Soaked, name: str = name, begin: float = begin) -> None:
+            resident = result.memory[-1]
             memory = "?" if resident is None else f"{resident / 2**20:.1f} MB"
             took = time.process_time() - begin
-            print(f"{name}: hour {found.hours}: {memory}, {took:.0f} s of processor so far", flush=True)
+            print(f"{name}: hour {result.hours}: {memory}, {took:.0f} s of processor so far", flush=True)
 
-        found = soak(Stream(backend, args.rate), Stream(backend, args.rate), args.hours, tell=tell)
-        wrong = faults(found)
+        result = soak(Stream(backend, args.rate), Stream(backend, args.rate), args.hours, tell=tell)
+        wrong = faults(result)
         took = time.process_time() - begin
-        relative = ", ".join(f"{kind} {share:.2f}" for kind, share in found.relative_time.items())
-        print(f"{name}: {3600 * found.hours / took:.0f} times real time; memory grew by {found.growth / 1024:.0f} KB")
-        print(f"{name}: an hour's power within {found.wander_db:.6f} dB; time a minute, speech 1: {relative}")
+        relative = ", ".join(f"{kind} {share:.2f}" for kind, share in result.relative_time.items())
+        print(f"{name}: {3600 * result.hours / took:.0f} times real time; memory grew by {result.growth / 1024:.0f} KB")
+        print(f"{name}: an hour's power within {result.wander_db:.6f} dB; time a minute, speech 1: {relative}")
         print(f"{name}: {'; '.join(wrong) or 'all as it should be'}", flush=True)
         failed += bool(wrong)
     return 1 if failed else 0

@@ -15,21 +15,21 @@ from denoise_wrapper.backends import load_backend
 @pytest.mark.parametrize("name", backend_names())
 def test_minutes_of_everything_leave_no_trace(name: str, rate: int | None) -> None:
     backend = load_backend(name)
-    found = soak.soak(Stream(backend, rate), Stream(backend, rate), hours=2, minute_s=1)
-    wrong = soak.faults(found, most_wander_db=3.0)  # hours so short are what a network remembers
+    result = soak.soak(Stream(backend, rate), Stream(backend, rate), hours=2, minute_s=1)
+    wrong = soak.faults(result, most_wander_db=3.0)  # hours so short are what a network remembers
     assert not wrong, wrong
 
 
 def test_a_fault_is_seen() -> None:
     stream = Stream(FakeBackend("one", memory=0.9))
-    found = soak.soak(stream, Stream(FakeBackend("other", gain=0.5)), hours=2, minute_s=1)
-    assert soak.faults(found) == ["a stream that was reset is not like a fresh one"]
-    found.memory, found.power, found.all_finite, found.mode_kept = [0, 1 << 30], [1.0, 1.0, 2.0], False, False
-    assert len(soak.faults(found)) == 5
+    result = soak.soak(stream, Stream(FakeBackend("other", gain=0.5)), hours=2, minute_s=1)
+    assert soak.faults(result) == ["a stream that was reset is not like a fresh one"]
+    result.memory, result.power, result.all_finite, result.mode_kept = [0, 1 << 30], [1.0, 1.0, 2.0], False, False
+    assert len(soak.faults(result)) == 5
 
 
 def test_the_mode_of_floats_is_seen_to_change() -> None:
-    """Where it can be changed from here: glibc on x86-64."""
+    """Needs a mode that can be changed from here: glibc on x86-64."""
     ctypes = pytest.importorskip("ctypes")
     before = soak.float_mode()
     if before == int(before & 1):

@@ -32,11 +32,11 @@ def random_maps(first: int, units: int, int8: bool) -> dict[str, MapWeights]:
 
 def matrix(records: reference_v02.Records, name: str, inputs: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """(inputs, outputs), diagonal and all, as the formulas have it."""
-    found = reference_v02.Map(records, name, inputs, rounded=False)
-    whole = found.matrix.T.copy()
-    if found.diagonal is not None:
+    decoded = reference_v02.Map(records, name, inputs, rounded=False)
+    whole = decoded.matrix.T.copy()
+    if decoded.diagonal is not None:
         outputs = np.arange(whole.shape[1])
-        whole[outputs % inputs, outputs] += found.diagonal
+        whole[outputs % inputs, outputs] += decoded.diagonal
     return whole
 
 

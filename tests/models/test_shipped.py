@@ -72,10 +72,10 @@ def test_what_a_v02_model_says_of_itself_is_read_back(
 
 def test_what_a_v02_model_says_of_itself_is_no_matter_to_others() -> None:
     blob = random_blob(16, 24, quantised=True)
-    told = with_metadata(blob, ABOUT)
-    assert told.startswith(blob)
+    described = with_metadata(blob, ABOUT)
+    assert described.startswith(blob)
     audio = 0.1 * np.random.default_rng(1).standard_normal(20 * 480)
-    for one, other in zip(*(reference_v02.Denoiser(data).process(audio) for data in (blob, told)), strict=True):
+    for one, other in zip(*(reference_v02.Denoiser(data).process(audio) for data in (blob, described)), strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ModelError, match="metadata is there twice"):
-        RNNoiseBackend(with_metadata(told, ABOUT))
+        RNNoiseBackend(with_metadata(described, ABOUT))

@@ -22,7 +22,7 @@ def make(target: str, out: Path, *variables: str) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where what is compiled for one test lies for the next."""
+    """Folder of compiled files, shared by the tests."""
     return tmp_path_factory.mktemp("native")
 
 
@@ -49,7 +49,7 @@ def test_many_threads_share_a_model_without_a_race(needs: Callable[[str], str], 
 def test_other_processors_give_what_plain_c_gives(
     needs: Callable[[str], str], tmp_path: Path, target: str, compiler: str, emulator: str
 ) -> None:
-    """Those of ARM, and older ones, in qemu-user: kernels against formulas, frames against plain C."""
+    """ARM, and older x86, in qemu-user: kernels against formulas, frames against plain C."""
     for program in ("make", compiler, emulator):
         needs(program)
     make(target, tmp_path)
@@ -67,10 +67,10 @@ def test_the_fuzzers_run_under_libfuzzer(needs: Callable[[str], str], built: Pat
     needs("clang")
     make("libfuzzer", built, f"CC={needs('gcc')}")
     for fuzzer in ("fuzz_models", "fuzz_frames"):
-        seeds, found = built / "libfuzzer" / "seeds" / fuzzer, built / "libfuzzer" / "found"
-        found.mkdir(exist_ok=True)
-        options = ["-seed=1", "-max_total_time=8", "-max_len=20000", f"-artifact_prefix={found}/"]
-        command = [str(built / "libfuzzer" / fuzzer), *options, str(found), str(seeds)]
+        seeds, findings = built / "libfuzzer" / "seeds" / fuzzer, built / "libfuzzer" / "found"
+        findings.mkdir(exist_ok=True)
+        options = ["-seed=1", "-max_total_time=8", "-max_len=20000", f"-artifact_prefix={findings}/"]
+        command = [str(built / "libfuzzer" / fuzzer), *options, str(findings), str(seeds)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         assert done.returncode == 0, done.stdout[-4000:]
 

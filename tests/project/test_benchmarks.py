@@ -24,15 +24,15 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def figures(table: dict[str, Any]) -> list[float]:
     """All numbers of a table that can only be above zero."""
-    found = [table["facts"][name] for name in table["facts"] if not name.startswith(("share", "memory"))]
+    figures_shown = [table["facts"][name] for name in table["facts"] if not name.startswith(("share", "memory"))]
     for row in table["rows"]:
         assert len(row) == len(table["heads"])
-        found += [
+        figures_shown += [
             cell
             for head, cell in zip(table["heads"], row, strict=True)
             if isinstance(cell, int | float) and head not in DIFFERENCES
         ]
-    return found
+    return figures_shown
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -44,9 +44,9 @@ def test_a_section_prints_figures_above_zero(section: str, tmp_path: Path) -> No
     for table in tables:
         assert table["section"] == section
         assert table["title"] in done.stdout
-        found = figures(table)
-        assert found or "skipped" in done.stdout
-        assert all(math.isfinite(value) and value > 0 for value in found), table
+        figures_shown = figures(table)
+        assert figures_shown or "skipped" in done.stdout
+        assert all(math.isfinite(value) and value > 0 for value in figures_shown), table
 
 
 def test_networks_of_ones_own_are_timed_beside_the_shipped_ones(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ def instructions(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def all_of(path: Path, word: str) -> list[str]:
-    return [rest for found, rest in instructions(path) if found == word]
+    return [rest for match, rest in instructions(path) if match == word]
 
 
 def let_through(name: str) -> bool:
-    """Whether .dockerignore, all of whose exceptions are plain names, lets a file or folder of the root through."""
+    """True if .dockerignore, all of whose exceptions are plain names, lets a file or folder of the root through."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
@@ -63,11 +63,11 @@ class TestDockerfile:
 
     def test_python_is_one_that_the_package_runs_on(self, path: Path) -> None:
         (base,) = all_of(path, "FROM")
-        found = re.search(r"^python:(\d+)\.(\d+)", base) or re.search(r"python(\d+)\.(\d+)-venv", path.read_text())
-        assert found is not None
+        match = re.search(r"^python:(\d+)\.(\d+)", base) or re.search(r"python(\d+)\.(\d+)-venv", path.read_text())
+        assert match is not None
         least = tuple(int(part) for part in PROJECT["requires-python"].removeprefix(">=").split("."))
-        assert (int(found[1]), int(found[2])) >= least
-        assert f"Programming Language :: Python :: {found[1]}.{found[2]}" in PROJECT["classifiers"]
+        assert (int(match[1]), int(match[2])) >= least
+        assert f"Programming Language :: Python :: {match[1]}.{match[2]}" in PROJECT["classifiers"]
 
     def test_no_registry_is_named(self, path: Path) -> None:
         assert "://" not in path.read_text()

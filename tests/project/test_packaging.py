@@ -1,4 +1,4 @@
-"""What is built: a wheel for every Python from 3.11 on, the same from the source distribution, with any model in it."""
+"""Building: a wheel for every Python from 3.11 on, likewise from the source distribution, with any model in it."""
 
 from __future__ import annotations
 
@@ -186,11 +186,11 @@ def test_the_changelog_tells_of_this_version() -> None:
 def test_the_script_for_ci_runs_readme_s_own_command() -> None:
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
-    found = re.search(
+    match = re.search(
         r"^pip install -e '\.\[test\]'.*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert found is not None
-    install, _, test = found[0].partition("&&")
+    assert match is not None
+    install, _, test = match[0].partition("&&")
     assert "constraints.txt" in shlex.split(install)
     assert shlex.split(test) == ["pytest"]
 

@@ -64,12 +64,12 @@ PACK = """(samples) => {
 
 
 def level(clip: int, track: int) -> float:
-    """What the right channel of that track is all along."""
+    """Constant level of a track's right channel."""
     return 0.1 + 0.12 * track + 0.05 * clip
 
 
 def positions(left: Float32) -> NDArray[np.float64]:
-    """Where in the clip each sample of a left channel is from, s."""
+    """Decode the place in the clip, in s, of each sample of a left channel."""
     return (left.astype(np.float64) - 0.05) / 0.9 * SECONDS
 
 
@@ -116,13 +116,13 @@ def unpack(text: str) -> Float32:
 
 
 def tape(page: Page) -> tuple[Float32, Float32]:
-    """What TAP has recorded so far, left and right."""
+    """Recording of TAP so far, left and right."""
     left, right = page.evaluate(f"() => window.tape.map({PACK})")
     return unpack(left), unpack(right)
 
 
 def state(page: Page) -> dict[str, Any]:
-    """What plays, and how."""
+    """State of the player."""
     return dict(page.evaluate("denoiseReport.player.state()"))
 
 

@@ -22,17 +22,17 @@ PAIRS = (  # one of which takes one channel and one hop at a time
 ALL: list[str | Backend] = [*backend_names(), V02, *PAIRS, *FAKES]
 
 
-def called(given: str | Backend) -> str:
-    """What one of ALL goes by in a test's name."""
-    if isinstance(given, str):
-        return given
-    return f"made-{given.name}" if isinstance(given, DTLNBackend) else given.name
+def called(chosen: str | Backend) -> str:
+    """Name of an entry of ALL in a test's name."""
+    if isinstance(chosen, str):
+        return chosen
+    return f"made-{chosen.name}" if isinstance(chosen, DTLNBackend) else chosen.name
 
 
-def opened(given: str | Backend) -> Backend:
+def opened(chosen: str | Backend) -> Backend:
     """One of ALL, loaded; the test is skipped where there are no weights for it."""
-    if not isinstance(given, str):
-        return given
-    if given.startswith("dtln") and not (MODELS / f"{given}_1.onnx").exists():
-        pytest.skip(f"{given} has no weights yet")
-    return load_backend(given)
+    if not isinstance(chosen, str):
+        return chosen
+    if chosen.startswith("dtln") and not (MODELS / f"{chosen}_1.onnx").exists():
+        pytest.skip(f"{chosen} has no weights yet")
+    return load_backend(chosen)

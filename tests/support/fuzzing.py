@@ -1,4 +1,4 @@
-"""What the fuzzers of Python code share: bytes taken apart into choices, and atheris, where it is installed.
+"""Parts that the fuzzers of Python code share: bytes taken apart into choices, and atheris, where it is installed.
 
 python tests/long/fuzz_NAME.py [options of libFuzzer] [FOLDER of inputs found so far ...]
 python tests/long/fuzz_NAME.py seeds FOLDER     writes inputs to begin with (done by itself without a folder)
@@ -41,7 +41,7 @@ class Taker:
 
 
 def instrumented(wanted: bool) -> contextlib.AbstractContextManager[Any]:
-    """Within it our modules are imported so that atheris sees which lines are reached. Exits where it is missing."""
+    """Import our modules within it, so that atheris sees which lines are reached. Exits where atheris is missing."""
     if not wanted or sys.argv[1:2] == ["seeds"]:
         return contextlib.nullcontext()
     try:

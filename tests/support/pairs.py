@@ -29,7 +29,7 @@ class Sketch:
         return outputs[0]
 
     def normal(self, *shape: int) -> Array:
-        """As large as the square root of their number of inputs asks for."""
+        """Draw weights as large as the square root of their number of inputs asks for."""
         return self.random.standard_normal(shape) / np.sqrt(shape[-1])
 
     def two_lstms(self, signal: str, inputs: int, units: int, outputs: int, bias: float) -> str:

@@ -1,4 +1,4 @@
-"""What the original library answered with some models, and how near to it a backend comes."""
+"""Recorded answers of the original library with some models, and the distance of a backend from them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_backend(model: Path | bytes | None, isa: str | None = None) -> RNNoiseB
 
 
 def signal_to_difference_db(wanted: NDArray[Any], got: NDArray[Any]) -> float:
-    """Of signals of any shape, the same for both, in dB; infinite if they are equal."""
+    """Ratio of a signal to its difference from another of its shape, in dB; infinite if they are equal."""
     wanted, got = wanted.astype(np.float64), got.astype(np.float64)
     difference = np.sum((wanted - got) ** 2)
     return float(10 * np.log10(np.sum(wanted**2) / difference)) if difference else float("inf")

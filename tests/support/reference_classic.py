@@ -39,9 +39,9 @@ def read_text(text: bytes) -> list[Layer]:
 
     def take(*shape: int) -> NDArray[Any]:
         count = int(np.prod(shape))
-        taken = np.array(numbers[:count]).reshape(shape)
+        values_of = np.array(numbers[:count]).reshape(shape)
         del numbers[:count]
-        return taken
+        return values_of
 
     layers = []
     for is_gru in (False, True, True, True, False, False):

@@ -1,4 +1,4 @@
-"""What is around RNNoise's networks, slow and plain, in float64, written from the formulas and not from the engine.
+"""Signal processing around RNNoise's networks, slow and plain, in float64: written from the formulas, not the engine.
 
 Samples are taken and given at full scale +-1; within, they have the scale of int16. A network is any object with
 `run(features) -> (gains, probability of speech)`; `Denoiser` is what goes around it, for either family.
@@ -106,22 +106,22 @@ def whitened(history: Float64) -> Float64:
 
 def best_lags(correlation: Sequence[float], y: Float64, n: int) -> list[int]:
     """The two candidates of the greatest normalised correlation, the best first."""
-    found = [(-1.0, 0.0, 0), (-1.0, 0.0, 1)]  # numerator, denominator, candidate
+    candidates = [(-1.0, 0.0, 0), (-1.0, 0.0, 1)]  # numerator, denominator, candidate
     energy = 1 + float(y[:n] @ y[:n])
     squares = (y * y).tolist()
     for i, c in enumerate(correlation):
         if c > 0:
             score = (c * 1e-12) ** 2
-            if score * found[1][1] > found[1][0] * energy:
-                found[1] = (score, energy, i)
-                if score * found[0][1] > found[0][0] * energy:
-                    found.reverse()
+            if score * candidates[1][1] > candidates[1][0] * energy:
+                candidates[1] = (score, energy, i)
+                if score * candidates[0][1] > candidates[0][0] * energy:
+                    candidates.reverse()
         energy = max(1.0, energy + squares[i + n] - squares[i])
-    return [found[0][2], found[1][2]]
+    return [candidates[0][2], candidates[1][2]]
 
 
 def towards(before: float, here: float, after: float) -> int:
-    """Which neighbour of a peak it leans to."""
+    """Direction of the neighbour that a peak leans to."""
     if after - before > 0.7 * (here - before):
         return 1
     return -1 if before - after > 0.7 * (here - after) else 0
@@ -141,7 +141,7 @@ def rough_period(y: Float64) -> int:
 
 
 def find_pitch(history: Float64, last: Pitch) -> Pitch:
-    """Of the history (1728,), given that of the frame before."""
+    """Search the pitch of the history (1728,), with that of the frame before."""
     y = whitened(history)
     t0, last_period = min(rough_period(y) // 2, 383), last[0] // 2
     x = y[384:]
@@ -188,7 +188,7 @@ def followed_levels(energy: Float64) -> Float64:
 
 
 class Features:
-    """What the network sees of a frame that is not silent; the classic one also sees how frames before it differ."""
+    """Network input of a frame that is not silent; the classic one also has differences from frames before it."""
 
     def __init__(self, bands: Bands) -> None:
         self.bands = bands
@@ -253,11 +253,11 @@ class Denoiser:
         frames = [self.frame(frame) for frame in np.split(audio, len(audio) // FRAME)]
         return np.concatenate([out for out, _ in frames]), np.array([voice for _, voice in frames])
 
-    def frame(self, audio: Float64, told: Pitch | None = None) -> tuple[Float64, float]:
+    def frame(self, audio: Float64, pitch_of_engine: Pitch | None = None) -> tuple[Float64, float]:
         """(480,) to (cleaned (480,), probability of speech). told: the pitch to go by, whatever `found` says."""
         self.history = np.append(self.history[FRAME:], self.high_pass(32768 * audio))
         self.found = find_pitch(self.history, self.pitch)
-        self.pitch = told or self.found
+        self.pitch = pitch_of_engine or self.found
         now, bands = self.analyse(), self.bands
         gains, voice = None, 0.0
         if now.energy.sum() >= 0.04:  # or the network is not run

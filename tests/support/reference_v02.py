@@ -26,7 +26,7 @@ def read_records(blob: bytes) -> Records:
 
 
 def without_integers(blob: bytes) -> bytes:
-    """The same network, its int8 weights as the floats that they stand for."""
+    """Copy a network with its int8 weights as the floats that they stand for."""
     records = read_records(blob)
     parts = []
     for name, values in records.items():

@@ -1,0 +1,32 @@
+# What can be done in a working copy. Bare `make` lists it; PYTHON=... names another interpreter.
+PYTHON ?= python
+PYTEST = $(PYTHON) -m pytest
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
+
+build:  ## compile the C engine beside the Python files
+	$(PYTHON) build.py
+
+test:  ## all tests
+	$(PYTEST)
+
+quick:  ## all tests but the slow ones, in under two minutes
+	$(PYTEST) -m "not slow" -n 2
+
+lint:  ## formatting, style and types
+	ruff check .
+	ruff format --check .
+	find native benchmarks -name '*.[ch]' ! -path '*/build/*' -exec clang-format --dry-run -Werror {} +
+	mypy
+
+bench:  ## everything timed, beside other programs
+	$(PYTHON) -m benchmarks
+
+native:  ## the C engine's own tests, without Python
+	$(MAKE) -C native test
+
+wheel:  ## a wheel in dist/
+	pyproject-build -o dist .
+
+.PHONY: help build test quick lint bench native wheel
