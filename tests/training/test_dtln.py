@@ -40,6 +40,7 @@ from denoise_wrapper.training.run import run as running  # noqa: E402
 from denoise_wrapper.training.run.card import settings_toml, sha256  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
+from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
 from denoise_wrapper.training.run.processes import Processes  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
@@ -182,8 +183,6 @@ def test_rows_walk_through_whole_clips_and_begin_anew_with_each(tmp_path: Path) 
 def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    if method == "muon" and not hasattr(torch.optim, "Muon"):
-        pytest.skip("this torch has no Muon")
     config = small_config(tmp_path, method=method, rate=1e-2)
     config = replace(config, network=replace(SMALL, dropout=0.2))
     assert train.main(config, toml="# mine\n" + settings_toml(plain(config))) == 0
@@ -371,6 +370,8 @@ def test_settings_that_do_not_fit_are_refused_by_name(tmp_path: Path, toml: str,
 
 
 def test_half_precision_learns_nearly_the_same(tmp_path: Path) -> None:
+    if not has_bf16(torch.device("cpu")):
+        pytest.skip("this processor has no bf16, so that no run takes it")
     config = small_config(tmp_path)
     results = []
     for half in (False, True):
