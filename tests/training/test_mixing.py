@@ -80,6 +80,42 @@ def test_ratios_and_levels_span_what_is_asked_for(corpora: dict[int, Corpus], ra
     assert -33.0 < max(levels) <= -29.9
 
 
+def test_a_ratio_over_speech_is_that_of_the_frames_that_hold_some(corpora: dict[int, Corpus]) -> None:
+    gaps = dataclasses.replace(PLAIN, clip_s=2.0, gap_s=(0.5, 0.6), snr_db=(6.0, 6.0), formula_share=1.0,
+                               babble_share=0.0, second_noise_share=0.0)  # fmt: skip
+    over_speech, over_all = (Mixer(corpora[16000], dataclasses.replace(gaps, segmental_snr=over), 1)
+                             for over in (True, False))  # fmt: skip
+    for index in range(10):
+        mix = over_speech.clip(index)
+        spoken, noise = (frame_energies(signal, 160) for signal in (mix.clean, mix.noisy - mix.clean))
+        active = spoken > 1e-3 * spoken.max()
+        ratio_db = db(spoken[active].mean()) - db(noise[active].mean())
+        assert ratio_db == pytest.approx(6.0, abs=0.1) or noise[active].mean() < 0.02 * noise.mean()
+        assert not np.array_equal(mix.noisy, over_all.clip(index).noisy)
+
+
+def test_an_offset_is_heard_and_not_wanted(corpora: dict[int, Corpus]) -> None:
+    config = dataclasses.replace(PLAIN, dc_share=1.0, dc=(0.01, 0.02))
+    offsets = []
+    for index in range(12):
+        mix, without = (Mixer(corpora[16000], one, 1).clip(index) for one in (config, PLAIN))
+        assert abs(mix.clean.mean()) < 2e-3
+        offsets.append(float(np.mean(mix.noisy - without.noisy)))
+    assert all(0.0098 < abs(offset) < 0.0202 for offset in offsets)
+    assert min(offsets) < 0.0 < max(offsets)
+
+
+def test_clips_without_the_newer_settings_are_what_they_were_before(
+    corpora: dict[int, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixer = Mixer(corpora[16000], dataclasses.replace(MIX, clipped_share=0.5, silence_share=0.5), 1)
+    clips = [mixer.clip(index) for index in range(8)]
+    monkeypatch.setattr(mixer, "offset", lambda rng: np.float32(0.0))  # no number is drawn
+    monkeypatch.setattr(mixer, "compared_levels", lambda raw, noise: (mixing.rms(raw), mixing.rms(noise)))
+    for index, clip in enumerate(clips):
+        np.testing.assert_array_equal(mixer.clip(index).noisy, clip.noisy)
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_a_band_limit_leaves_nothing_above_it(corpora: dict[int, Corpus], rate: int) -> None:
     limited = dataclasses.replace(PLAIN, band_limit_share=1.0, band_limits_hz=(3400.0,))

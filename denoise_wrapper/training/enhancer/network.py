@@ -31,7 +31,8 @@ class EnhancerState(NamedTuple):
 
     def reset(self, fresh: Tensor) -> EnhancerState:
         """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
-        return EnhancerState(*(clear(part, fresh) for part in self[:2]), [clear(part, fresh) for part in self.body])
+        heard, pending = clear(self.heard, fresh), clear(self.pending, fresh)
+        return EnhancerState(heard, pending, [clear(part, fresh) for part in self.body])
 
     def detach(self) -> EnhancerState:
         """The same values, with no gradient through them."""

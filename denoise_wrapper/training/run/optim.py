@@ -127,8 +127,8 @@ class Averaged(Generic[N]):
         decay = min(self.decay, (1 + step) / (10 + step))
         for mean, part in zip(self.network.parameters(), network.parameters(), strict=True):
             mean.lerp_(part, 1.0 - decay)
-        for mean, part in zip(self.network.buffers(), network.buffers(), strict=True):
-            if part.is_floating_point():
-                mean.lerp_(part, 1.0 - decay)
+        for kept, current in zip(self.network.buffers(), network.buffers(), strict=True):
+            if current.is_floating_point():
+                kept.lerp_(current, 1.0 - decay)
             else:
-                mean.copy_(part)
+                kept.copy_(current)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.enhancer.bodies.body import Body
+from denoise_wrapper.training.enhancer.bodies.depthwise import Depthwise
+from denoise_wrapper.training.enhancer.bodies.mixed import Mixed
 from denoise_wrapper.training.enhancer.bodies.rows import Rows
 from denoise_wrapper.training.enhancer.config import BodyConfig
 
 __all__ = ["KINDS", "Body", "make_body"]
 
-KINDS: dict[str, Callable[[BodyConfig, int, int], Body]] = {"rows": Rows}
+KINDS: dict[str, Callable[[BodyConfig, int, int], Body]] = {"rows": Rows, "depthwise": Depthwise, "mixed": Mixed}
 
 
 def make_body(config: BodyConfig, features: int, bands: int) -> Body:

@@ -6,8 +6,6 @@ with the channels last in memory, as the convolutions here leave them, one is a 
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -88,26 +86,6 @@ def triangles(many: int, few: int) -> Tensor:
     return (1.0 - distance.abs() / step).clamp(min=0.0)
 
 
-class TimeGRU(nn.Module):
-    """A GRU along time for each row, with one set of weights for all rows."""
-
-    def __init__(self, inputs: int, units: int) -> None:
-        super().__init__()
-        self.gru = nn.GRU(inputs, units)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """(clips, frames, rows, inputs) to (clips, frames, rows, units). state: (clips, rows, units)."""
-        clips, frames, rows, _ = x.shape
-        steps = x.transpose(0, 1).reshape(frames, clips * rows, -1)
-        answer, last = self.gru(steps, state.reshape(1, clips * rows, -1))
-        return answer.view(frames, clips, rows, -1).transpose(0, 1), last.view_as(state)
-
-    def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
-        units = rows * self.gru.hidden_size
-        return Cost(units * 3 * (self.gru.input_size + self.gru.hidden_size), 3 * units, 1)
-
-
 class RowAttention(nn.Module):
     """Attention over the rows of each frame."""
 
@@ -131,11 +109,88 @@ class RowAttention(nn.Module):
         return Cost(products, self.heads * rows * rows, 0)
 
 
-def place_codes(rows: int, channels: int) -> Tensor:
-    """Sines and cosines that tell the rows apart: (rows, channels)."""
-    places = torch.arange(1, rows + 1).unsqueeze(1) * (math.pi / rows)
-    rates = torch.linspace(0.0, math.log(max(rows - 1, 2)), -(-channels // 2)).exp()
-    return torch.cat([torch.sin(places * rates), torch.cos(places * rates)], dim=1)[:, :channels].contiguous()
+class NarrowAttention(nn.Module):
+    """Attention over the rows of each frame by narrow keys, whose values are the channels themselves.
+
+    What each row adds to its queries and keys is learned, so a head can look at certain rows.
+    """
+
+    KEYS = 8  # channels of a query or a key, in each head
+
+    def __init__(self, channels: int, heads: int, rows: int) -> None:
+        super().__init__()
+        self.channels, self.heads = channels, heads
+        self.queries = nn.Linear(channels, 2 * heads * self.KEYS, bias=False)  # all queries, then all keys
+        self.places = nn.Parameter(torch.randn(rows, 2 * heads * self.KEYS) * 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(clips, frames, rows, channels), of the same shape."""
+        clips, frames, rows, channels = x.shape
+        joined = (self.queries(x) + self.places).view(clips * frames, rows, 2, self.heads, self.KEYS)
+        query, key = joined.permute(2, 0, 3, 1, 4)
+        values = x.reshape(clips * frames, rows, self.heads, channels // self.heads).transpose(1, 2)
+        mixed = torch.softmax((query * self.KEYS**-0.5) @ key.transpose(2, 3), dim=3) @ values
+        return mixed.transpose(1, 2).reshape(x.shape)
+
+    def cost(self, rows: int) -> Cost:
+        """What a frame of so many rows takes."""
+        scores = self.heads * rows * rows
+        return Cost(self.queries.weight.numel() * rows + scores * self.KEYS + rows * rows * self.channels, scores, 0)
+
+
+class CausalConv(nn.Module):
+    """A convolution over time and bands, and its batch norm: the newest tap in time is the frame itself."""
+
+    def __init__(
+        self, inputs: int, outputs: int, taps: tuple[int, int], stride: int = 1, depthwise: bool = False
+    ) -> None:
+        super().__init__()
+        groups, padding = inputs if depthwise else 1, (0, (taps[1] - stride + 1) // 2)
+        self.conv = nn.Conv2d(inputs, outputs, taps, (1, stride), padding, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """(clips, inputs, frames, bands) to (clips, outputs, frames, bands / stride), and the past of what comes next.
+
+        past: (clips, inputs, time taps - 1, bands), the frames before.
+        """
+        joined = torch.cat([past, x], dim=2).contiguous(memory_format=torch.channels_last)
+        return self.norm(self.conv(joined)), joined[:, :, x.shape[2] :]
+
+    def past_shape(self, bands: int) -> tuple[int, ...]:
+        """The shape of one clip's past."""
+        return self.conv.in_channels, self.conv.kernel_size[0] - 1, bands
+
+    def cost(self, bands: int) -> Cost:
+        """What a frame of so many bands takes."""
+        return Cost(self.conv.weight.numel() * (bands // self.conv.stride[1]), 0, 0)
+
+
+class AffinePReLU(nn.Module):
+    """a x + b + (x if x > 0, else s x): a and b for each channel of each band, s for each channel. After UL-UNAS."""
+
+    def __init__(self, channels: int, bands: int) -> None:
+        super().__init__()
+        self.scale, self.offset = nn.Parameter(torch.ones(bands, channels)), nn.Parameter(torch.zeros(bands, channels))
+        self.slope = nn.Parameter(torch.full((channels,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(clips, channels, frames, bands), of the same shape."""
+        rows = as_rows(x)
+        below = torch.addcmul(self.offset, rows, self.scale + self.slope)
+        return as_maps(torch.addcmul(below, functional.relu(rows), 1.0 - self.slope))
+
+
+def shuffle(x: Tensor) -> Tensor:
+    """The halves of the channels dealt out in turn, so that the next map of groups mixes both."""
+    rows = as_rows(x)
+    return as_maps(rows.unflatten(3, (2, -1)).transpose(3, 4).flatten(3))
+
+
+def interleave(x: Tensor) -> Tensor:
+    """(clips, 2 * channels, frames, bands) to (clips, channels, frames, 2 * bands): a band's second half follows it."""
+    rows = as_rows(x)
+    return as_maps(rows.reshape(*rows.shape[:2], 2 * rows.shape[2], rows.shape[3] // 2))
 
 
 def activate(x: Tensor) -> Tensor:

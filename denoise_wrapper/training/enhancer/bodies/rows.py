@@ -6,6 +6,8 @@ frames and far bands; all else is small matrices over the bands of one frame.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -16,12 +18,11 @@ from denoise_wrapper.training.enhancer.bodies.parts import (
     Regrid,
     RowAttention,
     RowMap,
-    TimeGRU,
     activate,
     as_maps,
     as_rows,
-    place_codes,
 )
+from denoise_wrapper.training.enhancer.bodies.recurrent import TimeGRU
 from denoise_wrapper.training.enhancer.budget import Cost
 from denoise_wrapper.training.enhancer.config import BodyConfig
 
@@ -121,3 +122,10 @@ class Rows(Body):
         for block in (self.narrow, self.widen, *self.blocks):
             total += block.cost(self.rows)
         return total
+
+
+def place_codes(rows: int, channels: int) -> Tensor:
+    """Sines and cosines that tell the rows apart: (rows, channels)."""
+    places = torch.arange(1, rows + 1).unsqueeze(1) * (math.pi / rows)
+    rates = torch.linspace(0.0, math.log(max(rows - 1, 2)), -(-channels // 2)).exp()
+    return torch.cat([torch.sin(places * rates), torch.cos(places * rates)], dim=1)[:, :channels].contiguous()

@@ -9,4 +9,14 @@ SIZES = {  # by kind and name of the budget
     ("rows", "enhancer-tiny"): BodyConfig(
         "rows", channels=16, width=12, blocks=2, rows=16, recurrent_width=18, heads=2
     ),
+    ("depthwise", "enhancer"): BodyConfig("depthwise", channels=40, width=16, blocks=2, rows=32, recurrent_width=24),
+    ("depthwise", "enhancer-tiny"): BodyConfig(
+        "depthwise", channels=32, width=8, blocks=1, rows=16, recurrent_blocks=1, recurrent_width=20
+    ),
+    ("mixed", "enhancer"): BodyConfig(
+        "mixed", channels=32, width=12, rows=32, recurrent_blocks=3, recurrent_width=48, heads=2
+    ),
+    ("mixed", "enhancer-tiny"): BodyConfig(
+        "mixed", channels=24, width=8, rows=16, recurrent_blocks=3, recurrent_width=32, heads=2
+    ),
 }
