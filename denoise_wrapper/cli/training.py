@@ -184,14 +184,14 @@ def run_model_wheel(args: argparse.Namespace) -> int:
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError:
-    """What to say where a package that only training needs is absent; raises error again if it is one of ours."""
+    """An error about a package that only training needs and is absent; raises it again if it is one of ours."""
     if (error.name or "").startswith("denoise_wrapper"):
         raise error
     return ConfigError(needs_package("training needs", error, "training"))
 
 
 def exit_code(outcome: int) -> int:
-    """That of a training's outcome: 0 done, or interrupted."""
+    """Exit code for a training's outcome: 0 done, or interrupted."""
     return 130 if outcome else 0
 
 
@@ -213,8 +213,8 @@ def run_convert(args: argparse.Namespace) -> int:
     try:
         from denoise_wrapper.training.dtln.convert import convert
 
-        given = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
-        changes = {key: str(value) for key, value in given.items() if value is not None}
+        options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
+        changes = {key: str(value) for key, value in options.items() if value is not None}
         for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
             print(path)
         return 0
@@ -244,8 +244,8 @@ def run_data_prepare(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.data import prepare
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    for found in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
-        for line in prepare.prepared_lines(found):
+    for table in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
+        for line in prepare.prepared_lines(table):
             print(line)
     return 0
 

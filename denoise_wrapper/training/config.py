@@ -23,7 +23,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the audio is. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
+    """Folders of audio. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
 
     speech: tuple[Path, ...] = ()  # folders of clean speech
     noise: tuple[Path, ...] = ()  # folders of noise
@@ -59,7 +59,7 @@ class BlendConfig(DataConfig):
 
 @dataclass(frozen=True)
 class MixConfig:
-    """How clips are made. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
+    """Settings of how clips are mixed. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
 
     clip_s: float = 10.0  # seconds a clip
     first_clip: int = 0  # of the endless row of clips: a training that goes on from another's weights hears new ones
@@ -178,7 +178,7 @@ class RunConfig:
         return build(table, cls)
 
     def starting_from(self, path: Path | None) -> Self:
-        """The same settings, with other weights to start from; None: their own."""
+        """These settings, with other weights to start from; None: their own."""
         return self if path is None else replace(self, train=replace(self.train, start_from=path))
 
     @property

@@ -66,7 +66,7 @@ def small_config(folder: Path, **changes: Any) -> DTLNConfig:
 
 
 def training(config: DTLNConfig, **changes: Any) -> DTLNConfig:
-    """The same settings with changes to [train]."""
+    """Settings with changes to [train]."""
     return replace(config, train=replace(config.train, **changes))
 
 

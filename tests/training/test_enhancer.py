@@ -103,9 +103,9 @@ def test_blocks_of_any_number_of_hops_give_what_the_whole_clip_gives(hops: int) 
         whole, voice, _ = network(audio, network.new_state(2))
         state, parts, voices = network.new_state(2), [], []
         for block in audio.split(hops * HOP, dim=1):
-            part, said, state = network(block, state)
+            part, probability, state = network(block, state)
             parts.append(part)
-            voices.append(said)
+            voices.append(probability)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(torch.cat(voices, dim=1), voice, rtol=0, atol=1e-5)
 

@@ -34,7 +34,7 @@ def descend(optimiser: torch.optim.Optimizer, matrices: list[Tensor], steps: ran
 
 
 def apart(ours: list[Tensor], theirs: list[Tensor], start: list[Tensor]) -> float:
-    """How far two runs ended from each other, against the way that one went."""
+    """Distance between the ends of two runs, against the way that one went."""
     way, between = (
         sum(float((one - other).detach().square().sum()) for one, other in zip(theirs, others, strict=True))
         for others in (start, ours)

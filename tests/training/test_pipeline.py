@@ -114,28 +114,28 @@ def training(place: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     return fake
 
 
-def taken(said: str) -> list[str]:
+def begun(output: str) -> list[str]:
     """The steps that were begun, by what was said on stderr."""
-    return re.findall(r"^(.*): begins$", said, re.MULTILINE)
+    return re.findall(r"^(.*): begins$", output, re.MULTILINE)
 
 
 def test_from_folders_to_a_table_of_results(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The real training, on what the steps before it made."""
     path = write_recipe(place, PREPARE + BALANCE + JOIN + COMPARE)
     assert main(["train", "rnnoise", "-C", str(path)]) == 0
-    said = capsys.readouterr()
-    assert taken(said.err) == ["prepare", "balance", "join speech-1", "train", "compare"]
-    assert "tiny against standard on set" in said.out
+    output = capsys.readouterr()
+    assert begun(output.err) == ["prepare", "balance", "join speech-1", "train", "compare"]
+    assert "tiny against standard on set" in output.out
     assert {"tiny.dnnw", "tiny.rnnn", "tiny.md", "quality.csv", "compare.txt", "config.toml"} <= set(os.listdir("run"))
     kept = tomllib.loads((place / "run/config.toml").read_text())
     assert kept["data"]["speech"] == ["run/joined/speech-1"]
     assert kept["data"]["noise"] == ["run/prepared/noise.csv"]
     assert "| set |" in (place / "run/tiny.md").read_text()  # the card quotes what was measured
     assert main(["train", "rnnoise", "-C", str(path)]) == 0
-    said = capsys.readouterr()
-    assert taken(said.err) == []
-    assert said.err.count(": unchanged, ") == 5
-    assert "tiny against standard on set" in said.out
+    output = capsys.readouterr()
+    assert begun(output.err) == []
+    assert output.err.count(": unchanged, ") == 5
+    assert "tiny against standard on set" in output.out
     assert main(["train", "rnnoise", "-C", str(path), "--export", "out"]) == 0
     assert fingerprint(read_any_model("out/tiny.rnnn")) == fingerprint(read_any_model("run/tiny.rnnn"))
 
@@ -162,10 +162,10 @@ def test_a_step_is_taken_again_where_what_it_is_made_of_has_changed(
 ) -> None:
     path = write_recipe(place, PREPARE + BALANCE + JOIN, TRAINING + "rate = 0.001\n")
     assert pipeline.main(pipeline.load(path)) == 0
-    assert taken(capsys.readouterr().err) == ["prepare", "balance", "join speech-1", "train"]
+    assert begun(capsys.readouterr().err) == ["prepare", "balance", "join speech-1", "train"]
     change()
     assert pipeline.main(pipeline.load(path)) == 0
-    assert taken(capsys.readouterr().err) == steps
+    assert begun(capsys.readouterr().err) == steps
 
 
 def replace(old: str, new: str) -> None:
@@ -180,7 +180,7 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     path = write_recipe(place, PREPARE + COMPARE)
     training.outcome = 1
     assert main(["train", "rnnoise", "-C", str(path)]) == 130
-    assert taken(capsys.readouterr().err) == ["prepare", "train"]
+    assert begun(capsys.readouterr().err) == ["prepare", "train"]
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 130  # as if it had been stopped before that
     assert not training.resumed
     capsys.readouterr()
@@ -188,7 +188,7 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     Path("run/checkpoint.pt").touch()
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 0
     assert training.resumed
-    assert taken(capsys.readouterr().err) == ["train", "compare"]
+    assert begun(capsys.readouterr().err) == ["train", "compare"]
 
 
 def test_an_interrupted_step_is_taken_again(
@@ -208,7 +208,7 @@ def test_an_interrupted_step_is_taken_again(
     replace("hours = 0.0003", "hours = 0.0004")
     capsys.readouterr()
     assert pipeline.main(pipeline.load(path)) == 0
-    assert taken(capsys.readouterr().err)[0] == "balance"
+    assert begun(capsys.readouterr().err)[0] == "balance"
 
 
 def test_settings_without_steps_train_as_they_are(place: Path, training: FakeTraining) -> None:
@@ -228,10 +228,10 @@ def test_a_feature_file_is_made_once_and_another_s_is_left_alone(
     )
     path = write_recipe(place, "", training_table, 'speech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3')
     assert pipeline.main(pipeline.load(path)) == 0
-    assert taken(capsys.readouterr().err) == ["features", "train"]
+    assert begun(capsys.readouterr().err) == ["features", "train"]
     assert Path("rows.f32").stat().st_size == 4320 * 87 * 4
     assert pipeline.main(pipeline.load(path)) == 0
-    assert taken(capsys.readouterr().err) == []
+    assert begun(capsys.readouterr().err) == []
     Path("run/steps.json").unlink()
     bare(Path("rows.f32"), made_rows("classic", 4000))
     before = Path("rows.f32").read_bytes()

@@ -144,10 +144,10 @@ def test_an_exported_network_answers_in_the_engine_as_in_torch(
     features = FeatureExtractor().extract(audio, audio).features
     with torch.no_grad():
         _, voice, _ = network(torch.from_numpy(features)[:, None], network.new_state(1), quantise=True)
-    _, heard = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
+    _, voices = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
     run = (features != 0.0).any(axis=1)
     assert run.sum() > 80
-    np.testing.assert_allclose(torch.sigmoid(voice)[:, 0].numpy()[run], heard[0][run], atol=1e-3)
+    np.testing.assert_allclose(torch.sigmoid(voice)[:, 0].numpy()[run], voices[0][run], atol=1e-3)
 
 
 def test_a_stored_model_can_be_gone_on_from(tmp_path: Path) -> None:

@@ -81,9 +81,9 @@ def network_and_engine(family: str, folder: Path) -> tuple[ClassicNetwork | V02N
 def test_what_comes_out_is_what_the_engine_puts_out(family: str, tmp_path: Path) -> None:
     network, backend = network_and_engine(family, tmp_path)
     audio = voice_in_noise(150)
-    found, spectra = FeatureExtractor(family).extract_spectra(audio, audio)
+    extracted, spectra = FeatureExtractor(family).extract_spectra(audio, audio)
     assert spectra is not None
-    features = torch.from_numpy(found.features)[:, None]
+    features = torch.from_numpy(extracted.features)[:, None]
     run = (features != 0.0).any(dim=2)
     assert 10 < (~run).sum() < 20
     synthesis = Synthesis(LAYOUTS[family], AHEAD[family])
@@ -117,14 +117,14 @@ def test_gains_of_one_change_little_and_gains_of_nothing_leave_nothing(family: s
 
 def plain_fall(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
     """As native/state.c has it, a frame after the other."""
-    last, found = torch.zeros_like(gains[0]), []
+    last, result = torch.zeros_like(gains[0]), []
     for t in range(len(gains)):
         sounding = run[t][:, None]
         now = torch.maximum(gains[t], 0.6 * last)
-        found.append(now)
+        result.append(now)
         after = now if fall is None else (now * fall[t]).clamp(max=1.0)
         last = torch.where(sounding, after, last)
-    return torch.stack(found)
+    return torch.stack(result)
 
 
 @pytest.mark.parametrize("falls", [False, True])
@@ -136,9 +136,9 @@ def test_gains_fall_as_in_the_engine_and_gradients_go_to_the_frame_that_they_com
     grads = []
     for function in (fall_slowly, plain_fall):
         x = gains.clone().requires_grad_()
-        found = function(x, run, fall)
-        (found * wanted).sum().backward()
-        grads.append((found[run].detach(), x.grad))
+        result = function(x, run, fall)
+        (result * wanted).sum().backward()
+        grads.append((result[run].detach(), x.grad))
     torch.testing.assert_close(grads[0], grads[1])
 
 

@@ -129,16 +129,16 @@ def reason_of(voice: str) -> str:
 def choose_noises(folder: Path) -> list[Row]:
     pack = open_pack(folder)
     facts = {row["file"]: row for row in pack.rows}
-    found = []
+    rows = []
     for kind, (count, names) in NOISES.items():
         held = chosen(names.split(), kind)[:count]
         for file, path in pack.files.items():
             if source_name(file) in held:
                 full = all(float(row["bandwidth_hz"]) >= 15000.0 for row in pack.rows if row["file"] == file)
-                found.append({"kind": "noise", "name": source_name(file), "source": facts[file]["source"],
+                rows.append({"kind": "noise", "name": source_name(file), "source": facts[file]["source"],
                               "file": file, "sha256": digest(path), "reason": kind,
                               "band": "full" if full else "16k", "unseen": ""})  # fmt: skip
-    return found
+    return rows
 
 
 def choose_rooms(folder: Path) -> list[Row]:

@@ -55,7 +55,7 @@ def _by_name() -> dict[str, list[Entry]]:
 
 
 def is_held_out(name: str, file: Path, source: str | None = None) -> bool:
-    """Whether a voice, noise or room is on the list.
+    """True if a voice, noise or room is on the list.
 
     name: of the voice; of a noise or room that of its file. source: what the pack's table says of it, or else any table
     (columns file, source) in the file's folder; it has to be the source on the list. Where no table says any, the

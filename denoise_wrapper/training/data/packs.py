@@ -67,7 +67,7 @@ class Pack:
         return file.removeprefix(self.name + "/") if self.whole else file
 
     def held_out(self, row: Row) -> bool:
-        """Whether a row, of a voice or of a noise that its file is named after, is held out for the blind set."""
+        """True if a row, of a voice or of a noise that its file is named after, is held out for the blind set."""
         name = row["voice"] if "voice" in row else source_name(row["file"])
         return is_held_out(name, self.base / row["file"], row.get("source"))
 
@@ -119,7 +119,7 @@ def scan_table(path: Path) -> Iterator[tuple[int, Row, str]]:
 
 
 def row_complaint(row: Row) -> str:
-    """What is wrong with a row that has too few or too many cells, or no stretch of time; "" if nothing is."""
+    """Complaint about a row that has too few or too many cells, or no stretch of time; "" if nothing is."""
     if None in row or None in row.values():
         return "the row has not as many cells as the first line; repair it"
     try:
@@ -132,7 +132,7 @@ def row_complaint(row: Row) -> str:
 
 
 def held_out_names(paths: Iterable[Path]) -> list[str]:
-    """What of packs is held out for the blind set, in order; a pack that is not there has nothing."""
+    """Names in packs that are held out for the blind set, in order; a pack that is not there has none."""
     names: set[str] = set()
     for pack in (open_pack(path) for path in paths if path.exists()):
         voiced = any("voice" in row for row in pack.rows)

@@ -79,7 +79,7 @@ class Plan:
 
 def plan() -> list[Plan]:
     """All clips: voices, noises and rooms equally often, each ratio equally often in every part."""
-    found: list[Plan] = []
+    plans: list[Plan] = []
     for rate in sorted({rate for rate, *_ in PARTS}):
         parts = [part for part in PARTS if part[0] == rate]
         count = sum(clips for *_, clips in parts)
@@ -90,15 +90,15 @@ def plan() -> list[Plan]:
         limits = deal([TELEPHONE_HZ] * phones + [None] * (count - phones), count, f"{rate} limits")
         spoken = [(entry, snr_db) for part in parts for entry, snr_db in deal_part(*part)]
         for at, (entry, snr_db) in enumerate(spoken):
-            name, chance = f"{len(found):03}", Random(f"{SEED}/{rate}/{at}")
+            name, chance = f"{len(plans):03}", Random(f"{SEED}/{rate}/{at}")
             level_db, seconds = (low + (high - low) * chance.random() for low, high in (LEVEL_DB, SECONDS))
-            found.append(Plan(name, rate, entry.name, entry.reason, entry.unseen, snr_db, noises[at], rooms[at],
+            plans.append(Plan(name, rate, entry.name, entry.reason, entry.unseen, snr_db, noises[at], rooms[at],
                               level_db, seconds, limits[at]))  # fmt: skip
-    return found
+    return plans
 
 
 def fitting(kind: str, rate: int) -> dict[str, Entry]:
-    """What is held out of a kind and reaches as far as clips at a rate do; of one in several files the widest."""
+    """Entries of a kind, held out, that reach as far as clips at a rate do; of one in several files the widest."""
     entries = sorted(
         (entry for entry in held_out.entries() if entry.kind == kind), key=lambda entry: entry.band != "16k"
     )
@@ -118,7 +118,7 @@ def repeated(items: Sequence[T], count: int) -> list[T]:
 
 
 def deal(items: Sequence[T], count: int, what: str) -> list[T]:
-    """So many of the items, each as often as any other but for one, in an order by chance.
+    """Deal so many of the items, each as often as any other but for one, in an order by chance.
 
     Of Python's generator only random() is used, as nothing else of it is sure to stay as it is.
     """
@@ -265,7 +265,7 @@ def resample(signal: Float64, rate: int, target: int) -> Float64:
 
 
 def early(response: Float64, rate: int) -> Float64:
-    """What a target keeps of a room: 50 ms, faded out over 10 ms more."""
+    """The part of a room that a target keeps: 50 ms, faded out over 10 ms more."""
     keep, fade = round(EARLY_S * rate), round(FADE_S * rate)
     return response[: keep + fade] * np.append(np.ones(keep), np.linspace(1.0, 0.0, fade))[: len(response)]
 
@@ -275,7 +275,7 @@ def low_pass(signal: Float64, limit_hz: float, rate: int) -> Float64:
 
 
 def active_samples(clean: Float64, rate: int) -> NDArray[np.bool_]:
-    """Where somebody speaks: frames of 20 ms that are within 30 dB of the loudest; (n,)."""
+    """Mark speech: frames of 20 ms that are within 30 dB of the loudest; (n,)."""
     size = round(FRAME_S * rate)
     frames = np.pad(clean, (0, -len(clean) % size)).reshape(-1, size)
     power = np.square(frames).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Where clips come from: mixing, pairs and own recordings, each in its share, behind one method."""
+"""Sources of clips: mixing, pairs and own recordings, each in its share, behind one method."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _blend(first: Sides, second: Sides, share: float) -> Sides:
 
 @dataclass
 class _Opener:
-    """What the sources of one training have in common while they are opened."""
+    """Opens the sources of one training, and holds what they have in common."""
 
     data: BlendConfig
     mix: MixConfig

@@ -21,7 +21,7 @@ NEED_ENERGIES = ("loudness", "perceptual", "pesq")  # terms of the loss that loo
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How much is mixed for training and for validation, and kept as features."""
+    """Hours that are mixed for training and for validation, and kept as features."""
 
     hours: float = 40.0  # of mixtures for training
     validation_hours: float = 1.0
@@ -36,7 +36,7 @@ class FeatureConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Which of the two networks, and its sizes; those of the other one do not count."""
+    """The family of the network, and its sizes; those of the other family do not count."""
 
     family: Literal["classic", "v0.2"] = "classic"
     dense: int = 24  # classic

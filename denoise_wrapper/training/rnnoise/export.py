@@ -27,9 +27,9 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     quality*.csv there, as `denoise-wrapper evaluate --csv` writes it, if there is one.
     """
     make_folder(target)
-    heard = config.train.batch * config.train.frames / 360000.0 * step
+    hours = config.train.batch * config.train.frames / 360000.0 * step
     begun = Beginning.of(config.train.start_from)
-    origin = f"trained {begun.words}, {step} steps, {heard:.0f} h heard"
+    origin = f"trained {begun.words}, {step} steps, {hours:.0f} h heard"
     model = network.to_model({"name": config.name, "licence": config.licence, "origin": origin, "seed": config.seed})
     other = "rnnn" if config.network.family == "classic" else "bin"
     paths = [target / f"{config.name}.dnnw", target / f"{config.name}.{other}", target / "rnn_data.c"]
@@ -40,14 +40,14 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     if log.is_file():
         drawn = log.read_text(encoding="utf-8")
         curves = {name: label for name, label in CURVES.items() if not is_idle(drawn, name)}
-        draw_course([*begun.stages, (config.name, heard, drawn)], curves, picture)
+        draw_course([*begun.stages, (config.name, hours, drawn)], curves, picture)
     with atomic_path(text, overwrite=True) as temporary:
         temporary.write_text(model_card(config, origin, paths[:2], picture), encoding="utf-8")
     return [*paths, text, *([picture] if picture.is_file() else [])]
 
 
 class Beginning(NamedTuple):
-    """What a training began with: in words, and the runs before it, as far as their logs lie beside their models."""
+    """The weights that a training began with: in words, and the runs before it whose logs lie beside their models."""
 
     words: str
     stages: list[tuple[str, float, str]]
@@ -69,7 +69,7 @@ class Beginning(NamedTuple):
 
 
 def is_idle(log: str, column: str) -> bool:
-    """Whether a term of the loss was never counted, or is not in the log."""
+    """True if a term of the loss was never counted, or is not in the log."""
     return not any(float(row.get(column) or 0.0) for row in csv.DictReader(log.splitlines()))
 
 
@@ -92,7 +92,7 @@ def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: P
 
 
 def described(network: NetworkConfig) -> str:
-    """Which network it is."""
+    """The network in words."""
     if network.family == "classic":
         return "The classic RNNoise network (48 kHz, 10 ms frames, 22 bands)"
     return (

@@ -83,10 +83,10 @@ def clip_rows(job: tuple[str, int, str]) -> Float32:
 def mix_rows(mix: Mix, family: str) -> Float32:
     """A clip as rows of a feature file, float32 (frames, 87 or 98): see `feature_files`."""
     layout = layout_of(family)
-    found, _ = extract_mix(mix, layout)
-    parts = [found.features, found.gains, mix.voice[:, None]]
+    extracted, _ = extract_mix(mix, layout)
+    parts = [extracted.features, extracted.gains, mix.voice[:, None]]
     if family == "classic":
-        samples = len(found.features) * FRAME
+        samples = len(extracted.features) * FRAME
         noise = mix.noisy[:samples] - mix.clean[:samples]
         parts.insert(2, np.log10(FeatureExtractor(family).extract(noise, noise).energy + np.float32(0.01)))
     return check_finite(np.concatenate(parts, axis=1).astype(np.float32))

@@ -88,7 +88,7 @@ def check_early(recipe: Recipe) -> None:
 
 
 class Steps:
-    """What was made of what: for each step the fingerprint of its settings and of the files that went into it."""
+    """Record of the steps: for each the fingerprint of its settings and of the files that went into it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -109,9 +109,9 @@ class Steps:
             return False
         say(f"{name}: begins")
         self.note(name, "")
-        said = make()
+        message = make()
         self.note(name, key)
-        say(f"{name}: {said}")
+        say(f"{name}: {message}")
         return True
 
     def note(self, name: str, key: str) -> None:
@@ -128,18 +128,18 @@ def say(line: str) -> None:
 def state(*paths: Path) -> list[list[Any]]:
     """Name, size and time of files, and of all audio of packs: what changes when they do. Of tables, what they say."""
     files: list[Path] = []
-    found: list[list[Any]] = []
+    entries: list[list[Any]] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".csv":
             pack = open_pack(path)
-            found += [[str(pack.table), sha256(pack.table)]] if pack.table else []
+            entries += [[str(pack.table), sha256(pack.table)]] if pack.table else []
             files += pack.files.values()
         else:
             files.append(path)
     for file in files:
         facts = file.stat()
-        found.append([str(file), facts.st_size, facts.st_mtime_ns])
-    return found
+        entries.append([str(file), facts.st_size, facts.st_mtime_ns])
+    return entries
 
 
 def prepare_step(recipe: Recipe, steps: Steps) -> None:
@@ -152,8 +152,8 @@ def prepare_step(recipe: Recipe, steps: Steps) -> None:
 
     def make() -> str:
         target = recipe.tables[0].parent
-        found = prepare.prepare(target, config.folders, config.speech, config.noise, config.by, overwrite=True)
-        lines = [line for part in found for line in prepare.prepared_lines(part)]
+        tables = prepare.prepare(target, config.folders, config.speech, config.noise, config.by, overwrite=True)
+        lines = [line for part in tables for line in prepare.prepared_lines(part)]
         return "; ".join(lines)
 
     steps.take("prepare", key, recipe.tables, make)

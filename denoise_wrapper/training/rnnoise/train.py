@@ -158,7 +158,7 @@ class ShardClips:
         return int(self._order[1][place])
 
     def read(self, schedule: RowSchedule, step: int, frames: int) -> tuple[Tensor, Tensor]:
-        """What a step learns from: rows float32 (frames, rows of the batch, columns), and bool (rows,), those whose
+        """The batch of a step: rows float32 (frames, rows of the batch, columns), and bool (rows,), those whose
         state starts anew."""
         rows = np.empty((frames, len(schedule.rows), self.features.layout.columns), np.float32)
         fresh = np.zeros(len(schedule.rows), bool)

@@ -56,7 +56,7 @@ class Processes(NamedTuple):
             content.update(box[0])
 
     def gather(self, content: Any) -> list[Any]:
-        """What each process has, in the first one; in the others nothing."""
+        """Collect what each process has, in the first one; in the others nothing."""
         if self.world == 1:
             return [content]
         box: list[Any] | None = [None] * self.world if self.rank == 0 else None

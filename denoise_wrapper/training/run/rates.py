@@ -10,7 +10,7 @@ from denoise_wrapper.training.config import TrainConfig
 
 @dataclass
 class Progress:
-    """Where a run is; all that its schedule depends on."""
+    """Position of a run; all that its schedule depends on."""
 
     step: int = 0
     best: float = math.inf  # the lowest result of a validation
