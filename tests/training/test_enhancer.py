@@ -23,6 +23,8 @@ from denoise_wrapper.training.config import BlendConfig, MixConfig, load_config,
 from denoise_wrapper.training.enhancer import bands, scoring, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import BINS, HOP, LOW, RATE, UPPER  # noqa: E402
 from denoise_wrapper.training.enhancer.batches import batches, make_clip, make_schedule, open_clips  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies import KINDS  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     BodyConfig,
@@ -344,6 +346,25 @@ def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
     assert BUDGETS["enhancer-tiny"] == Cost(400_000, 4_000, 33)
 
 
+def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path: Path) -> None:
+    config = small_config(tmp_path, freeze_norms=0.5)
+    run, feed = train.Run(config), batches(config, 0)
+    kept = []
+    for _ in range(config.train.steps):
+        run.step(feed)
+        kept.append(run.norms[0].running_mean.clone())
+    assert not torch.equal(kept[1], kept[2])
+    assert torch.equal(kept[2], kept[-1])
+    batch = next(feed)
+    state = run.state.reset(batch.fresh)
+    spectrum, _ = run.network.analyse(batch.noisy, state.heard)
+    with torch.no_grad():
+        answer = run.network.eval().estimate(spectrum, state.body)
+    expected = run.judge.compare(answer, batch.target, batch.noisy).total.item()
+    run.network.train()
+    assert run.step(iter([batch]))[0].total.item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_statistics_of_norms_are_averaged_with_the_weights() -> None:
     network = torch.nn.BatchNorm1d(2)
     averaged = Averaged(network, 0.5)
@@ -457,9 +478,11 @@ def test_pesq_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         Judge(LossConfig(pesq=0.001), Enhancer(SMALL))
 
 
-@pytest.mark.parametrize("kind", ["rows", "depthwise", "mixed"])
-def test_shipped_settings_are_valid(kind: str) -> None:
-    path = Path(train.__file__).parents[1] / "configs" / f"enhancer-{kind}.toml"
-    config = load_config(path, EnhancerConfig.read)
-    assert config.body.kind == kind
-    assert config.data.speech == (Path("data/speech"),)
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget(kind: str) -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    config, other = (train.load(folder / f"enhancer-{name}.toml") for name in (kind, "rows"))
+    assert config.body == SIZES[kind, "enhancer"]
+    check_budget(Enhancer(config.body).cost(), config.budget)
+    named = replace(other, name=f"enhancer-{kind}", work_dir=Path(f"runs/enhancer-{kind}"), body=config.body)
+    assert config == named

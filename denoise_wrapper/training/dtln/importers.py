@@ -100,9 +100,10 @@ def from_torch(path: Path) -> tuple[DTLN, dict[str, str]]:
     if not tensors:
         raise ModelError(f"{path} holds no weights; a state dict is wanted, or a checkpoint that has one")
     config = as_dict(content.get("config"))
-    layers = as_dict(config.get("network")) or as_dict(config.get("model"))
+    table = "network" if "network" in config else "model"
+    layers = as_dict(config.get(table))
     try:
-        sizes = build(layers, DTLNNetworkConfig, "network.") if layers else None
+        sizes = build(layers, DTLNNetworkConfig, f"{table}.") if layers else None
     except ConfigError as error:
         raise ModelError(f"the settings in {path} are not those of a DTLN: {error}") from error
     hop, dropout = (sizes.hop_length, sizes.dropout) if sizes else (None, 0.0)

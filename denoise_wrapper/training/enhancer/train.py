@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denoise_wrapper.compare.clips.sets import SetClip
 from denoise_wrapper.errors import ConfigError, FileError
@@ -26,6 +26,7 @@ from denoise_wrapper.training.run.run import FREE, Run, train
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
+MOMENTUM = 0.02  # of batch norms' statistics, means over some 50 steps: a few clips differ much in level
 
 
 class EnhancerRun(Run[EnhancerConfig, Enhancer]):
@@ -37,14 +38,21 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
 
     def __init__(self, config: EnhancerConfig, group: Processes | None = None) -> None:
         super().__init__(config, group)
-        check_budget(self.network.cost(), config.budget)
+        self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+        for norm in self.norms:
+            norm.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.schedule = make_schedule(config, self.group.rows(config.train.batch))
         self.state = self.network.new_state(len(self.schedule.rows))
         self.hours_a_step = config.train.batch * config.train.seconds / 3600.0
 
     def make_network(self) -> Enhancer:
-        return Enhancer(self.config.body)
+        """A network with random weights, within its budget."""
+        network = Enhancer(self.config.body)
+        check_budget(network.cost(), self.config.budget)
+        for norm in norms(network):
+            norm.momentum = MOMENTUM
+        return network
 
     def begin(self) -> None:
         """Take the weights that start_from names."""
@@ -59,6 +67,8 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
 
     def compare(self, batch: Batch) -> Loss:
         """Loss of the answers to stretches of clips; the states are carried on."""
+        for norm in norms(self.network):
+            norm.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
         state = self.state.reset(batch.fresh)
         spectrum, newest = self.network.analyse(batch.noisy, state.heard)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
@@ -107,6 +117,11 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         print(f"{weights:,} weights; a hop takes {cost.multiply_adds:,} multiply-adds, {cost.exponentials:,} "
               f"exponentials, {cost.steps} steps")  # fmt: skip
         return super().profile()
+
+
+def norms(network: Enhancer) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The batch norms of a network."""
+    return [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
