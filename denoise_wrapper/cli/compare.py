@@ -56,6 +56,12 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     verb.add_argument(
         "--set", required=True, metavar="DIR", help="folder with clean/ and noisy/, and perhaps a manifest.json"
     )
+    verb.add_argument(
+        "--only",
+        metavar="FIELD=VALUE",
+        help="a part of the set, by what its manifest says of the clips, as snr_db=0 or kind=child; 'unseen' of the "
+        "blind set: voices that no weights shipped so far were trained on",
+    )
     verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
     verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
     verb.add_argument(
@@ -188,6 +194,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 args.set,
                 denoiser,
                 denoised=args.denoised,
+                only=args.only,
                 out=args.out,
                 overwrite=args.overwrite,
                 jobs=args.jobs,
@@ -218,16 +225,21 @@ def _others(args: argparse.Namespace, report: Callable[[str, int, int], None]) -
     if args.against is None:
         return []
     name = label(args.against)
-    return [measure_other(args.set, args.against, args.jobs, lambda what, *at: report(f"{what} ({name})", *at))]
+    return [
+        measure_other(
+            args.set, args.against, args.jobs, lambda what, *at: report(f"{what} ({name})", *at), only=args.only
+        )
+    ]
 
 
 def _run_behaviour(args: argparse.Namespace, denoiser: Denoiser | None) -> int:
-    given = {"--denoised": args.denoised, "--out": args.out, "--against": args.against}
+    given = {"--denoised": args.denoised, "--out": args.out, "--against": args.against, "--only": args.only}
     wrong = [name for name, value in given.items() if value is not None]
     if denoiser is None or wrong:
         named = " ".join(wrong) or f"--backend {args.backend}"
         raise ConfigError(
-            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them away"
+            f"{named}: --behaviour is of one backend as it runs, on a whole set, and keeps no clips; "
+            "leave one of them away"
         )
     from denoise_wrapper.compare.behaviour import behaviour
     from denoise_wrapper.compare.tables import behaviour_to_dict, format_behaviour, write_behaviour_csv

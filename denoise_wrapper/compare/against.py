@@ -19,13 +19,16 @@ LEAST = 1e-5  # that is better: sums of floats come out one way or another with 
 DASH = "-"
 
 
-def measure_other(folder: Path_, other: Sequence[str], jobs: int = 1, progress: Report | None = None) -> Evaluation:
+def measure_other(
+    folder: Path_, other: Sequence[str], jobs: int = 1, progress: Report | None = None, only: str | None = None
+) -> Evaluation:
     """Measure a set as something else cleans it, and call the result by its name.
 
     other: "standard", the name of a backend, or "noisy" for no cleaning; else a model of the backend rnnoise, or both
-    models of a DTLN at 16 kHz. Raises as `evaluate` and Denoiser do.
+    models of a DTLN at 16 kHz. only: see `evaluate`. Raises as `evaluate` and Denoiser do.
     """
-    return dataclasses.replace(evaluate(folder, open_other(other), jobs=jobs, progress=progress), name=label(other))
+    result = evaluate(folder, open_other(other), only=only, jobs=jobs, progress=progress)
+    return dataclasses.replace(result, name=label(other))
 
 
 def open_other(other: Sequence[str]) -> Denoiser | None:

@@ -102,6 +102,7 @@ def evaluate(
     denoiser: Denoiser | None = None,
     *,
     denoised: Path_ | None = None,
+    only: str | None = None,
     out: Path_ | None = None,
     overwrite: bool = False,
     jobs: int = 1,
@@ -110,6 +111,7 @@ def evaluate(
     """Measure a set as a denoiser cleans it; without one, as it lies cleaned in a folder; or else as it came.
 
     folder: the set, see `read_set`. denoised: folder with a clip for each of the set's, of the same name, any rate.
+    only: a part of the set, see `choose_entries`.
     out: folder to keep the cleaned clips in, as ID.wav. overwrite: whether it may replace clips there.
     jobs: processes that measure; the result is the same for any number. With more than one, a script that calls this
     needs its `if __name__ == "__main__":`. progress: called with (what is being done, clips done, clips in all).
@@ -124,7 +126,7 @@ def evaluate(
     if jobs < 1:
         raise ConfigError(f"jobs is 1 or more processes, not {jobs}")
     metrics.check_resampler()
-    clips = read_set(Path(folder), noisy=denoised is None)
+    clips = read_set(Path(folder), noisy=denoised is None, only=only)
     jobs = min(jobs, len(clips))
     with contextlib.ExitStack() as stack:
         get: Callable[[SetClip], Path]

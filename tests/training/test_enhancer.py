@@ -348,11 +348,11 @@ def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
 
 def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path: Path) -> None:
     config = small_config(tmp_path, freeze_norms=0.5)
-    run, feed = train.Run(config), batches(config, 0)
-    kept = []
+    run = train.EnhancerRun(config)
+    feed, kept = run.batches(0), []
     for _ in range(config.train.steps):
         run.step(feed)
-        kept.append(run.norms[0].running_mean.clone())
+        kept.append(train.norms(run.network)[0].running_mean.clone())
     assert not torch.equal(kept[1], kept[2])
     assert torch.equal(kept[2], kept[-1])
     batch = next(feed)
@@ -362,7 +362,7 @@ def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path:
         answer = run.network.eval().estimate(spectrum, state.body)
     expected = run.judge.compare(answer, batch.target, batch.noisy).total.item()
     run.network.train()
-    assert run.step(iter([batch]))[0].total.item() == pytest.approx(expected, rel=1e-4)
+    assert run.step(iter([batch]))[0][0].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_statistics_of_norms_are_averaged_with_the_weights() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.errors import DataError
+from denoise_wrapper.errors import ConfigError, DataError
 
 # Of two files with one stem the first of these is taken.
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
@@ -28,12 +28,12 @@ class SetClip:
     rate: int | None = None
 
 
-def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
+def read_set(folder: Path, noisy: bool = True, only: str | None = None) -> list[SetClip]:
     """The clips of a set: a folder with clean/ and noisy/, and perhaps a manifest.json.
 
     The manifest, {"clips": [{"id": ...}, ...]} with snr_db and rate where known, says which clips there are, clean/ID
     and noisy/ID of any audio suffix, and in which order. Without one, files of the same stem belong together, and
-    those whose stems end in the same fileid_N. noisy: whether noisy/ is needed.
+    those whose stems end in the same fileid_N. noisy: whether noisy/ is needed. only: see `choose_entries`.
     Raises DataError if it is no set, or a clip lacks its other half.
     """
     if not (folder / "clean").is_dir():
@@ -43,6 +43,7 @@ def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
     entries, clean, dirty = look_into_set(folder, noisy)
     if not entries:
         raise DataError(f"{folder / 'clean'} holds no audio files")
+    entries = entries if only is None else choose_entries(entries, only)
     names = [entry["id"] for entry in entries]
     check_complete(names, clean, folder / "clean")
     if noisy:
@@ -51,6 +52,28 @@ def read_set(folder: Path, noisy: bool = True) -> list[SetClip]:
         SetClip(entry["id"], clean[entry["id"]], dirty.get(entry["id"]), entry.get("snr_db"), entry.get("rate"))
         for entry in entries
     ]
+
+
+def choose_entries(entries: Sequence[dict[str, Any]], only: str) -> list[dict[str, Any]]:
+    """The clips of a manifest of which a field has a value.
+
+    only: "FIELD=VALUE", the value as JSON has it, texts without quotes too; "unseen" stands for
+    seen_by_shipped=false: voices that no weights shipped up to 2026-11-28 were trained on.
+    Raises ConfigError where it is of another form, DataError where no clip is left.
+    """
+    field, equals, wanted = ("seen_by_shipped=false" if only == "unseen" else only).partition("=")
+    if not (field and equals):
+        raise ConfigError(f"a part of a set is FIELD=VALUE, as snr_db=5 or kind=child, or unseen, not {only!r}")
+    try:
+        value = json.loads(wanted)
+    except ValueError:
+        value = wanted
+    chosen = [entry for entry in entries if entry.get(field) in (value, wanted)]
+    if not chosen:
+        known = sorted({str(entry[field]) for entry in entries if entry.get(field) is not None})
+        there = f"it is {', '.join(known[:SHOWN])}" if known else f"no clip says its {field}"
+        raise DataError(f"no clip of the set has {field} {wanted}; {there}")
+    return chosen
 
 
 def look_into_set(folder: Path, noisy: bool = True) -> tuple[list[dict[str, Any]], dict[str, Path], dict[str, Path]]:
@@ -133,4 +156,4 @@ def _check_entry(entry: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"snr_db of {name} is a number, not {snr_db!r}")
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int)):
         raise ValueError(f"rate of {name} is a whole number of Hz, not {rate!r}")
-    return {"id": name, "snr_db": snr_db, "rate": rate}
+    return {**entry, "id": name, "snr_db": snr_db, "rate": rate}
