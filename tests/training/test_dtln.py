@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
 import os
 import signal
@@ -19,10 +17,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
 from training_packs import MIX, write_packs  # noqa: E402
+from training_runs import check_resumed_run, read_log, save_toml, stopped  # noqa: E402
 
 from denoise_wrapper.cli import main as cli  # noqa: E402
-from denoise_wrapper.errors import ConfigError, FileError  # noqa: E402
-from denoise_wrapper.training.config import BlendConfig, load_config, plain  # noqa: E402
+from denoise_wrapper.errors import ConfigError  # noqa: E402
+from denoise_wrapper.training.config import BlendConfig  # noqa: E402
 from denoise_wrapper.training.dtln import train  # noqa: E402
 from denoise_wrapper.training.dtln.batches import batches, make_schedule, stretch_samples  # noqa: E402
 from denoise_wrapper.training.dtln.config import (  # noqa: E402
@@ -36,8 +35,7 @@ from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
 from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
-from denoise_wrapper.training.run import run as running  # noqa: E402
-from denoise_wrapper.training.run.card import settings_toml, sha256  # noqa: E402
+from denoise_wrapper.training.run.card import sha256  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
@@ -68,16 +66,6 @@ def small_config(folder: Path, **changes: Any) -> DTLNConfig:
 def training(config: DTLNConfig, **changes: Any) -> DTLNConfig:
     """Settings with changes to [train]."""
     return replace(config, train=replace(config.train, **changes))
-
-
-def save_toml(config: DTLNConfig, path: Path) -> Path:
-    path.write_text(settings_toml(plain(config)), encoding="utf-8")
-    return path
-
-
-def read_log(config: DTLNConfig) -> list[dict[str, str]]:
-    with (config.work_dir / LOG).open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.mark.parametrize("norm", [True, False])
@@ -183,37 +171,12 @@ def test_rows_walk_through_whole_clips_and_begin_anew_with_each(tmp_path: Path) 
 def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    config = small_config(tmp_path, method=method, rate=1e-2)
-    config = replace(config, network=replace(SMALL, dropout=0.2))
-    assert train.main(config, toml="# mine\n" + settings_toml(plain(config))) == 0
-    whole, rows = load_checkpoint(config.work_dir / LAST), read_log(config)
-    assert load_config(config.work_dir / running.COPY, DTLNConfig.read) == config
-    assert (config.work_dir / running.COPY).read_text().startswith("# mine\n")
-    assert list((config.work_dir / "logs").glob("events*")) or "tensorboard" not in sys.modules
-    for name in (LAST, BEST, LOG):
-        (config.work_dir / name).unlink()
-
-    calls = iter([False] * 4)
-    with monkeypatch.context() as patch:  # as Ctrl-C after four steps does
-        patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
-        assert train.main(config) == 1
-    assert load_checkpoint(config.work_dir / LAST)["progress"]["step"] == 4
-    assert train.main(config, resume=True) == 0
-    again = load_checkpoint(config.work_dir / LAST)
-    for part in ("network", "training"):
-        ours, theirs = (one["training"]["network"] if part == "training" else one["network"] for one in (whole, again))
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    untimed = [[row | {"hours_a_minute": ""} for row in log] for log in (rows, read_log(config))]
-    assert untimed[0] == untimed[1]
-    assert len(rows) == 6
+    config = replace(small_config(tmp_path, method=method, rate=1e-2), network=replace(SMALL, dropout=0.2))
+    rows = check_resumed_run(train.main, config, train.DTLNRun, monkeypatch)
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(config)
-    with pytest.raises(ConfigError, match=r"train\.rate"):
-        train.main(training(config, rate=0.5), resume=True)
+    assert list((config.work_dir / "logs").glob("events*")) or "tensorboard" not in sys.modules
     assert train.main(training(config, steps=9), resume=True) == 0
-    assert int(read_log(config)[-1]["step"]) == 9
+    assert int(read_log(config.work_dir / LOG)[-1]["step"]) == 9
 
 
 def test_a_run_that_is_killed_goes_on_from_a_whole_checkpoint(tmp_path: Path) -> None:
@@ -386,6 +349,6 @@ def test_the_command_line_tells_an_interrupted_training_from_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save_toml(small_config(tmp_path), tmp_path / "settings.toml")
-    monkeypatch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: True))
-    assert cli.main(["train", "dtln", "-C", str(path)]) == 130
+    with stopped(monkeypatch, 0):
+        assert cli.main(["train", "dtln", "-C", str(path)]) == 130
     assert cli.main(["train", "dtln", "-C", str(path)]) == 2

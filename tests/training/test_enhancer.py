@@ -3,8 +3,6 @@ weights."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +14,11 @@ import soundfile
 
 torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
 from training_packs import write_packs  # noqa: E402
+from training_runs import check_resumed_run, read_log, save_toml  # noqa: E402
 
 from denoise_wrapper.cli.main import main as cli_main  # noqa: E402
-from denoise_wrapper.errors import ConfigError, DataError, FileError  # noqa: E402
-from denoise_wrapper.training.config import BlendConfig, MixConfig, load_config, plain  # noqa: E402
+from denoise_wrapper.errors import ConfigError, DataError  # noqa: E402
+from denoise_wrapper.training.config import BlendConfig, MixConfig  # noqa: E402
 from denoise_wrapper.training.enhancer import bands, scoring, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import BINS, HOP, LOW, RATE, UPPER  # noqa: E402
 from denoise_wrapper.training.enhancer.batches import batches, make_clip, make_schedule, open_clips  # noqa: E402
@@ -35,8 +34,6 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
 )
 from denoise_wrapper.training.enhancer.loss import Judge, Loss, Target, known_bins  # noqa: E402
 from denoise_wrapper.training.enhancer.network import MOST, Enhancer, Estimate, low_mask  # noqa: E402
-from denoise_wrapper.training.run import run as running  # noqa: E402
-from denoise_wrapper.training.run.card import settings_toml  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
@@ -59,16 +56,6 @@ def small_config(folder: Path, **settings: Any) -> EnhancerConfig:
         train=EnhancerTrainConfig(**(loop_settings | settings)),
         validation=ValidationConfig(clips=2),
     )
-
-
-def save_toml(config: EnhancerConfig, path: Path) -> Path:
-    path.write_text(settings_toml(plain(config)), encoding="utf-8")
-    return path
-
-
-def read_log(config: EnhancerConfig) -> list[dict[str, str]]:
-    with (config.work_dir / LOG).open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def settled_network() -> Enhancer:
@@ -290,32 +277,8 @@ def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:
 def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    config = small_config(tmp_path, method=method)
-    assert train.main(config) == 0
-    whole, rows = load_checkpoint(config.work_dir / LAST), read_log(config)
-    assert load_config(config.work_dir / running.COPY, EnhancerConfig.read) == config
-    for name in (LAST, BEST, LOG):
-        (config.work_dir / name).unlink()
-
-    calls = iter([False] * 4)
-    with monkeypatch.context() as patch:  # as Ctrl-C after four steps does
-        patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
-        assert train.main(config) == 1
-    assert load_checkpoint(config.work_dir / LAST)["progress"]["step"] == 4
-    assert train.main(config, resume=True) == 0
-    again = load_checkpoint(config.work_dir / LAST)
-    for ours, theirs in ((whole["network"], again["network"]),
-                         (whole["training"]["network"], again["training"]["network"])):  # fmt: skip
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    untimed = [[row | {"hours_a_minute": ""} for row in log] for log in (rows, read_log(config))]
-    assert untimed[0] == untimed[1]
+    rows = check_resumed_run(train.main, small_config(tmp_path, method=method), train.EnhancerRun, monkeypatch)
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(config)
-    changed = replace(config, train=replace(config.train, rate=0.5))
-    with pytest.raises(ConfigError, match=r"train\.rate"):
-        train.main(changed, resume=True)
 
 
 def test_weights_to_start_from(tmp_path: Path) -> None:
@@ -352,7 +315,7 @@ def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path:
     feed, kept = run.batches(0), []
     for _ in range(config.train.steps):
         run.step(feed)
-        kept.append(train.norms(run.network)[0].running_mean.clone())
+        kept.append(train.norms(run.network)[0].state_dict()["running_mean"].clone())
     assert not torch.equal(kept[1], kept[2])
     assert torch.equal(kept[2], kept[-1])
     batch = next(feed)
@@ -397,8 +360,8 @@ def test_a_run_by_the_clock_ends_when_its_time_is_over_and_not_before(tmp_path: 
     assert train.main(config) == 0
     progress = load_checkpoint(config.work_dir / LAST)["progress"]
     assert progress["seconds"] >= 1.8
-    assert progress["step"] == int(read_log(config)[-1]["step"]) > 1
-    assert read_log(config)[-1]["validation_loss"]
+    assert progress["step"] == int(read_log(config.work_dir / LOG)[-1]["step"]) > 1
+    assert read_log(config.work_dir / LOG)[-1]["validation_loss"]
     assert train.main(config, resume=True) == 0
     assert load_checkpoint(config.work_dir / LAST)["progress"] == progress
 
@@ -446,7 +409,7 @@ def test_the_best_weights_are_those_of_the_highest_score(tmp_path: Path, monkeyp
     monkeypatch.setattr(scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)})
     assert train.main(config) == 0
     assert load_checkpoint(config.work_dir / BEST)["progress"]["best"] == -5.0
-    reported = [row["validation_score"] or "" for row in read_log(config)]
+    reported = [row["validation_score"] or "" for row in read_log(config.work_dir / LOG)]
     assert reported == ["", "3", "", "5", "", "4"]
 
 

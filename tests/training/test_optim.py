@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
+from torch.optim import Optimizer  # noqa: E402
 
 from denoise_wrapper.training.run import optim  # noqa: E402
 from denoise_wrapper.training.run.optim import Muon, make_optimisers, orthogonalise  # noqa: E402
@@ -23,7 +25,7 @@ def random_matrices(seed: int) -> list[Tensor]:
     return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in SHAPES]
 
 
-def descend(optimiser: torch.optim.Optimizer, matrices: list[Tensor], steps: range) -> None:
+def descend(optimiser: Optimizer, matrices: Sequence[Tensor], steps: range) -> None:
     """Steps down a bowl with another bottom each time, so that gradients are of full rank."""
     for step in steps:
         generator = torch.Generator().manual_seed(1000 + step)
@@ -42,7 +44,7 @@ def apart(ours: list[Tensor], theirs: list[Tensor], start: list[Tensor]) -> floa
     return math.sqrt(between / way)
 
 
-def torchs(matrices: list[Tensor], rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def torchs(matrices: list[Tensor], rate: float, weight_decay: float) -> Optimizer:
     return torch.optim.Muon(matrices, rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
 

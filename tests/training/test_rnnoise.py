@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import errno
@@ -17,6 +16,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install d
 
 from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
+from training_runs import check_resumed_run  # noqa: E402
 
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
@@ -24,7 +24,7 @@ from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 from denoise_wrapper.models.classic import from_c_source  # noqa: E402
-from denoise_wrapper.training.config import DataConfig, load_config  # noqa: E402
+from denoise_wrapper.training.config import DataConfig  # noqa: E402
 from denoise_wrapper.training.mix.mixing import Mix  # noqa: E402
 from denoise_wrapper.training.mix.stretches import RowSchedule  # noqa: E402
 from denoise_wrapper.training.rnnoise import feature_files, train  # noqa: E402
@@ -46,7 +46,6 @@ from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
 from denoise_wrapper.training.rnnoise.loss import Judge  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
-from denoise_wrapper.training.run import run as running  # noqa: E402
 from denoise_wrapper.training.run.card import quality_section, sha256  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.log import Log  # noqa: E402
@@ -279,35 +278,11 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
     config = small_config(tmp_path, network=network)
     learning = dataclasses.replace(config.train, method=method, dropout=0.1, average=0.9, perceptual=0.1)
     config = dataclasses.replace(config, train=learning)
-    assert train.main(config) == 0
-    assert load_config(config.work_dir / running.COPY, RNNoiseConfig.read) == config
-    whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
-    kept = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
-    (config.work_dir / train.CHECKPOINT).unlink()
-
-    calls = iter([False] * 5)
-    with monkeypatch.context() as patch:  # as Ctrl-C after five steps does
-        patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
-        assert train.main(config) == 1
-    assert torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)["progress"]["step"] == 5
-    assert train.main(config, resume=True) == 0
-    assert (config.work_dir / f"rnnoise.{suffix}").read_bytes() == whole
-    resumed = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
-    for ours, theirs in ((kept, resumed), (kept["training"], resumed["training"])):
-        for name, tensor in ours["network"].items():
-            assert torch.equal(tensor, theirs["network"][name])
-
-    with (config.work_dir / LOG).open(newline="") as stream:
-        steps = [int(row["step"]) for row in csv.DictReader(stream)]
-    assert steps == [2, 3, 4, 6, 8]
+    rows = check_resumed_run(train.main, config, train.RNNoiseRun, monkeypatch)
+    assert [int(row["step"]) for row in rows] == [2, 3, 4, 6, 8]
     assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
     assert read_any_model(config.work_dir / "rnn_data.c").metadata["name"] == "rnnoise"
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(config)
-    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, rate=0.5))
-    with pytest.raises(ConfigError, match=r"train\.rate"):
-        train.main(changed, resume=True)
+    whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
     train.export(config, tmp_path / "exported")
     assert (tmp_path / "exported" / f"rnnoise.{suffix}").read_bytes() == whole
 

@@ -212,7 +212,7 @@ def test_clips_are_those_of_shards_and_a_function_of_the_step(tmp_path: Path) ->
     first_steps = list(itertools.islice(online_batches(config, range(2), 0), 6))
     assert [fresh.tolist() for _, fresh, _ in first_steps[:5]] == [[True, False], *[[False, False]] * 2, [False, True],
                                                              [True, False]]  # fmt: skip
-    mixer = open_mixers(config)["train"]
+    mixer, _ = open_mixers(config)
     for clip, row, first in ((0, 0, 0), (2, 0, 4), (3, 1, 3)):
         whole = mix_features(mixer.clip(clip), LAYOUTS["v0.2"])[:25]
         np.testing.assert_array_equal(first_steps[first][0][:, row].numpy(), whole)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from denoise_wrapper.training.dtln.config import DTLNConfig
 from denoise_wrapper.training.mix.mixing import Mix
-from denoise_wrapper.training.mix.sources import ClipSource, open_sources
+from denoise_wrapper.training.mix.sources import Sides, open_sources
 from denoise_wrapper.training.mix.stretches import Clips, RowSchedule, stretches
 
 
@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     fresh: Tensor  # bool (rows,): a new clip begins, so the network's state does
 
 
-def open_clips(config: DTLNConfig) -> tuple[ClipSource, ClipSource]:
+def open_clips(config: DTLNConfig) -> Sides:
     """The training and the validation side of the data."""
     return open_sources(config.data, config.mix, config.sample_rate, config.cache, config.seed)
 
@@ -46,16 +46,11 @@ def batches(config: DTLNConfig, schedule: RowSchedule, delay: int, step: int) ->
     delay: samples by which the network's output lags.
     """
     samples = stretch_samples(config)
-    clips = Clips(partial(open_training, config), partial(delay_target, delay))
+    clips = Clips(partial(open_clips, config), partial(delay_target, delay))
     for stretch in stretches(clips, schedule, step, config.train.processes):
         cuts = [(clip, slice(chunk * samples, (chunk + 1) * samples)) for clip, chunk in stretch]
         noisy, clean = (torch.stack([clip[part][cut] for clip, cut in cuts]) for part in (0, 1))
         yield Batch(noisy, clean, torch.tensor([chunk == 0 for _, chunk in stretch]))
-
-
-def open_training(config: DTLNConfig) -> ClipSource:
-    """The training side of the data."""
-    return open_clips(config)[0]
 
 
 def delay_target(delay: int, mix: Mix) -> tuple[Tensor, Tensor]:

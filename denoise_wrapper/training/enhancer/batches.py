@@ -13,7 +13,7 @@ from denoise_wrapper.training.enhancer.bands import HOP, RATE
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Target, known_bins
 from denoise_wrapper.training.mix.mixing import Mix
-from denoise_wrapper.training.mix.sources import ClipSource, open_sources
+from denoise_wrapper.training.mix.sources import Sides, open_sources
 from denoise_wrapper.training.mix.stretches import Clips, RowSchedule, stretches
 
 
@@ -34,14 +34,9 @@ class Batch(NamedTuple):
     fresh: Tensor  # bool (rows,): a new clip begins, so the network's state does
 
 
-def open_clips(config: EnhancerConfig) -> tuple[ClipSource, ClipSource]:
+def open_clips(config: EnhancerConfig) -> Sides:
     """The training and the validation side of the data."""
     return open_sources(config.data, config.mix, RATE, config.cache, config.seed)
-
-
-def open_training(config: EnhancerConfig) -> ClipSource:
-    """The training side of the data."""
-    return open_clips(config)[0]
 
 
 def make_clip(mix: Mix) -> Clip:
@@ -58,7 +53,7 @@ def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSched
 def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterator[Batch]:
     """The batches from step on, endless, mixed ahead by [train] processes."""
     hops = round(config.train.seconds * RATE / HOP)
-    clips = Clips(partial(open_training, config), make_clip)
+    clips = Clips(partial(open_clips, config), make_clip)
     for stretch in stretches(clips, schedule, step, config.train.processes):
         yield make_batch([(clip, chunk * hops, hops) for clip, chunk in stretch])
 

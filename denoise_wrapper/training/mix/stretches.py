@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.mix.mixing import Mix
-from denoise_wrapper.training.mix.sources import ClipSource
+from denoise_wrapper.training.mix.sources import ClipSource, Sides
 
 Clip = TypeVar("Clip")
 AHEAD = 8  # clips that each process has ready
@@ -49,16 +49,16 @@ class RowSchedule:
 
 
 class Clips(Dataset[Clip]):
-    """Clip number i of a source, made by whichever process asks; each opens the audio once."""
+    """Clip number i of the training side, made by whichever process asks; each opens the audio once."""
 
-    def __init__(self, source: Callable[[], ClipSource], make: Callable[[Mix], Clip]) -> None:
-        """source: opens the audio. make: turns a mixture into what a row goes through. Both can be pickled."""
-        self.open, self.make = source, make
+    def __init__(self, sides: Callable[[], Sides], make: Callable[[Mix], Clip]) -> None:
+        """sides: opens the audio. make: turns a mixture into what a row goes through. Both can be pickled."""
+        self.open, self.make = sides, make
         self._source: ClipSource | None = None
 
     def __getitem__(self, number: int) -> Clip:
         if self._source is None:
-            self._source = self.open()
+            self._source, _ = self.open()
         return self.make(self._source.clip(number))
 
     def __getstate__(self) -> dict[str, Any]:  # to another process goes the way to the audio, not the audio

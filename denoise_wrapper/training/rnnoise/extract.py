@@ -30,6 +30,7 @@ from denoise_wrapper.training.rnnoise.feature_files import (
 )
 from denoise_wrapper.training.rnnoise.features import (
     RATE,
+    SIDES,
     check_finite,
     extract_mix,
     open_mixers,
@@ -65,7 +66,7 @@ def extracted_clips(config: RNNoiseConfig, rows: int) -> Iterator[Float32]:
     kept = whole - validation_sequences(whole)
     sides = [("train", index) if index < kept else ("validation", index - kept) for index in range(count)]
     jobs = [(*side, config.network.family) for side in sides]
-    worker_mixers.update(open_mixers(config))  # decodes once, before the workers all want to
+    worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))  # decodes once, before the workers all want to
     if config.features.processes == 1:
         yield from tracked(map(clip_rows, jobs), count, "extracting")
         return

@@ -21,14 +21,14 @@ from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spect
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import fingerprint
-from denoise_wrapper.training.data.corpus import Corpus, open_corpora
+from denoise_wrapper.training.data.corpus import open_corpora
 from denoise_wrapper.training.data.packs import held_out_names
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
 RATE = 48000
 FEATURES_VERSION = 3
-SIDES = {"train": 0, "validation": 1}
+SIDES = ("train", "validation")
 KNOWN_SHARE = 0.37  # of a band that lies below the end of the speech: above it, something can be said of the band
 
 
@@ -176,15 +176,14 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 def start_worker(config: RNNoiseConfig) -> None:
     """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker_mixers.update(open_mixers(config))
+    worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))
 
 
-def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
+def open_mixers(config: RNNoiseConfig) -> tuple[Mixer, Mixer]:
     """Open what makes the clips of each side."""
-    corpora: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.cache, config.seed)
-    return {
-        side: Mixer(corpora[number], config.mix, config.seed * len(SIDES) + number) for side, number in SIDES.items()
-    }
+    corpora = open_corpora(config.data, RATE, config.cache, config.seed)
+    one, other = (Mixer(corpus, config.mix, config.seed * len(SIDES) + side) for side, corpus in enumerate(corpora))
+    return one, other
 
 
 def make_shard(shard: Shard) -> Shard:

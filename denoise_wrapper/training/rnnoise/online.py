@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.backends.features import Spectra
-from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix, Mixer
+from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix
 from denoise_wrapper.training.mix.stretches import Clips, RowSchedule, stretches
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, mix_spectra, open_mixers
@@ -26,7 +26,7 @@ def online_batches(config: RNNoiseConfig, rows: range, step: int) -> Iterator[Ba
     """
     frames, in_clip = config.train.frames, round(config.mix.clip_s * HOPS_PER_SECOND)
     schedule = RowSchedule(config.train.batch, in_clip // frames, rows)
-    clips = Clips(partial(open_mixer, config), partial(mix_parts, config))
+    clips = Clips(partial(open_mixers, config), partial(mix_parts, config))
     for stretch in stretches(clips, schedule, step, config.features.processes):
         cuts = [(parts, slice(chunk * frames, (chunk + 1) * frames)) for parts, chunk in stretch]
         features = torch.stack([parts[0][cut] for parts, cut in cuts], dim=1).float()
@@ -35,11 +35,6 @@ def online_batches(config: RNNoiseConfig, rows: range, step: int) -> Iterator[Ba
             yield features, fresh, torch.stack([parts[1][:, :, cut] for parts, cut in cuts], dim=3)
         else:
             yield features, fresh
-
-
-def open_mixer(config: RNNoiseConfig) -> Mixer:
-    """The clips of the training side, the same as in shards."""
-    return open_mixers(config)["train"]
 
 
 def mix_parts(config: RNNoiseConfig, mix: Mix) -> tuple[Tensor, ...]:
