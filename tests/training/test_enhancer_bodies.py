@@ -12,6 +12,7 @@ from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS, Body, make_body  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies.recurrent import Blend, blend_frames  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
@@ -113,22 +114,37 @@ def test_sizes_fill_their_budget_and_no_more(kind: str, budget: str) -> None:
 
 @kinds
 def test_a_batch_is_learned_by_heart(kind: str) -> None:
-    body = small_body(kind).train()
-    x, target = torch.randn(CLIPS, FEATURES, FRAMES, BANDS), torch.randn(CLIPS, body.width, FRAMES, BANDS)
+    body, frames = small_body(kind).train(), FRAMES // 2
+    x, target = torch.randn(CLIPS, FEATURES, frames, BANDS), torch.randn(CLIPS, body.width, frames, BANDS)
     head = torch.nn.Conv2d(body.width, body.width, 1)
-    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=0.02)
-    losses = []
-    for _ in range(150):
+    optimiser = torch.optim.Adam([*body.parameters(), *head.parameters()], lr=0.03)
+    for _ in range(60):
         answer, _ = body(x, body.new_state(CLIPS, x.device))
         loss = (head(answer) - target).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert loss.item() < 0.6 * target.var()
 
 
-def test_rows_that_the_bands_do_not_give_are_refused() -> None:
-    config = replace(SIZES["rows", "enhancer"], rows=40)
-    with pytest.raises(ConfigError, match="40 rows"):
-        make_body(config, FEATURES, 128)
+def test_blends_have_the_slopes_of_their_formula() -> None:
+    torch.manual_seed(1)
+    share, value, state = torch.rand(5, 2, 3), torch.randn(5, 2, 3), torch.randn(2, 3)
+    inputs = [part.double().requires_grad_() for part in (share, value, state)]
+    assert torch.autograd.gradcheck(Blend.apply, inputs)
+    torch.testing.assert_close(Blend.apply(*inputs).detach(), blend_frames(*inputs).detach())
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "reason"),
+    [
+        ("rows", {"rows": 40}, "40 rows"),
+        ("depthwise", {"rows": 24}, "24 rows"),
+        ("depthwise", {"channels": 30}, "30 channels"),
+        ("mixed", {"rows": 48}, "48 rows"),
+        ("mixed", {"channels": 33}, "33 channels"),
+    ],
+)
+def test_sizes_that_do_not_fit_the_bands_are_refused(kind: str, sizes: dict[str, int], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make_body(replace(SIZES[kind, "enhancer"], **sizes), FEATURES, 128)  # type: ignore[arg-type]

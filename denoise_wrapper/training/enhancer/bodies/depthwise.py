@@ -39,7 +39,7 @@ class DepthwiseBlock(nn.Module):
         super().__init__()
         self.bands, self.stride, self.adds = bands, stride, stride == 1 and inputs == outputs
         self.enter, self.bend = BandConv(inputs, outputs, groups=GROUPS), AffinePReLU(outputs, bands)
-        self.conv = CausalConv(outputs, outputs, taps, stride, depthwise=True)
+        self.conv = CausalConv(outputs, outputs, taps, stride, groups=outputs)
         self.bend_again = AffinePReLU(outputs, bands // stride)
         self.leave, self.attention = BandConv(outputs, outputs, groups=GROUPS), TimeAttention(outputs, outputs)
 

@@ -36,7 +36,7 @@ class MixedBlock(nn.Module):
         self.rows = rows
         self.memory, self.after_memory = LightMemory(channels, units, rows), RowMap(units, channels)
         self.enter, self.leave = BandConv(channels, channels), BandConv(channels, channels)
-        self.conv = CausalConv(channels, channels, TAPS, depthwise=True)
+        self.conv = CausalConv(channels, channels, TAPS, groups=channels)
         self.attention = NarrowAttention(channels, heads, rows) if heads else None
         self.after_attention = RowMap(channels, channels) if heads else None
 

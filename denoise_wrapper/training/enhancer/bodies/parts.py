@@ -139,27 +139,30 @@ class NarrowAttention(nn.Module):
 
 
 class CausalConv(nn.Module):
-    """A convolution over time and bands, and its batch norm: the newest tap in time is the frame itself."""
+    """A convolution over time and bands, and its batch norm: the newest tap in time is the frame itself.
+
+    spread: frames between two taps in time.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, taps: tuple[int, int], stride: int = 1, depthwise: bool = False
+        self, inputs: int, outputs: int, taps: tuple[int, int], stride: int = 1, groups: int = 1, spread: int = 1
     ) -> None:
         super().__init__()
-        groups, padding = inputs if depthwise else 1, (0, (taps[1] - stride + 1) // 2)
-        self.conv = nn.Conv2d(inputs, outputs, taps, (1, stride), padding, groups=groups, bias=False)
+        padding = (0, (taps[1] - stride + 1) // 2)
+        self.conv = nn.Conv2d(inputs, outputs, taps, (1, stride), padding, (spread, 1), groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(clips, inputs, frames, bands) to (clips, outputs, frames, bands / stride), and the past of what comes next.
 
-        past: (clips, inputs, time taps - 1, bands), the frames before.
+        past: (clips, inputs, frames that the taps reach back, bands).
         """
         joined = torch.cat([past, x], dim=2).contiguous(memory_format=torch.channels_last)
         return self.norm(self.conv(joined)), joined[:, :, x.shape[2] :]
 
     def past_shape(self, bands: int) -> tuple[int, ...]:
         """The shape of one clip's past."""
-        return self.conv.in_channels, self.conv.kernel_size[0] - 1, bands
+        return self.conv.in_channels, (self.conv.kernel_size[0] - 1) * self.conv.dilation[0], bands
 
     def cost(self, bands: int) -> Cost:
         """What a frame of so many bands takes."""

@@ -7,6 +7,7 @@ frames and far bands; all else is small matrices over the bands of one frame.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -55,15 +56,16 @@ class RowBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """What comes from below and the encoder's block of the same depth, mixed and convolved."""
 
-    def __init__(self, channels: int, taps: int) -> None:
+    def __init__(self, channels: int, taps: int, bend: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
+        self.bend = bend
         self.join = BandConv(2 * channels, channels)
         self.conv = BandConv(channels, channels, taps) if taps else None
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Both (clips, channels, frames, bands), and so is what comes out."""
-        x = activate(self.join(torch.cat([x, skip], dim=1)))
-        return x if self.conv is None else activate(self.conv(x))
+        x = self.bend(self.join(torch.cat([x, skip], dim=1)))
+        return x if self.conv is None else self.bend(self.conv(x))
 
     def cost(self, bands: int) -> Cost:
         """What a frame of so many bands takes."""
@@ -72,10 +74,13 @@ class DecoderBlock(nn.Module):
 
 
 class Rows(Body):
-    """The body of kind 'rows'."""
+    """The body of kind 'rows'. bend: what follows each convolution."""
 
-    def __init__(self, config: BodyConfig, features: int, bands: int) -> None:
+    def __init__(
+        self, config: BodyConfig, features: int, bands: int, bend: Callable[[Tensor], Tensor] = activate
+    ) -> None:
         super().__init__(features, bands, config.width)
+        self.bend = bend
         if bands % STRIDE or config.rows > bands // STRIDE:
             raise ConfigError(
                 f"a body of kind 'rows' takes a multiple of {STRIDE} bands and at most a row for every {STRIDE}, not "
@@ -89,16 +94,15 @@ class Rows(Body):
             RowBlock(self.rows, units, config.heads, first=not block) for block in range(config.recurrent_blocks)
         )
         self.widen, self.spread = RowMap(units, channels), Regrid(self.rows, self.groups)
-        self.decoder = nn.ModuleList(
-            DecoderBlock(channels, 3 if block else 0) for block in range(config.blocks, -1, -1)
-        )
+        self.decoder = nn.ModuleList(DecoderBlock(channels, 3, bend) for _ in range(config.blocks))
+        self.decoder.append(DecoderBlock(channels, 0, bend))
         self.last = nn.ConvTranspose2d(channels, self.width, (1, 2 * STRIDE), (1, STRIDE), (0, STRIDE // 2))
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        x = activate(self.first(x.contiguous(memory_format=torch.channels_last)))
+        x = self.bend(self.first(x.contiguous(memory_format=torch.channels_last)))
         skips = [x]
         for conv in self.encoder:
-            x = activate(conv(x))
+            x = self.bend(conv(x))
             skips.append(x)
         rows = self.narrow(self.gather(as_rows(x)))
         after = []
