@@ -1,4 +1,4 @@
-"""What every family's runs owe, and their files: logs, settings, runs that stop and go on."""
+"""Runs of any family: their logs and settings, and that they end alike whether they stop or not."""
 
 from __future__ import annotations
 

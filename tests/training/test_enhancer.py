@@ -228,7 +228,7 @@ def test_silence_has_a_finite_loss_and_finite_gradients() -> None:
     noisy[1] = 1e-4 * torch.randn(10 * HOP)
     target = Target(torch.zeros(2, 11 * HOP), torch.full((2, 10), 0.5), torch.ones(2, BINS, dtype=torch.bool))
     state = network.new_state(2)
-    spectrum, _ = network.analyse(noisy, state.heard)
+    spectrum, _ = network.analyse(noisy, state.recent)
     loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
     loss.total.backward()
     assert torch.isfinite(loss.total)
@@ -246,7 +246,7 @@ def test_one_batch_is_learned_by_heart() -> None:
     losses = []
     for _ in range(60):
         state = network.new_state(1)
-        spectrum, _ = network.analyse(noisy, state.heard)
+        spectrum, _ = network.analyse(noisy, state.recent)
         loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
         optimiser.zero_grad()
         loss.total.backward()
@@ -320,7 +320,7 @@ def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path:
     assert torch.equal(kept[2], kept[-1])
     batch = next(feed)
     state = run.state.reset(batch.fresh)
-    spectrum, _ = run.network.analyse(batch.noisy, state.heard)
+    spectrum, _ = run.network.analyse(batch.noisy, state.recent)
     with torch.no_grad():
         answer = run.network.eval().estimate(spectrum, state.body)
     expected = run.judge.compare(answer, batch.target, batch.noisy).total.item()

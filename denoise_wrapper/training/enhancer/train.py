@@ -39,8 +39,8 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def __init__(self, config: EnhancerConfig, group: Processes | None = None) -> None:
         super().__init__(config, group)
         self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        for norm in self.norms:
-            norm.momentum = MOMENTUM
+        for layer in self.norms:
+            layer.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.schedule = make_schedule(config, self.group.rows(config.train.batch))
         self.state = self.network.new_state(len(self.schedule.rows))
@@ -70,7 +70,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         for norm in norms(self.network):
             norm.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
         state = self.state.reset(batch.fresh)
-        spectrum, newest = self.network.analyse(batch.noisy, state.heard)
+        spectrum, newest = self.network.analyse(batch.noisy, state.recent)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             answer = self.network.estimate(spectrum, state.body)
         self.state = EnhancerState(newest, state.pending, answer.body).detach()
@@ -154,7 +154,7 @@ def validate(network: Enhancer, clips: list[Batch], judge: Judge) -> list[float]
     for batch in clips:
         noisy, target, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
         state = network.new_state(len(fresh))
-        spectrum, _ = network.analyse(noisy, state.heard)
+        spectrum, _ = network.analyse(noisy, state.recent)
         loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
         rows.append([float(getattr(loss, "total" if name == "loss" else name)) for name in VALIDATED])
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]

@@ -27,7 +27,7 @@ PACKET_S, LOST_SHARE = 0.02, 0.03  # of every other clip: packets that are missi
 
 
 def telephone_band(signal: Float64) -> Float64:
-    """What of a signal at 8 kHz lies in the band of a telephone, in time: float64 (n,)."""
+    """The part of a signal at 8 kHz in the band of a telephone, in time: float64 (n,)."""
     taps = scipy.signal.firwin(TAPS, BAND_HZ, fs=RATE, pass_zero=False)
     return np.asarray(scipy.signal.fftconvolve(signal, taps, "same"))
 
