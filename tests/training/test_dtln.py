@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -307,6 +308,15 @@ def test_rates_follow_the_schedule() -> None:
     assert judged == [True, True, False, False, False, False, True]
     assert learning_factor(plateau, progress) == pytest.approx(0.25)
     assert progress.epochs_since_best == 0
+
+
+@pytest.mark.parametrize("rate", [16, 32])
+def test_shipped_settings_go_on_from_each_other(rate: int) -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    stages = [train.load(folder / f"dtln-{rate}k{part}.toml") for part in ("-base", "-tuned", "")]
+    for before, after in itertools.pairwise(stages):
+        assert after.train.start_from == before.work_dir / LAST
+        assert (after.network.frame_length, after.sample_rate) == (rate * 32, rate * 1000)
 
 
 @pytest.mark.parametrize(
