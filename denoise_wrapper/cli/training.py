@@ -30,8 +30,11 @@ def add_train(verbs: Any, epilog: str) -> None:
             help="weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads",
         )
         kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
-        kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
-        kind.set_defaults(run=run_train, module=module)
+        kind.set_defaults(run=run_train, module=module, export=None)
+        if name != "enhancer":  # whose weights are its checkpoints
+            kind.add_argument(
+                "--export", type=Path, metavar="DIR", help="train no more: write model and card so far there"
+            )
 
 
 def add_convert(verbs: Any, epilog: str) -> None:

@@ -10,7 +10,7 @@ import math
 import os
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -210,14 +210,19 @@ def build(table: dict[str, Any], kind: type[T], where: str = "") -> T:
     hints = get_type_hints(kind)
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
-            raise ConfigError(f"no setting called '{where}{key}'; {hint}")
+            raise unknown_setting(where, key, known)
     for name, item in known.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in table:
             raise ConfigError(f"the setting '{where}{name}' is missing; it has no default")
     return kind(**{key: convert(value, hints[key], where + key) for key, value in table.items()})
+
+
+def unknown_setting(where: str, key: str, known: Collection[str]) -> ConfigError:
+    """An error about a setting that there is not, with the nearest known one."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+    return ConfigError(f"no setting called '{where}{key}'; {hint}")
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:

@@ -18,6 +18,7 @@ from denoise_wrapper.training.config import (
     check_positive,
     check_share,
     convert,
+    unknown_setting,
 )
 from denoise_wrapper.training.run.lineage import setting
 
@@ -153,24 +154,29 @@ NAMES = {
     "trainer.early_stop": "train.early_stop",
     "trainer.export_from": "train.export_from",
 }
+ONLY_THEIRS = ("meta.save_model_dir", "meta.num_epochs")  # which ours follow from
 OLD_TABLES = {name.split(".")[0] for name in NAMES}
 
 
 def translate(table: Mapping[str, Any]) -> dict[str, Any]:
-    """DTLNPytorch's tables as ours. Names that neither knows stay as they are, to be refused by name."""
+    """DTLNPytorch's tables as ours. Raises ConfigError for names in them that there are not."""
     result: dict[str, Any] = {key: value for key, value in table.items() if key not in OLD_TABLES}
-    for name, values in table.items():
-        if name in OLD_TABLES:
-            for key, value in convert(values, dict, name).items():
-                put(result, NAMES.get(f"{name}.{key}", f"{name}.{key}"), value)
-    meta, train = result.get("meta", {}), result.setdefault("train", {})
-    if "save_model_dir" in meta:  # of several runs, each in a folder of its own
-        folder = convert(meta.pop("save_model_dir"), Path, "meta.save_model_dir")
+    train: dict[str, Any] = dict(convert(result.get("train", {}), dict, "train"))
+    result["train"] = train
+    theirs: dict[str, Any] = {}
+    for name in (name for name in table if name in OLD_TABLES):
+        known = [full.split(".")[1] for full in (*NAMES, *ONLY_THEIRS) if full.split(".")[0] == name]
+        for key, value in convert(table[name], dict, name).items():
+            if key not in known:
+                raise unknown_setting(f"{name}.", key, known)
+            put(result if f"{name}.{key}" in NAMES else theirs, NAMES.get(f"{name}.{key}", key), value)
+    if "save_model_dir" in theirs:  # of several runs, each in a folder of its own
+        folder = convert(theirs["save_model_dir"], Path, "meta.save_model_dir")
         result |= {"work_dir": str(folder / str(result.get("name", DTLNConfig.name))), "cache_dir": str(folder)}
     elif "work_dir" not in result:
         raise ConfigError("the setting 'meta.save_model_dir' is missing; it has no default")
-    if {"num_epochs", "evaluate_every"} & {*meta, *train}:
-        epochs = convert(meta.pop("num_epochs", 100), int, "meta.num_epochs")
+    if "num_epochs" in theirs or "evaluate_every" in train:
+        epochs = convert(theirs.get("num_epochs", 100), int, "meta.num_epochs")
         train["steps"] = epochs * convert(train.get("evaluate_every", 1000), int, "meta.steps_per_epoch")
         if epochs <= 0:
             raise ConfigError(f"'num_epochs' is above 0, not {epochs}")
@@ -179,7 +185,7 @@ def translate(table: Mapping[str, Any]) -> dict[str, Any]:
     elif train.get("decay") == "cosine":  # which falls from the end of the warm-up on
         rise = convert(train.get("warm_up", DTLNTrainConfig.warm_up), int, "scheduler.warm_up")
         train["decay_share"] = max(0.0, 1.0 - rise / train.get("steps", DTLNTrainConfig.steps))
-    return {key: value for key, value in result.items() if key != "meta" or value}
+    return result
 
 
 def put(tables: dict[str, Any], name: str, value: Any) -> None:
