@@ -84,7 +84,7 @@ class EnhancerTrainConfig(StretchConfig):
     average: float = 0.999
     threads: int = 2
     evaluate_every: int = 500
-    freeze_norms: float = 0.5  # share of the run after which batch norms learn with the statistics that they run with
+    freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.training.data.decoding import read_audio
 from denoise_wrapper.training.enhancer.bands import RATE
 from denoise_wrapper.training.enhancer.config import ValidationConfig
 from denoise_wrapper.training.enhancer.network import Enhancer
@@ -69,8 +70,7 @@ def score(means: Mapping[str, float]) -> float:
 def clean_clip(network: Enhancer, clip: SetClip) -> Answer:
     """Read a clip and denoise it in full precision, by a network in evaluation mode."""
     assert clip.noisy is not None
-    noisy, rate = read_mono(clip.noisy)
-    clean, clean_rate = read_mono(clip.clean)
+    (noisy, rate), (clean, clean_rate) = (read_mono(path) for path in (clip.noisy, clip.clean))
     if clean_rate != rate:
         raise DataError(f"{clip.noisy} is at {rate} Hz, {clip.clean} at {clean_rate}; both are at one rate")
     samples = torch.from_numpy(resample(noisy, rate, RATE).astype(np.float32)).unsqueeze(0)
@@ -85,10 +85,7 @@ def measure_answer(answer: Answer) -> dict[str, float]:
     return measures.values | {"SPEECH": values["SPEECH"]}
 
 
-def read_mono(path: object) -> tuple[Float64, int]:
+def read_mono(path: Path) -> tuple[Float64, int]:
     """Audio of a file, the mean of its channels, and its rate. Raises DataError."""
-    try:
-        audio, rate = soundfile.read(path, dtype="float64", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(f"{path} cannot be read ({error}); a validation set holds WAV, FLAC or Ogg files") from error
-    return audio.mean(axis=1), int(rate)
+    audio, rate = read_audio(path)
+    return audio.mean(axis=1, dtype=np.float64), rate

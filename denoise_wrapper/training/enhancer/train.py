@@ -26,7 +26,6 @@ from denoise_wrapper.training.run.run import FREE, Run, train
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
-MOMENTUM = 0.02  # of batch norms' statistics, means over some 50 steps: a few clips differ much in level
 
 
 class EnhancerRun(Run[EnhancerConfig, Enhancer]):
@@ -39,8 +38,6 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def __init__(self, config: EnhancerConfig, group: Processes | None = None) -> None:
         super().__init__(config, group)
         self.norms = [part for part in self.network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        for layer in self.norms:
-            layer.momentum = MOMENTUM
         self.judge = Judge(config.loss, self.network)
         self.schedule = make_schedule(config, self.group.rows(config.train.batch))
         self.state = self.network.new_state(len(self.schedule.rows))
@@ -50,8 +47,6 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         """A network with random weights, within its budget."""
         network = Enhancer(self.config.body)
         check_budget(network.cost(), self.config.budget)
-        for norm in norms(network):
-            norm.momentum = MOMENTUM
         return network
 
     def begin(self) -> None:

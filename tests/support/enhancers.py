@@ -1,0 +1,30 @@
+"""A small enhancer, and speech by formula for it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from denoise_wrapper.training.enhancer.bands import HOP, RATE
+from denoise_wrapper.training.enhancer.config import BodyConfig
+from denoise_wrapper.training.enhancer.network import Enhancer
+
+SMALL = BodyConfig("rows", channels=6, width=4, blocks=1, rows=8, recurrent_blocks=1, recurrent_width=4, heads=2)
+
+
+def some_speech(seconds: float = 1.0) -> Tensor:
+    """Harmonics of 150 Hz that come and go, float32 (1, n)."""
+    time = torch.arange(round(seconds * RATE)) / RATE
+    tone = torch.stack([torch.sin(2.0 * math.pi * 150.0 * order * time) / order for order in range(1, 40)]).sum(dim=0)
+    return (0.1 * tone * torch.sin(2.0 * math.pi * 1.5 * time).abs()).unsqueeze(0)
+
+
+def settled_network() -> Enhancer:
+    """A network in evaluation mode whose norms have met some audio."""
+    torch.manual_seed(1)
+    network = Enhancer(SMALL)
+    for _ in range(20):
+        network.denoise(0.1 * torch.randn(2, 10 * HOP))
+    return network.eval()
