@@ -18,7 +18,7 @@ from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.training.config import DataConfig, load_config
 from denoise_wrapper.training.data.corpus import Corpus, Float32, open_corpora, read_rooms
-from denoise_wrapper.training.data.decoding import decode, measure_bandwidth
+from denoise_wrapper.training.data.decoding import Bandwidth, decode
 from denoise_wrapper.training.data.packs import licences, open_pack
 from denoise_wrapper.training.mix.mixing import Mixer, expander, frame_energies, turn_down
 from denoise_wrapper.training.mix.noises import clicks, coloured, hum, pulsed, whistle
@@ -211,7 +211,9 @@ def test_bandwidth_of_a_low_passed_noise_is_its_cut_off() -> None:
     spectrum = np.fft.rfft(rng.standard_normal(48000))
     spectrum[6000:] = 0.0
     audio = np.fft.irfft(spectrum).astype(np.float32)
-    assert measure_bandwidth(audio, 48000) == pytest.approx(6000.0, abs=150.0)
+    meter = Bandwidth(48000, len(audio))
+    meter.add(audio)
+    assert meter.measure() == pytest.approx(6000.0, abs=150.0)
 
 
 def test_a_clip_depends_on_seed_and_index_alone(tmp_path: Path) -> None:

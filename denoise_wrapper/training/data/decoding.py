@@ -142,10 +142,3 @@ class Bandwidth:
         middle = (frequency > 300.0) & (frequency < 3000.0)
         audible = frequency[level_db > level_db[middle].max(initial=-120.0) + self.floor_db]
         return float(max(audible[-1], 2000.0)) if len(audible) else self.rate / 2
-
-
-def measure_bandwidth(audio: Float32, rate: int) -> float:
-    """The bandwidth in Hz of a whole recording, float32 (n,)."""
-    meter = Bandwidth(rate, len(audio))
-    meter.add(audio)
-    return meter.measure()

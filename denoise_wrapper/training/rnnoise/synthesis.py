@@ -1,4 +1,4 @@
-"""From gains to what is heard, as native/state.c does it, in torch and with gradients: the pitch filter, gains that
+"""Synthesis from gains to sound, as native/state.c does it, in torch and with gradients: the pitch filter, gains that
 fall no faster than a room's echo, their spread over the bins, and the sum of the windows.
 
 A spectrum is real and imaginary part, (2, T, B, bins), scaled as the engine's: of T frames of B clips, 50 Hz a bin.
