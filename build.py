@@ -1,8 +1,10 @@
-"""Builds denoise_wrapper._native, the C engine behind cffi, for wheels and for developers.
+"""Build of denoise_wrapper._native, the C engine behind cffi, for wheels and for developers.
 
 `pip install .` runs the hook below through hatchling; `python build.py` builds in place, beside the Python files.
-Set DENOISE_WRAPPER_RNN_DATA to the path of your own rnn_data.c (`denoise-wrapper model convert MODEL rnn_data.c`
-writes one) to compile that model in instead of the one in native/.
+The model compiled in is denoise_wrapper/models/rnnoise.dnnw, which native/tools/embed.c, itself built first, writes as
+C. Set CC_FOR_BUILD to the compiler of this machine where CC compiles for another one. Set DENOISE_WRAPPER_RNN_DATA to
+the path of your own rnn_data.c (`denoise-wrapper model convert MODEL rnn_data.c` writes one) to compile that model in
+instead.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -17,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import cffi
+import setuptools  # noqa: F401  # brings distutils, which Python itself has no longer from 3.12 on
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
 NATIVE = ROOT / "native"
+MODEL = ROOT / "denoise_wrapper/models/rnnoise.dnnw"  # is compiled in
 MODULE = "denoise_wrapper._native"
 STABLE_ABI = "0x030b0000"  # CPython 3.11's, so that one wheel serves every later version
 
@@ -42,12 +47,15 @@ def declarations(header: str) -> str:
     return header.strip()
 
 
-def sources() -> list[Path]:
-    """The C files of the engine, with the user's own rnn_data.c in place of ours if the environment names one."""
-    files = sorted(NATIVE.glob("*.c"))
+def sources(folder: Path) -> list[Path]:
+    """List the C files of the engine, with the model compiled in, which is written to folder if none is named."""
+    files = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
     name = os.environ.get("DENOISE_WRAPPER_RNN_DATA")
-    if not name:
-        return files
+    return [*files, own_model(name) if name else embed_model(folder)]
+
+
+def own_model(name: str) -> Path:
+    """Check a user's own rnn_data.c; returns its path."""
     data = Path(name).resolve()
     if not data.is_file():
         raise SystemExit(
@@ -58,17 +66,35 @@ def sources() -> list[Path]:
             f"DENOISE_WRAPPER_RNN_DATA: {name} defines no dn_builtin_data; "
             "write it with 'denoise-wrapper model convert MODEL rnn_data.c'"
         )
-    return [file for file in files if file.name != "rnn_data.c"] + [data]
+    return data
+
+
+def embed_model(folder: Path) -> Path:
+    """Write the shipped model as C to folder, by a program that is compiled there; returns the path."""
+    from distutils.ccompiler import new_compiler
+    from distutils.sysconfig import customize_compiler
+
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    own = os.environ.get("CC_FOR_BUILD")
+    if own:
+        compiler.set_executables(compiler=own, compiler_so=own, linker_exe=own)
+    objects = compiler.compile([str(NATIVE / "tools/embed.c")], output_dir=str(folder))
+    compiler.link_executable(objects, "embed", output_dir=str(folder))
+    # Names within folder, as a C program on Windows opens only those that the system's own characters can write.
+    shutil.copy(MODEL, folder / "model")
+    subprocess.run([folder / compiler.executable_filename("embed"), "model", "rnn_data.c"], cwd=folder, check=True)
+    return folder / "rnn_data.c"
 
 
 def compile_native(folder: Path) -> Path:
-    """Compile everything within folder, an empty one, so that no stale object is ever used; return the module."""
+    """Compile everything within folder, an empty one, so that no stale object is ever used; returns the module."""
     ffi = cffi.FFI()
     ffi.cdef(declarations((NATIVE / "denoise.h").read_text(encoding="utf-8")))
     ffi.set_source(
         MODULE,
         '#include "denoise.h"',
-        sources=[str(file) for file in sources()],
+        sources=[str(file) for file in sources(folder)],
         include_dirs=[str(NATIVE)],
         libraries=LIBRARIES,
         extra_compile_args=CFLAGS,
@@ -89,7 +115,7 @@ def build_in_place() -> Path:
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts the compiled module into the wheel, and says for which Pythons and platform that wheel is."""
+    """Hook that puts the compiled module into the wheel, and tags that wheel with its Pythons and platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         build_data["pure_python"] = False

@@ -18,8 +18,8 @@ int main(int argc, char **argv) {
     for (long round = strtol(argv[4], NULL, 10); round > 0; round--) {
         clock_t start = clock();
         if (dn_process(&state, 1, in, out, NULL, frames, 0) != DN_OK) return 1;
-        double taken = 1e6 * (double)(clock() - start) / CLOCKS_PER_SEC / (double)frames;
-        if (taken < best) best = taken;
+        double elapsed = 1e6 * (double)(clock() - start) / CLOCKS_PER_SEC / (double)frames;
+        if (elapsed < best) best = elapsed;
     }
     printf("%.2f\n", best);
     dn_state_destroy(state);

@@ -94,7 +94,7 @@ def stages(options: Options) -> Iterator[Table]:
     flags = AS_IN_THE_WHEEL if effort.optimised else QUICKLY
     parts: dict[str, dict[str, float]] = {}
     with contextlib.ExitStack() as stack:
-        program = stack.enter_context(compiled("stages", flags, ["state.c", "frontend.c"]))
+        program = stack.enter_context(compiled("stages", flags))
         if program is None:
             yield Table("stages", "Stages of a frame", ["stages"], [[NO_COMPILER]])
             return

@@ -19,6 +19,7 @@ from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper.stream.resample import ratio_of
 
 USUAL_RATE, OTHER_RATE = 48000, 44100
 CHUNKS_MS = (10, 20)
@@ -32,6 +33,7 @@ SHARE_S = 20  # of audio, at most, for Python's share
 def live(options: Options) -> Iterator[Table]:
     yield percentiles(options)
     yield pythons_share(options)
+    yield ways(options)
 
 
 class _Timed:
@@ -112,6 +114,80 @@ def pythons_share(options: Options) -> Table:
         "The C call is dn_process as cffi calls it, from one buffer to another that are there already.",
         facts,
     )
+
+
+class Idle:
+    """A backend that does nothing: what a stream costs then is all that is not the engine's."""
+
+    name, sample_rate, hop, delay, has_vad = "idle", USUAL_RATE, FRAME, FRAME, True
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Float32, Float32]] = {}
+
+    def new_state(self, channels: int) -> Idle:
+        return self
+
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        size = block.shape[1]
+        if size not in self._made:
+            self._made[size] = np.zeros((1, size), np.float32), np.ones((1, size // FRAME), np.float32)
+        return self._made[size]
+
+    def reset(self) -> None:
+        pass
+
+
+# What is asked of a stream -> its rate, the frames of a chunk, and its settings
+WAYS: dict[str, tuple[int, int, dict[str, float]]] = {
+    "whole hops": (USUAL_RATE, FRAME, {}),
+    "441 samples": (USUAL_RATE, 441, {}),
+    "a gate": (USUAL_RATE, FRAME, {"vad_threshold": 0.5}),
+    "mix=0.9": (USUAL_RATE, FRAME, {"mix": 0.9}),
+    "44.1 kHz": (OTHER_RATE, 441, {}),
+}
+
+
+def ways(options: Options) -> Table:
+    """A chunk's way through a stream whose backend does nothing, beside that of whole hops."""
+    seconds = min(SHARE_S, options.effort.seconds)
+    actions: dict[str, Callable[[], float]] = {}
+    for way, (rate, size, settings) in WAYS.items():
+        chunks = [np.ascontiguousarray(chunk) for chunk in pieces(clip(seconds, rate), size)]
+        process = Denoiser(Idle(), **settings).stream(rate).process  # type: ignore[arg-type]
+        actions[way] = functools.partial(each_us, process, chunks)
+        if rate != USUAL_RATE:
+            actions[f"{way} resampler"] = functools.partial(each_us, Resampling(rate).process, chunks)
+    times = take_turns(actions, 2 * options.effort.rounds)
+    rows: list[list[Cell]] = []
+    facts = {}
+    for way in WAYS:
+        alone = times[f"{way} resampler"].best if f"{way} resampler" in times else 0.0
+        beyond, least = times[way].best - alone, times["whole hops"].best
+        rows.append([way, times[way].best, alone or None, beyond, beyond / least])
+        facts[f"way {way}"] = beyond
+    return Table(
+        "live",
+        "Ways through a stream whose backend does nothing, microseconds of the processor a call",
+        ["asked for", "stream.process", "the resampler alone", "beyond it", "x whole hops"],
+        rows,
+        "Mono floats; whole hops are 480 samples at the backend's 48 kHz. The resampler alone is dn_resample, in and "
+        "out, from buffers that are there already.",
+        facts,
+    )
+
+
+class Resampling:
+    """dn_resample to 48 kHz and back, of as many samples as a chunk has, with as little around it as Python can."""
+
+    def __init__(self, rate: int) -> None:
+        self._there, self._back = ratio_of(rate, USUAL_RATE), ratio_of(USUAL_RATE, rate)
+        self._chunk, self._hop = rate // 100, FRAME
+        self._in, self._out = ffi.new("float[]", 4 * FRAME), ffi.new("float[]", FRAME)
+
+    def process(self, _: Float32) -> None:
+        room = len(self._in)
+        lib.dn_resample(self._there, self._in, -FRAME, room, self._out, 0, self._hop)
+        lib.dn_resample(self._back, self._in, -FRAME, room, self._out, 0, self._chunk)
 
 
 def each_us(process: Callable[[Float32], object], chunks: list[Float32]) -> float:

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.models.classic import c_source
+from denoise_wrapper.models.shipped import MODELS
+
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "native"
 AS_IN_THE_WHEEL, PLAINLY, QUICKLY = ("-O3",), ("-O2",), ("-O0",)  # how C is compiled
@@ -32,19 +35,17 @@ def compiler_version() -> str:
 
 
 @contextlib.contextmanager
-def compiled(name: str, flags: Sequence[str], included: Sequence[str] = ()) -> Iterator[Path | None]:
-    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler.
-
-    included: files of the engine that NAME.c includes, to get at what is static in them.
-    """
+def compiled(name: str, flags: Sequence[str]) -> Iterator[Path | None]:
+    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler."""
     compiler_path = compiler()
     if compiler_path is None:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / name
-        sources = [ROOT / "benchmarks" / f"{name}.c", *sorted(NATIVE.glob("*.c"))]
-        sources = [source for source in sources if source.name not in included]
+        program, data = Path(folder) / name, Path(folder) / "rnn_data.c"
+        data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
+        engine = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
+        sources = [ROOT / "benchmarks" / f"{name}.c", *engine, data]
         subprocess.run([compiler_path, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program
 

@@ -4,12 +4,15 @@
  * The clock is read between the stages, and what reading it takes is taken off. Of each stage of each frame the least
  * of the rounds counts. The frames come out bit for bit as dn_process gives them, or this fails: so what is timed here
  * cannot come apart from the engine. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-#include "frontend.c"
-#include "state.c"
+#include "fpmode.h"
+#include "gains.h"
+#include "state.h"
 #include "timed.h"
 
 enum { HIGHPASS, FFT, PITCH, FEATURES, NETWORK, GAINS, INVERSE, STAGES };
@@ -28,20 +31,20 @@ static double now_us(void) {
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-/* Time since the last mark, to the account of a stage. */
+/* Adds the time since the last mark to the account of a stage. */
 static void mark(double *account, int stage, double *last) {
     double now = now_us();
     account[stage] += now - *last;
     *last = now_us(); /* the time that the addition took belongs to nobody */
 }
 
-/* As process_frame of state.c with min_gain 0, and with a mark after each stage. */
+/* Processes a frame as process_frame of state.c does with min_gain 0, and with a mark after each stage. */
 static void timed_frame(dn_state *state, const float *in, float *out, double *account) {
     const dn_model *model = state->model;
     const dn_kernels *k = model->kernels;
     const dn_tables *tables = &model->tables;
     const dn_bands *bands = &tables->bands;
-    memory *m = &state->m;
+    dn_past *m = &state->past;
     dn_frame frame;
     float removed[DN_FRAME], features[DN_MAX_FEATURES], gain[DN_MAX_BANDS], sum = 0;
     double last = now_us();
@@ -63,33 +66,22 @@ static void timed_frame(dn_state *state, const float *in, float *out, double *ac
         frame.coherence[b] /= sqrtf(0.001f + frame.energy[b] * frame.pitch_energy[b]);
         sum += frame.energy[b];
     }
-    memset(features, 0, sizeof(features));
     int loud = sum >= 0.04f;
-    if (loud && model->family == DN_V02) v02_features(&m->front, k, bands, &frame, features);
-    if (loud && model->family != DN_V02) classic_features(&m->front, k, bands, &frame, features);
+    if (loud) model->traits->make_features(&m->front, k, bands, &frame, features);
     mark(account, FEATURES, &last);
     const float *const inputs[1] = {features};
     float *const network_memory[1] = {state->tail}, *const gains[1] = {gain};
     float voice[1];
-    if (loud) run_network(model, 1, inputs, network_memory, gains, voice);
+    if (loud) model->traits->run(model->network, k, 1, inputs, network_memory, gains, voice);
     mark(account, NETWORK, &last);
 
-    held_back *held = NULL;
-    dn_frame *due = &frame;
-    const float *due_removed = m->removed;
-    if (model->family == DN_V02) {
-        held = (held_back *)(void *)(state->tail + network_floats(model));
-        due = &held->frame;
-        due_removed = held->removed;
-    }
-    if (loud) apply_gains(model, due, gain, m->last_gain, 0);
-    for (int b = 0; loud && held && b < bands->count; b++) {
-        float fall = (due->energy[b] + 1e-3f) / (frame.energy[b] + 1e-3f);
-        m->last_gain[b] = fminf(m->last_gain[b] * fall, 1);
-    }
+    dn_held_back *held = dn_state_held(state);
+    dn_frame *due = held ? &held->frame : &frame;
+    if (loud) dn_apply_gains(k, bands, due, gain, m->last_gain, 0);
+    if (loud && held) dn_let_fall(bands, due->energy, frame.energy, m->last_gain);
     mark(account, GAINS, &last);
-    synthesise(model, &due->X, m->overlap, out);
-    restore_rumble(due_removed, 0, out);
+    dn_synthesise(k, tables, &due->X, m->overlap, out);
+    dn_restore_rumble(held ? held->removed : m->removed, 0, out);
     if (held) {
         *due = frame;
         memcpy(held->removed, m->removed, sizeof(held->removed));
@@ -102,8 +94,8 @@ static void timed_frame(dn_state *state, const float *in, float *out, double *ac
 static double clock_us(void) {
     double least = 1e9;
     for (int i = 0; i < 10000; i++) {
-        double start = now_us(), taken = now_us() - start;
-        if (taken < least) least = taken;
+        double start = now_us(), elapsed = now_us() - start;
+        if (elapsed < least) least = elapsed;
     }
     return least;
 }
@@ -123,10 +115,11 @@ int main(int argc, char **argv) {
         for (size_t f = 0; f < frames; f++) {
             double start = now_us();
             if (dn_process(&state, 1, in + f * DN_FRAME, wanted + f * DN_FRAME, NULL, 1, 0) != DN_OK) return 1;
-            double taken = now_us() - start - reading;
-            if (first || taken < least[f][STAGES]) least[f][STAGES] = taken;
+            double elapsed = now_us() - start - reading;
+            if (first || elapsed < least[f][STAGES]) least[f][STAGES] = elapsed;
         }
         dn_state_reset(state);
+        uint64_t mode = dn_enter(); /* as dn_process does */
         for (size_t f = 0; f < frames; f++) {
             double account[STAGES] = {0};
             timed_frame(state, in + f * DN_FRAME, got + f * DN_FRAME, account);
@@ -135,6 +128,7 @@ int main(int argc, char **argv) {
                 if (first || account[s] < least[f][s]) least[f][s] = account[s];
             }
         }
+        dn_leave(mode);
     }
     if (memcmp(got, wanted, frames * DN_FRAME * sizeof(*got)) != 0) {
         fprintf(stderr, "the stages here are not those of the engine: what comes out differs\n");

@@ -1,4 +1,4 @@
-/* What the programs that time the engine share: a model and a clip from files. */
+/* Common parts of the programs that time the engine: a model and a clip from files. */
 #ifndef TIMED_H
 #define TIMED_H
 
@@ -8,7 +8,7 @@
 
 enum { MAX_FRAMES = 6000 };
 
-/* At most room bytes of a file; 0 if it cannot be read. */
+/* Reads at most room bytes of a file; returns their number, 0 if it cannot be read. */
 static inline size_t read_file(const char *path, void *data, size_t room) {
     FILE *file = fopen(path, "rb");
     if (!file) return 0;
@@ -17,7 +17,7 @@ static inline size_t read_file(const char *path, void *data, size_t room) {
     return size;
 }
 
-/* The model of a file, to run on an instruction set, and a state of it; NULL on failure. */
+/* Loads the model of a file, to run on an instruction set; returns a state of it, NULL on failure. */
 static inline dn_state *open_state(const char *path, const char *isa, dn_model **model) {
     static unsigned char data[64 << 20];
     dn_state *state = NULL;
@@ -26,7 +26,7 @@ static inline dn_state *open_state(const char *path, const char *isa, dn_model *
     return state;
 }
 
-/* Frames of a clip at 48 kHz, raw floats: in[MAX_FRAMES * DN_FRAME]. */
+/* Reads a clip at 48 kHz, raw floats, to in[MAX_FRAMES * DN_FRAME]; returns its frames. */
 static inline size_t read_clip(const char *path, float *in) {
     return read_file(path, in, MAX_FRAMES * DN_FRAME * sizeof(*in)) / sizeof(*in) / DN_FRAME;
 }

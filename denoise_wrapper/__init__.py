@@ -1,9 +1,11 @@
 """Load a denoiser by name, give it any audio, get the same audio back without the noise."""
 
-from denoise_wrapper.backends import backend_names
+from denoise_wrapper.backends import backend_names, restore_backend, restore_state
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
-from denoise_wrapper.stream.stream import Stream, process_many
+from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.stream import Stream
+from denoise_wrapper.stream.together import process_many
 
 __version__ = "0.1.0"
 
@@ -17,6 +19,9 @@ __all__ = [
     "ModelError",
     "Stream",
     "__version__",
+    "aligned",
     "backend_names",
     "process_many",
+    "restore_backend",
+    "restore_state",
 ]

@@ -63,7 +63,7 @@ class Clip:
 
 
 def check_rate(sample_rate: object) -> int:
-    """The sampling rate as an int. Raises AudioError for what is no number of Hz, or an absurd one."""
+    """Return the sampling rate as an int. Raises AudioError for what is no number of Hz, or an absurd one."""
     rate: object = sample_rate
     if isinstance(rate, float | np.floating) and float(rate).is_integer():
         rate = int(rate)
@@ -77,7 +77,7 @@ def check_rate(sample_rate: object) -> int:
 
 
 def check_channels(channels: object) -> int:
-    """The number of channels as an int. Raises AudioError unless it is 1 to MAX_CHANNELS."""
+    """Return the number of channels as an int. Raises AudioError unless it is 1 to MAX_CHANNELS."""
     try:
         count = -1 if isinstance(channels, bool | np.bool_) else operator.index(channels)  # type: ignore[arg-type]
     except TypeError:
@@ -88,7 +88,7 @@ def check_channels(channels: object) -> int:
 
 
 def check_type(dtype: DTypeLike) -> np.dtype[Any]:
-    """The dtype, if it is one that audio may have here. Raises AudioError that says what to do instead."""
+    """Return the dtype, if it is one that audio may have here. Raises AudioError that says what to do instead."""
     try:
         kind = np.dtype(dtype)
     except TypeError as error:
@@ -100,9 +100,9 @@ def check_type(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def check_layout(audio: Array, channels: int | None = None) -> int:
-    """The number of channels of an array of audio, which is (frames,) or (frames, channels).
+    """Return the number of channels of an array of audio, which is (frames,) or (frames, channels).
 
-    channels: how many there must be; None tells it from the shape, where more channels than frames mean that the
+    channels: how many there must be; None for what the shape says, where more channels than frames mean that the
     array lies on its side. Raises AudioError that says what to do.
     """
     shape = audio.shape
@@ -112,19 +112,19 @@ def check_layout(audio: Array, channels: int | None = None) -> int:
         return 1
     if audio.ndim != 2:
         raise AudioError(f"audio has shape (frames,) or (frames, channels), not {shape}")
-    frames, found = shape
+    frames, wide = shape
     if channels is None:
-        if found > max(2, frames) and frames > 0:
+        if wide > max(2, frames) and frames > 0:
             raise AudioError(f"audio is (frames, channels), and {shape} looks like (channels, frames); use audio.T")
-        return check_channels(found)
-    if found != channels:
+        return check_channels(wide)
+    if wide != channels:
         fix = "; use audio.T" if frames == channels else ""
         raise AudioError(f"audio of {channels} channels has shape (frames, {channels}), not {shape}{fix}")
     return channels
 
 
 def as_array(audio: object, channels: int | None = None) -> Array:
-    """Audio as an array of a supported type and layout, not copied. Raises AudioError that says what to do."""
+    """Return audio as an array of a supported type and layout, not copied. Raises AudioError that says what to do."""
     if not isinstance(audio, np.ndarray):
         raise AudioError(
             f"audio is a NumPy array, bytes or a pydub.AudioSegment, not {type(audio).__name__}; "
@@ -137,7 +137,7 @@ def as_array(audio: object, channels: int | None = None) -> Array:
 
 
 def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Float32:
-    """Samples to float32 frames, full scale +-1.
+    """Convert samples to float32 frames, full scale +-1.
 
     audio: (frames,) or (frames, channels), of a supported type. non_finite: "raise", or "zero" to put zero in the
     place of each sample that is NaN, infinite or beyond LOUDEST. position: of the first frame, for the error message.
@@ -159,7 +159,7 @@ def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Floa
 
 
 def _mend(frames: Float32, non_finite: str, position: int) -> Float32:
-    """Frames of which some sample may be bad: as they are if none is, else mended, or AudioError."""
+    """Return frames as they are if no sample is bad, else mended; or raise AudioError."""
     bad = ~(np.abs(frames) <= LOUDEST)
     if not bad.any():
         return frames
@@ -174,7 +174,7 @@ def _mend(frames: Float32, non_finite: str, position: int) -> Float32:
 
 
 def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
-    """Float32 frames to samples of a type; integers are rounded and clipped, floats are left beyond full scale.
+    """Convert float32 frames to samples of a type; integers are rounded and clipped, floats are left beyond full scale.
 
     frames: (frames, channels), may be overwritten. ndim: 1 gives (frames,) of a single channel.
     """
@@ -188,9 +188,9 @@ def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
 
 
 def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
-    """A clip of any kind as an array: ndarray, bytes (also bytearray and memoryview), or pydub.AudioSegment.
+    """Return a clip of any kind as an array: ndarray, bytes (also bytearray and memoryview), or pydub.AudioSegment.
 
-    For bytes, sample_rate, channels and dtype must be given, as they say nothing themselves.
+    Bytes need sample_rate, channels and dtype, as they say nothing themselves.
     Raises AudioError that says what to do.
     """
     rate = None if sample_rate is None else check_rate(sample_rate)
@@ -209,10 +209,10 @@ def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: 
 def _unpack_bytes(
     audio: bytes | bytearray | memoryview, rate: int | None, channels: int | None, dtype: DTypeLike | None
 ) -> Clip:
-    """Interleaved PCM in native byte order, or in the order that dtype names."""
+    """Unpack interleaved PCM in native byte order, or in the order that dtype names."""
     if rate is None or channels is None or dtype is None:
-        given = {"sample_rate": rate, "channels": channels, "dtype": dtype}
-        missing = ", ".join(name for name, value in given.items() if value is None)
+        facts = {"sample_rate": rate, "channels": channels, "dtype": dtype}
+        missing = ", ".join(name for name, value in facts.items() if value is None)
         raise AudioError(f"bytes do not say what they hold; give {missing} too, as in dtype='int16'")
     kind = check_type(dtype)
     whole = kind.itemsize * channels
@@ -230,16 +230,16 @@ def _unpack_bytes(
 
 
 def is_segment(audio: object) -> bool:
-    """Whether audio is a pydub.AudioSegment, without importing pydub: who holds one has imported it."""
+    """Tell if audio is a pydub.AudioSegment, without importing pydub: who holds one has imported it."""
     pydub = sys.modules.get("pydub")
     return pydub is not None and isinstance(audio, pydub.AudioSegment)
 
 
 def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
-    """A segment's samples: 16 or 32 bit as they are, 8 bit by way of 16."""
-    for name, given, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
-        if given is not None and given != own:
-            raise AudioError(f"the AudioSegment has {name} {own}, not {given}; leave {name} away, it says so itself")
+    """Unpack a segment's samples: 16 or 32 bit as they are, 8 bit by way of 16."""
+    for name, value, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
+        if value is not None and value != own:
+            raise AudioError(f"the AudioSegment has {name} {own}, not {value}; leave {name} away, it says so itself")
     if dtype is not None:
         raise AudioError("an AudioSegment says its own sample width; leave dtype away")
     count, samples = check_channels(segment.channels), segment_samples(segment)
@@ -254,7 +254,7 @@ def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype:
 
 
 def segment_samples(segment: Any) -> Array:
-    """A pydub.AudioSegment as an array (frames, channels): int32 of a 32-bit one, else int16."""
+    """Return a pydub.AudioSegment as an array (frames, channels): int32 of a 32-bit one, else int16."""
     wide = segment if segment.sample_width in (2, 4) else segment.set_sample_width(2)
     kind = np.int32 if wide.sample_width == 4 else np.int16
     return np.frombuffer(wide.raw_data, dtype=kind).reshape(-1, segment.channels)

@@ -46,7 +46,7 @@ class RNNoise:
         self._live: _Live | None = None
 
     def reset(self, new_f_name_lib: str | os.PathLike[str] | None = None) -> None:
-        """Forget what came so far; go over to another model or library if one is given."""
+        """Forget what came so far; go over to another model or library if new_f_name_lib names one."""
         if new_f_name_lib is not None:
             self._load(new_f_name_lib)
         self._denoiser.reset()
@@ -94,7 +94,7 @@ class RNNoise:
         return self._denoiser.filter_frame(frame)
 
     def read_wav(self, f_name_wav: str | os.PathLike[str], sample_rate: int | None = None) -> AudioSegment:
-        """An audio file as a 16-bit segment, at sample_rate if that is given. Raises FileError if it cannot be read."""
+        """Read an audio file as a 16-bit segment, at sample_rate unless that is None. Raises FileError."""
         from denoise_wrapper.files.transform import read_file
 
         samples, rate = read_file(f_name_wav)
@@ -163,7 +163,7 @@ def _samples(raw: bytes | bytearray | memoryview) -> Array:
 
 
 def _at_rate(samples: Array, rate: int, wanted: int) -> Array:
-    """int16 samples at another rate."""
+    """Resample int16 samples."""
     if rate == wanted or not len(samples):
         return samples
     return from_float(resample(to_float(samples), rate, wanted), np.dtype(np.int16), samples.ndim)

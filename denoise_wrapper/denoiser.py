@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.audio import Array, check_rate, unpack
+from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.stream.gate import Cutter
-from denoise_wrapper.stream.lane import chain_latency, make_gate
+from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.gate import Cutter, make_gate
+from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.settings import Settings
-from denoise_wrapper.stream.stream import Float32, Stream, resolve_backend
+from denoise_wrapper.stream.stream import Float32, Stream
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
@@ -63,9 +66,9 @@ class Denoiser:
         self._frames: Stream | None = None  # that of filter_frame, made when it is first used
 
     def _resolve(self, backend: str | Backend, model: Any = None) -> Backend:
-        found = resolve_backend(backend, model)
-        make_gate(found, self._settings)  # refuses a gate without a voice to open it
-        return found
+        resolved = resolve_backend(backend, model)
+        make_gate(resolved, self._settings)  # refuses a gate without a voice to open it
+        return resolved
 
     @property
     def backend(self) -> Backend:
@@ -159,7 +162,7 @@ class Denoiser:
         there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
         files may be replaced.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
-        all); the length of files that are not yet open is told by their size.
+        all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
         DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `took` seconds by
         the clock, and `stages`, how many of those went into decoding, resampling, denoising, encoding and other.
@@ -168,8 +171,8 @@ class Denoiser:
         """
         from denoise_wrapper.files.batch import plan
 
-        given = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        pairs, failed = plan([Path(each) for each in given], None if out_dir is None else Path(out_dir))
+        each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+        pairs, failed = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
         return failed + self.filter_pairs(pairs, jobs, overwrite=overwrite, progress=progress)
 
     def filter_pairs(
@@ -181,7 +184,7 @@ class Denoiser:
         done: Callable[[FileResult], object] | None = None,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
-        """The same for pairs (file to read, file to write or None for the one beside it).
+        """Clean pairs (file to read, file to write or None for the one beside it) as `filter_files` does.
 
         done: called with each result as it comes, in the thread of the caller.
         """
@@ -196,7 +199,7 @@ class Denoiser:
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            return self._cleaned(blocks, rate, (channels,), watch)
+            return self._cleaned(blocks, rate, (channels,), watch.stages)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)
@@ -218,16 +221,16 @@ class Denoiser:
         if isinstance(samples, np.ndarray) and samples.shape not in ((hop,), (hop, 1)):
             raise AudioError(f"a frame has shape ({hop},), not {samples.shape}; stream() takes chunks of any size")
         if self._frames is None:
-            self._frames = Stream.of_hops(self._backend, self._settings)
+            self._frames = Stream(self._backend, settings=self._settings, step=hop)
         cleaned = self._frames.process(samples)
         return float(self._frames.vad[-1]), cleaned.tobytes() if raw else cleaned
 
     def reset(self) -> None:
-        """Forget what filter_frame has heard."""
+        """Forget the frames that came to filter_frame."""
         self._frames = None
 
     def stream(self, sample_rate: int | None = None, channels: int = 1, latency: int | None = None) -> Stream:
-        """A live signal through the backend, with this denoiser's settings.
+        """Open a live signal through the backend, with this denoiser's settings.
 
         sample_rate: Hz; None for the backend's. channels: samples a frame. latency: frames; None for the least, more
         to leave room for `Stream.switch` to a slower backend. Raises ConfigError for vad_gate="drop".
@@ -235,9 +238,9 @@ class Denoiser:
         return Stream(self._backend, sample_rate, channels, self._settings, latency)
 
     def latency(self, sample_rate: int | None = None) -> int:
-        """The least latency of a stream at that rate (None: the backend's), in frames."""
+        """Return the least latency of a stream at that rate (None: the backend's), in frames."""
         rate = self._backend.sample_rate if sample_rate is None else check_rate(sample_rate)
-        return chain_latency(self._backend, rate)
+        return least_latency(self._backend, rate)
 
     def speech_probability(
         self,
@@ -247,10 +250,10 @@ class Denoiser:
         channels: int | None = None,
         dtype: DTypeLike | None = None,
     ) -> tuple[NDArray[np.float64], Float32]:
-        """How probable speech is, over a whole clip. Audio is given as to `filter`.
+        """Estimate the probability of speech over a whole clip. audio and the rest: as for `filter`.
 
         Returns (times, probabilities): float64 (hops,), the beginning of each hop in seconds, and float32 (hops,), or
-        (hops, channels) of several channels. Raises ConfigError if the backend tells no speech.
+        (hops, channels) of several channels. Raises ConfigError if the backend gives no probability of speech.
         """
         backend = self._backend
         if not backend.has_vad:
@@ -259,22 +262,17 @@ class Denoiser:
         rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
         stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
-        voice = []
-        for block in _blocks(clip.samples, rate * BLOCK_S):
-            stream.process(block)
-            voice.append(stream.vad)
-        stream.flush()
-        voice.append(stream.vad)
+        voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
         hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
         times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
         return times, np.concatenate(voice)[:hops]
 
     def _cleaned(
-        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], watch: Watch | None = None
+        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None
     ) -> Iterator[Array]:
-        """The blocks of a whole clip, cleaned and aligned: the latency is cut off, and gated frames if so asked.
+        """Clean and align the blocks of a whole clip, without gated frames if so asked.
 
-        shape: () for blocks (frames,), (channels,) for (frames, channels).
+        shape: () for blocks (frames,), (channels,) for (frames, channels). seconds: what the stream adds its times to.
         """
         settings, cutter = self._settings, None
         if settings.vad_gate == "drop" and settings.vad_threshold is not None:
@@ -282,29 +280,30 @@ class Denoiser:
             assert gate is not None
             cutter = Cutter(gate, self._backend, rate)
             settings = dataclasses.replace(settings, vad_threshold=None)
-        channels = shape[0] if shape else 1
-        if watch is None:
-            stream = Stream(self._backend, rate, channels, settings)
-        else:
-            stream = Stream.watched(self._backend, rate, channels, settings, watch)
-        early = stream.latency
-        for block in _and_flush(stream, blocks):
-            cut = min(early, len(block))
-            early -= cut
-            kept = block[cut:]
-            yield kept if cutter is None else cutter.cut(kept, stream.vad.reshape(-1, stream.channels).T)
+        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds)
+        for block in aligned(stream, blocks):
+            yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data, and what backends make of their own: so the modules of this package may move."""
+        return {
+            "backend": self._backend, "settings": dataclasses.asdict(self._settings), "frames": self._frames,
+        }  # fmt: skip
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._backend, self._frames = saved["backend"], saved["frames"]
+        self._settings = Settings(**saved["settings"])
+
+    def __copy__(self) -> Denoiser:
+        return copy.deepcopy(self)  # two denoisers never share the state of filter_frame
 
     def __repr__(self) -> str:
         return f"Denoiser({self.backend_name!r})"
 
 
+Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is
+
+
 def _blocks(samples: Array, size: int) -> Iterator[Array]:
-    """One block at least, so that a stream learns the type of a clip of no frames too."""
+    """Cut a clip into blocks, one at least, so that a stream learns the type of a clip of no frames too."""
     return (samples[start : start + size] for start in range(0, max(1, len(samples)), size))
-
-
-def _and_flush(stream: Stream, blocks: Iterable[Array]) -> Iterator[Array]:
-    """What a stream makes of the blocks, and in the end of none."""
-    for block in blocks:
-        yield stream.process(block)
-    yield stream.flush()

@@ -7,10 +7,21 @@ import platform
 import subprocess
 import sys
 
+from denoise_wrapper.errors import ConfigError
+
 
 def cores() -> int:
     """Cores that this process may use: those that it is bound to, where the system tells."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_jobs(jobs: int | None) -> int:
+    """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
+    if jobs is None:
+        return cores()
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise ConfigError(f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {jobs!r}")
+    return jobs
 
 
 def processor_name() -> str:

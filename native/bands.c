@@ -5,20 +5,22 @@
 
 static const double pi = 3.141592653589793;
 
-static const int16_t classic_edges[22] = {0,  4,  8,  12, 16,  20,  24,  28,  32,  40,  48,
-                                          56, 64, 80, 96, 112, 136, 160, 192, 240, 312, 400};
+static const int16_t classic_edges[DN_BANDS] = {0,  4,  8,  12, 16,  20,  24,  28,  32,  40,  48,
+                                                56, 64, 80, 96, 112, 136, 160, 192, 240, 312, 400};
 
 static const int16_t v02_edges[DN_MAX_EDGES] = {0,   2,   4,   6,   8,   10,  12,  15,  18,  21, 24,  28,
                                                 32,  36,  41,  47,  53,  60,  68,  77,  87,  98, 110, 124,
                                                 140, 157, 176, 198, 223, 251, 282, 317, 356, 400};
 
-static void init_bands(dn_bands *bands, dn_family family) {
-    int v02 = family == DN_V02;
-    bands->count = v02 ? DN_MAX_BANDS : DN_BANDS;
-    bands->padded = dn_round_up_8(bands->count);
-    bands->edges = v02 ? DN_MAX_EDGES : DN_BANDS;
-    bands->first = v02;
-    bands->edge = v02 ? v02_edges : classic_edges;
+const dn_band_layout dn_classic_bands = {.count = DN_BANDS, .edges = DN_BANDS, .first = 0, .edge = classic_edges};
+const dn_band_layout dn_v02_bands = {.count = DN_V02_BANDS, .edges = DN_MAX_EDGES, .first = 1, .edge = v02_edges};
+
+static void init_bands(dn_bands *bands, const dn_band_layout *layout) {
+    bands->count = layout->count;
+    bands->padded = dn_round_up_8(layout->count);
+    bands->edges = layout->edges;
+    bands->first = layout->first;
+    bands->edge = layout->edge;
     for (int e = 0; e < bands->edges - 1; e++) {
         int from = bands->edge[e], width = bands->edge[e + 1] - from;
         for (int j = 0; j < width; j++) bands->rise[from + j] = (float)j / (float)width;
@@ -33,14 +35,14 @@ static void init_bands(dn_bands *bands, dn_family family) {
     }
 }
 
-void dn_tables_init(dn_tables *tables, dn_family family) {
+void dn_tables_init(dn_tables *tables, const dn_band_layout *layout) {
     dn_fft_init(&tables->fft);
     for (int i = 0; i < DN_WINDOW; i++) {
         double s = sin(pi * (i + 0.5) / DN_WINDOW), window = sin(pi / 2 * s * s);
         tables->analysis[i] = (float)(window / DN_WINDOW);
         tables->synthesis[i] = (float)(window / 32768);
     }
-    init_bands(&tables->bands, family);
+    init_bands(&tables->bands, layout);
 }
 
 void dn_band_correlation(const dn_kernels *k, const dn_bands *bands, const dn_spectrum *X, const dn_spectrum *Y,

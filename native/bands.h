@@ -4,7 +4,7 @@
 
 #include "denoise.h"
 #include "fft.h"
-#include "kernels.h"
+#include "kernels/table.h"
 
 enum {
     DN_BAND_BINS = 400, /* bins below 20 kHz; those above belong to no band */
@@ -12,15 +12,23 @@ enum {
     DN_MAX_EDGES = 34,
 };
 
-/* Triangles between edges, from 0 Hz to 20 kHz. The classic network has a band at each of 22 edges. The v0.2 one has 34
- * edges and a band at each but the first and the last, whose half triangles belong to the bands beside them. */
+/* Triangles between edges, from 0 Hz to 20 kHz. */
 typedef struct {
-    int count;                              /* of bands */
-    int padded;                             /* count rounded up to a multiple of 8 */
-    int edges;                              /* how many */
-    int first;                              /* the edge of band 0: 0 or 1 */
-    const int16_t *edge;                    /* [edges], in bins of 50 Hz */
-    float rise[DN_BAND_BINS];               /* how far bin i is from the edge below it to the one above, 0 to 1 */
+    int count;           /* of bands */
+    int edges;           /* number of them */
+    int first;           /* the edge of band 0: 0 or 1 */
+    const int16_t *edge; /* [edges], in bins of 50 Hz */
+} dn_band_layout;
+
+extern const dn_band_layout dn_classic_bands; /* a band at each of 22 edges */
+extern const dn_band_layout dn_v02_bands;     /* 34 edges, a band at each but the first and the last, whose half
+                                               * triangles belong to the bands beside them */
+
+/* The numbers of a layout, and its tables. */
+typedef struct {
+    int count, padded, edges, first; /* padded: count rounded up to a multiple of 8 */
+    const int16_t *edge;
+    float rise[DN_BAND_BINS];               /* place of bin i between the edge below it, 0, and the one above, 1 */
     float dct[DN_MAX_BANDS * DN_MAX_BANDS]; /* packed for matvec_add: count inputs, padded outputs */
 } dn_bands;
 
@@ -31,13 +39,13 @@ typedef struct {
     dn_bands bands;
 } dn_tables;
 
-void dn_tables_init(dn_tables *tables, dn_family family);
+void dn_tables_init(dn_tables *tables, const dn_band_layout *layout);
 
 /* out[count] = sum over the band of Re(X conj Y); energy when X is Y. */
 void dn_band_correlation(const dn_kernels *k, const dn_bands *bands, const dn_spectrum *X, const dn_spectrum *Y,
                          float *out);
 
-/* bins[DN_BAND_BINS]: values[count] interpolated. */
+/* Interpolates values[count], of the bands, to bins[DN_BAND_BINS]. */
 void dn_band_interpolate(const dn_kernels *k, const dn_bands *bands, const float *values, float *bins);
 
 /* out[padded]: cosine transform of values[count], orthonormal for the classic network; the padding is zero. */

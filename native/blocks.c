@@ -1,4 +1,4 @@
-/* Spectra of blocks that overlap, and the blocks of changed spectra added up again: what a DTLN has around its
+/* Spectra of blocks that overlap, and the blocks of changed spectra added up again, as a DTLN has them around its
  * networks. A block of n reals is transformed as n / 2 complex numbers, in passes of radix 4 that leave the bins in
  * their order (Stockham's arrangement), on separate arrays of real and imaginary parts, which compilers turn into
  * vectors. */
@@ -54,7 +54,7 @@ void dn_blocks_destroy(dn_blocks *blocks) {
     dn_delete(blocks);
 }
 
-/* One pass of radix 4 from x to y: n points are left in each of s transforms, which lie side by side. */
+/* Makes one pass of radix 4 from x to y: n points are left in each of s transforms, which lie side by side. */
 static inline void pass_of_4(const points *x, points *y, const float *w_re, const float *w_im, int32_t n, int32_t s) {
     const int32_t quarter = n / 4, far = s * quarter;
     for (int32_t p = 0; p < quarter; p++) {
@@ -81,7 +81,7 @@ static inline void pass_of_4(const points *x, points *y, const float *w_re, cons
     }
 }
 
-/* Fourier transform of half points in x, which is overwritten, as is y. Returns the one of them with the bins. */
+/* Transforms the half points in x, which is overwritten, as is y. Returns the one of them with the bins. */
 static const points *transform(const dn_blocks *blocks, points *x, points *y) {
     const float *w_re = blocks->pass_re, *w_im = blocks->pass_im;
     int32_t n = blocks->half, s = 1;
@@ -111,7 +111,7 @@ static const points *transform(const dn_blocks *blocks, points *x, points *y) {
     return x;
 }
 
-/* in[block] to spectrum[half + 1][2] and magnitude[half + 1]. */
+/* Transforms in[block] to spectrum[half + 1][2] and magnitude[half + 1]. */
 static void analyse(const dn_blocks *blocks, const float *in, float *spectrum, float *magnitude) {
     const int32_t half = blocks->half;
     points a, b;
@@ -140,7 +140,7 @@ static void analyse(const dn_blocks *blocks, const float *in, float *spectrum, f
     }
 }
 
-/* spectrum[half + 1][2] times gains[half + 1] to out[block]. */
+/* Transforms spectrum[half + 1][2] times gains[half + 1] to out[block]. */
 static void synthesise(const dn_blocks *blocks, const float *spectrum, const float *gains, float *out) {
     const int32_t half = blocks->half;
     const float scale = 1.0f / (float)blocks->block;
@@ -169,17 +169,17 @@ static void synthesise(const dn_blocks *blocks, const float *spectrum, const flo
     }
 }
 
-void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *heard, const float *in,
-                       float *line, float *spectra, float *magnitudes, float *heard_after) {
+void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *past, const float *in,
+                       float *line, float *spectra, float *magnitudes, float *past_after) {
     uint64_t mode = dn_enter();
     const size_t hop = (size_t)blocks->hop, late = (size_t)blocks->block - hop, bins = (size_t)blocks->half + 1;
     for (size_t c = 0; c < channels; c++, line += late + hops * hop) {
-        memcpy(line, heard + c * late, late * sizeof(*line));
+        memcpy(line, past + c * late, late * sizeof(*line));
         memcpy(line + late, in + c * hops * hop, hops * hop * sizeof(*line));
         for (size_t h = 0; h < hops; h++, spectra += 2 * bins, magnitudes += bins) {
             analyse(blocks, line + h * hop, spectra, magnitudes);
         }
-        memcpy(heard_after + c * late, line + hops * hop, late * sizeof(*line));
+        memcpy(past_after + c * late, line + hops * hop, late * sizeof(*line));
     }
     dn_leave(mode);
 }

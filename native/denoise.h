@@ -2,7 +2,7 @@
  *
  *     dn_model *model;                                    weights, loaded once, shared by any number of threads
  *     dn_state *state;                                    the memory of one channel, one thread at a time
- *     dn_model_load(bytes, size, &model, message, sizeof message);
+ *     dn_model_load(bytes, size, &model, message);
  *     dn_state_create(model, &state);
  *     while (more) dn_process(&state, 1, in, out, voice, frames, 0.0f);
  *     dn_state_destroy(state);
@@ -23,14 +23,15 @@ extern "C" {
 
 enum {
     DN_RATE = 48000,   /* Hz */
-    DN_FRAME = 480,    /* samples taken and given at a time, 10 ms */
+    DN_FRAME = 480,    /* samples of a frame, 10 ms */
     DN_BANDS = 22,     /* gains of the classic network */
     DN_FEATURES = 42,  /* inputs of the classic network */
     DN_V02_BANDS = 32, /* the same of the v0.2 network */
     DN_V02_FEATURES = 65,
-    DN_BINS = 481,      /* of a frame's spectrum, 50 Hz apart */
-    DN_LIMIT = 1000000, /* the loudest sample taken, full scale being 1: beyond it squares leave the range of a float */
-    DN_MESSAGE = 200,   /* bytes that hold any message of a loader, its NUL included */
+    DN_BINS = 481, /* of a frame's spectrum, 50 Hz apart */
+    DN_LIMIT =
+        1000000, /* the loudest sample accepted, full scale being 1: beyond it squares leave the range of a float */
+    DN_MESSAGE = 200, /* bytes that hold any message of a loader, its NUL included */
 };
 
 typedef struct dn_model dn_model;         /* weights: read-only once loaded */
@@ -43,7 +44,7 @@ typedef enum {
     DN_BAD_MODEL,   /* the bytes are no model, or a damaged one: the message says which layer and why */
     DN_NOT_FINITE,  /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
     DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
-    DN_BAD_RANGE,   /* samples were asked for that cannot be made of those given */
+    DN_BAD_RANGE,   /* samples were asked for that cannot be made of the input */
     DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
     DN_BAD_STATES,  /* the states of one call are of unlike models, or one is there twice; no state was touched */
 } dn_status;
@@ -51,12 +52,14 @@ typedef enum {
 /* ---- model ---- */
 
 /* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), a record file of our own, or a
- * weights blob of RNNoise 0.2; which one is told from the bytes. data is not kept. On failure *out is NULL and message,
+ * weights blob of RNNoise 0.2, recognised by the bytes. data is not kept. On failure *out is NULL and message,
  * DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
 dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
 
-/* The model compiled in from rnn_data.c, and the bytes that it is loaded from, which live for ever. */
+/* Loads the model compiled in. */
 dn_status dn_model_builtin(dn_model **out, char *message);
+
+/* Returns the bytes that it is loaded from, which live for ever. */
 const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
@@ -107,7 +110,7 @@ const char *dn_model_metadata(const dn_model *model, size_t *size);
 
 /* ---- state ---- */
 
-/* A state from silence. It borrows model, which must outlive it. On failure *out is NULL. */
+/* Creates a state from silence. It borrows model, which must outlive it. On failure *out is NULL. */
 dn_status dn_state_create(const dn_model *model, dn_state **out);
 void dn_state_reset(dn_state *state);
 void dn_state_destroy(dn_state *state); /* NULL is fine */
@@ -123,19 +126,19 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 
-/* A state as bytes: dn_state_size of them, to be read on a machine of the same byte order. Restoring checks all of
- * them, a checksum too, and leaves the state as it was when they do not fit. */
+/* Saves a state as dn_state_size bytes, to be read on a machine of the same byte order. Restoring checks all of them, a
+ * checksum too, and leaves the state as it was when they do not fit. */
 size_t dn_state_size(const dn_state *state);
 void dn_state_save(const dn_state *state, void *bytes);
 dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
 
 /* ---- training ---- */
 
-/* Of the features and bands of that network. */
+/* Creates an extractor of the features and bands of that family. On failure *out is NULL. */
 dn_status dn_extractor_create(dn_family family, dn_extractor **out);
 void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
 
-/* Where to put what is found of each frame; NULL for what is not wanted. Features and bands, F and B, are 42 and 22 of
+/* Room for what is extracted of each frame; NULL for what is not wanted. Features and bands, F and B, are 42 and 22 of
  * the classic network, 65 and 32 of v0.2's. Energies have the scale of the features: powers of int16 samples / 960,
  * summed over a band. Spectra are of 20 ms, of which the last 10 are this frame, real and imaginary parts in turn. */
 typedef struct {
@@ -148,7 +151,7 @@ typedef struct {
     float *spectrum, *pitch_spectrum, *clean_spectrum; /* [frames][DN_BINS][2], of the same three */
 } dn_extracted;
 
-/* What the network sees of noisy, and what it should answer to get clean.
+/* Extracts what the network sees of noisy, and the answer that makes it clean.
  * noisy, clean: [frames * DN_FRAME] samples in time with each other, clean being what is wanted of noisy.
  * Memory carries on from call to call. Returns DN_OK, or DN_NOT_FINITE before anything was touched. */
 dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
@@ -156,18 +159,23 @@ dn_status dn_extract(dn_extractor *extractor, const float *noisy, const float *c
 
 /* ---- change of sampling rate ---- */
 
-/* How one rate becomes another: a table of filters, read-only once made, shared by any number of signals. */
+/* Change of one rate to another: a table of filters, read-only once made, shared by any number of signals. */
 typedef struct dn_ratio dn_ratio;
 
-/* in_rate, out_rate: Hz, 1 to 10^6, one at most 1000 times the other. Linear phase; flat to 0.45 of the lower rate, and
- * 100 dB down from half of it. On failure *out is NULL. */
+/* Makes the filters from in_rate to out_rate: Hz, 1 to 10^6, one at most 1000 times the other. Linear phase; flat to
+ * 0.45 of the lower rate, and 100 dB down from half of it. On failure *out is NULL. */
 dn_status dn_ratio_create(int32_t in_rate, int32_t out_rate, dn_ratio **out);
 void dn_ratio_destroy(dn_ratio *ratio); /* NULL is fine */
 
 /* Input samples before and after its own place that an output sample is made of: about 64 periods of the lower rate. */
 int32_t dn_ratio_reach(const dn_ratio *ratio);
 
-/* Output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
+/* Output samples that are ready after n input samples: those of which the last input is among them. And the number of
+ * the first input that output sample m is made of, below zero near the beginning. n, m: 0 to 2^52. */
+int64_t dn_ratio_ready(const dn_ratio *ratio, int64_t n);
+int64_t dn_ratio_first(const dn_ratio *ratio, int64_t m);
+
+/* Makes output samples first to first + count - 1 of a signal whose sample number start is in[0], n samples of it being
  * there. Output sample m is what the signal is at input place m * in_rate / out_rate: nothing is late. It is made of
  * the inputs from floor(place) - reach + 1 to floor(place) + reach; give zeros for those before the beginning.
  * DN_BAD_RANGE, with out untouched, if in does not hold them all, or beyond output 2^52. Nothing depends on how a
@@ -177,11 +185,11 @@ dn_status dn_resample(const dn_ratio *ratio, const float *in, int64_t start, siz
 
 /* ---- instruction sets ---- */
 
-/* The instruction set in use, one of dn_isa_names(). */
+/* Name of the instruction set in use. */
 const char *dn_isa(const dn_model *model);
 
-/* Names that this build knows, space separated, fastest first. */
-const char *dn_isa_names(void);
+/* Name of each set that this build knows, from index 0 on, the fastest first; NULL behind the last. */
+const char *dn_isa_name(int index);
 
 /* Makes model run on the named instruction set; NULL picks the fastest that this processor has, which is what loading
  * does. Call it before the model is shared. DN_NO_SUCH_ISA leaves the model as it was. */
@@ -191,41 +199,96 @@ dn_status dn_model_set_isa(dn_model *model, const char *name);
 
 typedef struct dn_blocks dn_blocks; /* tables, read-only */
 
-/* For blocks of so many samples, 16 to 2048 and a power of two, of which each begins hop samples after the one before;
- * hop divides block. A block has block / 2 + 1 bins. On failure (DN_BAD_RANGE, DN_NO_MEMORY) *out is NULL. */
+/* Makes the tables for blocks of so many samples, 16 to 2048 and a power of two, each beginning hop samples after the
+ * one before; hop divides block. A block has block / 2 + 1 bins. On failure (DN_BAD_RANGE, DN_NO_MEMORY) *out is NULL.
+ */
 dn_status dn_blocks_create(int32_t block, int32_t hop, dn_blocks **out);
 void dn_blocks_destroy(dn_blocks *blocks); /* NULL is fine */
 
-/* The spectrum of each block that ends with a hop of in.
- * heard [channels][block - hop]: the samples before; heard_after: those before the hops to come. in [channels][hops *
- * hop]. line [channels][block - hop + hops * hop]: heard and in. spectra [channels][hops][bins][2]: real and imaginary
+/* Transforms each block that ends with a hop of in.
+ * past [channels][block - hop]: the samples before; past_after: those before the hops to come. in [channels][hops *
+ * hop]. line [channels][block - hop + hops * hop]: past and in. spectra [channels][hops][bins][2]: real and imaginary
  * parts. magnitudes [channels][hops][bins]. No two may overlap. */
-void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *heard, const float *in,
-                       float *line, float *spectra, float *magnitudes, float *heard_after);
+void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *past, const float *in,
+                       float *line, float *spectra, float *magnitudes, float *past_after);
 
-/* Blocks of spectra [count][bins][2] times gains [count][bins]: frames [count][block]. */
+/* Makes blocks of spectra [count][bins][2] times gains [count][bins]: frames [count][block]. */
 void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *spectra, const float *gains,
                           float *frames);
 
-/* The sum of frames [channels][hops][block] where they overlap, the oldest added first: out [channels][hops * hop],
+/* Adds frames [channels][hops][block] up where they overlap, the oldest added first: out [channels][hops * hop],
  * block - hop samples later than in. pending, pending_after [channels][block - hop]: what frames before have brought to
  * samples that still come. No two may overlap. */
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
                    float *out, float *pending_after);
 
-/* ---- samples as callers have them ---- */
+/* ---- a lane: a live signal's way through a backend, n frames in and n frames out, late by a constant ---- */
 
-typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type;
+typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type; /* of a caller's samples */
 
-/* Interleaved samples, in [frames][channels], to out [channels][frames], full scale +-1.
- * DN_NOT_FINITE if a sample of a floating-point type is NaN or beyond +-limit; out then holds it all the same. */
-dn_status dn_take_samples(dn_type type, const void *in, size_t channels, size_t frames, float limit, float *out);
+/* A voice gate: open from the first hop that holds speech, on any channel, until hold hops after the last one. */
+typedef struct {
+    float threshold; /* 0 to 1, the probability from which a hop is speech */
+    float gain;      /* of the last hop, 1 or 0 */
+    int64_t hold;    /* hops for which it stays open after speech */
+    int64_t since;   /* hops since the last one with speech, at most hold + 1 */
+} dn_gate;
 
-/* Puts fresh [channels][frames] into a queue [channels][room] at place last, and gives those at place first to
- * out [frames][channels], interleaved; integers are rounded, halves to even, and clipped at full scale.
- * first <= last <= room - frames. */
-void dn_exchange_samples(dn_type type, float *queue, size_t room, size_t first, size_t last, const float *fresh,
-                         size_t channels, size_t frames, void *out);
+/* The gain of each hop, 1 where the gate is open in it and 0 where it is closed, and moves the gate on.
+ * voice: [channels][hops] probabilities of speech. gains: [hops]. */
+void dn_gate_run(dn_gate *gate, const float *voice, size_t channels, size_t hops, float *gains);
+
+typedef struct dn_lane dn_lane; /* all that one signal needs around its backend; one thread at a time */
+
+typedef struct {
+    size_t channels;
+    size_t hop, delay; /* of the backend, in samples; hop 0: there is none, and frames come out as they went in */
+    size_t latency;    /* frames by which the output is late; enough for the queue never to run dry */
+    const dn_ratio *to_backend, *to_caller; /* NULL where the caller's rate is the backend's; they outlive the lane */
+    int gated;
+    dn_gate gate;     /* if gated: it fades from open to closed, and back, over one hop */
+    int64_t position; /* frames of the signal before the first that the lane gets */
+    int64_t fade_in;  /* frames until the lane begins to be heard over those before it, if it is not the first */
+    int64_t fade;     /* frames in which it then fades in */
+    float mix;        /* of a lane without a backend: the others' share of the result, of which it has the rest */
+} dn_lane_plan;
+
+/* From silence. On failure *out is NULL. */
+dn_status dn_lane_create(const dn_lane_plan *plan, dn_lane **out);
+void dn_lane_destroy(dn_lane *lane); /* NULL is fine */
+
+/* A chunk goes through in three steps, of which only the last changes anything: a chunk given up on the way has left
+ * no trace, and the next begins anew.
+ *
+ * 1. Takes interleaved samples [frames][channels]. Returns how many hops are whole with them; if these are expected,
+ *    block is filled with them, [channels][hops * hop], and else dn_lane_block does that. Or below zero
+ *    -DN_NOT_FINITE if a sample is NaN or beyond +-limit, -DN_NO_MEMORY, or -DN_BAD_RANGE at the end of time. */
+int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
+                     float *block);
+dn_status dn_lane_block(const dn_lane *lane, int64_t hops, float *block);
+
+/* 2. What the backend made of the hops, as much, with the voice, [channels][hops], which only a gate looks at and else
+ *    may be NULL. Not for the first lane, of which dn_lanes_give takes it. DN_BAD_RANGE if there are not so many. */
+dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice);
+
+/* 3. The frames that are due, interleaved, as many as came; integers are rounded, halves to even, and clipped at full
+ *    scale. lanes: one, or several of one signal, each of which fades in over those before it. dry: the lane without a
+ *    backend, or NULL. All have taken the same chunk. hops, cleaned, voice: of the first lane.
+ *    Returns how many lanes at the beginning are not heard any more, or -DN_BAD_RANGE, with nothing changed, if a step
+ *    was left out or a queue ran dry. */
+int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
+                      const float *voice, dn_type type, void *out);
+
+/* Frames of the signal up to now; until the lane begins to be heard, or below zero, of its fade; and its gate. */
+int64_t dn_lane_position(const dn_lane *lane);
+int64_t dn_lane_fade_in(const dn_lane *lane);
+dn_gate dn_lane_gate(const dn_lane *lane);
+
+/* A lane as bytes, without a chunk on its way, for a lane of the same plan on a machine of the same byte order.
+ * DN_BAD_STATE, with the lane unchanged, if they are not of such a lane; or DN_NO_MEMORY. */
+size_t dn_lane_size(const dn_lane *lane);
+void dn_lane_save(const dn_lane *lane, void *bytes);
+dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size);
 
 #ifdef __cplusplus
 }

@@ -2,23 +2,23 @@
 #include <math.h>
 #include <string.h>
 
+#include "family.h"
 #include "fpmode.h"
-#include "frontend.h"
 #include "memory.h"
 
 struct dn_extractor {
     const dn_kernels *kernels;
     dn_tables tables;
     dn_frontend noisy, clean;
-    int features;
+    const dn_traits *traits;
 };
 
 dn_status dn_extractor_create(dn_family family, dn_extractor **out) {
     *out = dn_new(sizeof(**out));
     if (!*out) return DN_NO_MEMORY;
     (*out)->kernels = dn_kernels_find(NULL);
-    (*out)->features = family == DN_V02 ? DN_V02_FEATURES : DN_FEATURES;
-    dn_tables_init(&(*out)->tables, family);
+    (*out)->traits = dn_family_traits(family);
+    dn_tables_init(&(*out)->tables, (*out)->traits->bands);
     return DN_OK;
 }
 
@@ -26,7 +26,7 @@ void dn_extractor_destroy(dn_extractor *extractor) {
     dn_delete(extractor);
 }
 
-/* Values of frame f, n a frame, to where they are wanted. */
+/* Copies values[n] of frame f to to[frames][n], unless that is NULL. */
 static void put(float *to, size_t f, const float *values, int n) {
     if (to) memcpy(to + f * (size_t)n, values, (size_t)n * sizeof(*to));
 }
@@ -40,7 +40,7 @@ static void put_spectrum(float *to, size_t f, const dn_spectrum *X) {
     }
 }
 
-/* What gains should be; -1 where nobody can tell. */
+/* Gains that make noisy energies the clean ones; -1 where nobody can tell. */
 static void wanted_gains(const float *energy, const float *clean_energy, int bands, int loud, float *gains) {
     const float unknown = -1, too_quiet = 0.05f, floor = 1e-3f;
     for (int b = 0; b < bands; b++) {
@@ -54,13 +54,14 @@ static void extract_frame(dn_extractor *e, const float *noisy, const float *clea
     int bands = e->tables.bands.count;
     dn_frame frame;
     dn_spectrum clean_X;
-    float clean_energy[DN_MAX_BANDS], gains[DN_MAX_BANDS], features[DN_MAX_FEATURES];
+    float clean_energy[DN_MAX_BANDS], gains[DN_MAX_BANDS], features[DN_MAX_FEATURES] = {0};
     dn_frontend_push(&e->noisy, e->kernels, noisy, NULL);
     dn_frontend_push(&e->clean, e->kernels, clean, NULL);
-    int loud = dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame, features);
+    int loud = dn_frontend_analyse(&e->noisy, e->kernels, &e->tables, &frame);
+    if (loud) e->traits->make_features(&e->noisy, e->kernels, &e->tables.bands, &frame, features);
     dn_frontend_spectrum(&e->clean, e->kernels, &e->tables, &clean_X, clean_energy);
     wanted_gains(frame.energy, clean_energy, bands, loud, gains);
-    put(out->features, f, features, e->features);
+    put(out->features, f, features, e->traits->features);
     put(out->gains, f, gains, bands);
     put(out->clean_energy, f, clean_energy, bands);
     put(out->energy, f, frame.energy, bands);

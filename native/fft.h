@@ -1,4 +1,4 @@
-/* Real Fourier transform of 960 points, the one length that the engine needs; the loops are in kernels_body.h.
+/* Real Fourier transform of 960 points, the one length that the engine needs; the loops are in kernels/body.h.
  *
  * 960 reals are 480 complex numbers z, and 480 = 60 * 8: eight transforms of 60 points side by side, one a vector lane,
  * then 60 of 8 points. 60 = 3 * 4 * 5 without common factors, so that its three passes need no twiddle factors

@@ -64,7 +64,7 @@ static inline void dn_set_fpmode(uint64_t mode) {
 #define DN_FENCE() ((void)0)
 #endif
 
-/* The engine's mode from here on; returns the caller's, which every way out has to hand to dn_leave. */
+/* Sets the engine's mode; returns the caller's, which every way out has to hand to dn_leave. */
 static inline uint64_t dn_enter(void) {
     uint64_t before = dn_get_fpmode();
     dn_set_fpmode(DN_FPMODE);

@@ -1,4 +1,4 @@
-/* From samples to what the network sees: high-pass, spectrum, pitch, bands, features. Audio inside the engine has the
+/* From samples to an analysed frame: high-pass, spectrum, pitch, bands. Audio inside the engine has the
  * scale of int16, which the published weights expect. */
 #ifndef DN_FRONTEND_H
 #define DN_FRONTEND_H
@@ -6,7 +6,7 @@
 #include "bands.h"
 #include "pitch.h"
 
-enum { DN_CEPSTRA = 8, DN_MAX_FEATURES = 65 };
+enum { DN_CEPSTRA = 8 };
 
 /* One channel's memory; all zero is silence. */
 typedef struct {
@@ -27,20 +27,18 @@ typedef struct {
     float coherence[DN_MAX_BANDS];    /* correlation of X and P over the root of their energies */
 } dn_frame;
 
-/* Whether all of x[n] is finite and within +-DN_LIMIT. */
+/* Says whether all of x[n] is finite and within +-DN_LIMIT. */
 int dn_usable(const float *x, size_t n);
 
-/* Takes in[DN_FRAME], full scale +-1, into the memory. removed, DN_FRAME samples of full scale +-1 or NULL: what the
- * high-pass took away. */
+/* Pushes in[DN_FRAME], full scale +-1, into the memory. removed: DN_FRAME samples that the high-pass took away, full
+ * scale +-1; or NULL. */
 void dn_frontend_push(dn_frontend *front, const dn_kernels *k, const float *in, float *removed);
 
-/* X and energy of the newest window. */
+/* Makes X and energy[DN_MAX_BANDS] of the newest window. */
 void dn_frontend_spectrum(const dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_spectrum *X,
                           float *energy);
 
-/* All of frame, and features[DN_MAX_FEATURES], of which a network of few bands has fewer. Call once after each push.
- * Returns 0 for a frame too quiet to be worth a run of the network; its features are zero. */
-int dn_frontend_analyse(dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_frame *frame,
-                        float *features);
+/* Makes all of frame. Call once after each push. Returns 0 for a frame too quiet to be worth a run of the network. */
+int dn_frontend_analyse(dn_frontend *front, const dn_kernels *k, const dn_tables *tables, dn_frame *frame);
 
 #endif

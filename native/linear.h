@@ -3,7 +3,7 @@
 #ifndef DN_LINEAR_H
 #define DN_LINEAR_H
 
-#include "kernels.h"
+#include "kernels/table.h"
 
 /* The outputs are in groups of 8, the last one filled up with zeros. A block is 4 inputs by the 8 outputs of a group.
  * All pointers but room are NULL where the map has no such thing. */

@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-#include "network.h"
-
 enum { TAPS = 3, GRUS = 3, LAYERS_SEEN = 1 + GRUS };
 
-/* Where a channel's numbers are within its room: what two convolutions give, what goes into a layer or comes out of a
- * GRU's maps, and the steps of an int8 map's input. */
+/* Places of a channel's numbers within its room: the outputs of two convolutions, the input of a layer or the outputs
+ * of a GRU's maps, and the steps of an int8 map's input. */
 typedef struct {
     int second, work, steps, end;
 } layout;
@@ -16,7 +14,7 @@ static int larger(int a, int b) {
     return a > b ? a : b;
 }
 
-static layout make_layout(const dn_network_v02 *net) {
+static layout make_layout(const dn_v02 *net) {
     int first = dn_round_up_8(net->convolved), second = dn_round_up_8(net->units),
         gates = dn_round_up_8(3 * net->units);
     int window = TAPS * larger(DN_V02_FEATURES, net->convolved);
@@ -27,13 +25,13 @@ static layout make_layout(const dn_network_v02 *net) {
     return at;
 }
 
-/* What the largest network needs. */
+/* Room of the largest network. */
 _Static_assert(2 * DN_V02_MAX_UNITS + 2 * 3 * DN_V02_MAX_UNITS + LAYERS_SEEN * DN_V02_MAX_UNITS / 4 <= DN_NETWORK_ROOM,
                "a channel of the largest network has room");
 
 /* The channels of one run. */
 typedef struct {
-    const dn_network_v02 *net;
+    const dn_v02 *net;
     const dn_kernels *k;
     int count;
     float *first[DN_BATCH], *second[DN_BATCH], *work[DN_BATCH];
@@ -55,7 +53,7 @@ static void convolve(const batch *b, int map, const float *const *x, int n, floa
     for (int i = 0; i < b->count; i++) b->k->tanh(y[i], l->padded);
 }
 
-/* v[n] in place, with n of any size. */
+/* Applies tanh or sigmoid to v[n] in place, n being any number. */
 static void activate(void (*function)(float *v, int n), float *v, int n) {
     int whole = n - n % 8;
     float rest[8] = {0};
@@ -66,7 +64,7 @@ static void activate(void (*function)(float *v, int n), float *v, int n) {
     memcpy(v + whole, rest, (size_t)(n - whole) * sizeof(*v));
 }
 
-/* from_x and from_h, [z | r | n] of units each, to the next h; from_x is overwritten. */
+/* Makes the next h[units] of the maps of x and h, [z | r | n] of units each; from_x is overwritten. */
 static void gate(const dn_kernels *k, int units, float *restrict from_x, const float *restrict from_h,
                  float *restrict h) {
     const float *z = from_x, *r = from_x + units, *n_h = from_h + 2 * units;
@@ -78,7 +76,7 @@ static void gate(const dn_kernels *k, int units, float *restrict from_x, const f
     for (int j = 0; j < units; j++) h[j] = z[j] * h[j] + (1 - z[j]) * n[j];
 }
 
-/* One step; the reset gate acts after U, as in cuDNN and torch, whose order of the gates is r z n, not this.
+/* Makes one step; the reset gate acts after U, as in cuDNN and torch, whose order of the gates is r z n, not this.
  *     z = sigmoid(Wz x + Uz h + bz + cz)        r = sigmoid(Wr x + Ur h + br + cr)
  *     n = tanh(Wn x + bn + r * (Un h + cn))     h' = z * h + (1 - z) * n
  * map: the input's and the recurrent one. x[i][units]; h[units], behind it, is updated in place. */
@@ -95,17 +93,14 @@ static void gru(const batch *b, int map, const float *const *x, float *const *h)
     for (int i = 0; i < b->count; i++) gate(b->k, b->net->units, b->work[i], from_h[i], h[i]);
 }
 
-int dn_v02_memory(const dn_network_v02 *net) {
-    return (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
+void dn_v02_measure(dn_v02 *net) {
+    net->base.memory = (TAPS - 1) * (DN_V02_FEATURES + net->convolved) + LAYERS_SEEN * net->units;
+    net->base.batch = dn_most_together(make_layout(net).end);
 }
 
-int dn_v02_batch(const dn_network_v02 *net) {
-    int fit = DN_NETWORK_ROOM / make_layout(net).end;
-    return fit < DN_BATCH ? fit : DN_BATCH;
-}
-
-void dn_v02_run(const dn_network_v02 *net, const dn_kernels *k, int count, const float *const *features,
+void dn_v02_run(const dn_network *base, const dn_kernels *k, int count, const float *const *features,
                 float *const *memory, float *const *gains, float *voice) {
+    const dn_v02 *net = (const dn_v02 *)base;
     const layout at = make_layout(net);
     const int units = net->units;
     float room[DN_NETWORK_ROOM];

@@ -66,24 +66,25 @@ typedef struct {
 
 static const dn_best no_best = {{-1, -1}, {0, 1}};
 
-/* -1 for what does not correlate. */
+/* Correlation squared over energy; -1 for what does not correlate. */
 static float score(float correlation, float energy) {
     float small = correlation * 1e-12f; /* keeps the square of a loud signal in range */
     return correlation > 0 ? small * small / energy : -1;
 }
 
-static void offer(dn_best *best, float found, int lag) {
-    if (found <= best->score[1]) return;
-    int place = found > best->score[0] ? 0 : 1;
+/* Keeps a candidate that is better than one of the two. */
+static void offer(dn_best *best, float value, int lag) {
+    if (value <= best->score[1]) return;
+    int place = value > best->score[0] ? 0 : 1;
     if (place == 0) {
         best->score[1] = best->score[0];
         best->lag[1] = best->lag[0];
     }
-    best->score[place] = found;
+    best->score[place] = value;
     best->lag[place] = lag;
 }
 
-/* The energy of n samples that begin one later than those of energy, which begin at y. */
+/* Energy of n samples that begin one later than those of energy, which begin at y. */
 static float next_energy(float energy, const float *y, int n) {
     float next = energy + (y[n] * y[n] - y[0] * y[0]);
     return next > 1 ? next : 1;
@@ -105,7 +106,7 @@ static void coarse_search(const dn_kernels *k, const float *y, int lag[2]) {
     lag[1] = best.lag[1];
 }
 
-/* Which way the true peak lies from the middle of three neighbouring correlations: -1, 0 or 1. */
+/* Side of the middle one of three neighbouring correlations on which the true peak lies: -1, 0 or 1. */
 static int lean(float before, float here, float after) {
     if (after - before > 0.7f * (here - before)) return 1;
     if (before - after > 0.7f * (here - after)) return -1;
@@ -114,13 +115,13 @@ static int lean(float before, float here, float after) {
 
 /* Correlation of the target with itself lag samples ago, and the energy that it had then. */
 static void match(const dn_kernels *k, const float *target, int lag, float *xy, float *yy) {
-    float found[2];
-    k->match(target, target - lag, TARGET, found);
-    *xy = found[0];
-    *yy = found[1];
+    float sums[2];
+    k->match(target, target - lag, TARGET, sums);
+    *xy = sums[0];
+    *yy = sums[1];
 }
 
-/* The period in samples of 48 kHz. */
+/* Searches coarse to fine for the period; in samples of 48 kHz. */
 static int search(const dn_kernels *k, const float *y) {
     int coarse[2];
     coarse_search(k, y, coarse);
@@ -149,7 +150,7 @@ static float normalised(float xy, float xx, float yy) {
     return xy / sqrtf(1 + xx * yy);
 }
 
-/* A period found may be a multiple of the true one: tries its half, third, ... fifteenth. */
+/* Tries a half, a third, ... a fifteenth of the period, which may be a multiple of the true one. */
 static void remove_multiples(const dn_kernels *k, const float *y, int period, dn_pitch *pitch) {
     static const int second_multiple[16] = {0, 0, 0, 2, 3, 2, 5, 2, 3, 2, 3, 2, 5, 2, 3, 2};
     const float *target = y + MAX_LAG;

@@ -5,7 +5,7 @@
 
 #include "denoise.h"
 #include "fpmode.h"
-#include "kernels.h"
+#include "kernels/table.h"
 #include "memory.h"
 
 enum {
@@ -101,6 +101,18 @@ static int64_t place_of(const dn_ratio *ratio, int64_t m, int64_t *behind) {
     int64_t whole = m / ratio->out_step, rest = m % ratio->out_step; /* m * in_step could overflow */
     *behind = rest * ratio->in_step % ratio->out_step;
     return whole * ratio->in_step + rest * ratio->in_step / ratio->out_step;
+}
+
+int64_t dn_ratio_ready(const dn_ratio *ratio, int64_t n) {
+    int64_t reached = n - ratio->reach; /* outputs before this place are ready */
+    if (reached <= 0) return 0;
+    int64_t whole = reached / ratio->in_step, rest = reached % ratio->in_step;
+    return whole * ratio->out_step + (rest * ratio->out_step + ratio->in_step - 1) / ratio->in_step;
+}
+
+int64_t dn_ratio_first(const dn_ratio *ratio, int64_t m) {
+    int64_t behind;
+    return place_of(ratio, m, &behind) - ratio->reach + 1;
 }
 
 static float one_sample(const dn_ratio *ratio, const float *in, int64_t behind) {

@@ -1,10 +1,8 @@
-/* Samples as callers have them, interleaved and of their type, and as the engine has them: a row of floats for each
- * channel, full scale +-1. */
+#include "samples.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
-
-#include "denoise.h"
 
 /* The most that a float can hold below full scale of 32 bits. */
 #define MOST_INT32 2147483520.0f
@@ -72,44 +70,42 @@ GIVE(give_int32, int32_t, rintf(clipped(in[i] * 0x1p31f, -0x1p31f, MOST_INT32)))
 GIVE(give_float, float, in[i])
 GIVE(give_double, double, in[i])
 
-dn_status dn_take_samples(dn_type type, const void *in, size_t channels, size_t frames, float limit, float *out) {
+dn_status dn_take_samples(dn_type type, const void *in, size_t channels, size_t frames, float limit, float *rows,
+                          size_t stride) {
     int good = 1;
-    for (size_t c = 0; c < channels; c++, out += frames) {
+    for (size_t c = 0; c < channels; c++, rows += stride) {
         switch (type) {
         case DN_INT16:
-            good &= take_int16((const int16_t *)in + c, channels, frames, limit, out);
+            good &= take_int16((const int16_t *)in + c, channels, frames, limit, rows);
             break;
         case DN_INT32:
-            good &= take_int32((const int32_t *)in + c, channels, frames, limit, out);
+            good &= take_int32((const int32_t *)in + c, channels, frames, limit, rows);
             break;
         case DN_FLOAT:
-            good &= take_float((const float *)in + c, channels, frames, limit, out);
+            good &= take_float((const float *)in + c, channels, frames, limit, rows);
             break;
         case DN_DOUBLE:
-            good &= take_double((const double *)in + c, channels, frames, limit, out);
+            good &= take_double((const double *)in + c, channels, frames, limit, rows);
             break;
         }
     }
     return good ? DN_OK : DN_NOT_FINITE;
 }
 
-void dn_exchange_samples(dn_type type, float *queue, size_t room, size_t first, size_t last, const float *fresh,
-                         size_t channels, size_t frames, void *out) {
-    for (size_t c = 0; c < channels; c++, queue += room, fresh += frames) {
-        memcpy(queue + last, fresh, frames * sizeof(float));
-        const float *from = queue + first;
+void dn_give_samples(dn_type type, const float *rows, size_t stride, size_t channels, size_t frames, void *out) {
+    for (size_t c = 0; c < channels; c++, rows += stride) {
         switch (type) {
         case DN_INT16:
-            give_int16(from, channels, frames, (int16_t *)out + c);
+            give_int16(rows, channels, frames, (int16_t *)out + c);
             break;
         case DN_INT32:
-            give_int32(from, channels, frames, (int32_t *)out + c);
+            give_int32(rows, channels, frames, (int32_t *)out + c);
             break;
         case DN_FLOAT:
-            give_float(from, channels, frames, (float *)out + c);
+            give_float(rows, channels, frames, (float *)out + c);
             break;
         case DN_DOUBLE:
-            give_double(from, channels, frames, (double *)out + c);
+            give_double(rows, channels, frames, (double *)out + c);
             break;
         }
     }

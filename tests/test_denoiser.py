@@ -32,10 +32,10 @@ def test_rnnoise_takes_noise_out() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_bytes_come_back_as_bytes(dtype: str, channels: int) -> None:
     samples = noise(3 * 4410).reshape(-1, 3)[:, :channels]
-    given = samples.astype(dtype) if dtype.startswith("f") else (samples * 20000).astype(dtype)
-    cleaned = Denoiser(HALF).filter(given.tobytes(), 44100, channels=channels, dtype=dtype)
+    audio = samples.astype(dtype) if dtype.startswith("f") else (samples * 20000).astype(dtype)
+    cleaned = Denoiser(HALF).filter(audio.tobytes(), 44100, channels=channels, dtype=dtype)
     assert isinstance(cleaned, bytes)
-    wanted = Denoiser(HALF).filter(given, 44100)
+    wanted = Denoiser(HALF).filter(audio, 44100)
     np.testing.assert_array_equal(np.frombuffer(cleaned, dtype).reshape(-1, channels), wanted)
 
 

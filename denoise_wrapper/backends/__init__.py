@@ -6,11 +6,11 @@ import functools
 import importlib
 from typing import Any
 
-from denoise_wrapper.backends.base import Backend, State
-from denoise_wrapper.errors import ModelError
+from denoise_wrapper.backends.base import Backend, State, recalled
+from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import MODELS
 
-__all__ = ["Backend", "State", "backend_names", "load_backend"]
+__all__ = ["Backend", "State", "backend_names", "load_backend", "resolve_backend", "restore_backend", "restore_state"]
 
 # name -> module within this package, the class in it that is called as Class(model, name), and the file in models/
 # without which this copy of the package has no such backend
@@ -21,14 +21,21 @@ _BACKENDS = {
     "dtln-32k": ("dtln", "DTLNBackend", None),
 }
 
+# What pickles call the classes of backends -> module within this package, and the class
+_KINDS = {
+    "rnnoise": ("rnnoise", "RNNoiseBackend"),
+    "dtln": ("dtln", "DTLNBackend"),
+    "librnnoise": ("foreign", "ForeignBackend"),
+}
+
 
 def backend_names() -> tuple[str, ...]:
-    """The names that `load_backend` knows, in the order in which they should be shown."""
+    """Return the names that `load_backend` knows, in the order in which they should be shown."""
     return tuple(name for name, (_, _, file) in _BACKENDS.items() if file is None or (MODELS / file).is_file())
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
-    """The backend of that name.
+    """Load the backend of that name.
 
     model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; None for the backend's own,
     which is loaded once and shared.
@@ -42,6 +49,53 @@ def load_backend(name: str, model: Any = None) -> Backend:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
+
+
+def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
+    """Return the backend of that name, or the Backend itself. Raises ConfigError for what is neither."""
+    if isinstance(backend, str):
+        return load_backend(backend, model)
+    if model is not None:
+        raise ConfigError("model goes with the name of a backend; a Backend has its model already")
+    if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
+        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+    return backend
+
+
+def restore_backend(kind: str, name: str, digest: str, model: Any, options: dict[str, Any]) -> Backend:
+    """Return the backend that a pickle names: the shipped one, one of that model that lives, or one made anew.
+
+    digest: SHA-256 of the model. model: as the class takes it; None for the one shipped under that name.
+    Pickles hold this function by the name `denoise_wrapper.restore_backend`, which stays.
+    Raises ModelError if this copy of the package ships another model under that name, or none.
+    """
+    backend: Any = None
+    if model is None and not options:
+        backend = load_backend(name)
+    else:
+        backend = recalled(kind, name, digest, options) or _class_of(kind)(model, name, **options)
+    if model is None and backend.digest != digest:
+        raise ModelError(
+            f"this was pickled with another model called {name} than this version of denoise_wrapper has; unpickle it "
+            "with the version that pickled it"
+        )
+    return backend  # type: ignore[no-any-return]
+
+
+def restore_state(backend: Backend, channels: int, saved: Any) -> State:
+    """Return the state of a backend that a pickle holds as plain data, by the name `denoise_wrapper.restore_state`."""
+    state: Any = backend.new_state(channels)
+    state.restore(saved)
+    return state  # type: ignore[no-any-return]
+
+
+# Where pickles look for them, wherever this package may move.
+restore_backend.__module__ = restore_state.__module__ = "denoise_wrapper"
+
+
+def _class_of(kind: str) -> Any:
+    module, cls = _KINDS[kind]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), cls)
 
 
 def _load(name: str, model: Any) -> Backend:

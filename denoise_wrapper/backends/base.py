@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import threading
+import weakref
 from collections.abc import Sequence
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +56,7 @@ class Backend(Protocol):
 
     @property
     def hop(self) -> int:
-        """Samples taken and given at a time."""
+        """Samples in, and out, at a time."""
         ...
 
     @property
@@ -74,6 +78,64 @@ class Backend(Protocol):
     # all its own, and each is there once. AudioError leaves all of them as they were.
 
 
+class Loaded:
+    """A backend that pickles by name and hash, so that whoever unpickles shares it with all others of that model.
+
+    kind: what `restore_backend` calls its class. name: what it goes by. data: its model files, bit for bit.
+    shipped: whether it is the model that comes with the package under that name. options: arguments of its class
+    beside the model and the name, without those that are as usual.
+    """
+
+    kind: str
+    name: str
+    shipped: bool
+    options: dict[str, Any]
+
+    @property
+    def data(self) -> bytes | tuple[bytes, ...]:
+        """The model files, bit for bit."""
+        raise NotImplementedError
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the model files, one after the other."""
+        data = self.data
+        return hashlib.sha256(data if isinstance(data, bytes) else b"".join(data)).hexdigest()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from denoise_wrapper.backends import restore_backend
+
+        data = None if self.shipped else self.data
+        return restore_backend, (self.kind, self.name, self.digest, data, self.options)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+_live: weakref.WeakSet[Loaded] = weakref.WeakSet()
+_live_lock = threading.Lock()
+
+
+def remember(backend: Loaded) -> None:
+    """Let `recalled` find a backend for as long as it lives."""
+    with _live_lock:
+        _live.add(backend)
+
+
+def recalled(kind: str, name: str, digest: str, options: dict[str, Any]) -> Loaded | None:
+    """Return a living backend with that model, if there is one."""
+    with _live_lock:
+        living = list(_live)
+    for backend in living:
+        same = (backend.kind, backend.name, backend.options) == (kind, name, options)
+        if same and backend.digest == digest:
+            return backend
+    return None
+
+
 def process_together(
     backend: Backend, states: Sequence[State], blocks: Sequence[Float32], min_gain: float
 ) -> list[tuple[Float32, Float32]]:
@@ -86,7 +148,7 @@ def process_together(
 
 
 def split_channels(blocks: Sequence[Float32], cleaned: Float32, voice: Float32) -> list[tuple[Float32, Float32]]:
-    """The channels of several blocks, cleaned one below the other, for each block again."""
+    """Part the channels of several blocks, cleaned one below the other, by block again."""
     ends = list(itertools.accumulate(map(len, blocks)))
     return [
         (cleaned[end - len(each) : end], voice[end - len(each) : end]) for each, end in zip(blocks, ends, strict=True)

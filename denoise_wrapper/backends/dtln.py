@@ -10,7 +10,15 @@ import numpy as np
 import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.base import Float32, check_block, check_channels, refuse_bad_sample, split_channels
+from denoise_wrapper.backends.base import (
+    Float32,
+    Loaded,
+    check_block,
+    check_channels,
+    refuse_bad_sample,
+    remember,
+    split_channels,
+)
 from denoise_wrapper.backends.native import LOUDEST, floats
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.onnx import Source, called, find_pair, read_onnx
@@ -22,15 +30,16 @@ OVERLAP = 4  # blocks that each sample is in
 FRAMES_AT_ONCE = 256  # hops times channels in one run: bounds memory; 96 to 1024 are equally fast, 16 an eighth slower
 
 
-class DTLNBackend:
+class DTLNBackend(Loaded):
     """A DTLN as a pair of ONNX models: blocks of 32 ms, a hop every 8 ms, late by 24 ms. Immutable, shared by threads.
 
     model: the two files, paths or bytes in either order; or the folder they are in; None for the shipped pair.
     name: `dtln-16k` or `dtln-32k`, which tells the rate. threads: those that ONNX Runtime may use for one run.
-    data: the files that were loaded, bit for bit, the first model first.
-    Pickles by the bytes of its models. Raises FileError, ModelError or ConfigError.
+    Pickles by name and hash of the models, and their bytes if they are not the shipped pair. Raises FileError,
+    ModelError or ConfigError.
     """
 
+    kind = "dtln"
     has_vad: bool = False
 
     def __init__(
@@ -43,16 +52,16 @@ class DTLNBackend:
             raise ModelError(f"there is no DTLN called {name!r}; known are {', '.join(RATES)}")
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ConfigError(f"threads is a number of 1 or more, not {threads!r}")
-        self.name = name
+        self.name, self.shipped = name, model is None
+        self.options = {} if threads == 1 else {"threads": threads}
         self.sample_rate: int = RATES[name]
         block = round(BLOCK_S * self.sample_rate)
         self.hop: int = block // OVERLAP
         self.delay: int = block - self.hop
-        self._threads = threads
         sources = find_pair(model, name)
         data = [read_onnx(source) for source in sources]
         cores = [_load(model, source, threads) for model, source in zip(data, sources, strict=True)]
-        self.data: tuple[bytes, bytes] = (data[0], data[1]) if cores[0].stage == 1 else (data[1], data[0])
+        self._data = (data[0], data[1]) if cores[0].stage == 1 else (data[1], data[0])
         first, second = sorted(cores, key=lambda core: core.stage)
         try:
             check_fit(first, second, self.sample_rate, block)
@@ -62,6 +71,12 @@ class DTLNBackend:
             raise ModelError(f"{' and '.join(map(called, sources))} cannot be used as {name}: {error}") from error
         self.cores: tuple[Core, Core] = (first, second)
         self.blocks = _new_blocks(block, self.hop)
+        remember(self)
+
+    @property
+    def data(self) -> tuple[bytes, bytes]:
+        """The files that were loaded, bit for bit, the first model first."""
+        return self._data
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -91,15 +106,6 @@ class DTLNBackend:
         cleaned = joint.process(np.concatenate(blocks), hops, min_gain)
         joint.scatter(lanes)
         return split_channels(blocks, cleaned, np.zeros((len(cleaned), hops), np.float32))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.data, self.name, self._threads)
-
-    def __copy__(self) -> DTLNBackend:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> DTLNBackend:
-        return self
 
     def __repr__(self) -> str:
         return f"<DTLNBackend {self.name!r}>"
@@ -142,13 +148,15 @@ class DTLNState:
             refuse_bad_sample(block, LOUDEST)
         return hops
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"backend": self.backend, "channels": self._channels, "lanes": [lane.saved() for lane in self.lanes]}
-
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        DTLNState.__init__(self, saved["backend"], saved["channels"])
-        for lane, memory in zip(self.lanes, saved["lanes"], strict=True):
+    def restore(self, saved: Sequence[list[Float32]]) -> None:
+        """Go on from there. saved: what the lanes remember, as `__reduce__` has it."""
+        for lane, memory in zip(self.lanes, saved, strict=True):
             lane.restore(memory)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from denoise_wrapper.backends import restore_state
+
+        return restore_state, (self.backend, self._channels, [lane.saved() for lane in self.lanes])
 
 
 class _Room:

@@ -40,16 +40,17 @@ def is_library(path: str | os.PathLike[str]) -> bool:
 class ForeignBackend:
     """librnnoise as somebody built it, loaded at run time: 48 kHz, mono frames of 10 ms.
 
-    path: the library. delay: samples by which its output is late; None to measure it.
+    path: the library. name: what it goes by; None for that of the file. delay: samples by which its output is late;
+    None to measure it.
     Raises FileError if there is no such file, ModelError if it is no librnnoise that this machine can run.
     """
 
     sample_rate = 48000
     has_vad = True
 
-    def __init__(self, path: str | os.PathLike[str], delay: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None, delay: int | None = None) -> None:
         self.path = Path(path).absolute()
-        self.name = self.path.name
+        self.name = self.path.name if name is None else name
         self.ffi, self.lib = _load(self.path)
         self.hop = self._frame_size()
         self.delay = self._measured_delay() if delay is None else delay
@@ -78,7 +79,9 @@ class ForeignBackend:
         return late if late >= 0 and level.max() > 0.1 / FULL_SCALE else self.hop
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self.path), self.delay)
+        from denoise_wrapper.backends import restore_backend
+
+        return restore_backend, ("librnnoise", self.name, "", str(self.path), {"delay": self.delay})
 
     def __repr__(self) -> str:
         return f"ForeignBackend({str(self.path)!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -49,4 +50,4 @@ def check_status(status: int, *signals: Float32) -> None:
 
 def known_instruction_sets() -> tuple[str, ...]:
     """List the instruction sets that this build of the engine knows, the fastest first."""
-    return tuple(text(lib.dn_isa_names()).split())
+    return tuple(map(text, takewhile(bool, map(lib.dn_isa_name, count()))))  # a NULL ends them

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.base import Float32, check_block, check_channels, split_channels
+from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
 from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models import classic
@@ -31,36 +31,39 @@ Buffer = bytes | bytearray | memoryview
 ModelSource = str | os.PathLike[str] | Buffer
 
 
-class RNNoiseBackend:
+class RNNoiseBackend(Loaded):
     """An RNNoise network: 48 kHz, 10 ms a hop, late by 480 samples if it is the classic one, by 960 if it is v0.2's.
 
     Immutable, shared by threads and streams.
 
     model: path or bytes of a model in any form that `model_bytes` knows; None for the one shipped under name, of which
     `rnnoise` is compiled in and any other is NAME.dnnw in models/.
-    name: what it goes by. isa: the instruction set to use, `avx512`, `avx2`, `sse4.1`, `neon-dotprod`, `neon` or
-    `scalar`; None for the environment's DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
-    Pickles by the bytes of its model. Raises FileError, ModelError or ConfigError.
+    name: the backend's name. isa: the instruction set to use, one of `instruction_sets()`; None for the environment's
+    DENOISE_WRAPPER_ISA, and without that the fastest that this processor has.
+    Pickles by name and hash of the model, and its bytes if it is not the shipped one. Raises FileError, ModelError or
+    ConfigError.
     """
 
+    kind = "rnnoise"
     sample_rate: int = lib.DN_RATE
     hop: int = FRAME
     has_vad: bool = True
 
     def __init__(self, model: ModelSource | None = None, name: str = "rnnoise", isa: str | None = None) -> None:
-        self.name = name
+        self.name, self.shipped = name, model is None
+        self.options = {} if isa is None else {"isa": isa}
         if model is None and name != COMPILED_IN:
             model = MODELS / f"{name}.dnnw"
         self._source = None if model is None else model_bytes(model)
-        self._wanted_isa = isa
         self._model = _load(self._source, model)
         self.delay: int = lib.dn_model_delay(self._model)
         isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
         if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows {text(lib.dn_isa_names())} "
-                "(isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
+                f"the instruction set {isa!r} cannot be used here; this build knows "
+                f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
+        remember(self)
 
     def new_state(self, channels: int) -> RNNoiseState:
         """Memory for one signal of so many channels, from silence."""
@@ -118,15 +121,6 @@ class RNNoiseBackend:
             raise ModelError(f"metadata: a JSON object is wanted, not {type(metadata).__name__}")
         return metadata
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._source, self.name, self._wanted_isa)
-
-    def __copy__(self) -> RNNoiseBackend:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> RNNoiseBackend:
-        return self
-
     def __repr__(self) -> str:
         return f"<RNNoiseBackend {self.name!r} on {self.isa}>"
 
@@ -150,13 +144,15 @@ class RNNoiseState:
         for state in self.owned:
             lib.dn_state_reset(state)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"backend": self.backend, "memory": [_saved(state) for state in self.owned]}
-
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        RNNoiseState.__init__(self, saved["backend"], len(saved["memory"]))
-        for state, memory in zip(self.owned, saved["memory"], strict=True):
+    def restore(self, saved: Sequence[bytes]) -> None:
+        """Go on from there. saved: the bytes of each channel. Raises ModelError if they are of another model."""
+        for state, memory in zip(self.owned, saved, strict=True):
             check_status(lib.dn_state_restore(state, memory, len(memory)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from denoise_wrapper.backends import restore_state
+
+        return restore_state, (self.backend, self.channels, [_saved(state) for state in self.owned])
 
 
 def instruction_sets() -> tuple[str, ...]:

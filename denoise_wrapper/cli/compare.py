@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.machine import cores
 
 if TYPE_CHECKING:
-    from denoise_wrapper.compare.evaluate import Evaluation
-    from denoise_wrapper.denoiser import Denoiser
+    from denoise_wrapper.compare import Candidate, Comparison
+
+Measured = TypeVar("Measured")
+Report = Callable[[str, int, int], None]
 
 UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as they came
 STRENGTH = ("model", "atten_lim", "mix")
 COLUMNS = """\
 columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
 higher is better; LFLSD and HFLSD (log-spectral distance up to 8 kHz and, of full-band clips, from 8 to 20 kHz, dB):
-lower is better. The delay is taken away before.
+lower is better; SPEECH (dB): by how much the speech is louder than in the clean clips, best at 0. The delay is taken
+away before. Files have PAUSES (dBFS where nobody speaks) and RMS (dBFS of all) too.
 
 --behaviour measures what these means do not show, beside a bar for what matters: the clean clips, denoised, against
 themselves (PESQ >= 4); beginnings of speech, the first 30 ms after 200 ms of pause (mean change >= -3 dB, 90 % within
@@ -69,7 +72,7 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
         nargs="+",
         metavar="FILE|NAME",
         help="measure this too, and put both side by side: a model, the name of a backend, 'standard' for the model "
-        "that is compiled in, or 'noisy'",
+        "that is compiled in, 'noisy', or all that 'compare' takes",
     )
     verb.add_argument(
         "--behaviour",
@@ -144,8 +147,8 @@ def add_compare(verbs: Any, epilog: str) -> None:
 
 def run_compare(args: argparse.Namespace) -> int:
     from denoise_wrapper.compare import compare
-    from denoise_wrapper.compare.comparison_tables import format_table
     from denoise_wrapper.compare.report import check_report, write_report
+    from denoise_wrapper.compare.tables import format_comparison
     from denoise_wrapper.progress import stages
 
     check_report(args.output, overwrite=args.overwrite, audio=args.audio, seconds=args.seconds)
@@ -171,18 +174,50 @@ def run_compare(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=report,
         )
-    print(format_table(comparison))
+    print(format_comparison(comparison))
     print(f"{page}: open it in a browser")
     return 2 if any(comparison.problems()) else 0
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    denoiser = _denoiser(args)
+    candidate = _candidate(args)
     if args.behaviour:
-        return _run_behaviour(args, denoiser)
-    from denoise_wrapper.compare.against import format_comparison, label
-    from denoise_wrapper.compare.evaluate import evaluate
-    from denoise_wrapper.compare.tables import format_table, to_dict, write_csv
+        return _run_behaviour(args, candidate)
+    from denoise_wrapper.compare import evaluate
+    from denoise_wrapper.compare.export import set_to_dict, write_clips
+    from denoise_wrapper.compare.tables import format_set
+
+    both: list[str | Candidate] = [candidate, *(["+".join(args.against)] if args.against else [])]
+
+    def measure(report: Report) -> Comparison:
+        return evaluate(
+            args.set,
+            both,
+            only=args.only,
+            keep=args.out,
+            overwrite=args.overwrite,
+            jobs=args.jobs,
+            progress=report,
+        )
+
+    def plain(comparison: Comparison) -> dict[str, Any]:
+        content = {**set_to_dict(comparison), "model": args.model}
+        if args.against:
+            content["against"]["model"] = args.against
+        return content
+
+    comparison = _measured(args, measure, write_clips, plain)
+    print(format_set(comparison, args.clips))
+    return 2 if any(track.error for result in comparison.results for track in result.tracks) else 0
+
+
+def _measured(
+    args: argparse.Namespace,
+    measure: Callable[[Report], Measured],
+    write_table: Callable[[Measured, TextIO], None],
+    to_plain: Callable[[Measured], dict[str, Any]],
+) -> Measured:
+    """Measure with a bar, write the answer where --csv and --json say, and return it."""
     from denoise_wrapper.progress import stages
 
     with contextlib.ExitStack() as stack:
@@ -190,89 +225,59 @@ def run_evaluate(args: argparse.Namespace) -> int:
             path and stack.enter_context(atomic_path(path, args.overwrite)) for path in (args.csv, args.json)
         )
         with stages(args.quiet) as report:
-            result = evaluate(
-                args.set,
-                denoiser,
-                denoised=args.denoised,
-                only=args.only,
-                out=args.out,
-                overwrite=args.overwrite,
-                jobs=args.jobs,
-                progress=report,
-            )
-            others = _others(args, report)
-        if others and args.model:
-            result = dataclasses.replace(result, name=label(args.model))
+            result = measure(report)
         if table:
             with table.open("w", newline="", encoding="utf-8") as file:
-                write_csv(result, file, *others)
+                write_table(result, file)
         if plain:
-            content = {**to_dict(result), "model": args.model}
-            for other in others:
-                content["against"] = {**to_dict(other), "model": args.against}
-            plain.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for shown in (result, *others):
-        print(format_table(shown, args.clips))
-    for other in others:
-        print(format_comparison(result, other))
-    return 2 if any(clip.error for shown in (result, *others) for clip in shown.clips) else 0
+            plain.write_text(json.dumps(to_plain(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return result
 
 
-def _others(args: argparse.Namespace, report: Callable[[str, int, int], None]) -> list[Evaluation]:
-    """What --against names, measured, if it names anything."""
-    from denoise_wrapper.compare.against import label, measure_other
-
-    if args.against is None:
-        return []
-    name = label(args.against)
-    return [
-        measure_other(
-            args.set, args.against, args.jobs, lambda what, *at: report(f"{what} ({name})", *at), only=args.only
-        )
-    ]
-
-
-def _run_behaviour(args: argparse.Namespace, denoiser: Denoiser | None) -> int:
-    given = {"--denoised": args.denoised, "--out": args.out, "--against": args.against, "--only": args.only}
-    wrong = [name for name, value in given.items() if value is not None]
-    if denoiser is None or wrong:
+def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
+    options = {"--denoised": args.denoised, "--out": args.out, "--against": args.against}
+    wrong = [name for name, value in options.items() if value is not None]
+    if wrong or not candidate.cleaned:
         named = " ".join(wrong) or f"--backend {args.backend}"
         raise ConfigError(
-            f"{named}: --behaviour is of one backend as it runs, on a whole set, and keeps no clips; "
-            "leave one of them away"
+            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them away"
         )
     from denoise_wrapper.compare.behaviour import behaviour
-    from denoise_wrapper.compare.tables import behaviour_to_dict, format_behaviour, write_behaviour_csv
-    from denoise_wrapper.progress import stages
+    from denoise_wrapper.compare.export import behaviour_to_dict, write_behaviour
+    from denoise_wrapper.compare.tables import format_behaviour
 
-    with contextlib.ExitStack() as stack:
-        table, plain = (
-            path and stack.enter_context(atomic_path(path, args.overwrite)) for path in (args.csv, args.json)
-        )
-        with stages(args.quiet) as report:
-            result = behaviour(args.set, denoiser, jobs=args.jobs, progress=report)
-        if table:
-            with table.open("w", newline="", encoding="utf-8") as file:
-                write_behaviour_csv(result, file)
-        if plain:
-            content = {**behaviour_to_dict(result), "model": args.model}
-            plain.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    denoiser = candidate.open()
+    result = _measured(
+        args,
+        lambda report: behaviour(args.set, denoiser, only=args.only, jobs=args.jobs, progress=report),
+        write_behaviour,
+        lambda result: {**behaviour_to_dict(result), "model": args.model},
+    )
     print(format_behaviour(result, args.clips))
     return 2 if any(clip.error for clip in result.clips) else 0
 
 
-def _denoiser(args: argparse.Namespace) -> Denoiser | None:
-    """What is to clean the clips, if anything is."""
-    given = [f"--{name.replace('_', '-')}" for name in STRENGTH if getattr(args, name) is not None]
-    if args.denoised is not None or args.backend in UNPROCESSED:
-        reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
-        given += ["--backend"] if args.denoised is not None and args.backend is not None else []
-        given += ["--out"] if args.out is not None else []
-        if given:
-            raise ConfigError(f"{' '.join(given)}: with {reason} nothing is cleaned; leave one of them away")
-        return None
-    from denoise_wrapper.denoiser import Denoiser
+def _candidate(args: argparse.Namespace) -> Candidate:
+    """The candidate that the options name."""
+    from denoise_wrapper.compare import Candidate, Settings
+    from denoise_wrapper.compare.comparison import NOISY
 
+    if args.denoised is not None or args.backend in UNPROCESSED:
+        _check_nothing_cleans(args)
+        folder = None if args.denoised is None else Path(args.denoised)
+        return Candidate(NOISY if folder is None else str(folder), folder=folder)
     model = args.model[0] if args.model and len(args.model) == 1 else args.model and tuple(args.model)
-    mix = 1.0 if args.mix is None else args.mix
-    return Denoiser(args.backend or "rnnoise", model=model, atten_lim_db=args.atten_lim, mix=mix)
+    backend = args.backend or "rnnoise"
+    name = Path(args.model[0]).stem if args.model and args.against else backend
+    settings = Settings(atten_lim_db=args.atten_lim, mix=1.0 if args.mix is None else args.mix)
+    return Candidate(name, backend, model, settings=settings)
+
+
+def _check_nothing_cleans(args: argparse.Namespace) -> None:
+    """Refuse what goes with a denoiser alone."""
+    options = [f"--{name.replace('_', '-')}" for name in STRENGTH if getattr(args, name) is not None]
+    options += ["--backend"] if args.denoised is not None and args.backend is not None else []
+    options += ["--out"] if args.out is not None else []
+    if options:
+        reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
+        raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them away")

@@ -19,8 +19,11 @@ from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.machine import check_jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Pair
 
@@ -245,8 +248,7 @@ def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[Fil
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigError(f"--jobs is a number of threads, 1 or more, not {args.jobs}")
+    check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
         raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")
@@ -274,27 +276,26 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
     import numpy as np
 
     from denoise_wrapper.audio import check_type
+    from denoise_wrapper.stream.align import aligned
 
     dtype = check_type(args.dtype)
     stream = denoiser.stream(args.rate, args.channels)
     width = dtype.itemsize * stream.channels
-    early, rest, frames, begin = stream.latency, b"", 0, time.perf_counter()
+    rest, frames, begin = b"", 0, time.perf_counter()
 
-    def put(samples: Any) -> None:
-        nonlocal early
-        cut = min(early, len(samples))
-        early -= cut
-        sys.stdout.buffer.write(samples[cut:].tobytes())
+    def chunks() -> Iterator[Any]:
+        nonlocal rest, frames
+        stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without a wait
+        while data := stdin.read1(RAW_BLOCK):
+            data = rest + data
+            count = len(data) // width
+            rest = data[count * width :]
+            yield np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)
+            frames += count
+
+    for cleaned in aligned(stream, chunks()):
+        sys.stdout.buffer.write(cleaned.tobytes())
         sys.stdout.buffer.flush()
-
-    stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without waiting for more
-    while data := stdin.read1(RAW_BLOCK):
-        data = rest + data
-        count = len(data) // width
-        rest = data[count * width :]
-        put(stream.process(np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)))
-        frames += count
-    put(stream.flush())
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
     if not args.quiet:

@@ -1,4 +1,4 @@
-"""What means over noisy clips do not show of a denoiser: what it does to clean speech, word beginnings, silence, music.
+"""Behaviour of a denoiser that means over noisy clips do not show: clean speech, word beginnings, silence, music.
 
     result = behaviour("dev", Denoiser("rnnoise"))
     print(result.figures["onset_mean_db"], result.missed())
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.clips.sets import SetClip, read_set
-from denoise_wrapper.compare.evaluate import Path_, model_hashes, read_audio
+from denoise_wrapper.compare.candidates import hashes
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.clips.sets import read_set
 from denoise_wrapper.compare.measure import metrics, probes
 from denoise_wrapper.compare.measure.metrics import Float64
 from denoise_wrapper.compare.measure.speech import (
@@ -34,9 +35,11 @@ from denoise_wrapper.compare.measure.speech import (
     speech_labels,
     without_hum,
 )
-from denoise_wrapper.compare.pools import Report, ignore, run_all
+from denoise_wrapper.compare.pools import Report, ignore, run_in_threads
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.errors import ConfigError, DenoiseError
+from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.files.transform import read_floats
+from denoise_wrapper.machine import check_jobs
 
 ONSET_S = 0.030  # of a word's beginning is looked at
 KEPT_DB = 3.0  # a beginning that changes by no more is kept
@@ -45,14 +48,14 @@ GONE_DB = -60.0  # what less is left of in noise, or of the opposite sign, count
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: what it is, and the bar, of which `least` says whether it is the least or the most; None for none."""
+    """A figure: what it is in words, and the bar, which is the least or the most that is good; None for none."""
 
     what: str
     bar: float | None = None
     least: bool = True
 
     def met(self, value: float) -> bool | None:
-        """Whether a value is good enough; None if there is no bar, or no value."""
+        """True if a value is good enough; None if there is no bar, or no value."""
         if self.bar is None or math.isnan(value):
             return None
         return value >= self.bar if self.least else value <= self.bar
@@ -84,12 +87,12 @@ FIGURES = {
 class ClipBehaviour:
     """A clip's part: error says why the rest is empty.
 
-    values: clean_pesq, clean_stoi, clean_sisdr_db and vad_auc, NaN if it could not be told. onsets_db: change of each
-    beginning in the clean clip; noisy_onsets_db: what is left of it in the noisy one. labels: of the clean clip.
-    voice: probabilities of speech in the noisy clip, empty if the backend tells none.
+    values: clean_pesq, clean_stoi, clean_sisdr_db and vad_auc, NaN if it could not be measured.
+    onsets_db: change of each beginning in the clean clip; noisy_onsets_db: what is left of it in the noisy one.
+    labels: of the clean clip. voice: probabilities of speech in the noisy clip, empty if the backend has none.
     """
 
-    clip: SetClip
+    clip: Clip
     values: dict[str, float]
     onsets_db: Float64
     noisy_onsets_db: Float64
@@ -100,7 +103,7 @@ class ClipBehaviour:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """figures: a value for each of FIGURES, NaN for what does not apply. The rest is as in `Evaluation`."""
+    """figures: a value for each of FIGURES, NaN for what does not apply. The rest is as in `Result`."""
 
     folder: Path
     name: str
@@ -114,30 +117,36 @@ class Behaviour:
         return [name for name, value in self.figures.items() if FIGURES[name].met(value) is False]
 
 
-def behaviour(folder: Path_, denoiser: Denoiser, *, jobs: int = 1, progress: Report | None = None) -> Behaviour:
+def behaviour(
+    folder: str | os.PathLike[str],
+    denoiser: Denoiser,
+    *,
+    only: str | None = None,
+    jobs: int = 1,
+    progress: Report | None = None,
+) -> Behaviour:
     """Measure how a denoiser behaves, on a set and on the signals of `probes`.
 
-    folder: the set, see `read_set`. jobs: threads. progress: called with (what is being done, steps done, in all).
+    folder: the set, only: a part of it, see `read_set`. jobs: threads.
+    progress: called with (what is being done, steps done, in all).
     Raises DataError if the set is none or not complete, ConfigError if a package is missing.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs is 1 or more threads, not {jobs}")
+    jobs = check_jobs(jobs)
     metrics.check_resampler()
-    clips, report = read_set(Path(folder)), progress or ignore
+    clips, report = read_set(Path(folder), only=only), progress or ignore
     backend = denoiser.backend
     hop_s = backend.hop / backend.sample_rate
-    with ThreadPoolExecutor(jobs) as threads:
-        found = run_all(threads, partial(_measure_clip, denoiser), clips, partial(report, "cleaning"))
+    parts = run_in_threads(partial(_measure_clip, denoiser), clips, jobs, partial(report, "cleaning"))
     lags = range(-(-backend.delay // backend.hop) + 1)
-    area, lag = _voice_area(found, hop_s, lags)
-    for result in found:
+    area, lag = _voice_area(parts, hop_s, lags)
+    for result in parts:
         if len(result.voice):
             result.values["vad_auc"] = roc_area(at_labels(result.voice, hop_s, len(result.labels), lag), result.labels)
     report("probing", 0, 1)
     answers = probes.probe(partial(_clean, denoiser, probes.RATE))
     report("probing", 1, 1)
     figures = {
-        **_clip_figures(found),
+        **_clip_figures(parts),
         "vad_auc": area,
         "vad_lag_ms": 1000.0 * hop_s * lag if not math.isnan(area) else math.nan,
         **dataclasses.asdict(answers),
@@ -145,9 +154,9 @@ def behaviour(folder: Path_, denoiser: Denoiser, *, jobs: int = 1, progress: Rep
     return Behaviour(
         Path(folder),
         denoiser.backend_name,
-        tuple(found),
+        tuple(parts),
         {name: figures[name] for name in FIGURES},
-        model_hashes(denoiser),
+        hashes(denoiser),
         dataclasses.asdict(denoiser.settings),
     )
 
@@ -156,29 +165,29 @@ def _clean(denoiser: Denoiser, rate: int, signal: Float64) -> Float64:
     return np.asarray(denoiser.filter(signal, rate), np.float64)
 
 
-def _measure_clip(denoiser: Denoiser, clip: SetClip) -> ClipBehaviour:
+def _measure_clip(denoiser: Denoiser, clip: Clip) -> ClipBehaviour:
     nothing = np.zeros(0)
     try:
-        assert clip.noisy is not None
+        assert clip.clean is not None
         (clean, rate), (noisy, noisy_rate) = (_read_mono(path) for path in (clip.clean, clip.noisy))
         labels = speech_labels(metrics.to_rate(clean, rate))
         kept, cleaned = _clean(denoiser, rate, clean), _clean(denoiser, noisy_rate, noisy)
         voice = denoiser.speech_probability(noisy, noisy_rate)[1] if denoiser.backend.has_vad else nothing
         cleaned = metrics.to_rate(cleaned, noisy_rate, rate)
-        before, after, found = (without_hum(signal, rate) for signal in (clean, kept, cleaned))
+        before, after, left = (without_hum(signal, rate) for signal in (clean, kept, cleaned))
         onsets = find_onsets(before, rate)
         changes = [change_db(_onset(before, at, rate), _onset(after, at, rate)) for at in onsets]
-        left = [kept_db(_onset(before, at, rate), _onset(found, at, rate)) for at in onsets]
+        kept_noisy = [kept_db(_onset(before, at, rate), _onset(left, at, rate)) for at in onsets]
     except DenoiseError as error:
         return ClipBehaviour(clip, {}, nothing, nothing, nothing.astype(np.bool_), nothing, str(error))
     measures = metrics.measure(kept, clean, rate, delay=0, metrics=("PESQ", "STOI", "SISDR")).values
     names = {"PESQ": "clean_pesq", "STOI": "clean_stoi", "SISDR": "clean_sisdr_db"}
     values = {name: measures[metric] for metric, name in names.items()}
-    return ClipBehaviour(clip, values, np.array(changes), np.array(left), labels, voice)
+    return ClipBehaviour(clip, values, np.array(changes), np.array(kept_noisy), labels, voice)
 
 
 def _read_mono(path: Path) -> tuple[Float64, int]:
-    audio, rate = read_audio(path)
+    audio, rate = read_floats(path)
     return metrics.to_rate(audio, rate, rate), rate
 
 
@@ -195,7 +204,7 @@ def change_db(before: Float64, after: Float64) -> float:
 
 
 def kept_db(clean: Float64, estimate: Float64) -> float:
-    """What an estimate with other things in it holds of a signal: the factor of it by projection, GONE_DB at least."""
+    """The part of a signal that an estimate with other things in it holds, in dB: by projection, GONE_DB at least."""
     return _decibels(float(estimate @ clean) / float(clean @ clean), 20.0)
 
 
@@ -203,24 +212,24 @@ def _decibels(ratio: float, times: float) -> float:
     return max(GONE_DB, times * math.log10(ratio)) if ratio > 0.0 else GONE_DB
 
 
-def _voice_area(found: Sequence[ClipBehaviour], hop_s: float, lags: range) -> tuple[float, int]:
+def _voice_area(parts: Sequence[ClipBehaviour], hop_s: float, lags: range) -> tuple[float, int]:
     """The area under the ROC curve of all clips' labels at once, at the best of the lags, one for all; and the lag.
 
     A backend that looks ahead, or whose window reaches back, says of a hop later whether it was speech; no later than
     when it gives that hop out.
     """
-    pairs = [(result.voice, result.labels) for result in found if len(result.voice)]
+    pairs = [(result.voice, result.labels) for result in parts if len(result.voice)]
     if not pairs:
         return math.nan, 0
     lag, area = best_lag(pairs, hop_s, lags)
     return area, lag
 
 
-def _clip_figures(found: Sequence[ClipBehaviour]) -> dict[str, float]:
-    onsets = np.concatenate([np.zeros(0), *(result.onsets_db for result in found)])
-    noisy = np.concatenate([np.zeros(0), *(result.noisy_onsets_db for result in found)])
+def _clip_figures(parts: Sequence[ClipBehaviour]) -> dict[str, float]:
+    onsets = np.concatenate([np.zeros(0), *(result.onsets_db for result in parts)])
+    noisy = np.concatenate([np.zeros(0), *(result.noisy_onsets_db for result in parts)])
     means = {
-        name: _mean([result.values.get(value, math.nan) for result in found])
+        name: _mean([result.values.get(value, math.nan) for result in parts])
         for name, value in {
             "clean_pesq": "clean_pesq",
             "clean_stoi": "clean_stoi",

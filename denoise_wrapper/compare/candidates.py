@@ -1,12 +1,13 @@
-"""What is compared: backends, models, foreign libraries and the clips that other programs have cleaned.
+"""Candidates: backends, models, foreign libraries and the clips that other programs have cleaned.
 
 In words, as on a command line, a candidate is WHAT[,KEY=VALUE]...:
 
-    rnnoise                         a backend of the package
+    rnnoise                         a backend of the package; standard is the model that is compiled in
     speech.rnnn                     a model of the backend rnnoise, any file that it reads
     librnnoise.so                   a librnnoise that somebody else has built
     model_1.onnx+model_2.onnx       the pair of a DTLN, or the folder they are in
     cleaned/                        a folder of clips that another program has cleaned, called as the noisy ones are
+    noisy                           the clips as they came
 
 keys: name (as it is shown), backend (that loads the model), atten-lim (dB), mix (0 to 1).
 """
@@ -24,7 +25,7 @@ from typing import Any, TypeAlias
 
 from denoise_wrapper.backends import Backend, backend_names, load_backend
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
-from denoise_wrapper.compare.evaluate import UNPROCESSED, model_hashes
+from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.stream.settings import Settings
@@ -32,17 +33,17 @@ from denoise_wrapper.stream.settings import Settings
 KEYS = ("name", "backend", "atten-lim", "mix")
 PAIR = ".onnx+"  # what joins the names of two files
 DTLN = ("dtln-16k", "dtln-32k")
-REFERENCE = "clean"  # what the reference is called beside the candidates
+STANDARD = {"standard": "rnnoise"}  # the model that is compiled in, by the name that it has beside others
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """Something that cleans clips, or the folder of clips that something has cleaned.
+    """A backend or model that cleans clips, a folder of clips that something has cleaned, or the clips as they came.
 
-    name: as it is shown; no two are alike, and none is "noisy" or "clean". backend: the name of one, or a Backend;
-    None for that which the model fits: rnnoise, a foreign librnnoise, or a DTLN at its rate. model: path of a model for
-    it, two of them, or the folder of a pair; None for the backend's own. settings: the strength. folder: of clips that
-    are cleaned already, in place of all that.
+    name: as it is shown; no two are alike, none is "clean", and "noisy" are the clips as they came.
+    backend: the name of one, or a Backend; None for that which the model fits: rnnoise, a foreign librnnoise, or a DTLN
+    at its rate. model: path of a model for it, two of them, or the folder of a pair; None for the backend's own.
+    settings: the strength. folder: of clips that are cleaned already, in place of all that; its path may be its name.
     Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or cannot be that of a folder.
     """
 
@@ -53,16 +54,25 @@ class Candidate:
     settings: Settings = dataclasses.field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        if self.backend is None and self.model is None and self.folder is None:
+        if not self.cleaned and self.name != NOISY:
             raise ConfigError(f"the candidate {self.name!r} is nothing; wanted is a backend, a model or a folder")
-        if self.name in (UNPROCESSED, REFERENCE):
+        if self.cleaned and self.name in (NOISY, REFERENCE):
             raise ConfigError(f"{self.name} is what the {self.name} clips are called; name the candidate otherwise")
+        if self.folder is not None and self.name == str(self.folder):
+            return
         if not self.name.strip() or set(self.name) & set("/\\\0\n\r\t") or self.name in (".", ".."):
             raise ConfigError(f"a candidate's name is a few words without slashes, not {self.name!r}")
 
     @property
+    def cleaned(self) -> bool:
+        """True but for the clips as they came."""
+        return any(part is not None for part in (self.backend, self.model, self.folder))
+
+    @property
     def description(self) -> str:
-        """What it is, in words."""
+        """Backend, model and strength in words."""
+        if not self.cleaned:
+            return AS_IT_CAME
         if self.folder is not None:
             return f"clips in {self.folder}, cleaned by another program"
         if self.model is None:
@@ -74,7 +84,7 @@ class Candidate:
         return ", ".join([what, *strength_words(self.settings)])
 
     def open(self) -> Denoiser:
-        """What cleans. Raises FileError, ModelError or ConfigError if it cannot be loaded."""
+        """The denoiser of it. Raises FileError, ModelError or ConfigError if it cannot be loaded."""
         backend = self.backend if self.backend is not None else _find_backend(self.model)
         model = self.model if isinstance(backend, str) else None
         return Denoiser(backend, model=model, **dataclasses.asdict(self.settings))
@@ -87,10 +97,12 @@ def parse_candidate(words: str) -> Candidate:
     name, backend = options.get("name"), options.get("backend")
     if backend is not None and backend not in backend_names():
         raise ConfigError(f"{words}: there is no backend {backend!r}; known are {', '.join(backend_names())}")
-    if what in backend_names() and not Path(what).exists():
+    if what == NOISY and not options:
+        return Candidate(NOISY)
+    if what in (*backend_names(), *STANDARD) and not Path(what).exists():
         if backend is not None:
             raise ConfigError(f"{words}: backend= is for models, and {what} is a backend itself; leave it away")
-        return Candidate(name or _with_strength(what, settings), what, settings=settings)
+        return Candidate(name or _with_strength(what, settings), STANDARD.get(what, what), settings=settings)
     paths = _paths(what)
     stem = "+".join(path.stem if path.suffix else path.name for path in paths)
     name = name or _with_strength(stem or paths[0].absolute().name, settings)
@@ -104,48 +116,51 @@ def parse_candidate(words: str) -> Candidate:
     return Candidate(name, backend, paths[0] if len(paths) == 1 else tuple(paths), settings=settings)
 
 
-Given: TypeAlias = "str | os.PathLike[str] | Denoiser | Candidate"
+Denoising: TypeAlias = "str | os.PathLike[str] | Denoiser | Candidate"  # anything that names a candidate
 
 
-def make_candidates(given: Sequence[Given]) -> list[Candidate]:
-    """Candidates of words, paths, Denoisers or Candidates, with names of which no two are alike."""
-    made = [_make(one) for one in given]
-    chosen = [one.name for one in given if isinstance(one, Candidate)]
+def make_candidates(denoising: Denoising | Sequence[Denoising]) -> list[Candidate]:
+    """Candidates of words, paths, Denoisers or Candidates, one or several, with names of which no two are alike."""
+    several = [denoising] if isinstance(denoising, str | os.PathLike | Denoiser | Candidate) else list(denoising)
+    chosen = [one.name for one in several if isinstance(one, Candidate)]
     twice = [name for name, times in Counter(chosen).items() if times > 1]
     if twice:
         raise ConfigError(f"two candidates are called {twice[0]!r}; give each a name of its own")
-    taken: Counter[str] = Counter()
+    used: Counter[str] = Counter()
     unique = []
-    for one in made:
-        taken[one.name] += 1
-        number = taken[one.name]
+    for one in map(_make, several):
+        used[one.name] += 1
+        number = used[one.name]
         unique.append(one if number == 1 else dataclasses.replace(one, name=f"{one.name} ({number})"))
     return unique
 
 
 def strength_words(settings: Settings) -> list[str]:
-    """What is not as usual about it, in words."""
+    """The settings that are not as usual, in words."""
     limit = [] if settings.atten_lim_db is None else [f"at most {settings.atten_lim_db:g} dB"]
     mix = [] if settings.mix == 1.0 else [f"mix {settings.mix:g}"]
     gate = [] if settings.vad_threshold is None else [f"gate at {settings.vad_threshold:g}"]
     return [*limit, *mix, *gate]
 
 
-def hashes(candidate: Candidate, denoiser: Denoiser) -> dict[str, str]:
-    """SHA-256 of each file of the model, or of a foreign library; empty where that cannot be told."""
+def hashes(denoiser: Denoiser) -> dict[str, str]:
+    """SHA-256 of each file of the model, or of a foreign library; empty where a backend does not show them."""
     if isinstance(denoiser.backend, ForeignBackend):
         path = denoiser.backend.path
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
-    return model_hashes(denoiser)
+        files = {path.name: path.read_bytes()}
+    else:
+        data, name = getattr(denoiser.backend, "data", ()), denoiser.backend_name
+        files = {name: data} if isinstance(data, bytes) else {f"{name}_{at}": part for at, part in enumerate(data, 1)}
+    return {name: hashlib.sha256(part).hexdigest() for name, part in files.items()}
 
 
-def _make(given: Given) -> Candidate:
-    if isinstance(given, Candidate):
-        return given
-    if isinstance(given, Denoiser):
-        name = _with_strength(given.backend_name, given.settings)
-        return Candidate(name, given.backend, settings=given.settings)
-    return parse_candidate(os.fspath(given))
+def _make(denoising: Denoising) -> Candidate:
+    if isinstance(denoising, Candidate):
+        return denoising
+    if isinstance(denoising, Denoiser):
+        name = _with_strength(denoising.backend_name, denoising.settings)
+        return Candidate(name, denoising.backend, settings=denoising.settings)
+    return parse_candidate(os.fspath(denoising))
 
 
 def _with_strength(name: str, settings: Settings) -> str:
@@ -153,7 +168,7 @@ def _with_strength(name: str, settings: Settings) -> str:
 
 
 def _split(words: str) -> tuple[str, dict[str, str]]:
-    """What, and the options behind it, as far as they are some: a path may hold commas."""
+    """WHAT, and the options behind it, as far as they are some: a path may hold commas."""
     what, options = words, dict[str, str]()
     while not Path(what).exists():
         rest, comma, last = what.rpartition(",")
@@ -165,7 +180,7 @@ def _split(words: str) -> tuple[str, dict[str, str]]:
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ConfigError(f"{words}: there is no option {key!r}; known are {', '.join(KEYS)}{hint}")
         if options.setdefault(key, value) != value:
-            raise ConfigError(f"{words}: {key} is given twice")
+            raise ConfigError(f"{words}: {key} stands there twice")
         what = rest
     if not what:
         raise ConfigError(f"{words!r} names no candidate; wanted is a backend, a model, a library or a folder")
@@ -197,7 +212,7 @@ def _paths(what: str) -> list[Path]:
 
 
 def _find_backend(model: Any) -> str | Backend:
-    """That which a model without a backend is for."""
+    """The backend, by name or opened, that a model without one is for."""
     if isinstance(model, str | os.PathLike) and not Path(model).is_dir() and Path(model).suffix.lower() != ".onnx":
         return ForeignBackend(model) if is_library(model) else "rnnoise"
     first, *others = DTLN

@@ -1,77 +1,72 @@
-"""What a comparison found: candidates, clips, and what each candidate made of each clip."""
+"""Results of a comparison: candidates, clips, and what each candidate made of each clip."""
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.clips.sets import ratio_groups
-from denoise_wrapper.compare.measures import QUALITY
+from denoise_wrapper.compare.clips.clip import Clip, ratio_groups
+from denoise_wrapper.compare.measure.measures import QUALITY
 
 MEASURES = tuple(QUALITY)
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip that the candidates clean.
-
-    id: its name, of which no other clip has the same. noisy: the file. clean: its reference, None without one.
-    snr_db: its ratio of signal to noise, None if that is not known. rate: Hz, frames: how many, of the noisy file.
-    problem: why it has no reference although it should have one.
-    """
-
-    id: str
-    noisy: Path
-    clean: Path | None
-    snr_db: float | None
-    rate: int
-    frames: int
-    problem: str | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.frames / self.rate
+NOISY = "noisy"  # name of the clips as they came
+REFERENCE = "clean"  # name of the references beside the candidates
+AS_IT_CAME = "the clips as they came"
 
 
 @dataclass(frozen=True)
 class Track:
-    """What a candidate made of a clip.
+    """A clip as a candidate cleaned it.
 
-    audio: WAV of floats, at the clip's rate, mono or with its channels, in time with it and as long; None if there is
-    no result, and error says why. values: each of MEASURES, NaN if it could not be told. reasons: why, for those that
-    could not; one that is NaN without a reason does not apply.
-    delay_ms: by which this clip lagged by itself, with the latency of the stream that it came through; None if that
-    cannot be told. extra: frames, at the clip's rate, by which the result was longer than the clip; negative if it was
-    shorter. gain_db: by which its level was changed, 0 if that was not asked for. loudness_db: gain with which its
-    speech is as loud as that of the clip's other tracks.
+    audio: WAV of floats, at the clip's rate, mono or with its channels, in time with it and as long; None if it was not
+    to be kept, or there is no result, and error says why. values: each of MEASURES, NaN if it could not be measured.
+    reasons: why, for those that could not; one that is NaN without a reason does not apply.
+    delay_ms: by which this clip lagged by itself, with the latency of the stream that it came through; None if that is
+    not known. extra: frames, at the clip's rate, by which the result was longer than the clip; negative if it was
+    shorter. lost: samples at 16 kHz by which it was too short once it was in time; None without a result.
+    gain_db: by which its level was changed, 0 if that was not asked for. loudness_db: gain with which its speech is as
+    loud as that of the clip's other tracks.
     problems: what was not as it should be, in words: another rate, another length.
     """
 
     clip: Clip
-    audio: Path | None
+    audio: Path | None = None
     values: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     delay_ms: float | None = None
     extra: int = 0
+    lost: int | None = None
     gain_db: float = 0.0
     loudness_db: float = 0.0
     problems: tuple[str, ...] = ()
     error: str | None = None
 
     def value(self, measure: str) -> float:
-        """One measure, NaN if it could not be told."""
+        """One measure, NaN if it could not be measured."""
         return self.values.get(measure, math.nan)
+
+    def faults(self) -> Iterator[str]:
+        """Faults of it in words, with the measures that it lacks: a line for each reason."""
+        yield from self.problems
+        if self.error:
+            yield self.error
+        missing: dict[str, list[str]] = defaultdict(list)
+        for measure, reason in self.reasons.items():
+            if reason != self.clip.problem:  # which is the clip's own
+                missing[reason].append(QUALITY[measure].label)
+        yield from (f"no {', '.join(labels)}: {reason}" for reason, labels in missing.items())
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a candidate costs on this machine, one thread. NaN: not measured.
+    """Time and memory that a candidate takes on this machine, one thread. NaN: not measured.
 
     latency_ms: of a stream at the clips' usual rate. load_ms: to open its model. file_factor: seconds of computing a
     second of audio, a whole file; buffer_factor: the same of buffers of 20 ms through a stream, their median, and
@@ -93,10 +88,10 @@ class Cost:
 class Result:
     """A candidate's part.
 
-    name: as it is shown, of which no other candidate has the same. description: what it is, in words. tracks: one for
-    each clip, in their order. delay_ms: the median of the tracks' delays, which is taken away from all. cost: None for
-    what was cleaned by other programs. model_sha256: of each of the model's files, empty if not known.
-    error: why there is nothing of it at all.
+    name: as it is shown, of which no other candidate has the same. description: of the candidate, in words. tracks: one
+    for each clip, in their order. delay_ms: the median of the tracks' delays, which is taken away from all.
+    cost: None if it was not measured. model_sha256: of each of the model's files, empty if not known.
+    settings: those of the Denoiser, empty without one. error: why there is nothing of it at all.
     """
 
     name: str
@@ -105,20 +100,22 @@ class Result:
     delay_ms: float = 0.0
     cost: Cost | None = None
     model_sha256: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
     def values(self, measure: str) -> NDArray[np.float64]:
-        """A measure of every clip, NaN where it could not be told: float64 (clips,)."""
+        """A measure of every clip, NaN where it could not be measured: float64 (clips,)."""
         return np.array([track.value(measure) for track in self.tracks], np.float64)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared, and how.
+    """Everything that was compared, and how.
 
-    clips: as they are shown. results: the clips as they came first, under the name "noisy", then each candidate.
+    clips: as they are shown. results: of `compare` the clips as they came first, under the name "noisy", then each
+    candidate; of `evaluate` what was asked for, in that order.
     mode: "file" or "stream". level_matched: whether the tracks' levels were matched before they were measured.
-    date: ISO 8601. processor: its name. inputs: what was given. skipped: inputs that could not be read, and why.
+    date: ISO 8601. processor: its name. inputs: as they were named. skipped: inputs that could not be read, and why.
     folder: keeps the tracks' files, which are gone with it unless they were to be kept; None if they need no keeping.
     """
 
@@ -132,6 +129,17 @@ class Comparison:
     skipped: tuple[str, ...] = ()
     folder: object = field(default=None, repr=False, compare=False)
 
+    @property
+    def candidates(self) -> tuple[Result, ...]:
+        """The results but the clips as they came."""
+        return tuple(result for result in self.results if result.name != NOISY)
+
+    @property
+    def noisy(self) -> Result:
+        """The clips as they came; without values if they were not measured."""
+        unmeasured = Result(NOISY, AS_IT_CAME, tuple(Track(clip) for clip in self.clips))
+        return next((result for result in self.results if result.name == NOISY), unmeasured)
+
     def groups(self) -> dict[str, list[int]]:
         """Indices of the clips of each signal-to-noise ratio, if these are few, by names like "0 dB"; then of "all"."""
         return {**ratio_groups([clip.snr_db for clip in self.clips]), "all": list(range(len(self.clips)))}
@@ -143,21 +151,21 @@ class Comparison:
         known = known[~np.isnan(known)]
         return float(known.mean()) if len(known) else math.nan
 
-    def problems(self) -> Iterator[str]:
-        """All that went wrong, or could not be measured, a line each; nothing if all is well."""
-        yield from self.skipped
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(where, what) of all that went wrong or could not be measured; where is "" of what was skipped."""
+        yield from (("", line) for line in self.skipped)
         for clip in self.clips:
             if clip.problem:
-                yield f"{clip.id}: {clip.problem}"
+                yield clip.id, clip.problem
         for result in self.results:
             if result.error:
-                yield f"{result.name}: {result.error}"
+                yield result.name, result.error
                 continue
             if result.cost is not None and result.cost.error:
-                yield f"{result.name}: its cost was not measured: {result.cost.error}"
+                yield result.name, f"its cost was not measured: {result.cost.error}"
             for track in result.tracks:
-                about = f"{result.name} on {track.clip.id}"
-                yield from (f"{about}: {problem}" for problem in (*track.problems, *filter(None, [track.error])))
-                for measure, reason in track.reasons.items():
-                    if reason != track.clip.problem:  # which was told above
-                        yield f"{about}: no {QUALITY[measure].label}: {reason}"
+                yield from ((f"{result.name} on {track.clip.id}", fault) for fault in track.faults())
+
+    def problems(self) -> Iterator[str]:
+        """Faults and measures that are missing, a line each; nothing if all is well."""
+        yield from (f"{where}: {what}" if where else what for where, what in self.faults())

@@ -1,4 +1,4 @@
-"""What a candidate costs: time and memory, measured in a process of its own that does nothing else.
+"""Costs of a candidate: time and memory, measured in a process of its own that does nothing else.
 
 That process also shows whether a foreign library crashes, before it could take the comparison with it.
 """
@@ -58,7 +58,7 @@ def measure_cost(candidate: Candidate, audio: Float32, rate: int) -> Cost:
 
 
 def main() -> None:
-    """What runs in that process: a job from standard input, a Cost as JSON to standard output."""
+    """Run in that process: a job from standard input, a Cost as JSON to standard output."""
     answer = os.dup(1)
     os.dup2(2, 1)  # a library may print what it likes
     data, audio, rate = pickle.load(sys.stdin.buffer)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _measure(data: bytes, audio: Float32, rate: int) -> Cost:
-    """data: the candidate, pickled apart, as that may be what loads it."""
+    """Measure the candidate in data, which is pickled apart, as that may be what loads it."""
     before = _memory_mb("VmRSS")
     try:
         begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The same for many clips at once, in threads or in processes, with progress, and gone at once on Ctrl-C."""
+"""Threads and processes that do one task for many items, with progress, and that are gone at once on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -21,8 +21,34 @@ Count = Callable[[int, int], object]
 def ignore(what: str, done: int, total: int) -> None: ...
 
 
-def run_all(pool: Executor, task: Callable[[Item], Answer], items: Sequence[Item], report: Count) -> list[Answer]:
-    """What task makes of each, in their order. What has not begun is given up if anything is raised, Ctrl-C too."""
+def run_in_threads(task: Callable[[Item], Answer], items: Sequence[Item], jobs: int, report: Count) -> list[Answer]:
+    """The answers of task to items, in their order, from so many threads. report: called with (done, in all)."""
+    with ThreadPoolExecutor(jobs) as threads:
+        return _run_all(threads, task, items, report)
+
+
+def run_in_processes(task: Callable[[Item], Answer], items: Sequence[Item], jobs: int, report: Count) -> list[Answer]:
+    """The answers of task, which pickles, from at most so many processes; in this one if that is one.
+
+    Raises DenoiseError if a process dies.
+    """
+    jobs = min(jobs, len(items))
+    if jobs <= 1:
+        answers: list[Answer] = []
+        for item in items:
+            report(len(answers), len(items))
+            answers.append(task(item))
+        report(len(answers), len(items))
+        return answers
+    try:
+        with _fresh_processes(jobs) as processes:
+            return _run_all(processes, task, items, report)
+    except BrokenProcessPool as error:
+        raise DenoiseError("a process that measured clips has died; with jobs=1 (--jobs 1) it may say why") from error
+
+
+def _run_all(pool: Executor, task: Callable[[Item], Answer], items: Sequence[Item], report: Count) -> list[Answer]:
+    """All answers of a pool. What has not begun is given up if anything is raised, Ctrl-C too."""
     answers: list[Answer] = []
     report(0, len(items))
     try:
@@ -37,34 +63,15 @@ def run_all(pool: Executor, task: Callable[[Item], Answer], items: Sequence[Item
     return answers
 
 
-def run_in_processes(task: Callable[[Item], Answer], items: Sequence[Item], jobs: int, report: Count) -> list[Answer]:
-    """What task, which pickles, makes of each in so many processes; in this one if that is one.
-
-    Raises DenoiseError if a process dies.
-    """
-    if jobs == 1:
-        answers: list[Answer] = []
-        for item in items:
-            report(len(answers), len(items))
-            answers.append(task(item))
-        report(len(answers), len(items))
-        return answers
-    try:
-        with fresh_processes(jobs) as processes:
-            return run_all(processes, task, items, report)
-    except BrokenProcessPool as error:
-        raise DenoiseError("a process that measured clips has died; with jobs=1 (--jobs 1) it may say why") from error
-
-
 @contextlib.contextmanager
-def fresh_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _fresh_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that know nothing of this one; they are ended at once if anything is raised, as on Ctrl-C."""
-    others = set(multiprocessing.active_children())
+    before = set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
         try:
             yield processes
         except BaseException:  # nobody wants what they are at any more
-            for worker in set(multiprocessing.active_children()) - others:
+            for worker in set(multiprocessing.active_children()) - before:
                 worker.terminate()
             raise
 
@@ -83,5 +90,5 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's, which ends its workers."""
+    """Leave Ctrl-C to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""How sure a mean is, and who is best at what: intervals from resampled clips, and verdicts over candidates."""
+"""Statistics of a comparison: intervals of means from resampled clips, and who is best at what."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
-from denoise_wrapper.compare.measures import COSTS, HIGHER, NEITHER, QUALITY, ZERO, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, HIGHER, NEITHER, QUALITY, ZERO, Measure
 
 Float64 = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ NORMAL = 1.959964  # standard deviations either way that hold 95 % of a normal d
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: cannot be told, of fewer than two.
+    """A mean over clips and the interval that holds it, in 95 of 100 cases. NaN: not known, of fewer than two.
 
     clips: how many it is the mean of. least: a mean of less, either way, makes no difference to anybody.
     """
@@ -40,17 +40,17 @@ class Interval:
 
     @property
     def apart(self) -> bool:
-        """Whether the mean is told apart from zero, which is not in the interval; of fewer clips than FEW never."""
+        """True if the mean is told apart from zero, which is not in the interval; of fewer clips than FEW never."""
         return self.clips >= FEW and abs(self.mean) >= self.least and (self.low > 0.0 or self.high < 0.0)
 
     def __neg__(self) -> Interval:
-        """That of the second minus the first."""
+        """The interval of the second minus the first."""
         return Interval(-self.mean, -self.high, -self.low, self.clips, self.least)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which candidate is best at a measure or a cost. Differences have the unit of the measure.
+    """The candidate that is best at a measure or a cost. Differences have the unit of the measure.
 
     best, second: of the candidates (the noisy clips are none) that with the best mean, and the next, over the clips
     that all candidates have which have any; None where there is none. clips: how many these are.
@@ -95,7 +95,7 @@ def mean_interval(values: ArrayLike) -> Interval:
 
 
 def paired_interval(first: ArrayLike, second: ArrayLike, least: float = 0.0) -> Interval:
-    """The same of the difference, first minus second, over the clips that both have: each (clips,), in one order.
+    """The mean difference, first minus second, and its interval, over the clips that both have: each (clips,).
 
     least: the smallest difference that matters.
 
@@ -117,7 +117,7 @@ def _known(values: ArrayLike) -> Float64:
 
 @functools.lru_cache(maxsize=8)
 def _resamples(count: int) -> Float64:
-    """What share each clip has in each mean of clips drawn with repetition: (RESAMPLES, count)."""
+    """The share that each clip has in each mean of clips drawn with repetition: (RESAMPLES, count)."""
     drawn = np.random.default_rng(SEED).integers(count, size=(RESAMPLES, count))
     places = drawn + count * np.arange(RESAMPLES)[:, None]
     return np.bincount(places.ravel(), minlength=RESAMPLES * count).reshape(RESAMPLES, count) / count
@@ -146,43 +146,41 @@ def _distances(result: Result, measure: str, clips: Sequence[int] | None) -> Flo
 
 
 def verdicts(comparison: Comparison, clips: Sequence[int] | None = None) -> list[Verdict]:
-    """Who is best at each measure that has a better way and a value, over clips (None: all), then at each cost."""
+    """Verdicts on each measure that has a better way and a value, over clips (None: all), then at each cost."""
     wanted = [measure for measure in MEASURES if QUALITY[measure].better != NEITHER]
-    found = [_verdict(comparison, measure, clips) for measure in wanted]
-    return [verdict for verdict in (*found, *(_cost_verdict(comparison, cost) for cost in COSTS)) if verdict]
+    quality = [_verdict(comparison, measure, clips) for measure in wanted]
+    return [verdict for verdict in (*quality, *(_cost_verdict(comparison, cost) for cost in COSTS)) if verdict]
 
 
 def _verdict(comparison: Comparison, measure: str, clips: Sequence[int] | None) -> Verdict | None:
-    noisy, *candidates = comparison.results
-    found = {result.name: _distances(result, measure, clips) for result in candidates}
-    found = {name: values for name, values in found.items() if np.isfinite(values).any()}
-    if not found:
+    known = {result.name: _distances(result, measure, clips) for result in comparison.candidates}
+    known = {name: values for name, values in known.items() if np.isfinite(values).any()}
+    if not known:
         return None
-    common = np.isfinite(np.stack(list(found.values()))).all(axis=0)
+    common = np.isfinite(np.stack(list(known.values()))).all(axis=0)
     if not common.any():
         return Verdict(measure, None, None, None, None, (), 0)
-    found = {name: values[common] for name, values in found.items()}
-    best, *others = sorted(found, key=lambda name: QUALITY[measure].cost(float(found[name].mean())))
+    known = {name: values[common] for name, values in known.items()}
+    best, *others = sorted(known, key=lambda name: QUALITY[measure].cost(float(known[name].mean())))
     least = QUALITY[measure].least
-    against = {name: paired_interval(found[best], found[name], least) for name in others}
-    gain = paired_interval(found[best], _distances(noisy, measure, clips)[common], least)
+    leads = {name: paired_interval(known[best], known[name], least) for name in others}
+    gain = paired_interval(known[best], _distances(comparison.noisy, measure, clips)[common], least)
     return Verdict(
         measure,
         best,
         others[0] if others else None,
-        against[others[0]] if others else None,
+        leads[others[0]] if others else None,
         gain if gain.clips and QUALITY[measure].better != ZERO else None,
-        tuple(name for name in others if not against[name].apart),
+        tuple(name for name in others if not leads[name].apart),
         int(common.sum()),
     )
 
 
 def _cost_verdict(comparison: Comparison, cost: str) -> Verdict | None:
-    results = [result for result in comparison.results[1:] if result.cost is not None]
-    found = {result.name: dataclasses.asdict(result.cost)[cost] for result in results if result.cost is not None}
-    found = {name: value for name, value in found.items() if not math.isnan(value)}
-    if not found:
+    costs = {result.name: getattr(result.cost, cost, math.nan) for result in comparison.candidates}
+    costs = {name: value for name, value in costs.items() if not math.isnan(value)}
+    if not costs:
         return None
-    best, *others = sorted(found, key=lambda name: COSTS[cost].cost(found[name]))
-    alike = tuple(name for name in others if found[name] == found[best])
+    best, *others = sorted(costs, key=lambda name: COSTS[cost].cost(costs[name]))
+    alike = tuple(name for name in others if costs[name] == costs[best])
     return Verdict(cost, best, others[0] if others else None, None, None, alike, 0)

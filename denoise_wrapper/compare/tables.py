@@ -1,136 +1,191 @@
-"""What was measured on a set, as a table for people, as CSV and as plain values for JSON."""
+"""Tables for people: a comparison with its verdicts, a set with its means, a denoiser's behaviour with its bars."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any, TextIO
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from denoise_wrapper import __version__
-from denoise_wrapper.compare.behaviour import FIGURES, Behaviour, ClipBehaviour
-from denoise_wrapper.compare.evaluate import ClipResult, Evaluation
+import numpy as np
+
+from denoise_wrapper.compare.behaviour import FIGURES, Behaviour
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
+from denoise_wrapper.compare.measure.measures import COSTS, LOWER, QUALITY, Measure
 from denoise_wrapper.compare.measure.metrics import METRICS, RATE
+from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, paired_interval, verdicts
+from denoise_wrapper.wording import count, few, listed
 
-BEHAVIOUR_COLUMNS = ("set", "name", "clip", "figure", "value", "bar", "met", "not_measured")
-CSV_COLUMNS = ("set", "name", "clip", "snr_db", *METRICS, "delay_ms", "lost_samples", "not_measured")
-SHOWN = 6  # clips named in a note
+OF_SETS = (*METRICS, "SPEECH")  # measures in the table of a set
+SHOWN = 6  # clips named in a line about what went wrong
+LEAST = 1e-5  # that is better: sums of floats come out one way or another with their place in memory
 DASH = "-"
+DELAY = Measure("delay", "ms", 1, LOWER, "by which the results lag, taken away before they are measured")
 
 
-def format_table(result: Evaluation, each_clip: bool = False) -> str:
-    """A line about the set, one of headings, one for each mean (before them for each clip if so asked), and notes."""
-    lost = max((clip.measures.lost for clip in result.clips if clip.measures is not None), default=0)
+def format_comparison(comparison: Comparison) -> str:
+    """The candidates' means over the clips, then what they cost, then who is best at what, then what went wrong."""
+    candidates = comparison.candidates
+    how = "by a live stream" if comparison.mode == "stream" else "as whole files"
+    matched = ", made equally loud" if comparison.level_matched else ""
+    clips = count(len(comparison.clips), "clip")
+    lines = [f"{count(len(candidates), 'candidate')} on {clips}, cleaned {how}{matched}; means:"]
+    lines += _rows(QUALITY, {result.name: _means(comparison, result) for result in comparison.results})
+    costs = {result.name: _costs(result) for result in candidates if not result.error}
+    if costs:
+        lines += ["", f"costs, on one thread of {comparison.processor}:"]
+        lines += _rows({"delay": DELAY} | {cost.label: cost for cost in COSTS.values()}, costs)
+    best = [_verdict_line(comparison, verdict) for verdict in verdicts(comparison)]
+    wrong = list(problems(comparison))
+    return "\n".join([*lines, *([""] if best else []), *best, *([""] if wrong else []), *wrong])
+
+
+def _means(comparison: Comparison, result: Result) -> dict[str, float]:
+    return {measure: comparison.mean(result, measure) for measure in MEASURES}
+
+
+def _costs(result: Result) -> dict[str, float]:
+    costs = {} if result.cost is None else {measure.label: cost_of(result, name) for name, measure in COSTS.items()}
+    return {"delay": result.delay_ms, **costs}
+
+
+def cost_of(result: Result, name: str) -> float:
+    """One cost of a candidate, NaN if it was not measured."""
+    return math.nan if result.cost is None else float(getattr(result.cost, name))
+
+
+def _rows(measures: Mapping[str, Measure], values: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A line of headings, one of units if any has one, one for each name; columns without a value are left out."""
+    columns = [[""] * 2 + list(values)]
+    for heading, measure in measures.items():
+        column = [row.get(heading, math.nan) for row in values.values()]
+        if not all(map(math.isnan, column)):
+            columns.append([heading, measure.unit, *(_number(value, measure) for value in column)])
+    widths = [max(map(len, column)) for column in columns]
+    names = [name.ljust(widths[0]) for name in columns[0]]
+    cells = [[cell.rjust(width) for cell in column] for column, width in zip(columns[1:], widths[1:], strict=True)]
+    lines = ["  ".join(row).rstrip() for row in zip(names, *cells, strict=True)]
+    return [line for line in lines if line]
+
+
+def _number(value: float, measure: Measure) -> str:
+    return DASH if math.isnan(value) else f"{round(value, measure.digits) + 0.0:.{measure.digits}f}"
+
+
+def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
+    """The best and by how much, in words: "PESQ: a, by 0.031 [0.010, 0.052] before b"."""
+    if verdict.measure in COSTS:
+        return _cost_line(comparison, verdict)
+    measure = QUALITY[verdict.measure]
+    if verdict.best is None:
+        return f"{measure.label}: no clip was measured for all candidates"
+    text = f"{measure.label}: {verdict.best}"
+    if verdict.difference is not None:
+        text += f", by {_lead(ahead(verdict.difference, measure), measure)} before {verdict.second}"
+    if verdict.clips < FEW:
+        clips = count(verdict.clips, "clip")
+        return f"{text}; {clips} {'is' if verdict.clips == 1 else 'are'} too few to tell"
+    gain = verdict.gain and ahead(verdict.gain, measure)
+    alike = [*verdict.alike, *(["the noisy clips"] if gain and not gain.apart else [])]
+    if alike:
+        text += f"; not told apart from {listed(alike)}"
+    if gain and gain.apart and gain.mean < 0.0:
+        text += f"; worse than the noisy clips, by {_lead(-gain, measure)}"
+    return text
+
+
+def _lead(lead: Interval, measure: Measure) -> str:
+    """By how much something is better, with the interval and the unit."""
+    ends = "" if math.isnan(lead.low) else f" [{_number(lead.low, measure)}, {_number(lead.high, measure)}]"
+    return f"{_number(lead.mean, measure)}{ends} {measure.of_differences.unit}".rstrip()
+
+
+def _cost_line(comparison: Comparison, verdict: Verdict) -> str:
+    measure = COSTS[verdict.measure]
+    costs = {result.name: cost_of(result, verdict.measure) for result in comparison.candidates}
+
+    def text(name: str) -> str:
+        return f"{_number(costs[name], measure)} {measure.unit}".rstrip()
+
+    assert verdict.best is not None
+    best = ", ".join([verdict.best, *verdict.alike])
+    after = "" if verdict.second is None or verdict.alike else f"; next {verdict.second}, {text(verdict.second)}"
+    return f"{measure.label}: {best}, {text(verdict.best)}{after}"
+
+
+def problems(comparison: Comparison) -> Iterator[str]:
+    """Lines of `Comparison.problems`, alike ones in one."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for where, what in comparison.faults():
+        if where:
+            places[what].append(where)
+        else:
+            yield what
+    for what, names in places.items():
+        yield f"{few(names, SHOWN)}: {what}"
+
+
+def format_set(comparison: Comparison, each_clip: bool = False) -> str:
+    """The means of each result on a set; then two results side by side; then what went wrong.
+
+    each_clip: whether the clips are there too.
+    """
+    lines = [line for result in comparison.results for line in _set_lines(comparison, result, each_clip)]
+    if len(comparison.results) == 2:
+        lines.append(format_pair(comparison))
+    return "\n".join([*lines, *problems(comparison)])
+
+
+def _set_lines(comparison: Comparison, result: Result, each_clip: bool) -> Iterator[str]:
+    """A line about the set, one of headings, one for each mean, before them for each clip if so asked."""
+    lost = max((track.lost for track in result.tracks if track.lost is not None), default=0)
     tail = f", {1000 * lost / RATE:.1f} ms lost at the end of one" if lost else ""
-    head = f"{result.name} on {result.folder}: {len(result.clips)} clips, delay {result.delay_ms:.1f} ms{tail}"
-    rows = result.means()
-    if each_clip:
-        rows = {**{clip.clip.id: {name: clip.value(name) for name in METRICS} for clip in result.clips}, **rows}
-    width = max(6, *(len(name) for name in rows))
-    lines = [head, " " * width + "".join(f"{name:>8}" for name in METRICS)]
-    lines += [f"{name:<{width}}" + "".join(_cell(row[metric]) for metric in METRICS) for name, row in rows.items()]
-    return "\n".join([*lines, *_notes(result)])
+    clips = f"{len(comparison.clips)} clips"
+    yield f"{result.name} on {Path(comparison.inputs[0])}: {clips}, delay {result.delay_ms:.1f} ms{tail}"
+    rows = {track.clip.id: [track.value(name) for name in OF_SETS] for track in result.tracks if each_clip}
+    for name, places in comparison.groups().items():
+        rows["mean" if name == "all" else name] = [comparison.mean(result, measure, places) for measure in OF_SETS]
+    width = max(6, *map(len, rows))
+    yield " " * width + "".join(f"{name:>8}" for name in OF_SETS)
+    for name, row in rows.items():
+        yield f"{name:<{width}}" + "".join(map(_cell, row))
 
 
 def _cell(value: float) -> str:
     return f"{DASH if math.isnan(value) else format(value, '.3f'):>8}"
 
 
-def _notes(result: Evaluation) -> Iterator[str]:
-    """Why some metrics of some clips are not in the means, alike ones in one line."""
-    clips: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for clip in result.clips:
-        reasons: dict[str, list[str]] = defaultdict(list)
-        for metric, reason in ({"all": clip.error} if clip.error else _reasons(clip)).items():
-            reasons[reason].append(metric)
-        for reason, metrics in reasons.items():
-            clips[", ".join(metrics), reason].append(clip.clip.id)
-    for (listed, reason), names in clips.items():
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        yield f"not measured, {listed} of {', '.join(names[:SHOWN])}{more}: {reason}"
+def _change_cell(value: float) -> str:
+    return f"{DASH if math.isnan(value) else format(round(value, 3) + 0.0, '+.3f'):>8}"
 
 
-def _reasons(clip: ClipResult) -> dict[str, str]:
-    return {} if clip.measures is None else clip.measures.reasons
+def format_pair(comparison: Comparison) -> str:
+    """The means of two results, by how much the first has more, from where to where that may lie, and where it wins.
 
-
-def write_csv(result: Evaluation, file: TextIO, *others: Evaluation) -> None:
-    """A row for each clip, then one for each mean, whose name is in the column clip; what is not known stays empty.
-
-    others: evaluations whose rows come after these.
+    All are over the clips that both were judged on. The ends are those of the 95 % interval of the difference.
     """
-    writer = csv.writer(file)
-    writer.writerow(CSV_COLUMNS)
-    for evaluation in (result, *others):
-        writer.writerows(_csv_rows(evaluation))
-
-
-def _csv_rows(result: Evaluation) -> Iterator[list[Any]]:
-    head = [result.folder.resolve().name, result.name]
-    for clip in result.clips:
-        values = [_csv_value(clip.value(metric)) for metric in METRICS]
-        delay = "" if clip.delay is None else f"{1000 * clip.delay / RATE:.4g}"
-        lost = "" if clip.measures is None else clip.measures.lost
-        reasons = clip.error or "; ".join(f"{metric}: {reason}" for metric, reason in _reasons(clip).items())
-        ratio = "" if clip.clip.snr_db is None else f"{clip.clip.snr_db:g}"
-        yield [*head, clip.clip.id, ratio, *values, delay, lost, reasons]
-    for name, row in result.means().items():
-        ratio = name.removesuffix(" dB") if name != "mean" else ""
-        values = [_csv_value(row[metric]) for metric in METRICS]
-        yield [*head, "mean" if name == "mean" else f"mean of {name}", ratio, *values, "", "", ""]
-
-
-def _csv_value(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
-
-
-def _json_head(result: Evaluation | Behaviour) -> dict[str, Any]:
-    """What was measured, and of what."""
-    return {
-        "version": __version__,
-        "set": str(result.folder),
-        "name": result.name,
-        "model_sha256": result.model_sha256,
-        "settings": _json_settings(result.settings),
-    }
-
-
-def to_dict(result: Evaluation) -> dict[str, Any]:
-    """All of it as JSON can hold it: null for what is not known, six digits after the point.
-
-    More would be no digits to rely on: sums of floats come out one way or another with their place in memory.
-    """
-    return {
-        **_json_head(result),
-        "delay_ms": result.delay_ms,
-        "means": {name: _json_values(row) for name, row in result.means().items()},
-        "clips": [
-            {
-                "id": clip.clip.id,
-                "snr_db": clip.clip.snr_db,
-                **_json_values({metric: clip.value(metric) for metric in METRICS}),
-                "delay_ms": None if clip.delay is None else 1000 * clip.delay / RATE,
-                "lost_samples": None if clip.measures is None else clip.measures.lost,
-                "error": clip.error,
-                "not_measured": _reasons(clip),
-            }
-            for clip in result.clips
-        ],
-    }
-
-
-def _json_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """No limit at all is null there too."""
-    return {name: None if value == math.inf else value for name, value in settings.items()}
-
-
-def _json_values(row: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else round(value, 6) for name, value in row.items()}
+    first, second = comparison.results
+    names = (first.name, second.name, "difference", "from", "to", "better on")
+    columns = []
+    for name in OF_SETS:
+        pairs = np.stack([first.values(name), second.values(name)])
+        pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+        interval = paired_interval(*pairs)
+        means = [_cell(values.mean()) if len(values) else _cell(math.nan) for values in pairs]
+        ends = [_change_cell(value) for value in (interval.mean, interval.low, interval.high)]
+        cost = QUALITY[name].cost
+        better = sum(cost(theirs) - cost(ours) > LEAST for ours, theirs in pairs.T.tolist())
+        columns.append([f"{name:>8}", *means, *ends, f"{f'{better}/{pairs.shape[1]}' if pairs.size else DASH:>8}"])
+    width = max(map(len, names))
+    lines = [
+        f"{name:<{width}}" + "".join(cells)
+        for name, cells in zip(("", *names), zip(*columns, strict=True), strict=True)
+    ]
+    return "\n".join([f"{first.name} against {second.name} on {Path(comparison.inputs[0])}", *lines])
 
 
 def format_behaviour(result: Behaviour, each_clip: bool = False) -> str:
-    """A line about the set, one for each figure with its bar (before them for each clip if so asked), and notes."""
+    """A line about the set, one a figure with its bar (before them one a clip if so asked), and what failed."""
     lines = [f"{result.name} on {result.folder}: {len(result.clips)} clips"]
     for clip in result.clips if each_clip else ():
         values = ", ".join(f"{name} {_cell(value).strip()}" for name, value in clip.values.items())
@@ -141,56 +196,6 @@ def format_behaviour(result: Behaviour, each_clip: bool = False) -> str:
         bar = "" if figure.bar is None else f"{'>=' if figure.least else '<='} {figure.bar:g}"
         missed = "  MISSED" if figure.met(value) is False else ""
         lines.append(f"{name:<16}{_cell(value)}  {bar:<8}{figure.what}{missed}")
-    return "\n".join([*lines, *(f"not measured, all of {clip.clip.id}: {clip.error}" for clip in _unmeasured(result))])
-
-
-def _unmeasured(result: Behaviour) -> list[ClipBehaviour]:
-    return [clip for clip in result.clips if clip.error]
-
-
-def write_behaviour_csv(result: Behaviour, file: TextIO) -> None:
-    """A row for each value of each clip, each onset one, then for each figure; what is not known stays empty."""
-    writer = csv.writer(file)
-    writer.writerow(BEHAVIOUR_COLUMNS)
-    head = [result.folder.resolve().name, result.name]
-    for clip in result.clips:
-        values = [*clip.values.items(), *(("onset_db", float(change)) for change in clip.onsets_db)]
-        writer.writerows([*head, clip.clip.id, name, _csv_value(value), "", "", ""] for name, value in values)
-        if clip.error:
-            writer.writerow([*head, clip.clip.id, "", "", "", "", clip.error])
-    for name, value in result.figures.items():
-        bar, met = FIGURES[name].bar, FIGURES[name].met(value)
-        writer.writerow(
-            [
-                *head,
-                "",
-                name,
-                _csv_value(value),
-                "" if bar is None else bar,
-                "" if met is None else str(met).lower(),
-                "",
-            ]
-        )
-
-
-def behaviour_to_dict(result: Behaviour) -> dict[str, Any]:
-    """All of it as JSON can hold it, as `to_dict` does."""
-    return {
-        **_json_head(result),
-        "figures": _json_values(result.figures),
-        "bars": {
-            name: {"bar": figure.bar, "least": figure.least, "met": figure.met(result.figures[name])}
-            for name, figure in FIGURES.items()
-            if figure.bar is not None
-        },
-        "clips": [
-            {
-                "id": clip.clip.id,
-                **_json_values(clip.values),
-                "onsets_db": [round(float(change), 6) for change in clip.onsets_db],
-                "noisy_onsets_db": [round(float(change), 6) for change in clip.noisy_onsets_db],
-                "error": clip.error,
-            }
-            for clip in result.clips
-        ],
-    }
+    return "\n".join(
+        [*lines, *(f"not measured, all of {clip.clip.id}: {clip.error}" for clip in result.clips if clip.error)]
+    )

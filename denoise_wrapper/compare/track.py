@@ -1,4 +1,4 @@
-"""What is done with a clip that was cleaned: brought in time with the original, made as loud if so asked, measured."""
+"""The last steps of a cleaned clip: brought in time with the original, made as loud if so asked, measured."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.comparison import Clip, Track
-from denoise_wrapper.compare.evaluate import read_audio
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import Track
 from denoise_wrapper.compare.measure import metrics
-from denoise_wrapper.compare.measure.levels import levels, loudness_db
-from denoise_wrapper.compare.measure.metrics import NO_REFERENCE, Float64
+from denoise_wrapper.compare.measure.levels import even_gain_db, levels, loudness_db
+from denoise_wrapper.compare.measure.metrics import NO_REFERENCE
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.files.soundfiles import write_wav
+from denoise_wrapper.files.transform import read_floats
 
 Float32 = NDArray[np.float32]
 
@@ -25,8 +26,9 @@ class Raw:
     """A clip as a candidate gave it back, or why there is none.
 
     file: a .npy of float32 (frames, channels), at rate Hz. delay: samples at 16 kHz by which it lags by itself, None if
-    that cannot be told. latency_s: of the stream that cleaned it, taken away already.
-    lag: samples at 16 kHz by which the candidate lags, on all clips. target: where the WAV goes.
+    that is not known. latency_s: of the stream that cleaned it, taken away already.
+    lag: samples at 16 kHz by which the candidate lags, on all clips. target: the WAV to write, None for none.
+    match_level: whether it is made as loud as the reference. strict: whether an unreadable reference is an error.
     """
 
     clip: Clip
@@ -37,63 +39,69 @@ class Raw:
     error: str | None = None
     lag: int = 0
     target: Path | None = None
+    match_level: bool = False
+    strict: bool = False
 
 
-def finish(match_level: bool, raw: Raw) -> Track:
-    """The track of a raw clip, whose file is removed."""
+def finish(raw: Raw) -> Track:
+    """Make the track of a raw clip, and remove that one's file."""
     if raw.file is None:
-        return Track(raw.clip, None, error=raw.error)
+        return Track(raw.clip, error=raw.error)
     try:
-        return _finish(match_level, raw, np.load(raw.file))
+        return _finish(raw, np.load(raw.file))
     except (DenoiseError, OSError) as error:
-        return Track(raw.clip, None, error=str(error))
+        return Track(raw.clip, error=str(error))
     finally:
         raw.file.unlink(missing_ok=True)
 
 
-def _finish(match_level: bool, raw: Raw, samples: Float32) -> Track:
-    clip, target = raw.clip, raw.target
-    assert target is not None
-    noisy, noisy_rate = read_audio(clip.noisy)
+def _finish(raw: Raw, samples: Float32) -> Track:
+    clip = raw.clip
+    noisy, noisy_rate = read_floats(clip.noisy)
     problems, extra = _differences(samples, raw.rate, noisy, noisy_rate)
-    clean, clean_rate, reason = _reference(clip)
+    clean, clean_rate, reason = _reference(clip, raw.strict)
     source = metrics.to_rate(noisy, noisy_rate)
-    against = source if clean is None else metrics.to_rate(clean, clean_rate)
-    referenced = clean is not None
-    gain_db = _loudness_db(samples, raw, against, referenced) if match_level else 0.0
+    reference = None if clean is None else metrics.to_rate(clean, clean_rate)
+    gain_db = 0.0
+    if raw.match_level:
+        target = source if reference is None else reference
+        gain_db = loudness_db(_mono(samples, raw), target, metrics.RATE, clean=reference is not None)
     samples = samples * np.float32(10.0 ** (gain_db / 20.0))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_wav(target, _in_time(samples, raw, noisy_rate, len(noisy)), noisy_rate)
+    if raw.target is not None:
+        write_wav(raw.target, _in_time(samples, raw, noisy_rate, len(noisy)), noisy_rate)
     measured = metrics.measure(
         samples,
         clean,
         clean_rate,
         estimate_rate=raw.rate,
         delay=raw.lag,
-        full_band=min(noisy_rate, clean_rate) >= metrics.FULL_BAND_FROM,
+        full_band=(clip.source_rate or min(noisy_rate, clean_rate)) >= metrics.FULL_BAND_FROM,
     )
-    reasons = dict(measured.reasons)
-    if clean is None:
-        without = {name for name, why in reasons.items() if why == NO_REFERENCE}
-        reasons = {name: why for name, why in reasons.items() if name not in without}
-        reasons |= dict.fromkeys(without, reason) if reason is not None else {}
-    heard = metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag)
-    level_values, level_reasons = levels(heard, source, against if referenced else None, metrics.RATE)
+    reasons = {name: why for name, why in measured.reasons.items() if why != NO_REFERENCE}
+    if reason is not None:  # else the clip is one that has no reference
+        reasons |= {name: reason for name, why in measured.reasons.items() if why == NO_REFERENCE}
+    level_values, level_reasons = levels(_mono(samples, raw), source, reference, metrics.RATE)
     return Track(
         clip,
-        target,
+        raw.target,
         {**measured.values, **level_values},
         {**reasons, **level_reasons},
-        None if raw.delay is None else 1000.0 * (raw.delay / metrics.RATE + raw.latency_s),
+        None if raw.delay is None else 1000.0 * raw.delay / metrics.RATE + 1000.0 * raw.latency_s,
         extra,
+        measured.lost,
         gain_db,
-        _loudness_db(samples, raw, against, referenced),
+        even_gain_db(level_values["SPEECH"]),
         tuple(problems),
     )
 
 
+def _mono(samples: Float32, raw: Raw) -> metrics.Float64:
+    """The result at 16 kHz, in time: float64 (n,)."""
+    return metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag)
+
+
 def _differences(samples: Float32, rate: int, noisy: Float32, noisy_rate: int) -> tuple[list[str], int]:
-    """What is not as the clip is, in words; and by how many frames, at its rate, the result is longer."""
+    """The ways in which a result is unlike its clip, in words; and by how many frames, at its rate, it is longer."""
     problems = []
     if rate != noisy_rate:
         problems.append(f"it has {rate} Hz where the clip has {noisy_rate}: resampled")
@@ -107,19 +115,16 @@ def _differences(samples: Float32, rate: int, noisy: Float32, noisy_rate: int) -
     return problems, extra
 
 
-def _reference(clip: Clip) -> tuple[Float32 | None, int, str | None]:
-    """The reference and its rate; None without one, and why, if there should be one."""
+def _reference(clip: Clip, strict: bool) -> tuple[Float32 | None, int, str | None]:
+    """The reference and its rate; None without one, and why, if there should be one. strict: raise what stops it."""
     if clip.clean is None:
         return None, clip.rate, clip.problem
     try:
-        return *read_audio(clip.clean), None
+        return *read_floats(clip.clean), None
     except DenoiseError as error:
+        if strict:
+            raise
         return None, clip.rate, str(error)
-
-
-def _loudness_db(samples: Float32, raw: Raw, against: Float64, referenced: bool) -> float:
-    heard = metrics.shift(metrics.to_rate(samples, raw.rate), raw.lag)
-    return loudness_db(heard, against, metrics.RATE, clean=referenced)
 
 
 def _in_time(samples: Float32, raw: Raw, rate: int, frames: int) -> Float32:

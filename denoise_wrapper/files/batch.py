@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from denoise_wrapper.atomic import make_folder
-from denoise_wrapper.errors import ConfigError, DenoiseError, FileError
+from denoise_wrapper.errors import DenoiseError, FileError
 from denoise_wrapper.files.watch import OTHER, Watch
-from denoise_wrapper.machine import cores
+from denoise_wrapper.machine import check_jobs
 
 DONE = "_denoised"  # what the name of a cleaned file has more
 TELL_S = 0.1  # seconds between two tellings of how far all is
@@ -124,9 +124,7 @@ def run_batch(
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
     Returns the results in the order of the pairs.
     """
-    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-        raise ConfigError(f"jobs is a number of threads, 1 or more, or None for one a core, not {jobs!r}")
-    return _Batch(clean, pairs, progress).run(min(jobs or cores(), len(pairs)), done)
+    return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done)
 
 
 class _Stopped(BaseException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Item = TypeVar("Item")
 
@@ -50,10 +50,6 @@ class Watch:
                     return
             yield item
 
-    def timed(self, name: str, worker: Any) -> Any:
-        """Something with the same method `process`, whose time is that stage's."""
-        return _Timed(self, name, worker)
-
     def opened(self, rate: int, total: int) -> None:
         self.rate, self.total = rate, total
 
@@ -61,12 +57,3 @@ class Watch:
         self.frames += frames
         if self._told is not None:
             self._told(self.frames, self.total)
-
-
-class _Timed:
-    def __init__(self, watch: Watch, name: str, worker: Any) -> None:
-        self._watch, self._name, self._worker = watch, name, worker
-
-    def process(self, *given: Any) -> Any:
-        with self._watch.stage(self._name):
-            return self._worker.process(*given)

@@ -170,7 +170,7 @@ def to_c_source(model: ClassicModel) -> bytes:
 
 
 def c_source(data: bytes, metadata: dict[str, Any]) -> bytes:
-    """C source that defines the bytes of a model file, to be compiled into the engine as native/rnn_data.c."""
+    """C source that defines the bytes of a model file, to be compiled into the engine in place of the shipped one."""
     about = [f" * {key}: {_comment(metadata[key])}" for key in ("name", "licence", "origin") if key in metadata]
     head = [C_HEAD, *about, " */"]
     rows = (",".join(map(str, data[start : start + 32])) + "," for start in range(0, len(data), 32))

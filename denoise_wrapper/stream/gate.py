@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]
 
@@ -17,60 +20,64 @@ class Gate:
     """Open from the first hop that holds speech, on any channel, until some hops after the last one.
 
     threshold: 0 to 1, the probability from which a hop is speech; may be changed. hold: hops for which it stays open
-    after speech.
+    after speech. memory: the dn_gate, which the engine moves on; a lane
+    has a copy of its own.
     """
 
     def __init__(self, threshold: float, hold: int) -> None:
-        self.threshold, self._hold = threshold, hold
-        self._since = hold + 1  # hops since the last one with speech
-        self._gain = np.float32(0)  # of the last hop
+        self.memory = ffi.new("dn_gate *", {"threshold": threshold, "hold": hold, "since": hold + 1, "gain": 0})
 
     @classmethod
     def of(cls, threshold: float, hold_s: float, backend: Backend) -> Gate:
-        """A gate that stays open for at least hold_s seconds after the last speech came out of a backend."""
+        """Make a gate that stays open for at least hold_s seconds after the last speech came out of a backend."""
         hold = hold_s * backend.sample_rate + backend.delay
         return cls(threshold, math.ceil(round(hold / backend.hop, 6)))
 
-    def go_on_from(self, before: Gate, hops_per_hop: float) -> None:
-        """Be as open as another gate is, whose hops are so many of this one's long."""
-        self._since = min(round(before._since * hops_per_hop), self._hold + 1)
-        self._gain = before._gain
+    @property
+    def threshold(self) -> float:
+        """Probability from which a hop is speech, 0 to 1."""
+        probability: float = self.memory.threshold
+        return probability
+
+    @threshold.setter
+    def threshold(self, probability: float) -> None:
+        self.memory.threshold = probability
+
+    def follow(self, before: Any, hops_per_hop: float) -> None:
+        """Take over how open another gate is. before: its dn_gate. hops_per_hop: the length of its hops in ours."""
+        self.memory.since = min(round(before.since * hops_per_hop), self.memory.hold + 1)
+        self.memory.gain = before.gain
 
     def open(self, voice: Float32) -> NDArray[np.bool_]:
-        """Whether it is open in each hop. voice: probabilities (channels, hops)."""
-        hops = voice.shape[1]
-        index = np.arange(hops)
-        speech = voice.max(axis=0, initial=0) >= self.threshold
-        last = np.maximum.accumulate(np.where(speech, index, -1 - self._since))
-        since: NDArray[np.int64] = index - last
-        if hops:
-            self._since = min(int(since[-1]), self._hold + 1)
-        return since <= self._hold
+        """Tell for each hop if the gate is open, and move on. voice: float32 (channels, hops), probabilities."""
+        voice = np.ascontiguousarray(voice, np.float32)
+        gains = np.empty(voice.shape[1], np.float32)
+        source, target = ffi.from_buffer("float[]", voice), ffi.from_buffer("float[]", gains)
+        lib.dn_gate_run(self.memory, source, *voice.shape, target)
+        return gains.astype(np.bool_)
 
-    def mute(self, block: Float32, voice: Float32) -> None:
-        """Fade the hops where it is closed to silence, in place; opening and closing take one hop.
+    def __getstate__(self) -> dict[str, float]:
+        return {name: getattr(self.memory, name) for name in ("threshold", "hold", "since", "gain")}
 
-        block: (channels, hops * hop), as it comes from the backend: late by the backend's delay, so that the gate
-        opens that much before the speech that opened it. voice: probabilities (channels, hops).
-        """
-        gains = np.empty(voice.shape[1] + 1, np.float32)
-        gains[0] = self._gain
-        gains[1:] = self.open(voice)
-        self._gain = gains[-1]
-        if gains.all():
-            return
-        hop = block.shape[1] // max(1, voice.shape[1])
-        ramp = np.arange(1, hop + 1, dtype=np.float32) / np.float32(hop)
-        steps = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * ramp
-        block *= steps.reshape(-1)
+    def __setstate__(self, saved: dict[str, float]) -> None:
+        self.memory = ffi.new("dn_gate *", saved)
+
+
+def make_gate(backend: Backend, settings: Settings) -> Gate | None:
+    """Make the gate that settings ask for. Raises ConfigError if the backend gives no probability of speech."""
+    if settings.vad_threshold is None:
+        return None
+    if not backend.has_vad:
+        raise ConfigError(f"{backend.name} tells no probability of speech; leave vad_threshold away, or use rnnoise")
+    return Gate.of(settings.vad_threshold, settings.vad_hold, backend)
 
 
 class Cutter:
     """Cuts the frames out of a clip for which the gate is closed.
 
-    What it cuts is what Gate.mute silences: a frame goes by the hop whose cleaned samples it comes from.
-    sample_rate: Hz, of the frames. position: of the first frame to come, below
-    zero if they are late; what is before the beginning is cut out.
+    What it cuts is what a stream with that gate silences: a frame goes by the hop whose cleaned samples it comes from.
+    sample_rate: Hz, of the frames. position: of the first frame to come, below zero if they are late; what is before
+    the beginning is cut out.
     """
 
     def __init__(self, gate: Gate, backend: Backend, sample_rate: int, position: int = 0) -> None:
@@ -81,7 +88,10 @@ class Cutter:
         self._position = position
 
     def cut(self, frames: NDArray[Any], voice: Float32) -> NDArray[Any]:
-        """The frames to keep, of those that follow the ones before. voice: probabilities of the hops heard since."""
+        """Keep, of frames that follow those before, what the gate lets through.
+
+        voice: float32 (channels, hops), the probabilities of the hops that were completed since the last call.
+        """
         self._open = np.concatenate([self._open, self._gate.open(voice)])
         at = np.arange(self._position, self._position + len(frames))
         begun = at >= 0

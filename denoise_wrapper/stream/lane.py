@@ -1,136 +1,263 @@
-"""One backend at one caller's rate: resample, gather hops, clean, resample back, in time with the input."""
+"""One backend at one caller's rate: n frames in, n frames out, late by the latency.
+
+A lane resamples, gathers hops, has them cleaned, gates them, resamples back and queues the frames, all in the engine.
+A chunk changes it only in the end, in `Lanes.give`; one that is given up before leaves no trace but in the memory of
+the backend.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.audio import LOUDEST, Array, to_float
 from denoise_wrapper.backends.base import Backend, State
-from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.stream.gate import Gate
-from denoise_wrapper.stream.resample import Resampler, max_lag
+from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.stream.gate import make_gate
+from denoise_wrapper.stream.resample import max_lag, ratio_of
+from denoise_wrapper.stream.samples import NUMBERS
 from denoise_wrapper.stream.settings import Settings
 
-if TYPE_CHECKING:
-    from denoise_wrapper.files.watch import Watch
-
 Float32 = NDArray[np.float32]
+Laid = tuple[int, tuple[int, int], Float32, Any]
 Cleaned = tuple[Float32, Float32]  # (channels, n * hop) samples and (channels, n) probabilities of speech
 
+FADE_S = 0.02  # for which one backend fades into the next
 
-def chain_latency(backend: Backend, sample_rate: int) -> int:
-    """The least latency, in frames at sample_rate, with which a chain of this backend never runs dry.
+_FLOATS, _FLOAT32 = ffi.typeof("float[]"), np.dtype(np.float32)
+_empty, _from_buffer, _NULL = np.empty, ffi.from_buffer, ffi.NULL  # at hand, as each live chunk needs them
+_take, _block, _bring, _give = lib.dn_lane_take, lib.dn_lane_block, lib.dn_lane_bring, lib.dn_lanes_give
 
-    After n frames the chain has given, in seconds, at least n minus the lag of the resampler in, minus up to hop - 1
-    samples that wait for their hop to be whole, minus the backend's delay, minus the lag of the resampler out.
+
+class BadSampleError(Exception):
+    """A sample of a chunk is not finite, or beyond LOUDEST; nothing has changed."""
+
+
+def least_latency(backend: Backend, sample_rate: int, step: int = 1) -> int:
+    """Return the least latency, in frames at sample_rate, with which the queue of a lane never runs dry.
+
+    step: frames of which every chunk holds a whole number.
+    After n frames the lane has brought, in seconds, at least n minus the lag of the resampler in, minus the samples
+    that wait for their hop to be whole, minus the backend's delay, minus the lag of the resampler out. At the
+    backend's rate those that wait are a multiple of what the hop and the step have in common.
     """
-    late = backend.delay + backend.hop - 1
     if sample_rate == backend.sample_rate:
-        return late
+        return backend.delay + backend.hop - math.gcd(backend.hop, step)
     lag = max_lag(sample_rate, backend.sample_rate) + max_lag(backend.sample_rate, sample_rate)
-    return math.ceil((lag + Fraction(late, backend.sample_rate)) * sample_rate)
+    return math.ceil((lag + Fraction(backend.delay + backend.hop - 1, backend.sample_rate)) * sample_rate)
 
 
-class Chain:
-    """Takes frames and gives them cleaned and aligned: the n-th frame given belongs to the n-th taken.
+class Line:
+    """Frames through the engine, without a backend: they come out as they went in, late by the latency."""
 
-    voice: probabilities (channels, hops) of the hops that were completed last.
+    def __init__(self, channels: int, latency: int, position: int = 0, **plan: Any) -> None:
+        out = ffi.new("dn_lane **")
+        facts = {"channels": channels, "latency": latency, "position": position, **plan}
+        check_status(lib.dn_lane_create(ffi.new("dn_lane_plan *", facts), out))
+        self.memory = ffi.gc(out[0], lib.dn_lane_destroy)
+        self._plan = plan  # holds the filters, which the memory borrows
+
+    @property
+    def position(self) -> int:
+        """Frames of the signal so far."""
+        position: int = lib.dn_lane_position(self.memory)
+        return position
+
+    def take(self, samples: Any, number: int, count: int) -> object:
+        """Lay out a chunk: it is part of the line only after `Lanes.give`.
+
+        samples: cdata of the interleaved samples. number: of their type. count: frames.
+        Raises BadSampleError; MemoryError; DenoiseError at the end of time.
+        """
+        return check_hops(_take(self.memory, number, samples, count, LOUDEST, 0, ffi.NULL))
+
+    def saved(self) -> bytes:
+        """Return all that changes, as bytes."""
+        memory = bytearray(lib.dn_lane_size(self.memory))
+        lib.dn_lane_save(self.memory, ffi.from_buffer(memory))
+        return bytes(memory)
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from there. Raises DenoiseError if the bytes are not of such a lane."""
+        check_status(lib.dn_lane_restore(self.memory, saved, len(saved)))
+
+
+class Lane(Line):
+    """A backend, its memory, and all that brings a signal through it.
+
+    laid: where hops are laid out for the backend: how many, the shape (channels, hops * hop) of the array, the array
+    and a pointer to it; the next chunk that makes as many whole overwrites them.
+    fade_in: frames from now on until it begins to be heard. before: the lane that is heard until then, of the same
+    signal; the gate is as open as its. state: the memory of the backend; None for a fresh one.
     """
 
-    def __init__(self, backend: Backend, sample_rate: int, channels: int, settings: Settings) -> None:
-        self.channels = channels
-        self.voice: Float32 = np.zeros((channels, 0), np.float32)
-        self._backend = backend
-        self._state = backend.new_state(channels)
-        self._min_gain = settings.min_gain
-        self._gate = make_gate(backend, settings) if settings.vad_gate == "mute" else None
-        self._hop = backend.hop
-        self._waiting = np.zeros((channels, backend.hop), np.float32)  # the beginning of a hop
-        self._filled = 0  # samples of it
-        self._skip = backend.delay  # of the samples to come, those before the beginning of the signal
-        own = sample_rate == backend.sample_rate
-        self._to_backend = None if own else Resampler(sample_rate, backend.sample_rate, channels)
-        self._to_caller = None if own else Resampler(backend.sample_rate, sample_rate, channels)
-        self._whole = own and self._gate is None
-
-    def go_on_from(self, before: Chain) -> None:
-        """Hold the gate open as another chain does that hears the same signal."""
-        if self._gate is not None and before._gate is not None:
-            old, new = before._backend, self._backend
-            self._gate.go_on_from(before._gate, old.hop * new.sample_rate / (new.hop * old.sample_rate))
-
-    def watched(self, watch: Watch) -> None:
-        """Let watch tell from now on what time the backend and the changes of rate take."""
-        self._state = watch.timed("denoising", self._state)
-        if self._to_backend is not None:
-            self._to_backend = watch.timed("resampling", self._to_backend)
-            self._to_caller = watch.timed("resampling", self._to_caller)
+    def __init__(
+        self,
+        backend: Backend,
+        sample_rate: int,
+        channels: int,
+        settings: Settings,
+        latency: int,
+        fade_in: int = 0,
+        before: Lane | None = None,
+        state: State | None = None,
+    ) -> None:
+        self.backend, self.min_gain = backend, settings.min_gain
+        self.state = backend.new_state(channels) if state is None else state
+        self.process = self.state.process  # at hand, as each live chunk needs it
+        self._channels, self._hop = channels, backend.hop
+        self.laid = self._room(1)
+        self.no_voice = np.zeros((channels, 0), np.float32)  # of no hop
+        fade = max(1, round(FADE_S * sample_rate))
+        plan: dict[str, Any] = {"hop": backend.hop, "delay": backend.delay, "fade_in": fade_in, "fade": fade}
+        if sample_rate != backend.sample_rate:
+            plan["to_backend"] = ratio_of(sample_rate, backend.sample_rate)
+            plan["to_caller"] = ratio_of(backend.sample_rate, sample_rate)
+        gate = make_gate(backend, settings) if settings.vad_gate == "mute" else None
+        self._gated = gate is not None
+        if gate is not None:
+            if before is not None:
+                old = before.backend
+                gate.follow(
+                    lib.dn_lane_gate(before.memory), old.hop * backend.sample_rate / (backend.hop * old.sample_rate)
+                )
+            plan |= {"gated": 1, "gate": gate.memory[0]}
+        super().__init__(channels, latency, 0 if before is None else before.position, **plan)
 
     @property
-    def work(self) -> tuple[Backend, float]:
-        """The backend, and the least gain that it is told."""
-        return self._backend, self._min_gain
+    def fade_in(self) -> int:
+        """Frames until it begins to be heard; below zero, how far its fade has come."""
+        frames: int = lib.dn_lane_fade_in(self.memory)
+        return frames
 
-    @property
-    def state(self) -> State:
-        """The memory of the backend."""
-        return self._state
+    def lay(self, hops: int) -> Float32 | None:
+        """Return the hops that are whole with the chunk that was laid out last; None if there is none.
 
-    def takes_hops(self, count: int) -> bool:
-        """Whether the work of the backend is all there is to do with count frames: whole hops at its rate, no gate."""
-        return self._whole and count > 0 == count % self._hop and not self._filled and not self._skip
-
-    def clean(self, block: Float32 | None) -> Cleaned | None:
-        """What the backend makes of a block (channels, n * hop): that and the voice."""
-        return None if block is None else self._state.process(block, self._min_gain)
-
-    def gather(self, frames: Float32) -> Float32 | None:
-        """Take frames (n, channels): the hops that are whole with them, (channels, m * hop), to be cleaned and given
-        to `finish`; None if there is none. The rest waits."""
-        if self._to_backend is not None:
-            frames = self._to_backend.process(frames)
-        count, hop, filled = len(frames), self._hop, self._filled
-        hops, rest = divmod(filled + count, hop)
-        used = count - rest  # frames of whole hops
-        block = None
-        if hops:
-            if filled:
-                block = np.empty((self.channels, hops * hop), np.float32)
-                block[:, :filled] = self._waiting[:, :filled]
-                block[:, filled:] = frames[:used].T
-            elif self.channels == 1:
-                block = frames[:used].reshape(1, -1)
-            else:
-                block = np.ascontiguousarray(frames[:used].T)
-            self._waiting[:, :rest] = frames[used:].T
-        else:
-            self._waiting[:, filled:rest] = frames.T
-        self._filled = rest
+        hops: what dn_lane_take said, if that was not as many as in `laid`.
+        """
+        if check_hops(hops) == 0:
+            return None
+        _, _, block, pointer = self.laid = self._room(hops)
+        check_status(_block(self.memory, hops, pointer))
         return block
 
-    def finish(self, done: Cleaned | None) -> Float32:
-        """The frames (m, channels) that are ready, of a block as it was cleaned: gated, at the caller's rate, and
-        without what is before the beginning of the signal; the voice is noted."""
-        if done is None:
-            self.voice = self.voice[:, :0]
-            return np.empty((0, self.channels), np.float32)
-        block, self.voice = done
-        if self._gate is not None:
-            self._gate.mute(block, self.voice)
-        skip = min(self._skip, block.shape[1])
-        self._skip -= skip
-        ready = (block[:, skip:] if skip else block).T
-        return ready if self._to_caller is None else self._to_caller.process(ready)
+    def _room(self, hops: int) -> Laid:
+        shape = (self._channels, hops * self._hop)
+        block = _empty(shape, _FLOAT32)
+        return hops, shape, block, _from_buffer(_FLOATS, block)
+
+    def results(self, made: Cleaned) -> tuple[int, Any, Any]:
+        """Return hops and pointers of what the backend made of the block. Raises DenoiseError for another size."""
+        (cleaned, voice), (hops, shape, _, _) = made, self.laid
+        if cleaned.shape != shape or (self._gated and voice.shape != (self._channels, hops)):
+            raise DenoiseError(
+                f"{self.backend.name} made {cleaned.shape} samples and {voice.shape} probabilities of {hops} hop(s) of "
+                f"{self._channels} channel(s); a state gives (channels, hops * {self._hop}) and (channels, hops)"
+            )
+        if cleaned.dtype is not _FLOAT32 or not cleaned.flags.c_contiguous:
+            cleaned = np.ascontiguousarray(cleaned, _FLOAT32)
+        pointer = _NULL
+        if self._gated:
+            pointer = _from_buffer(_FLOATS, np.ascontiguousarray(voice, _FLOAT32))
+        return hops, _from_buffer(_FLOATS, cleaned), pointer
 
 
-def make_gate(backend: Backend, settings: Settings) -> Gate | None:
-    """The gate that settings ask for. Raises ConfigError if the backend tells no speech."""
-    if settings.vad_threshold is None:
-        return None
-    if not backend.has_vad:
-        raise ConfigError(f"{backend.name} tells no probability of speech; leave vad_threshold away, or use rnnoise")
-    return Gate.of(settings.vad_threshold, settings.vad_hold, backend)
+Work = tuple[Lane, Float32 | None]  # a lane, and its hops that are to be cleaned, (channels, n * hop)
+
+
+class Lanes:
+    """The lanes of one signal, the first of which is heard until those after it have faded in; and its dry line.
+
+    non_finite: "raise" or "zero", what to do with bad samples. voice: float32 (channels, hops), probabilities of speech
+    in the hops that the last chunk made whole, by the lane that is heard.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], dry: Line | None, non_finite: str) -> None:
+        self.lanes, self.dry, self._non_finite = tuple(lanes), dry, non_finite
+        self.voice = self._no_voice = lanes[0].no_voice
+        self._first, self._later, self._count = lanes[0], self.lanes[1:], len(lanes)
+        self._memories = ffi.new("dn_lane *[]", [lane.memory for lane in lanes])
+        self._dry_memory = ffi.NULL if dry is None else dry.memory
+
+    def of(self, lanes: Sequence[Lane]) -> Lanes:
+        """Return other lanes of the same signal."""
+        others = Lanes(lanes, self.dry, self._non_finite)
+        others.voice = self.voice
+        return others
+
+    @property
+    def position(self) -> int:
+        """Frames of the signal so far."""
+        return self.lanes[0].position
+
+    def take(self, samples: Array, number: int) -> list[Work]:
+        """Lay out a plain chunk, of the type of that number, and return the hops that are whole with it.
+
+        Raises AudioError for a bad sample; nothing has changed then, nor has it before `give`.
+        """
+        pointer, count = _from_buffer(samples), len(samples)
+        work: list[Work] = []
+        try:
+            if self.dry is not None:
+                self.dry.take(pointer, number, count)
+            for lane in self.lanes:
+                expected, _, block, laid = lane.laid
+                hops = _take(lane.memory, number, pointer, count, LOUDEST, expected, laid)
+                work.append((lane, block if hops == expected else lane.lay(hops)))
+        except BadSampleError:
+            good = to_float(samples, self._non_finite, self.position)
+            return self.take(good, NUMBERS[good.dtype])
+        return work
+
+    def give(self, cleaned: Sequence[Cleaned | None], out: Array, number: int) -> Lanes:
+        """Fill out with the frames that are due, and move on.
+
+        cleaned: what the backends made of the hops. out: a plain array of as many frames as `take` got, of the type of
+        that number. Returns the lanes that go on.
+        """
+        made = cleaned[0]
+        if self._later:
+            for lane, later in zip(self._later, cleaned[1:], strict=True):
+                if later is not None:
+                    check_status(_bring(lane.memory, *lane.results(later)))
+        hops, samples, voice = _NO_RESULTS if made is None else self._first.results(made)
+        silent = _give(self._memories, self._count, self._dry_memory, hops, samples, voice, number, _from_buffer(out))
+        if silent < 0:
+            check_status(-silent)
+        if silent:
+            made, onward = cleaned[silent], self.of(self.lanes[silent:])
+        else:
+            onward = self
+        onward.voice = self._no_voice if made is None else made[1]
+        return onward
+
+
+_NO_RESULTS = (0, _NULL, _NULL)
+
+
+def check_hops(hops: int) -> int:
+    """Raise what dn_lane_take answers below zero, or return it."""
+    if hops == -lib.DN_NOT_FINITE:
+        raise BadSampleError
+    if hops < 0:
+        check_status(-hops)
+    return hops
+
+
+def check_status(status: int) -> None:
+    """Raise what a dn_status of a lane means, unless that is that all is well."""
+    if status == lib.DN_OK:
+        return
+    if status == lib.DN_NO_MEMORY:
+        raise MemoryError("no memory for a stream")
+    if status == lib.DN_BAD_STATE:
+        raise DenoiseError("the saved stream is damaged, or of another version; start a new stream")
+    raise DenoiseError(
+        "a chunk was cut off by another one of the same stream, as from a signal handler; give one at a time"
+    )

@@ -1,7 +1,7 @@
-"""Change of sampling rate: the same samples whatever the chunks, in time with the input, able to be pickled.
+"""Change of sampling rate: the filters, shared by all lanes; and whole clips.
 
 The filter is in the engine. It is linear phase, flat to 0.45 of the lower rate and 100 dB down at half of it, like
-soxr's "HQ"; but each frame is given as soon as the 64 periods of the lower rate after it are there, where soxr, which
+soxr's "HQ"; but each frame comes out as soon as the 64 periods of the lower rate after it are there, where soxr, which
 works by Fourier transform, holds back 20 to 180 ms.
 """
 
@@ -20,64 +20,31 @@ from denoise_wrapper.errors import AudioError
 Float32 = NDArray[np.float32]
 
 
-class Resampler:
-    """Takes frames at one rate and gives them at another, in time with the input, as soon as they can be told.
-
-    After n frames taken, ceil((n - reach) * out_rate / in_rate) are given, and so those up to `max_lag` before.
-    """
-
-    def __init__(self, in_rate: int, out_rate: int, channels: int) -> None:
-        self._rates = (in_rate, out_rate)
-        reach = _reach(in_rate, out_rate)
-        self._kept = np.zeros((channels, reach), np.float32)  # of the input: what frames to come are made of
-        self._start = -reach  # number of the first frame kept; before the beginning there is silence
-        self._next = 0  # number of the next frame to give
-
-    def process(self, frames: Float32) -> Float32:
-        """Take frames (n, channels), any n, and give those that are ready, (m, channels)."""
-        (in_rate, out_rate), reach = self._rates, _reach(*self._rates)
-        taken = np.concatenate([self._kept, frames.T], axis=1)
-        ready = -(-(self._start + taken.shape[1] - reach) * out_rate // in_rate)
-        given = np.empty((len(taken), max(0, ready - self._next)), np.float32)
-        _resample(_ratio(in_rate, out_rate), taken, self._start, given, self._next)
-        self._next += given.shape[1]
-        first = self._next * in_rate // out_rate - reach + 1
-        self._kept = taken[:, first - self._start :].copy()
-        self._start = first
-        return given.T
-
-
 def resample(frames: Float32, in_rate: int, out_rate: int) -> Float32:
-    """A whole clip (n, channels) at another rate: (ceil(n * out_rate / in_rate), channels)."""
-    count = -(-len(frames) * out_rate // in_rate)
-    resampler = Resampler(in_rate, out_rate, frames.shape[1])
-    rest = np.zeros((_reach(in_rate, out_rate) + 1, frames.shape[1]), np.float32)
-    return np.concatenate([resampler.process(frames), resampler.process(rest)])[:count]
+    """Bring a whole clip (n, channels) to another rate: (ceil(n * out_rate / in_rate), channels), in time with it."""
+    ratio = ratio_of(in_rate, out_rate)
+    reach = lib.dn_ratio_reach(ratio)
+    line = np.zeros((frames.shape[1], reach + len(frames) + reach + 1), np.float32)  # silence before and after
+    line[:, reach : reach + len(frames)] = frames.T
+    resampled = np.empty((len(line), -(-len(frames) * out_rate // in_rate)), np.float32)
+    for source, target in zip(line, resampled, strict=True):
+        samples, room = ffi.from_buffer("float[]", source), ffi.from_buffer("float[]", target)
+        status = lib.dn_resample(ratio, samples, -reach, len(source), room, 0, len(target))
+        assert status == lib.DN_OK, f"dn_resample answered {status}"
+    return resampled.T
 
 
 def max_lag(in_rate: int, out_rate: int) -> Fraction:
-    """The most by which the frames given are behind those taken, in seconds."""
-    return Fraction(_reach(in_rate, out_rate), in_rate)
-
-
-def _resample(ratio: Any, taken: Float32, start: int, given: Float32, first: int) -> None:
-    """Make output frames number first and on, (channels, m), of input frames number start and on, (channels, n)."""
-    for source, target in zip(taken, given, strict=True):
-        samples, room = ffi.from_buffer("float[]", source), ffi.from_buffer("float[]", target)
-        status = lib.dn_resample(ratio, samples, start, len(source), room, first, len(target))
-        assert status == lib.DN_OK, f"dn_resample answered {status}"
-
-
-@functools.lru_cache(maxsize=256)
-def _reach(in_rate: int, out_rate: int) -> int:
-    """Frames at in_rate, before and after its own place, that a frame at out_rate is made of."""
-    reach: int = lib.dn_ratio_reach(_ratio(in_rate, out_rate))
-    return reach
+    """Return the most by which the resampled frames are behind those that came, in seconds."""
+    return Fraction(lib.dn_ratio_reach(ratio_of(in_rate, out_rate)), in_rate)
 
 
 @functools.lru_cache(maxsize=64)
-def _ratio(in_rate: int, out_rate: int) -> Any:
-    """The filters that lead from one rate to another, shared by all streams."""
+def ratio_of(in_rate: int, out_rate: int) -> Any:
+    """Return the filters that lead from one rate to another, a dn_ratio that all streams share.
+
+    Raises AudioError for rates too far apart.
+    """
     out = ffi.new("dn_ratio **")
     status = lib.dn_ratio_create(in_rate, out_rate, out)
     if status == lib.DN_NO_MEMORY:

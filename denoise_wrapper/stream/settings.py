@@ -1,4 +1,4 @@
-"""How strongly to clean, and what to do with silence and damage: checked once, the same for clips and streams."""
+"""Settings of clips and streams: strength, gate, and what to do with damage; checked once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from denoise_wrapper.errors import ConfigError
 
 @dataclass(frozen=True)
 class Settings:
-    """What a Denoiser was asked for. Raises ConfigError for what is out of range.
+    """Strength, gate and treatment of damage, as a Denoiser has them. Raises ConfigError for what is out of range.
 
     atten_lim_db: dB, 0 or more, by which noise is turned down at most; 0 passes all, None sets no limit.
     mix: 0 to 1, the share of the cleaned signal; the rest is the dry one, in time with it.
@@ -40,7 +40,7 @@ class Settings:
 
     @property
     def min_gain(self) -> float:
-        """The gain below which no part of the signal is turned down."""
+        """Gain below which no part of the signal is turned down."""
         return 0.0 if self.atten_lim_db is None else float(10.0 ** (-float(self.atten_lim_db) / 20.0))
 
 

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+import dataclasses
+import time
+from collections.abc import Sequence
+from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.audio import Array, as_array, check_channels, check_rate, from_float, to_float
-from denoise_wrapper.backends.base import Backend, process_together
-from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.stream.lane import Chain, Cleaned, chain_latency
-from denoise_wrapper.stream.samples import Fifo, Inlet, type_number
+from denoise_wrapper.audio import Array, check_channels, check_rate, to_float
+from denoise_wrapper.backends import resolve_backend
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.stream.alone import Turn, alone, in_use
+from denoise_wrapper.stream.lane import Lane, Lanes, Line, least_latency
+from denoise_wrapper.stream.samples import NUMBERS, plain
 from denoise_wrapper.stream.settings import Settings
 
-if TYPE_CHECKING:
-    from denoise_wrapper.files.watch import Watch
-
 Float32 = NDArray[np.float32]
-# A chunk that can be taken: the number of its type if it goes through in whole hops as it is, else None; the chunk; and
-# its samples as (channels, frames) then, else as (frames, channels).
-_Good = tuple[int | None, Array, Float32]
 
 WARM_UP_S = 0.2  # for which a new backend listens before it is heard, beyond the stream's latency
 MAX_LATENCY_S = 60  # that a stream may be opened with
-FADE_S = 0.02  # for which one backend fades into the next
+PIECE = 1 << 16  # frames that go through the lanes at a time: bounds memory
 
 
 class Stream:
@@ -38,11 +37,15 @@ class Stream:
                 speaker.write(stream.process(chunk))
             speaker.write(stream.flush())
 
-    The output does not depend on how the input is cut into chunks, bit for bit. A stream is for one thread at a time;
-    any number of streams share a backend. It can be pickled and copied, and goes on bit for bit.
+    The output does not depend on how the input is cut into chunks, bit for bit. A stream is for one thread at a time,
+    and raises DenoiseError in a second one; any number of streams share a backend. It can be pickled and copied, and
+    goes on bit for bit. An exception in the middle of a call, as from a signal handler, leaves it usable.
 
     sample_rate: Hz. channels: samples a frame; they are cleaned apart from each other. latency: frames by which the
-    output is late; None for the least that the backend needs, more to be able to switch to a slower one later.
+    output is late; None for the least that the backend needs, more to be able to switch to a slower one later. step:
+    frames of which every chunk will hold a whole number, as a promise; whole hops at the backend's rate make the
+    stream late by the backend's delay alone. seconds: to whose `resampling` and `denoising` the stream adds the
+    seconds by the clock that each takes; None for no measuring.
     """
 
     def __init__(
@@ -52,6 +55,9 @@ class Stream:
         channels: int = 1,
         settings: Settings | None = None,
         latency: int | None = None,
+        *,
+        step: int = 1,
+        seconds: dict[str, float] | None = None,
     ) -> None:
         self._rate = backend.sample_rate if sample_rate is None else check_rate(sample_rate)
         self._channels = check_channels(channels)
@@ -61,30 +67,13 @@ class Stream:
                 'a stream gives as many samples as it takes, so it cannot drop frames; use vad_gate="mute", '
                 "or filter a whole clip"
             )
+        self._step, self._seconds = step, seconds
         self._latency = self._check_latency(backend, latency)
-        self._inlet = Inlet(self._channels)
-        self._target = backend
-        self._taken: int  # frames since the beginning
-        self._like: tuple[np.dtype[Any], int]  # type and number of axes of the last chunk
-        self.reset()
-
-    @classmethod
-    def of_hops(cls, backend: Backend, settings: Settings) -> Stream:
-        """A mono stream at the backend's rate that is only ever given whole hops, so late by backend.delay alone."""
-        stream = cls(backend, settings=settings)
-        stream._latency = backend.delay
-        stream.reset()
-        return stream
-
-    @classmethod
-    def watched(cls, backend: Backend, sample_rate: int, channels: int, settings: Settings, watch: Watch) -> Stream:
-        """A stream for one whole clip, of which watch tells what time its parts take."""
-        stream = cls(backend, sample_rate, channels, settings)
-        stream._lanes[0].chain.watched(watch)
-        return stream
+        self._turn: Turn = {}
+        self._start(backend)
 
     def _check_latency(self, backend: Backend, latency: int | None) -> int:
-        needed, most = chain_latency(backend, self._rate), MAX_LATENCY_S * self._rate
+        needed, most = least_latency(backend, self._rate, self._step), MAX_LATENCY_S * self._rate
         if latency is None:
             return needed
         if isinstance(latency, bool) or not isinstance(latency, int | np.integer) or not needed <= latency <= most:
@@ -93,6 +82,16 @@ class Stream:
                 "None takes the least"
             )
         return int(latency)
+
+    def _start(self, backend: Backend) -> None:
+        """Begin from silence."""
+        self._like = (np.dtype(np.float32), 1 if self._channels == 1 else 2)  # type and axes of the last chunk
+        self._lanes = self._make_lanes([Lane(backend, self._rate, self._channels, self._settings, self._latency)])
+
+    def _make_lanes(self, lanes: Sequence[Lane]) -> Lanes:
+        mix = float(self._settings.mix)
+        dry = Line(self._channels, self._latency, mix=mix) if mix < 1.0 else None
+        return Lanes(lanes, dry, self._settings.non_finite)
 
     @property
     def sample_rate(self) -> int:
@@ -117,7 +116,7 @@ class Stream:
     @property
     def backend(self) -> Backend:
         """The backend last asked for."""
-        return self._target
+        return self._lanes.lanes[-1].backend
 
     @property
     def vad(self) -> Float32:
@@ -126,7 +125,7 @@ class Stream:
         Hops are those of the backend, `backend.hop / backend.sample_rate` seconds each; zeros if it tells none. Those
         of the backend that is heard, in the course of a switch.
         """
-        voice = self._lanes[0].chain.voice
+        voice = self._lanes.voice
         return voice[0] if self._channels == 1 else voice.T
 
     def process(self, chunk: Array) -> Array:
@@ -136,29 +135,33 @@ class Stream:
         Returns an array of the same shape and type: what came `latency` frames ago, cleaned; zeros before the
         beginning. Integers are clipped at full scale; floats may pass +-1.
         Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
-        stream is then as if the chunk had not come.
+        stream is then as if the chunk had not come. DenoiseError if another thread is using the stream.
         """
-        good = self._accept(chunk)
-        if good[0] is not None:
-            return self._give(good, (self._lanes[0].chain.clean(good[2]),))
-        return self._give(good, [chain.clean(block) for chain, block in self._gather(good)])
+        turn, thread = self._turn, get_ident()
+        has_turn = turn.get(0) == thread
+        try:  # as `alone` does it, without its calls
+            if turn.setdefault(0, thread) != thread:
+                raise in_use()
+            samples, number = plain(chunk, self._channels, self._step)
+            out = np.empty(samples.shape, samples.dtype)
+            if self._seconds is None and len(samples) <= PIECE:
+                self._run(samples, number, out, number)
+            else:
+                self._run_long(samples, number, out, number)
+            dtype = chunk.dtype
+            self._like = dtype, out.ndim
+            return out if samples is chunk else out.astype(dtype, copy=False)
+        finally:
+            if not has_turn and turn.get(0) == thread:
+                turn.clear()
 
     def flush(self) -> Array:
-        """The last `latency` frames, of the type that the last chunk had; then the stream is as fresh."""
-        dtype, ndim = self._like
-        silence = np.zeros((self._latency, self._channels), np.float32)
-        rest = self._mixed(silence, [lane.chain.clean(lane.chain.gather(silence)) for lane in self._lanes])
-        voice = self._lanes[0].chain.voice
-        self.reset()
-        self._lanes[0].chain.voice = voice
-        return from_float(rest, dtype, ndim)
+        """Return the last `latency` frames, of the type that the last chunk had; the stream is then as fresh."""
+        return alone((self._turn,), self._flush)
 
     def reset(self) -> None:
         """Forget all that came; the stream is then as fresh, with the backend last asked for."""
-        self._like = (np.dtype(np.float32), 1 if self._channels == 1 else 2)
-        self._taken = 0
-        self._lanes = [self._new_lane(self._target)]
-        self._dry = Fifo(self._channels, self._latency) if self._settings.mix < 1.0 else None
+        alone((self._turn,), self._start, self.backend)
 
     def switch(self, backend: str | Backend, model: Any = None) -> None:
         """Go over to another backend without a click or a jump in time, while the signal goes on.
@@ -169,87 +172,99 @@ class Stream:
         more; ModelError for an unknown one. Of several switches in a row, those not yet heard are left out.
         """
         new = resolve_backend(backend, model)
-        needed = chain_latency(new, self._rate)
+        needed = least_latency(new, self._rate, self._step)
         if needed > self._latency:
             raise ConfigError(
                 f"{new.name} at {self._rate} Hz needs a latency of {needed} frames, and this stream was opened with "
                 f"{self._latency}; open it with stream(latency={needed})"
             )
-        lane = self._new_lane(new, self._latency + round(WARM_UP_S * self._rate))
-        lane.chain.go_on_from(self._lanes[-1].chain)
-        self._lanes = [self._lanes[0]] + [old for old in self._lanes[1:] if old.fade_in < 0]
-        self._lanes.append(lane)
-        self._target = new
+        alone((self._turn,), self._switch, new)
 
-    def _new_lane(self, backend: Backend, fade_in: int = 0) -> _Lane:
-        return _Lane(Chain(backend, self._rate, self._channels, self._settings), self._latency, fade_in)
+    def _switch(self, new: Backend) -> None:
+        first, *later = self._lanes.lanes
+        fade_in = self._latency + round(WARM_UP_S * self._rate)
+        lane = Lane(new, self._rate, self._channels, self._settings, self._latency, fade_in, self._lanes.lanes[-1])
+        self._lanes = self._lanes.of([first, *(old for old in later if old.fade_in < 0), lane])
 
-    def _accept(self, chunk: Array) -> _Good:
-        """The next chunk, if it is good; nothing has changed yet. Raises AudioError if it is not.
+    def _flush(self) -> Array:
+        dtype, ndim = self._like
+        count = -(-self._latency // self._step) * self._step
+        silence = np.zeros((count, self._channels), np.float32)
+        out = np.empty((count,) if ndim == 1 else silence.shape, dtype.newbyteorder("="))
+        self._run_long(silence, NUMBERS[silence.dtype], out, NUMBERS[out.dtype])
+        voice = self._lanes.voice
+        self._start(self.backend)
+        self._lanes.voice = voice
+        return out[: self._latency].astype(dtype, copy=False)
 
-        What comes live, whole hops at the backend's rate, goes a way with little to do beside the backend's work.
-        """
-        channels = self._channels
-        if len(self._lanes) == 1 and self._dry is None:
-            number = type_number(chunk, channels)
-            if number is not None and self._lanes[0].chain.takes_hops(len(chunk)):
-                block = self._inlet.take(chunk, number)
-                if block is not None:
-                    return number, chunk, block
-        samples = as_array(chunk, channels)
-        return None, samples, to_float(samples, self._settings.non_finite, self._taken)
+    def _run(self, samples: Array, number: int, out: Array, out_number: int) -> None:
+        """Clean a plain chunk into a plain array of as many frames; numbers: of their types."""
+        lanes, cleaned = self._lanes, []
+        for lane, block in lanes.take(samples, number):
+            cleaned.append(None if block is None else lane.process(block, lane.min_gain))
+        self._lanes = lanes.give(cleaned, out, out_number)
 
-    def _gather(self, good: _Good) -> list[tuple[Chain, Float32 | None]]:
-        """The hops that are whole with a chunk, of each lane."""
-        number, _, floats = good
-        if number is not None:
-            return [(self._lanes[0].chain, floats)]
-        return [(lane.chain, lane.chain.gather(floats)) for lane in self._lanes]
+    def _run_timed(self, samples: Array, number: int, out: Array, out_number: int) -> None:
+        lanes, seconds, cleaned = self._lanes, self._seconds, []
+        assert seconds is not None
+        times = [time.perf_counter()]
+        work = lanes.take(samples, number)
+        times.append(time.perf_counter())
+        for lane, block in work:
+            cleaned.append(None if block is None else lane.process(block, lane.min_gain))
+        times.append(time.perf_counter())
+        self._lanes = lanes.give(cleaned, out, out_number)
+        times.append(time.perf_counter())
+        before, denoising, after = np.diff(times).tolist()
+        seconds["denoising"] += denoising
+        if self._rate != self.backend.sample_rate:
+            seconds["resampling"] += before + after
 
-    def _give(self, good: _Good, done: Sequence[Cleaned | None]) -> Array:
-        """What `process` answers to a chunk, when its hops have been cleaned."""
-        number, samples, floats = good
-        self._taken += len(samples)
-        self._like = (samples.dtype, samples.ndim)
-        hops = done[0]
-        if number is None or hops is None:
-            return from_float(self._mixed(floats, done), samples.dtype, samples.ndim)
-        lane = self._lanes[0]
-        cleaned, lane.chain.voice = hops
-        return lane.fifo.swap(cleaned, number, samples)
+    def _run_long(self, samples: Array, number: int, out: Array, out_number: int) -> None:
+        """Clean a plain chunk piece by piece, timed if so asked."""
+        if samples.dtype.kind == "f":  # all of it is good, or none of it is cleaned
+            samples = to_float(samples, self._settings.non_finite, self._lanes.position)
+            number = NUMBERS[samples.dtype]
+        size, voices = max(1, PIECE // self._step) * self._step, []
+        run = self._run if self._seconds is None else self._run_timed
+        for start in range(0, len(samples) or 1, size):
+            part = slice(start, start + size)
+            run(samples[part], number, out[part], out_number)
+            voices.append(self._lanes.voice)
+        self._lanes.voice = np.concatenate(voices, axis=1)
 
-    def _mixed(self, frames: Float32, done: Sequence[Cleaned | None]) -> Float32:
-        """Frames in, as many out: all lanes, as their hops have been cleaned, faded, and mixed with the dry signal."""
-        ready = [
-            lane.fifo.exchange(lane.chain.finish(hops), len(frames))
-            for lane, hops in zip(self._lanes, done, strict=True)
-        ]
-        cleaned = ready[0]
-        if len(ready) > 1:
-            self._fade(ready)
-        if self._dry is not None:
-            mix = np.float32(self._settings.mix)
-            dry = self._dry.exchange(frames, len(frames))
-            cleaned *= mix
-            dry *= np.float32(1) - mix
-            cleaned += dry
-        return cleaned
+    def __getstate__(self) -> dict[str, Any]:
+        return alone((self._turn,), self._saved)
 
-    def _fade(self, ready: list[Float32]) -> None:
-        """Fade what each later lane gave over what is heard of those before it, in the first, in place; forget the
-        lanes that are no longer heard."""
-        cleaned = ready[0]
-        length = max(1, round(FADE_S * self._rate))
-        for lane, fresh in zip(self._lanes[1:], ready[1:], strict=True):
-            at = np.arange(1, len(fresh) + 1, dtype=np.float32) - np.float32(lane.fade_in)
-            weight = np.clip(at / np.float32(length), 0, 1)[:, None]
-            # Written so that weights of 0 and 1 give one lane or the other exactly.
-            cleaned *= 1 - weight
-            cleaned += fresh * weight
-            lane.fade_in = max(lane.fade_in - len(fresh), -length)
-        heard = [index for index, lane in enumerate(self._lanes) if index and lane.fade_in == -length]
-        if heard:
-            self._lanes = self._lanes[heard[-1] :]
+    def _saved(self) -> dict[str, Any]:
+        """Plain data, and what backends make of their own: so the modules of this package may move."""
+        dtype, ndim = self._like
+        dry = self._lanes.dry
+        return {
+            "sample_rate": self._rate,
+            "channels": self._channels,
+            "settings": dataclasses.asdict(self._settings),
+            "latency": self._latency,
+            "step": self._step,
+            "like": (dtype.str, ndim),
+            "voice": self._lanes.voice,
+            "lanes": [(lane.backend, lane.state, lane.saved()) for lane in self._lanes.lanes],
+            "dry": None if dry is None else dry.saved(),
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self._rate, self._channels, self._latency = saved["sample_rate"], saved["channels"], saved["latency"]
+        self._settings, self._step = Settings(**saved["settings"]), saved["step"]
+        self._seconds, self._turn = None, {}
+        self._like = (np.dtype(saved["like"][0]), saved["like"][1])
+        lanes = []
+        for backend, state, memory in saved["lanes"]:
+            lanes.append(Lane(backend, self._rate, self._channels, self._settings, self._latency, state=state))
+            lanes[-1].restore(memory)
+        self._lanes = self._make_lanes(lanes)
+        self._lanes.voice = saved["voice"]
+        if self._lanes.dry is not None:
+            self._lanes.dry.restore(saved["dry"])
 
     def __copy__(self) -> Stream:
         return copy.deepcopy(self)  # two streams never share memory
@@ -264,82 +279,7 @@ class Stream:
 
     def __repr__(self) -> str:
         late_ms = 1e3 * self.latency_seconds
-        return f"<Stream {self._target.name}, {self._rate} Hz, {self._channels} channels, {late_ms:.1f} ms late>"
+        return f"<Stream {self.backend.name}, {self._rate} Hz, {self._channels} channels, {late_ms:.1f} ms late>"
 
 
-class _Lane:
-    """A chain and the queue that makes it late by the stream's latency.
-
-    fade_in: frames until it begins to be heard; below zero, how far its fade has come.
-    """
-
-    def __init__(self, chain: Chain, latency: int, fade_in: int) -> None:
-        self.chain, self.fade_in = chain, fade_in
-        self.fifo = Fifo(chain.channels, latency)
-
-
-def process_many(streams: Iterable[Stream], chunks: Iterable[Array]) -> list[Array]:
-    """Give each of many streams its next chunk, in one go: what `[stream.process(chunk) for ...]` gives.
-
-        cleaned = process_many(calls, chunks)  # the next 10 ms of all calls that a server holds
-
-    streams: each once; they may be of different backends, rates, channels and settings. chunks: one for each stream,
-    as `Stream.process` takes them. Hops of streams that share a backend go through it in one call, if as many of them
-    are ready in each; so give chunks of one length to streams of one kind. The networks then read their weights
-    fewer times: sixteen DTLN streams take a third of the time, RNNoise streams about as long as apart. Of RNNoise
-    backends the results are those of separate calls, bit for bit; of DTLN ones too as far as has been seen, but ONNX
-    Runtime does not promise to sum in the same order when it is given several signals.
-    Returns the cleaned chunks, in that order. Raises AudioError that says which stream's chunk is wrong and why; all
-    streams are then as if no chunk had come. ConfigError if the streams are not as many as the chunks, or one is
-    there twice.
-    """
-    streams, chunks = list(streams), list(chunks)
-    if len(streams) != len(chunks):
-        raise ConfigError(f"each stream takes one chunk: {len(streams)} streams came, and {len(chunks)} chunks")
-    for index, stream in enumerate(streams):
-        if not isinstance(stream, Stream):
-            raise ConfigError(f"streams[{index}] is a Stream, not {type(stream).__name__}")
-    if len({id(stream) for stream in streams}) < len(streams):
-        raise ConfigError("a stream is there twice; it takes one chunk at a time: join its chunks")
-    accepted = []
-    for index, (stream, chunk) in enumerate(zip(streams, chunks, strict=True)):
-        try:
-            accepted.append(stream._accept(chunk))
-        except AudioError as error:
-            raise AudioError(f"streams[{index}]: {error}") from error
-    work = [stream._gather(good) for stream, good in zip(streams, accepted, strict=True)]
-    done = iter(_clean_together([each for lanes in work for each in lanes]))
-    return [
-        stream._give(good, [next(done) for _ in lanes])
-        for stream, good, lanes in zip(streams, accepted, work, strict=True)
-    ]
-
-
-def _clean_together(work: list[tuple[Chain, Float32 | None]]) -> list[Cleaned | None]:
-    """What the backends make of the blocks, in their order: one call for all that go together."""
-    groups: dict[tuple[int, float, int], list[int]] = {}
-    done: list[Cleaned | None] = [None] * len(work)
-    for index, (chain, block) in enumerate(work):
-        if block is not None:
-            backend, min_gain = chain.work
-            groups.setdefault((id(backend), min_gain, block.shape[1]), []).append(index)
-    for indexes in groups.values():
-        backend, min_gain = work[indexes[0]][0].work
-        states = [work[index][0].state for index in indexes]
-        blocks = [block for index in indexes if (block := work[index][1]) is not None]
-        for index, result in zip(indexes, process_together(backend, states, blocks, min_gain), strict=True):
-            done[index] = result
-    return done
-
-
-def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
-    """The backend of that name, or itself."""
-    if isinstance(backend, str):
-        from denoise_wrapper.backends import load_backend
-
-        return load_backend(backend, model)
-    if model is not None:
-        raise ConfigError("model goes with the name of a backend; a Backend has its model already")
-    if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
-        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
-    return backend
+Stream.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is

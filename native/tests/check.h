@@ -1,4 +1,4 @@
-/* The smallest test harness: CHECK counts, done() prints one line and gives the exit status. */
+/* A small test harness: CHECK counts, done() prints one line and gives the exit status. */
 #ifndef DN_CHECK_H
 #define DN_CHECK_H
 
@@ -23,7 +23,7 @@ static inline int done(const char *name) {
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* xorshift32: the same numbers everywhere. */
+/* xorshift32, which gives equal numbers everywhere. */
 static uint32_t random_state = 2463534242u;
 
 static inline uint32_t random_bits(void) {
@@ -36,16 +36,6 @@ static inline uint32_t random_bits(void) {
 /* Uniform in -1 to 1. */
 static inline float random_float(void) {
     return (float)(random_bits() >> 8) / 8388608.0f - 1.0f;
-}
-
-/* The next of names with blanks between them, which become ends; NULL behind the last. */
-static inline char *next_name(char **rest) {
-    char *name = *rest;
-    if (!name || !*name) return NULL;
-    char *blank = strchr(name, ' ');
-    *rest = blank ? blank + 1 : NULL;
-    if (blank) *blank = '\0';
-    return name;
 }
 
 #endif

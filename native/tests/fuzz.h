@@ -1,4 +1,4 @@
-/* What the fuzzers share: how they fail, tell which input it was, and write their seeds. FUZZER is their name. */
+/* Common parts of the fuzzers: failing with the number of the input, writing seeds. FUZZER is their name. */
 #ifndef DN_TEST_FUZZ_H
 #define DN_TEST_FUZZ_H
 
@@ -24,13 +24,13 @@ static void tell_which(int number) {
     raise(number);
 }
 
-/* So that tell_which is called when a sanitizer has found something. */
+/* Makes a report of a sanitizer end in abort, so that tell_which is called. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "abort_on_error=1";
 }
 
-/* Makes the numbers of chance those of input n, of the many that this seed gives. */
+/* Seeds random_bits for input n of this seed. */
 static void choose_chance(uint32_t seed, uint32_t n) {
     random_state = (seed * 2654435761u) ^ (n * 2246822519u + 374761393u);
     if (random_state == 0) random_state = 1;
@@ -47,20 +47,20 @@ static int write_seed(const char *folder, int number, const void *data, size_t s
     return 0;
 }
 
-/* Tries inputs first to first + count - 1 of a seed of chance: try_input returns whether it was taken, not refused.
+/* Tries inputs first to first + count - 1 of a seed of chance: try_input returns whether it was accepted.
  * Returns how many were. */
 static unsigned long try_many(int argc, char **argv, int (*try_input)(uint32_t seed, uint32_t n)) {
-    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000, taken = 0;
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000, accepted = 0;
     unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 10) : 1, first = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
     signal(SIGABRT, tell_which);
     clock_t start = clock();
     for (current = first; current < first + count; current++) {
-        taken += (unsigned long)try_input((uint32_t)seed, (uint32_t)current);
+        accepted += (unsigned long)try_input((uint32_t)seed, (uint32_t)current);
     }
     double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-    printf(FUZZER ": %lu inputs of seed %lu: %lu taken and run, %lu refused; %.0f a second\n", count, seed, taken,
-           count - taken, (double)count / (seconds > 0 ? seconds : 1));
-    return taken;
+    printf(FUZZER ": %lu inputs of seed %lu: %lu accepted and run, %lu refused; %.0f a second\n", count, seed, accepted,
+           count - accepted, (double)count / (seconds > 0 ? seconds : 1));
+    return accepted;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Whatever samples, states and calls come: what may be refused is refused untouched, the rest gives finite samples.
+/* Samples, states and calls of any kind: what may be refused is refused untouched, the rest gives finite samples.
  *
  *     fuzz_frames COUNT [SEED [FIRST]]    inputs FIRST to FIRST + COUNT - 1; a crash tells which one it was
  *     fuzz_frames seeds FOLDER            writes inputs for libFuzzer to begin with
@@ -12,6 +12,7 @@
 #define FUZZER "fuzz_frames"
 #include "fuzz.h"
 #include "models_v02.h"
+#include "samples.h"
 
 enum {
     MODELS = V02_KINDS + 3,
@@ -23,7 +24,7 @@ enum {
     MOST_TAPS = 1 << 15, /* in the table of a change of rate: more take long to make */
 };
 
-/* By how much what comes out may be louder than the loudest sample so far. */
+/* Greatest factor by which a sample may be louder than the loudest of the input so far. */
 static const float most_gain = 30;
 
 static dn_model *models[ISAS][MODELS]; /* on each instruction set that can be had here */
@@ -73,7 +74,7 @@ static void take_samples(float *x, size_t count) {
     }
 }
 
-/* Infinity where one is NaN. */
+/* Greatest absolute value of x[count]; infinity where one is NaN. */
 static float loudest_of(const float *x, size_t count) {
     float loudest = 0;
     for (size_t i = 0; i < count; i++) loudest = isnan(x[i]) ? INFINITY : fmaxf(loudest, fabsf(x[i]));
@@ -101,14 +102,15 @@ static void save_all(signal_of_input *s) {
     for (size_t c = 0; c < s->channels; c++) dn_state_save(s->state[c], s->saved[c]);
 }
 
-/* What a state has come to can be saved and taken back, and is the same. */
+/* Checks that states can be saved and restored, and are then what they were. */
 static void check_states(signal_of_input *s) {
     char *again = malloc(s->size);
     save_all(s);
     for (size_t c = 0; c < s->channels; c++) {
-        if (dn_state_restore(s->twin, s->saved[c], s->size) != DN_OK) fail("a state of good samples is not taken back");
+        if (dn_state_restore(s->twin, s->saved[c], s->size) != DN_OK)
+            fail("a state of good samples cannot be restored");
         dn_state_save(s->twin, again);
-        if (memcmp(again, s->saved[c], s->size) != 0) fail("a state taken back is another one");
+        if (memcmp(again, s->saved[c], s->size) != 0) fail("a restored state is another one");
     }
     free(again);
 }
@@ -145,7 +147,7 @@ static void step_process(signal_of_input *s) {
     for (size_t i = 0; i < s->channels * frames; i++) voice[i] = -77;
     save_all(s);
     dn_status status = dn_process(s->state, s->channels, in_place ? out : in, out, voice, frames, min_gain);
-    if (status != (good ? DN_OK : DN_NOT_FINITE)) fail("bad samples are taken, or good ones refused");
+    if (status != (good ? DN_OK : DN_NOT_FINITE)) fail("bad samples are accepted, or good ones refused");
     if (good) {
         s->loudest = fmaxf(s->loudest, loudest);
         check_output(s, out, voice, frames);
@@ -158,7 +160,7 @@ static void step_process(signal_of_input *s) {
     }
 }
 
-/* The state of a channel as bytes, some of which are changed: that is seen, and changes nothing. */
+/* Restores a state from bytes of which some are changed: that is seen, and changes nothing. */
 static void step_restore(signal_of_input *s) {
     dn_state *state = s->state[take(1) % s->channels];
     char *bytes = malloc(s->size), *after = malloc(s->size);
@@ -173,7 +175,7 @@ static void step_restore(signal_of_input *s) {
     dn_state_save(state, after);
     int same = size == s->size && memcmp(bytes, after, size) == 0;
     dn_status status = dn_state_restore(state, bytes, size);
-    if (status != (same ? DN_OK : DN_BAD_STATE)) fail("a damaged state is taken, or a good one refused");
+    if (status != (same ? DN_OK : DN_BAD_STATE)) fail("a damaged state is accepted, or a good one refused");
     check_untouched(s);
     free(bytes);
     free(after);
@@ -202,7 +204,7 @@ static void step_extract(signal_of_input *s) {
     if (dn_extractor_create(dn_model_family(s->model), &extractor) != DN_OK) fail("no memory");
     memset(room, 0, sizeof(room));
     if (dn_extract(extractor, noisy, clean, frames, &out) != (good ? DN_OK : DN_NOT_FINITE)) {
-        fail("bad samples are taken for training, or good ones refused");
+        fail("bad samples are accepted for training, or good ones refused");
     }
     if (!all_finite(room[0], sizeof(room) / sizeof(float))) fail("what is extracted is not finite");
     dn_extractor_destroy(extractor);
@@ -210,7 +212,7 @@ static void step_extract(signal_of_input *s) {
 
 __extension__ typedef __int128 wide; /* in which nothing below overflows */
 
-/* Whether in[n], from number start on, holds all that outputs first to first + count - 1 are made of. */
+/* Says whether in[n], from number start on, holds all that outputs first to first + count - 1 are made of. */
 static int is_held(wide in_rate, wide out_rate, wide reach, wide start, wide n, wide first, wide count) {
     wide from = first * in_rate / out_rate, to = (first + count - 1) * in_rate / out_rate;
     if (count == 0) return 1;
@@ -278,7 +280,7 @@ static void check_round_trip(const float *line, const float *frames, size_t hops
 
 static void step_blocks(void) {
     enum { MOST_BLOCK = 2048, MOST_HOPS = 3, BINS = MOST_BLOCK / 2 + 1 };
-    static float heard[MOST_BLOCK], heard_after[MOST_BLOCK], in[MOST_HOPS * MOST_BLOCK], line[4 * MOST_BLOCK];
+    static float past[MOST_BLOCK], past_after[MOST_BLOCK], in[MOST_HOPS * MOST_BLOCK], line[4 * MOST_BLOCK];
     static float spectra[MOST_HOPS * BINS * 2], magnitudes[MOST_HOPS * BINS], gains[MOST_HOPS * BINS];
     static float frames[MOST_HOPS * MOST_BLOCK], out[MOST_HOPS * MOST_BLOCK];
     dn_blocks *blocks;
@@ -289,33 +291,31 @@ static void step_blocks(void) {
     if (status != (good ? DN_OK : DN_BAD_RANGE) || (blocks != NULL) != good) fail("sizes of blocks are judged wrongly");
     if (!blocks) return;
     size_t hops = 1 + take(1) % MOST_HOPS, late = (size_t)(block - hop), bins = (size_t)block / 2 + 1;
-    memset(heard, 0, sizeof(heard));
-    memset(heard_after, 0, sizeof(heard_after));
+    memset(past, 0, sizeof(past));
+    memset(past_after, 0, sizeof(past_after));
     take_samples(in, hops * (size_t)hop);
     for (size_t i = 0; i < hops * bins; i++) gains[i] = 1;
-    dn_blocks_analyse(blocks, 1, hops, heard, in, line, spectra, magnitudes, heard_after);
+    dn_blocks_analyse(blocks, 1, hops, past, in, line, spectra, magnitudes, past_after);
     dn_blocks_synthesise(blocks, hops, spectra, gains, frames);
-    dn_blocks_add(blocks, 1, hops, frames, heard, out, heard_after);
+    dn_blocks_add(blocks, 1, hops, frames, past, out, past_after);
     float loudest = loudest_of(in, hops * (size_t)hop);
     if (loudest <= DN_LIMIT && loudest >= 1e-20f) {
         check_round_trip(line, frames, hops, (size_t)block, (size_t)hop, loudest);
-        if (!all_finite(out, hops * (size_t)hop) || !all_finite(heard_after, late)) fail("a sum is not finite");
+        if (!all_finite(out, hops * (size_t)hop) || !all_finite(past_after, late)) fail("a sum is not finite");
     }
     dn_blocks_destroy(blocks);
 }
 
-/* Samples of any bits and type, taken and given back through a queue. */
+/* Samples of any bits and type, to rows and back. */
 static void step_samples(void) {
     enum { MOST = 64, WIDEST = 4 };
     static const size_t size_of[] = {2, 4, 4, 8};
-    static float queue[2 * WIDEST * MOST];
     dn_type type = (dn_type)(take(1) % 4);
     size_t channels = 1 + take(1) % WIDEST, frames = take(1) % (MOST + 1), count = channels * frames;
-    size_t first = take(1) % MOST, last = first + take(1) % (MOST - first), room = last + frames;
+    size_t stride = frames + take(1) % 4;
     float limit = take_float();
-    if (room * channels > sizeof(queue) / sizeof(*queue)) return;
     char *in = malloc(count * size_of[type] + 1), *out = malloc(count * size_of[type] + 1); /* for AddressSanitizer */
-    float *taken = malloc(count * sizeof(*taken) + 1);
+    float *rows = malloc(channels * stride * sizeof(*rows) + 1);
     for (size_t i = 0; i < count * size_of[type]; i++) in[i] = (char)take(1);
     int good = 1;
     for (size_t i = 0; i < count && type >= DN_FLOAT; i++) {
@@ -328,22 +328,14 @@ static void step_samples(void) {
         }
         good &= fabsf(single) <= limit;
     }
-    if (dn_take_samples(type, in, channels, frames, limit, taken) != (good ? DN_OK : DN_NOT_FINITE)) {
+    if (dn_take_samples(type, in, channels, frames, limit, rows, stride) != (good ? DN_OK : DN_NOT_FINITE)) {
         fail("samples within the limit are refused, or others are not");
     }
-    for (size_t i = 0; i < channels * room; i++) queue[i] = 0.25f;
-    dn_exchange_samples(type, queue, room, first, last, taken, channels, frames, out);
-    for (size_t c = 0; c < channels; c++) {
-        if (memcmp(queue + c * room + last, taken + c * frames, frames * sizeof(*taken)) != 0) {
-            fail("what was put into a queue is not there");
-        }
-    }
-    if (first == last && type == DN_INT16 && memcmp(in, out, count * size_of[type]) != 0) {
-        fail("a sample taken and given is another one");
-    }
+    dn_give_samples(type, rows, stride, channels, frames, out);
+    if (type == DN_INT16 && memcmp(in, out, count * size_of[type]) != 0) fail("a sample is another one afterwards");
     free(in);
     free(out);
-    free(taken);
+    free(rows);
 }
 
 /* ---- a program ---- */
@@ -363,10 +355,8 @@ static dn_model *make_model(int m, const char *isa) {
 }
 
 static void make_models(void) {
-    char names[200];
-    snprintf(names, sizeof(names), "%s", dn_isa_names());
-    for (char *name = strtok(names, " "); name && isas < ISAS; name = strtok(NULL, " ")) {
-        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, name);
+    for (int isa = 0; dn_isa_name(isa) && isas < ISAS; isa++) {
+        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, dn_isa_name(isa));
         isas += models[isas][0] != NULL;
     }
 }
@@ -427,7 +417,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 enum { SEEDS = 32, MOST_BYTES = 400 };
 
-/* A program of chance, whose levels are often those of audio: bytes that are all chance make few steps that are taken.
+/* Makes a random program, whose levels are often those of audio: random bytes alone make few steps that are accepted.
  * Returns its size. */
 static size_t make_program(uint8_t *program, uint32_t seed, uint32_t n) {
     static const float levels[] = {0, 1e-40f, 1e-20f, 1e-6f, 0.01f, 0.5f, 1, 1000, DN_LIMIT, 1.1f * DN_LIMIT, 3e38f};

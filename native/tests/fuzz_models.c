@@ -1,4 +1,4 @@
-/* Model files mutated by chance: each is refused with a reason, or runs, and nothing else happens.
+/* Model files mutated at random: each is refused with a reason, or runs, and nothing else happens.
  *
  *     fuzz_models COUNT [SEED [FIRST]]    mutants FIRST to FIRST + COUNT - 1; a crash tells which one it was
  *     fuzz_models seeds FOLDER            writes the files that are mutated, for libFuzzer to begin with
@@ -21,7 +21,7 @@ static void run_frame(dn_state *state, const float *in, float *out) {
     if (!(voice >= 0 && voice <= 1)) fail("a probability is not within 0 to 1");
 }
 
-/* A state that was saved goes on in another as it does itself. */
+/* Checks that a state that was saved goes on in another as it does itself. */
 static void run_model(const dn_model *model) {
     float in[DN_FRAME], one[DN_FRAME], other[DN_FRAME];
     dn_state *state, *restored;
@@ -31,7 +31,7 @@ static void run_model(const dn_model *model) {
     size_t size = dn_state_size(state);
     void *bytes = malloc(size);
     dn_state_save(state, bytes);
-    if (dn_state_restore(restored, bytes, size) != DN_OK) fail("a state is not taken back");
+    if (dn_state_restore(restored, bytes, size) != DN_OK) fail("a state cannot be restored");
     free(bytes);
     run_frame(state, in, one);
     run_frame(restored, in, other);
@@ -40,7 +40,7 @@ static void run_model(const dn_model *model) {
     dn_state_destroy(restored);
 }
 
-/* A sum of all that a model shows of itself, so that all of it is read. */
+/* Sums up all that a model shows of itself, so that all of it is read. */
 static size_t look_at(const dn_model *model) {
     size_t size, sum = 0;
     const char *metadata = dn_model_metadata(model, &size);
@@ -56,7 +56,8 @@ static size_t look_at(const dn_model *model) {
 
 static volatile size_t seen; /* by try_file, or the compiler would leave look_at out */
 
-/* data: of exactly that size, so that AddressSanitizer sees a read past its end. Returns whether it is a model. */
+/* Loads data, of exactly that size, so that AddressSanitizer sees a read past its end. Returns whether it is a model.
+ */
 static int try_file(const uint8_t *data, size_t size) {
     char message[DN_MESSAGE];
     dn_model *model;
@@ -183,23 +184,23 @@ static void change_byte(size_t at) {
 
 /* ---- of records: head 64 bytes, then the block ---- */
 
-/* Of a file's records any one; the size with its head, 0 for none. */
+/* Chooses any one of a file's records; returns its size with the head, 0 for none. */
 static size_t any_record(const unsigned char *data, size_t size, size_t *at) {
-    size_t place = 0, chosen = 0, found = 0;
+    size_t place = 0, chosen = 0, whole = 0;
     for (uint32_t met = 1; size - place >= 64 && memcmp(data + place, "DNNw", 4) == 0; met++) {
         int32_t block = get_int(data + place + 16);
         if (block < 0 || (size_t)block > size - place - 64) break;
         if (random_bits() % met == 0) {
             chosen = place;
-            found = 64 + (size_t)block;
+            whole = 64 + (size_t)block;
         }
         place += 64 + (size_t)block;
     }
     *at = chosen;
-    return found;
+    return whole;
 }
 
-/* A payload of another length, told rightly by its head. */
+/* Gives a record a payload of another length, which its head states rightly. */
 static void resize_record(size_t at, size_t whole) {
     int32_t size = get_int(mutant + at + 12);
     if (size <= 0 || (size_t)size > whole - 64) return;
@@ -212,7 +213,7 @@ static void resize_record(size_t at, size_t whole) {
     free(payload);
 }
 
-/* What is done to the record at at, of so many bytes, or with one of another file. */
+/* Changes the record at at, of whole bytes, or puts one of another file there. */
 static void change_record(size_t at, size_t whole) {
     size_t place;
     const seed_file *other = any_seed();
@@ -249,7 +250,7 @@ static void change_record(size_t at, size_t whole) {
 
 /* ---- of text ---- */
 
-/* One number of the text, another in its place. */
+/* Puts another number in the place of one. */
 static void change_number(void) {
     static const char *const words[] = {
         "0",    "1",     "-1",  "-128", "-129", "127", "128", "129", "255",
@@ -263,7 +264,7 @@ static void change_number(void) {
     replace(at, end - at, word, strlen(word));
 }
 
-/* The same of a header line anywhere: three numbers, which a short line is. */
+/* Puts another header in the place of a short line, which is one. */
 static void change_header(void) {
     size_t at = below(mutant_size);
     for (size_t tries = 0; tries < mutant_size; tries++, at = at + 1 < mutant_size ? at + 1 : 0) {
@@ -303,7 +304,7 @@ static void change_anything(void) {
     }
 }
 
-/* Number n of those that this seed of chance gives. */
+/* Makes mutant n of this seed. */
 static void make_mutant(uint32_t chance, uint32_t n) {
     choose_chance(chance, n);
     const seed_file *seed = any_seed();

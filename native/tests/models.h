@@ -15,7 +15,7 @@ typedef struct {
 static const char *const layer_name[DN_LAYERS] = {"input_dense", "vad_gru",        "noise_gru",
                                                   "denoise_gru", "denoise_output", "vad_output"};
 
-/* inputs, units, activation; a smaller network than the published one where small is set. */
+/* Shapes of the layers: inputs, units, activation; a smaller network than the published one where small is set. */
 static inline void layer_shapes(int small, int shape[DN_LAYERS][3]) {
     int first = small ? 5 : 24, vad = small ? 3 : 24, noise = small ? 9 : 48, denoise = small ? 17 : 96;
     int all[DN_LAYERS][3] = {
@@ -77,7 +77,7 @@ static inline void put_int(unsigned char *p, int32_t value) {
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)((uint32_t)value >> (8 * i));
 }
 
-/* A record whose payload is payload, or random weights where that is NULL. */
+/* Puts a record of payload, or of random weights where that is NULL. */
 static inline void put_record(model_file *f, const char *name, int type, const void *payload, int size) {
     unsigned char *head = f->data + f->size;
     int block = (size + 63) / 64 * 64;

@@ -16,7 +16,7 @@ static const v02_kind v02_kinds[V02_KINDS] = {
     {16, 24, 1, 0, 0}, {24, 32, 1, 1, 1}, {8, 16, 0, 1, 1}, {1, 1, 0, 0, 0},
 };
 
-/* count floats within size of middle. */
+/* Puts count floats within size of middle. */
 static inline void put_floats(model_file *f, const char *layer, const char *array, int count, float middle,
                               float size) {
     char name[44];
@@ -31,7 +31,7 @@ static inline void put_floats(model_file *f, const char *layer, const char *arra
     }
 }
 
-/* An index that keeps every other block, by chance. Returns how many. */
+/* Puts an index that keeps half of the blocks, at random. Returns their number. */
 static inline int put_index(model_file *f, const char *layer, int inputs, int outputs) {
     static unsigned char payload[1 << 16];
     char name[44];
@@ -51,7 +51,7 @@ static inline int put_index(model_file *f, const char *layer, int inputs, int ou
     return blocks;
 }
 
-/* is_inner: in the form that the kind says; the others are whole and float. */
+/* Puts a map, with is_inner in the form that the kind says; the others are whole and float. */
 static inline void put_map(model_file *f, const char *layer, int inputs, int outputs, v02_kind kind, int is_inner) {
     int is_int8 = is_inner && kind.is_int8, count = inputs * outputs;
     if (is_inner && kind.has_diagonal && strstr(layer, "recurrent")) {

@@ -9,7 +9,7 @@ enum { MOST = 2048, HOPS = 7 };
 
 static float in[2 * HOPS * MOST], line[4 * HOPS * MOST], spectra[4 * HOPS * MOST * 4], frames[4 * HOPS * MOST * 4];
 static float magnitudes[4 * HOPS * MOST], gains[4 * HOPS * MOST], out[2 * HOPS * MOST], single[2 * HOPS * MOST];
-static float heard[2][2 * MOST], pending[2][2 * MOST];
+static float past[2][2 * MOST], pending[2][2 * MOST];
 
 static void fill(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = random_float();
@@ -20,7 +20,7 @@ static void test_spectrum(int32_t block) {
     dn_blocks *blocks;
     CHECK(dn_blocks_create(block, block, &blocks) == DN_OK);
     fill(in, (size_t)block);
-    dn_blocks_analyse(blocks, 1, 1, heard[0], in, line, spectra, magnitudes, heard[1]);
+    dn_blocks_analyse(blocks, 1, 1, past[0], in, line, spectra, magnitudes, past[1]);
     double worst = 0;
     for (int32_t k = 0; k <= block / 2; k++) {
         double re = 0, im = 0;
@@ -45,10 +45,10 @@ static void test_overlap(int32_t block, int32_t hop) {
     CHECK(dn_blocks_create(block, hop, &blocks) == DN_OK);
     size_t late = (size_t)(block - hop), n = HOPS * (size_t)hop, bins = (size_t)block / 2 + 1;
     fill(in, 2 * n);
-    memset(heard, 0, sizeof heard);
+    memset(past, 0, sizeof past);
     memset(pending, 0, sizeof pending);
     for (size_t i = 0; i < 2 * HOPS * bins; i++) gains[i] = 1;
-    dn_blocks_analyse(blocks, 2, HOPS, heard[0], in, line, spectra, magnitudes, heard[1]);
+    dn_blocks_analyse(blocks, 2, HOPS, past[0], in, line, spectra, magnitudes, past[1]);
     dn_blocks_synthesise(blocks, 2 * HOPS, spectra, gains, frames);
     dn_blocks_add(blocks, 2, HOPS, frames, pending[0], out, pending[1]);
     for (size_t c = 0; c < 2; c++) {
@@ -57,11 +57,11 @@ static void test_overlap(int32_t block, int32_t hop) {
             CHECK(fabsf(out[c * n + i] - wanted) < 1e-5f);
         }
     }
-    memset(heard, 0, sizeof heard);
+    memset(past, 0, sizeof past);
     memset(pending, 0, sizeof pending);
     for (size_t h = 0; h < HOPS; h++) {
         const size_t now = h % 2, next = 1 - now;
-        dn_blocks_analyse(blocks, 1, 1, heard[now], in + h * (size_t)hop, line, spectra, magnitudes, heard[next]);
+        dn_blocks_analyse(blocks, 1, 1, past[now], in + h * (size_t)hop, line, spectra, magnitudes, past[next]);
         dn_blocks_synthesise(blocks, 1, spectra, gains, frames);
         dn_blocks_add(blocks, 1, 1, frames, pending[now], single + h * (size_t)hop, pending[next]);
     }

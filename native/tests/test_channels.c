@@ -1,7 +1,7 @@
 /* Channels that are processed together: each comes out, bit for bit, as it does alone. */
 #include <math.h>
 
-#include "kernels.h"
+#include "kernels/table.h"
 #include "models_v02.h"
 
 enum { FRAMES = 14, SAMPLES = FRAMES * DN_FRAME, CHANNELS = DN_BATCH + 5, MOST = 160 };
@@ -9,16 +9,6 @@ enum { FRAMES = 14, SAMPLES = FRAMES * DN_FRAME, CHANNELS = DN_BATCH + 5, MOST =
 static model_file file;
 static float in[CHANNELS * SAMPLES], together[CHANNELS * SAMPLES], alone[SAMPLES];
 static float voice[CHANNELS * FRAMES], voice_alone[FRAMES];
-
-/* Each name of dn_isa_names in turn; returns what is left of the list, or NULL at its end. */
-static const char *next_isa(const char *list, char name[16]) {
-    size_t n = strcspn(list, " ");
-    if (n == 0) return NULL;
-    CHECK(n < 16);
-    memcpy(name, list, n);
-    name[n] = '\0';
-    return list + n + strspn(list + n, " ");
-}
 
 /* ---- kernels ---- */
 
@@ -30,7 +20,7 @@ static void fill(float *v, int n) {
     for (int i = 0; i < n; i++) v[i] = random_float();
 }
 
-/* Half of the blocks of 4 inputs by 8 outputs, by chance. */
+/* Chooses half of the blocks of 4 inputs by 8 outputs, at random. */
 static void fill_index(int inputs, int groups) {
     uint16_t *at = place;
     for (int g = 0; g < groups; g++) {
@@ -46,22 +36,13 @@ static void fill_index(int inputs, int groups) {
 
 typedef enum { WHOLE, WHOLE_BYTES, BLOCKS, WHOLE_INT8, BLOCKS_INT8, FORMS } form;
 
-static void run_one(const dn_kernels *k, form f, int i, int inputs, int columns) {
-    if (f == WHOLE) k->matvec_add(one, w, x[i], inputs, columns);
-    if (f == WHOLE_BYTES) k->matvec_add_bytes_batch((float *[]){one}, q, (const float *[]){x[i]}, inputs, columns, 1);
-    if (f == BLOCKS) k->blocks_add(one, w, place, x[i], columns / 8);
-    if (f == WHOLE_INT8) k->matvec_add_int8(one, q, scale, steps[i], inputs, columns);
-    if (f == BLOCKS_INT8) k->blocks_add_int8(one, q, scale, place, steps[i], columns / 8);
-}
-
-static void run_batch(const dn_kernels *k, form f, int inputs, int columns, int count) {
-    float *out[DN_BATCH];
+/* Runs the maps of count inputs from number first on to out. */
+static void run_maps(const dn_kernels *k, form f, int first, int count, int inputs, int columns, float *const *out) {
     const float *from[DN_BATCH];
     const int8_t *from_steps[DN_BATCH];
     for (int i = 0; i < count; i++) {
-        out[i] = y[i];
-        from[i] = x[i];
-        from_steps[i] = steps[i];
+        from[i] = x[first + i];
+        from_steps[i] = steps[first + i];
     }
     if (f == WHOLE) k->matvec_add_batch(out, w, from, inputs, columns, count);
     if (f == WHOLE_BYTES) k->matvec_add_bytes_batch(out, q, from, inputs, columns, count);
@@ -70,8 +51,11 @@ static void run_batch(const dn_kernels *k, form f, int inputs, int columns, int 
     if (f == BLOCKS_INT8) k->blocks_add_int8_batch(out, q, scale, place, from_steps, columns / 8, count);
 }
 
+/* Any number of inputs at once gives each what it gets in a batch of one, and touches no other. */
 static void test_maps(const dn_kernels *k) {
     static const int sizes[][2] = {{4, 8}, {8, 24}, {52, 16}, {100, 136}, {160, 160}, {7, 40}, {1, 72}};
+    float *all[DN_BATCH];
+    for (int i = 0; i < DN_BATCH; i++) all[i] = y[i];
     for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
         int inputs = sizes[s][0], columns = sizes[s][1];
         fill(w, inputs * columns);
@@ -86,10 +70,10 @@ static void test_maps(const dn_kernels *k) {
             if (f > WHOLE_BYTES && inputs % 4 != 0) continue;
             for (int count = 1; count <= DN_BATCH; count++) {
                 for (int i = 0; i < DN_BATCH; i++) memcpy(y[i], scale, sizeof(y[i]));
-                run_batch(k, (form)f, inputs, columns, count);
+                run_maps(k, (form)f, 0, count, inputs, columns, all);
                 for (int i = 0; i < DN_BATCH; i++) {
                     memcpy(one, scale, sizeof(one));
-                    if (i < count) run_one(k, (form)f, i, inputs, columns);
+                    if (i < count) run_maps(k, (form)f, i, 1, inputs, columns, (float *[]){one});
                     CHECK(memcmp(y[i], one, sizeof(one)) == 0);
                 }
             }
@@ -133,11 +117,10 @@ static void test_states(const dn_model *model, size_t channels) {
 
 static void test_model(void) {
     static const size_t channels[] = {3, CHANNELS};
-    char name[16];
     dn_model *model;
     CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
-    for (const char *list = next_isa(dn_isa_names(), name); list; list = next_isa(list, name)) {
-        if (dn_model_set_isa(model, name) != DN_OK) continue;
+    for (int isa = 0; dn_isa_name(isa); isa++) {
+        if (dn_model_set_isa(model, dn_isa_name(isa)) != DN_OK) continue;
         for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) test_states(model, channels[i]);
     }
     dn_model_destroy(model);
@@ -165,12 +148,11 @@ static void test_states_that_do_not_fit_are_refused(void) {
 }
 
 int main(void) {
-    char name[16];
     fill_channels();
-    for (const char *list = next_isa(dn_isa_names(), name); list; list = next_isa(list, name)) {
-        const dn_kernels *k = dn_kernels_find(name);
+    for (int isa = 0; dn_isa_name(isa); isa++) {
+        const dn_kernels *k = dn_kernels_find(dn_isa_name(isa));
         if (k) test_maps(k);
-        if (!k) printf("test_channels: this processor has no %s\n", name);
+        if (!k) printf("test_channels: this processor has no %s\n", dn_isa_name(isa));
     }
     for (int small = 0; small < 2; small++) {
         make_bytes(&file, small);

@@ -11,7 +11,7 @@ static model_file file;
 static float audio[2 * SAMPLES], out[2 * SAMPLES], wanted[2 * SAMPLES];
 static uint64_t own; /* this program's mode */
 
-/* Whether numbers below the normal ones are there, which is what the mode is about. */
+/* Says whether numbers below the normal ones are there, which the mode is about. */
 static int has_tiny_numbers(void) {
     volatile float small = 1e-38f;
     volatile float tenth = small * 0.1f;
@@ -28,7 +28,7 @@ static void set_mode(int mode) {
     if (mode == 2) fesetround(FE_UPWARD);
 }
 
-/* Whether set_mode(mode) is still in force. */
+/* Says whether set_mode(mode) is still in force. */
 static int is_mode(int mode) {
     return has_tiny_numbers() == (mode != 1) && fegetround() == (mode == 2 ? FE_UPWARD : FE_TONEAREST);
 }
@@ -43,14 +43,14 @@ typedef struct {
 
 enum { CALLS = 6 };
 
-/* From silence. */
+/* Sets the engine back to silence. */
 static void start(engine *e) {
     dn_state_reset(e->state);
     dn_extractor_destroy(e->extractor);
     CHECK(dn_extractor_create(DN_V02, &e->extractor) == DN_OK);
 }
 
-/* Each call that takes samples, one a case; to is where its results go. */
+/* Makes one of the calls that take samples; its results go to to. */
 static void make_call(engine *e, int call, float *to) {
     static float line[BLOCK + SAMPLES], spectra[100 * 2 * BINS], magnitudes[100 * BINS], rest[BLOCK];
     const dn_extracted wants = {.features = to};

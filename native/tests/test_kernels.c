@@ -1,5 +1,5 @@
 /* Each kernel of each instruction set against the formula, in double.
- *     test_kernels [SET]      SET: what is to be found as the fastest */
+ *     test_kernels [SET]      SET: the fastest that there should be */
 #include <math.h>
 #include <string.h>
 
@@ -23,8 +23,11 @@ static void test_matvec(const dn_kernels *k) {
         fill(w, inputs * columns);
         fill(a, inputs);
         fill(y, columns);
+        memcpy(b, y, sizeof(b));
         memcpy(c, y, sizeof(c));
         k->matvec_add(y, w, a, inputs, columns);
+        k->matvec_add_batch((float *[]){b}, w, (const float *[]){a}, inputs, columns, 1);
+        CHECK(memcmp(y, b, (size_t)columns * sizeof(*y)) == 0);
         for (int o = 0; o < columns; o++) {
             double sum = c[o];
             for (int j = 0; j < inputs; j++) sum += (double)a[j] * (double)w[(o / 8 * inputs + j) * 8 + o % 8];
@@ -50,7 +53,7 @@ static void test_bytes(const dn_kernels *k) {
     }
 }
 
-/* Index of groups of 8 outputs that have some of the blocks of 4 inputs; returns how many. */
+/* Makes an index of groups of 8 outputs that have some of the blocks of 4 inputs; returns the number of blocks. */
 static int make_index(uint16_t *index, int inputs, int groups) {
     int blocks = 0;
     for (int g = 0; g < groups; g++) {
@@ -80,8 +83,8 @@ static void test_blocks(const dn_kernels *k) {
     for (int i = 0; i < INPUTS; i++) steps[i] = (int8_t)((int)(random_bits() % 255) - 127);
     memcpy(y, b, sizeof(b));
     memcpy(c, b, sizeof(b));
-    k->blocks_add(y, w, index, a, GROUPS);
-    k->blocks_add_int8(c, q, scale, index, steps, GROUPS);
+    k->blocks_add_batch((float *[]){y}, w, index, (const float *[]){a}, GROUPS, 1);
+    k->blocks_add_int8_batch((float *[]){c}, q, scale, index, (const int8_t *[]){steps}, GROUPS, 1);
     for (int g = 0; g < GROUPS; g++) {
         double sum[8] = {0};
         int32_t whole[8] = {0};
@@ -118,13 +121,13 @@ static void test_matvec_int8(const dn_kernels *k) {
         fill(scale, columns);
         fill(y, columns);
         memcpy(c, y, sizeof(c));
-        k->matvec_add_int8(y, q, scale, steps, inputs, columns);
-        k->blocks_add_int8(c, q, scale, index, steps, columns / 8);
+        k->matvec_add_int8_batch((float *[]){y}, q, scale, (const int8_t *[]){steps}, inputs, columns, 1);
+        k->blocks_add_int8_batch((float *[]){c}, q, scale, index, (const int8_t *[]){steps}, columns / 8, 1);
         for (int o = 0; o < columns; o++) CHECK(y[o] == c[o]);
     }
 }
 
-/* Sums of two products that would pass 16 bits, were inputs or weights taken as unsigned. */
+/* Sums of two products that would pass 16 bits, were inputs or weights unsigned. */
 static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
     static const int extremes[][2] = {{127, 127}, {-128, -127}, {127, -127}, {-128, 127}};
     uint16_t index[2] = {1, 0};
@@ -135,11 +138,11 @@ static void test_blocks_of_the_greatest_weights(const dn_kernels *k) {
         memset(q, extremes[e][0], sizeof(q));
         memset(steps, extremes[e][1], sizeof(steps));
         memset(sums, 0, sizeof(sums));
-        k->blocks_add_int8(sums, q, scale, index, steps, 1);
+        k->blocks_add_int8_batch((float *[]){sums}, q, scale, index, (const int8_t *[]){steps}, 1, 1);
         for (int o = 0; o < 8; o++) CHECK(sums[o] == (float)(4 * extremes[e][0] * extremes[e][1]));
         if (extremes[e][0] == -128) continue;
         memset(sums, 0, sizeof(sums));
-        k->matvec_add_int8(sums, q, scale, steps, 4, 8);
+        k->matvec_add_int8_batch((float *[]){sums}, q, scale, (const int8_t *[]){steps}, 4, 8, 1);
         for (int o = 0; o < 8; o++) CHECK(sums[o] == (float)(4 * extremes[e][0] * extremes[e][1]));
     }
 }
@@ -300,7 +303,7 @@ static void test_v02_bands(const dn_kernels *k, const dn_bands *layout) {
     CHECK(bands[30] == 0 && fabsf(bands[31] - 4 * 2 / 3.0f) < 1e-5f);
 }
 
-/* size: what the transform multiplies the sum of squares by. */
+/* size: factor by which the transform multiplies the sum of squares. */
 static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
     float out[DN_MAX_BANDS];
     fill(a, layout->count);
@@ -316,15 +319,14 @@ static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
 
 int main(int argc, char **argv) {
     dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
-    dn_tables_init(tables, DN_CLASSIC);
-    dn_tables_init(v02, DN_V02);
+    dn_tables_init(tables, &dn_classic_bands);
+    dn_tables_init(v02, &dn_v02_bands);
     CHECK(dn_kernels_find("no such set") == NULL);
     CHECK(dn_kernels_find(NULL) != NULL);
     if (argc > 1) CHECK(strcmp(dn_kernels_find(NULL)->name, argv[1]) == 0);
-    char names[100], *name, *rest = names;
-    CHECK(strlen(dn_isa_names()) < sizeof(names));
-    snprintf(names, sizeof(names), "%s", dn_isa_names());
-    while ((name = next_name(&rest)) != NULL) {
+    const char *name;
+    CHECK(dn_isa_name(-1) == NULL && dn_isa_name(0) != NULL);
+    for (int isa = 0; (name = dn_isa_name(isa)) != NULL; isa++) {
         const dn_kernels *k = dn_kernels_find(name);
         if (!k) {
             printf("test_kernels: this processor has no %s\n", name);

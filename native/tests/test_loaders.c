@@ -5,7 +5,7 @@
 
 static model_file file, damaged;
 
-/* A network that was damaged and still loads is run for a few frames. */
+/* Runs a network that was damaged and still loads for a few frames. */
 static void run(const dn_model *model) {
     float audio[4 * DN_FRAME];
     dn_state *state;
@@ -149,7 +149,7 @@ static void test_mutations_of_records(int kind, int count) {
     }
 }
 
-/* value into the record of that name, as an int32 at place. */
+/* Puts value into the record of that name, as an int32 at place, and expects a refusal with these words. */
 static void expect_v02(int kind, const char *record, int place, int32_t value, const char *words) {
     make_v02(&file, kind);
     copy_to_damage();

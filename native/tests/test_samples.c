@@ -3,20 +3,24 @@
 #include <string.h>
 
 #include "check.h"
-#include "denoise.h"
+#include "samples.h"
 
 enum { MOST_CHANNELS = 3, MOST_FRAMES = 37, MOST = MOST_CHANNELS * MOST_FRAMES };
 
 static const float limit = 1e5f;
 
-/* Through a queue that holds nothing, so that what goes in comes out. */
+/* To rows that lie apart, and back. */
 static void round_trip(dn_type type, size_t size, const void *in, size_t channels, size_t frames) {
-    static float block[MOST], queue[MOST];
+    static float rows[MOST_CHANNELS * (MOST_FRAMES + 1)];
     static unsigned char out[MOST * sizeof(double) + 8];
     memset(out, 0xa5, sizeof(out));
-    CHECK(dn_take_samples(type, in, channels, frames, limit, block) == DN_OK);
-    for (size_t i = 0; i < channels * frames; i++) CHECK(fabsf(block[i]) <= 1);
-    dn_exchange_samples(type, queue, frames, 0, 0, block, channels, frames, out);
+    for (size_t c = 0; c < channels; c++) rows[c * (frames + 1) + frames] = 9;
+    CHECK(dn_take_samples(type, in, channels, frames, limit, rows, frames + 1) == DN_OK);
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < frames; i++) CHECK(fabsf(rows[c * (frames + 1) + i]) <= 1);
+        CHECK(rows[c * (frames + 1) + frames] == 9);
+    }
+    dn_give_samples(type, rows, frames + 1, channels, frames, out);
     CHECK(memcmp(in, out, channels * frames * size) == 0);
     CHECK(out[channels * frames * size] == 0xa5);
 }
@@ -44,14 +48,14 @@ static void test_rounding(void) {
     const float in[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 32766.5f, 32767.5f, 40000, -32768.5f, -40000, 1e30f, -1e30f};
     const int16_t wanted[] = {0, 2, 2, 0, -2, 32766, 32767, 32767, -32768, -32768, 32767, -32768};
     enum { COUNT = sizeof(in) / sizeof(in[0]) };
-    float fresh[COUNT], queue[COUNT];
+    float fresh[COUNT];
     int16_t out[COUNT];
     for (size_t i = 0; i < COUNT; i++) fresh[i] = in[i] / 32768;
-    dn_exchange_samples(DN_INT16, queue, COUNT, 0, 0, fresh, 1, COUNT, out);
+    dn_give_samples(DN_INT16, fresh, COUNT, 1, COUNT, out);
     CHECK(memcmp(out, wanted, sizeof(out)) == 0);
     const float loud[] = {1, -1, 2, -1e30f};
     int32_t wide[4];
-    dn_exchange_samples(DN_INT32, queue, COUNT, 0, 0, loud, 1, 4, wide);
+    dn_give_samples(DN_INT32, loud, 4, 1, 4, wide);
     CHECK(wide[0] == 2147483520 && wide[1] == INT32_MIN && wide[2] == 2147483520 && wide[3] == INT32_MIN);
 }
 
@@ -63,24 +67,15 @@ static void test_bad_samples(void) {
         for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
             in[i] = bad[k];
             wide[i] = (double)bad[k];
-            CHECK(dn_take_samples(DN_FLOAT, in, MOST_CHANNELS, MOST_FRAMES, limit, out) == DN_NOT_FINITE);
-            CHECK(dn_take_samples(DN_DOUBLE, wide, MOST_CHANNELS, MOST_FRAMES, limit, out) == DN_NOT_FINITE);
+            CHECK(dn_take_samples(DN_FLOAT, in, MOST_CHANNELS, MOST_FRAMES, limit, out, MOST_FRAMES) == DN_NOT_FINITE);
+            CHECK(dn_take_samples(DN_DOUBLE, wide, MOST_CHANNELS, MOST_FRAMES, limit, out, MOST_FRAMES) ==
+                  DN_NOT_FINITE);
         }
         in[i] = 1e5f;
         wide[i] = -1e5;
-        CHECK(dn_take_samples(DN_FLOAT, in, MOST_CHANNELS, MOST_FRAMES, limit, out) == DN_OK);
-        CHECK(dn_take_samples(DN_DOUBLE, wide, MOST_CHANNELS, MOST_FRAMES, limit, out) == DN_OK);
+        CHECK(dn_take_samples(DN_FLOAT, in, MOST_CHANNELS, MOST_FRAMES, limit, out, MOST_FRAMES) == DN_OK);
+        CHECK(dn_take_samples(DN_DOUBLE, wide, MOST_CHANNELS, MOST_FRAMES, limit, out, MOST_FRAMES) == DN_OK);
     }
-}
-
-/* Each row of a queue gives what it held, then what was put in. */
-static void test_queue(void) {
-    float queue[2][8] = {{9, 1, 2, 3, 9, 9, 9, 9}, {9, 4, 5, 6, 9, 9, 9, 9}};
-    const float fresh[2][4] = {{10, 11, 12, 13}, {20, 21, 22, 23}}, wanted[] = {1, 4, 2, 5, 3, 6, 10, 20};
-    float out[8];
-    dn_exchange_samples(DN_FLOAT, queue[0], 8, 1, 4, fresh[0], 2, 4, out);
-    CHECK(memcmp(out, wanted, sizeof(out)) == 0);
-    CHECK(queue[0][4] == 10 && queue[0][7] == 13 && queue[1][4] == 20 && queue[1][7] == 23 && queue[1][0] == 9);
 }
 
 int main(void) {
@@ -88,6 +83,5 @@ int main(void) {
         for (size_t frames = 1; frames <= MOST_FRAMES; frames += 4) test_round_trips(channels, frames);
     test_rounding();
     test_bad_samples();
-    test_queue();
     return done("samples");
 }

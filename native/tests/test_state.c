@@ -1,4 +1,4 @@
-/* What a channel's state owes, with a network of random weights. */
+/* Duties of a channel's state, with networks of random weights. */
 #include <math.h>
 
 #include "models_v02.h"
@@ -94,7 +94,7 @@ static void test_saved_and_restored(dn_state *state, dn_state *other) {
     free(bytes);
 }
 
-/* Samples whose squares are too small for a float leave a state that can be saved and taken back. */
+/* Samples whose squares are too small for a float leave a state that can be saved and restored. */
 static void test_faintest_samples_do_no_harm(dn_state *state, dn_state *other) {
     size_t size = dn_state_size(state);
     char *bytes = malloc(size);
@@ -176,7 +176,7 @@ static void test_extractor(dn_family family) {
     dn_extractor_destroy(NULL);
 }
 
-/* All of the above, on the model in file. */
+/* Runs the tests above on the model in file. */
 static void test_model(int delay) {
     dn_model *model;
     dn_state *state, *other;
@@ -198,7 +198,7 @@ static void test_model(int delay) {
     dn_model_destroy(model);
 }
 
-/* Of the same sizes, so that only the weights tell them apart. */
+/* Two models of equal sizes, so that only the weights tell them apart. */
 static void test_states_of_other_models_are_refused(void) {
     dn_model *model[2];
     dn_state *state[2];

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from blobs import random_blob
 from numpy.typing import NDArray
+from recorded import ISAS
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends.native import FRAME
@@ -16,7 +17,6 @@ from denoise_wrapper.errors import ConfigError
 
 Float32 = NDArray[np.float32]
 
-ISAS = ffi.string(lib.dn_isa_names()).decode().split()
 FRAMES = 40
 
 

@@ -68,7 +68,7 @@ def test_files_that_exist_are_refused_before_any_work(
         (["-a", "rnnoize"], "did you mean rnnoise"),
         (["-a", "rnnoise,mix=2"], "mix is 0 (dry) to 1"),
         (["--seconds", "0"], "seconds is more than 0"),
-        (["--jobs", "0"], "jobs is 1 or more"),
+        (["--jobs", "0"], "jobs is a number of threads or processes, 1 or more"),
         (["-a", "rnnoise,name=noisy"], "name the candidate otherwise"),
         (["--clean", "SET/clean"], "sets have their references in clean/"),
     ],
@@ -99,12 +99,18 @@ def test_problems_are_in_the_report_and_the_exit_code(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a signal that a program can send itself there ends it at once")
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "set", dict.fromkeys("abcdef", 5.0))
+@pytest.mark.parametrize(("verb", "jobs"), [("evaluate", "1"), ("evaluate", "2"), ("compare", "2")])
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, verb: str, jobs: str) -> None:
+    count = 20
+    folder = write_set(tmp_path / "set", {f"{number:02}": 5.0 for number in range(count)})
     out, scratch = tmp_path / "out", tmp_path / "scratch"
     out.mkdir()
     scratch.mkdir()
-    command = [sys.executable, "-m", "denoise_wrapper", "compare", str(folder), "-o", str(out / "report.html")]
+    arguments = {
+        "evaluate": ["--set", folder, "--csv", out / "r.csv"],
+        "compare": [folder, "-a", "rnnoise", "-o", out / "report.html"],
+    }[verb]
+    command = [sys.executable, "-m", "denoise_wrapper", verb, "--jobs", jobs, *map(str, arguments)]
 
     def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,15 +120,15 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed, env=environment
     ) as run:
         end = time.monotonic() + 60.0
-        while not list(scratch.glob("denoise-*/*.npy")) and time.monotonic() < end:
-            time.sleep(0.05)
+        while len(list(scratch.glob("denoise-*/*.npy"))) < count and time.monotonic() < end:
+            time.sleep(0.02)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
         assert run.stderr is not None
-        said = run.stderr.read()
-    assert run.returncode == 130
-    assert said.splitlines()[-1].endswith("interrupted")
+        errors = run.stderr.read()
+    assert run.returncode == 130, errors
+    assert errors == "denoise-wrapper: interrupted\n"
     assert not list(out.iterdir())
-    assert not list(scratch.glob("denoise-*"))
+    assert not list(scratch.glob("denoise-*"))  # libraries leave files of their own there
 
 
 def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a denoiser behaves: each figure on denoisers whose answer is known, and the bars on the shipped ones."""
+"""Behaviour of a denoiser: each figure on denoisers whose answer is known, and the bars on the shipped ones."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_labels_do_not_depend_on_level() -> None:
 @pytest.mark.parametrize("rate", [16000, 44100, 48000])
 def test_onsets_are_beginnings_after_a_long_enough_pause(rate: int) -> None:
     signal = speech_like([300, 150, 250], [300, 200, 300], rate)
-    found = np.array(find_onsets(signal, rate)) / rate
-    np.testing.assert_allclose(found, [0.3, 1.2], atol=0.005)  # 150 ms of pause are none
+    onsets = np.array(find_onsets(signal, rate)) / rate
+    np.testing.assert_allclose(onsets, [0.3, 1.2], atol=0.005)  # 150 ms of pause are none
 
 
 def test_a_click_is_no_onset_and_the_start_of_a_clip_neither() -> None:
@@ -139,17 +139,17 @@ def time_of(signal: Float64) -> Float64:
 
 
 def test_what_leaves_all_as_it_is_does_nothing_wrong() -> None:
-    found = probes.probe(lambda signal: signal)
-    assert found.silence_peak_db == found.click_tail_db == found.music_swing_db == probes.SILENT_DB
-    assert found.noise_wander_db < 0.6
-    assert found.noise_cut_db == found.music_cut_db == found.click_ms == 0.0
+    answers = probes.probe(lambda signal: signal)
+    assert answers.silence_peak_db == answers.click_tail_db == answers.music_swing_db == probes.SILENT_DB
+    assert answers.noise_wander_db < 0.6
+    assert answers.noise_cut_db == answers.music_cut_db == answers.click_ms == 0.0
 
 
 def test_what_mutes_all_pumps_not_either() -> None:
-    found = probes.probe(np.zeros_like)
-    assert found.music_swing_db == probes.SILENT_DB
-    assert found.noise_wander_db == found.click_ms == 0.0
-    assert found.noise_cut_db == pytest.approx(-probes.HEARD_DB + np.mean(probes.NOISE_DB), abs=0.1)
+    answers = probes.probe(np.zeros_like)
+    assert answers.music_swing_db == probes.SILENT_DB
+    assert answers.noise_wander_db == answers.click_ms == 0.0
+    assert answers.noise_cut_db == pytest.approx(-probes.HEARD_DB + np.mean(probes.NOISE_DB), abs=0.1)
 
 
 def test_the_signals_are_as_loud_as_they_say_and_the_same_each_time() -> None:
@@ -213,10 +213,10 @@ def test_a_gain_that_swings_after_a_click_is_timed(held_s: float) -> None:
             gain[loud[0] : loud[-1] + round(held_s * probes.RATE)] = 1.0
         return gain * signal
 
-    found = probes.click_ms(open_by_clicks)
+    answers = probes.click_ms(open_by_clicks)
     wanted = min(max(0.0, 1000 * held_s), 1960)
-    assert found == pytest.approx(wanted, abs=30)
-    assert FIGURES["click_ms"].met(found) == (held_s < 0.2)
+    assert answers == pytest.approx(wanted, abs=30)
+    assert FIGURES["click_ms"].met(answers) == (held_s < 0.2)
 
 
 # Sets.
@@ -262,25 +262,25 @@ PASSES = FakeBackend("passes", gain=1.0)
 
 
 def test_what_passes_all_meets_each_bar(words: Path) -> None:
-    found = behaviour(words, Denoiser(PASSES))
-    assert found.missed() == []
-    assert found.figures["clean_pesq"] > 4.6
-    assert found.figures["clean_sisdr_db"] > 60
-    assert found.figures["onsets"] == 6
-    assert found.figures["onset_mean_db"] == pytest.approx(0.0, abs=0.01)
-    assert found.figures["onset_kept"] == 1.0
-    assert found.figures["noisy_onset_db"] == pytest.approx(0.0, abs=0.5)
-    assert found.figures["vad_auc"] > 0.98  # its probability is the level
-    assert [clip.clip.id for clip in found.clips] == ["a", "b"]
-    assert behaviour(words, Denoiser(PASSES), jobs=2).figures == pytest.approx(found.figures)
+    result = behaviour(words, Denoiser(PASSES))
+    assert result.missed() == []
+    assert result.figures["clean_pesq"] > 4.6
+    assert result.figures["clean_sisdr_db"] > 60
+    assert result.figures["onsets"] == 6
+    assert result.figures["onset_mean_db"] == pytest.approx(0.0, abs=0.01)
+    assert result.figures["onset_kept"] == 1.0
+    assert result.figures["noisy_onset_db"] == pytest.approx(0.0, abs=0.5)
+    assert result.figures["vad_auc"] > 0.98  # its probability is the level
+    assert [clip.clip.id for clip in result.clips] == ["a", "b"]
+    assert behaviour(words, Denoiser(PASSES), jobs=2).figures == pytest.approx(result.figures)
 
 
 def test_a_gate_that_eats_beginnings_misses_the_bar(words: Path) -> None:
-    found = behaviour(words, Denoiser(Eater("eater", gain=1.0)))
-    assert {"onset_mean_db", "onset_kept"} <= set(found.missed())
-    assert found.figures["onset_kept"] == 0.0
-    assert -20 < found.figures["onset_mean_db"] < -5
-    assert found.figures["onset_p5_db"] <= found.figures["onset_mean_db"]
+    result = behaviour(words, Denoiser(Eater("eater", gain=1.0)))
+    assert {"onset_mean_db", "onset_kept"} <= set(result.missed())
+    assert result.figures["onset_kept"] == 0.0
+    assert -20 < result.figures["onset_mean_db"] < -5
+    assert result.figures["onset_p5_db"] <= result.figures["onset_mean_db"]
 
 
 def test_a_voice_that_guesses_has_half_the_area(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,16 +290,16 @@ def test_a_voice_that_guesses_has_half_the_area(words: Path, monkeypatch: pytest
         return np.zeros(0), rng.random(len(audio) * 100 // rate).astype(np.float32)
 
     monkeypatch.setattr(denoiser.Denoiser, "speech_probability", guess)
-    found = behaviour(words, Denoiser(PASSES))
-    assert found.figures["vad_auc"] == pytest.approx(0.5, abs=0.12)
-    assert found.missed() == ["vad_auc"]
+    result = behaviour(words, Denoiser(PASSES))
+    assert result.figures["vad_auc"] == pytest.approx(0.5, abs=0.12)
+    assert result.missed() == ["vad_auc"]
 
 
 def test_a_backend_without_a_voice_is_measured_but_for_that(words: Path) -> None:
-    found = behaviour(words, Denoiser(FakeBackend("dumb", gain=1.0, has_vad=False)))
-    assert math.isnan(found.figures["vad_auc"])
-    assert math.isnan(found.figures["vad_lag_ms"])
-    assert found.missed() == []
+    result = behaviour(words, Denoiser(FakeBackend("dumb", gain=1.0, has_vad=False)))
+    assert math.isnan(result.figures["vad_auc"])
+    assert math.isnan(result.figures["vad_lag_ms"])
+    assert result.missed() == []
 
 
 def test_change_and_share_are_in_decibels() -> None:
@@ -330,20 +330,20 @@ def test_the_table_the_csv_and_the_json_say_the_same(
     files = ["--csv", str(tmp_path / "r.csv"), "--json", str(tmp_path / "r.json")]
     assert cli.main(["evaluate", "--behaviour", "--clips", "--set", str(words), "--mix", "0.9", *files]) == 0
     lines = capsys.readouterr().out.splitlines()
-    found = json.loads((tmp_path / "r.json").read_text())
+    written = json.loads((tmp_path / "r.json").read_text())
     rows = [row for row in csv.DictReader((tmp_path / "r.csv").open(newline="")) if not row["clip"]]
     assert lines[0] == f"rnnoise on {words}: 2 clips"
     assert [line.split(":")[0] for line in lines[1:3]] == ["a", "b"]
-    assert [row["figure"] for row in rows] == list(found["figures"]) == list(FIGURES)
+    assert [row["figure"] for row in rows] == list(written["figures"]) == list(FIGURES)
     for line, row in zip(lines[3:], rows, strict=True):
-        exact = found["figures"][row["figure"]]
+        exact = written["figures"][row["figure"]]
         assert line.split()[:2] == [row["figure"], f"{exact:.3f}"]
         assert float(row["value"]) == pytest.approx(exact, abs=6e-5)  # both are rounded, to other places
-        bar = found["bars"].get(row["figure"])
+        bar = written["bars"].get(row["figure"])
         assert line.endswith("MISSED") == bool(bar and not bar["met"])
         assert row["met"] == ("" if bar is None else str(bar["met"]).lower())
-    assert found["settings"]["mix"] == 0.9
-    assert len(found["model_sha256"]["rnnoise"]) == 64
+    assert written["settings"]["mix"] == 0.9
+    assert len(written["model_sha256"]["rnnoise"]) == 64
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_only_a_backend_as_it_runs_behaves(
 
 
 def test_jobs_are_one_or_more(words: Path) -> None:
-    with pytest.raises(ConfigError, match="jobs is 1 or more"):
+    with pytest.raises(ConfigError, match="jobs is a number of threads"):
         behaviour(words, Denoiser(PASSES), jobs=0)
 
 
@@ -372,10 +372,10 @@ KEPT_BY_ALL = {"silence_peak_db", "click_tail_db", "onset_mean_db", "clean_pesq"
 
 @pytest.mark.parametrize("name", backend_names())
 def test_the_shipped_backends_behave(shared: Path, name: str) -> None:
-    found = behaviour(shared / "dev", Denoiser(name), jobs=2)
+    result = behaviour(shared / "dev", Denoiser(name), jobs=2)
     owed = OWED.get(name, KEPT_BY_ALL)
-    missed = {figure: found.figures[figure] for figure in found.missed() if figure in owed}
+    missed = {figure: result.figures[figure] for figure in result.missed() if figure in owed}
     assert missed == {}
-    assert found.figures["onsets"] >= 80
-    assert [clip.error for clip in found.clips] == [None] * 30
-    assert {figure for figure in owed if FIGURES[figure].met(found.figures[figure])} >= KEPT_BY_ALL
+    assert result.figures["onsets"] >= 80
+    assert [clip.error for clip in result.clips] == [None] * 30
+    assert {figure for figure in owed if FIGURES[figure].met(result.figures[figure])} >= KEPT_BY_ALL

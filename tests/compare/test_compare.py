@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from fakes import FakeBackend, FakeState, Float32
+from fakes import FakeBackend, Faulty
 from numpy.typing import NDArray
 from sets import RATE, quick_opinions, voice, write_set
 
@@ -27,34 +25,10 @@ from denoise_wrapper.compare import Candidate, Comparison, compare  # noqa: E402
 from denoise_wrapper.compare import cost as cost_module  # noqa: E402
 from denoise_wrapper.compare.comparison import Cost, Result  # noqa: E402
 from denoise_wrapper.compare.cost import measure_cost  # noqa: E402
-from denoise_wrapper.compare.evaluate import evaluate  # noqa: E402
-from denoise_wrapper.compare.measure.metrics import METRICS  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
 
 RATIOS = {"a": 0.0, "b": 10.0}
 FAKE = FakeBackend("fake", sample_rate=16000, hop=128, delay=384, has_vad=False, memory=0.9)
-
-
-@dataclass(frozen=True)
-class Faulty(FakeBackend):
-    """A backend that fails: it raises, gives back what is no number, or ends the process."""
-
-    how: str = "raise"
-
-    def new_state(self, channels: int) -> FakeState:
-        return FaultyState(self, channels)
-
-
-class FaultyState(FakeState):
-    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
-        cleaned, voice = super().process(block, min_gain)
-        assert isinstance(self.backend, Faulty)
-        if self.backend.how == "raise":
-            raise RuntimeError("the network is upside down")
-        if self.backend.how == "crash":
-            os.abort()
-        cleaned[:, 5] = np.nan
-        return cleaned, voice
 
 
 @pytest.fixture
@@ -79,21 +53,12 @@ def only(comparison: Comparison) -> Result:
 
 
 @pytest.mark.parametrize("mode", ["file", "stream"])
-def test_measures_are_those_of_an_evaluation(clips: Path, mode: str) -> None:
-    comparison = compare(clips, [Denoiser(FAKE)], mode=mode)
-    assert [result.name for result in comparison.results] == ["noisy", "fake"]
-    for result, wanted in zip(comparison.results, (evaluate(clips), evaluate(clips, Denoiser(FAKE))), strict=True):
-        for track, clip in zip(result.tracks, wanted.clips, strict=True):
-            for name in METRICS:
-                assert track.value(name) == pytest.approx(clip.value(name), abs=1e-6, nan_ok=True), name
-    assert list(comparison.groups()) == ["0 dB", "10 dB", "all"]
-    assert not list(comparison.problems())
-
-
-@pytest.mark.parametrize("mode", ["file", "stream"])
 def test_a_track_is_what_the_denoiser_gives_and_the_delay_that_of_the_stream(clips: Path, mode: str) -> None:
     denoiser = Denoiser(FAKE)
     comparison = compare(clips, [denoiser], mode=mode)
+    assert [result.name for result in comparison.results] == ["noisy", "fake"]
+    assert list(comparison.groups()) == ["0 dB", "10 dB", "all"]
+    assert not list(comparison.problems())
     noisy, _ = soundfile.read(clips / "noisy" / "b.wav", dtype="float32")
     got, rate = track_audio(only(comparison), 1)
     assert rate == RATE
@@ -181,7 +146,7 @@ def test_a_missing_result_or_reference_and_a_silent_clip_are_said_in_their_place
     assert not math.isnan(fake.tracks[1].value("OVRL"))
     problems = list(comparison.problems())
     assert f"b: {missing}" in problems
-    assert "fake on a: no PESQ: the reference is silent" in problems
+    assert "fake on a: no PESQ, STOI, ESTOI, SI-SDR, LSD to 8 kHz, speech level: the reference is silent" in problems
     assert not [problem for problem in problems if problem.startswith("fake on b")]
 
 
@@ -289,7 +254,7 @@ def test_results_are_kept_where_asked_and_else_gone_with_the_comparison(clips: P
     with pytest.raises(FileError, match=r"a\.wav exists; overwrite=True"):
         compare(clips, [Candidate("mine", FAKE)], keep=out)
     compare(clips, [Candidate("mine", FAKE)], keep=out, overwrite=True)
-    with pytest.raises(FileError, match="one of the clips that are compared"):
+    with pytest.raises(FileError, match="holds clips that are compared"):
         compare(clips, [Candidate("mine", FAKE)], keep=clips, overwrite=True)
 
 
@@ -308,7 +273,7 @@ def test_jobs_change_nothing_and_progress_tells_each_stage(tmp_path: Path, monke
     ("settings", "said"),
     [
         ({"mode": "live"}, "mode is 'file' or 'stream', not 'live'"),
-        ({"jobs": 0}, "jobs is 1 or more"),
+        ({"jobs": 0}, "jobs is a number of threads"),
         ({"candidates": []}, "nothing was named to compare"),
     ],
 )

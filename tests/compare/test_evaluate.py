@@ -1,4 +1,4 @@
-"""Evaluating a set: which clips belong together, that each is measured, and what is said of it."""
+"""Evaluating a complete set: which clips belong together, that each is measured, and how the results are written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import json
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,12 @@ for package in ("librosa", "pesq", "pystoi", "soxr", "speechmos"):
 from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.backends.convert import read_model, write_model  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
+from denoise_wrapper.compare import Candidate, Comparison, evaluate  # noqa: E402
 from denoise_wrapper.compare.clips.sets import read_set  # noqa: E402
-from denoise_wrapper.compare.evaluate import evaluate  # noqa: E402
+from denoise_wrapper.compare.comparison import MEASURES  # noqa: E402
+from denoise_wrapper.compare.export import set_to_dict  # noqa: E402
 from denoise_wrapper.compare.measure.metrics import METRICS, measure  # noqa: E402
-from denoise_wrapper.compare.tables import format_table, to_dict  # noqa: E402
+from denoise_wrapper.compare.tables import OF_SETS, format_pair, format_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, DenoiseError, FileError  # noqa: E402
 from denoise_wrapper.models.shipped import MODELS  # noqa: E402
 
@@ -49,88 +49,105 @@ def call(*arguments: str | Path) -> int:
     return cli.main(["evaluate", "--jobs", "1", *(str(argument) for argument in arguments)])
 
 
+def cleaned(folder: Path) -> Candidate:
+    """The clips in a folder as --denoised takes them."""
+    return Candidate(str(folder), folder=folder)
+
+
+def metrics_of(comparison: Comparison, clip: int) -> dict[str, float]:
+    return {name: comparison.results[0].tracks[clip].value(name) for name in METRICS}
+
+
 def test_a_set_as_it_came_has_the_measures_of_its_clips(clips: Path) -> None:
-    result = evaluate(clips)
-    assert [clip.clip.id for clip in result.clips] == ["a", "b", "c"]
-    for clip in result.clips:
-        noisy, clean = (soundfile.read(clips / part / f"{clip.clip.id}.wav")[0] for part in ("noisy", "clean"))
-        wanted = measure(noisy, clean, RATE)
-        assert clip.measures is not None
-        assert clip.measures.values == pytest.approx(wanted.values, abs=1e-4, nan_ok=True)
-        assert clip.value("SISDR") == pytest.approx(RATIOS[clip.clip.id], abs=0.6)
+    comparison = evaluate(clips, "noisy")
+    (result,) = comparison.results
+    assert [track.clip.id for track in result.tracks] == ["a", "b", "c"]
+    for at, track in enumerate(result.tracks):
+        noisy, clean = (soundfile.read(clips / part / f"{track.clip.id}.wav")[0] for part in ("noisy", "clean"))
+        assert metrics_of(comparison, at) == pytest.approx(measure(noisy, clean, RATE).values, abs=1e-4, nan_ok=True)
+        assert track.value("SISDR") == pytest.approx(RATIOS[track.clip.id], abs=0.6)
+        assert track.audio is None  # nothing is kept unasked
     assert result.name == "noisy"
     assert result.delay_ms == 0.0
 
 
 def test_means_are_of_all_clips_and_of_each_ratio(clips: Path) -> None:
-    result = evaluate(clips)
-    means = result.means()
+    comparison = evaluate(clips, "noisy")
+    means = set_to_dict(comparison)["means"]
     assert list(means) == ["0 dB", "10 dB", "mean"]
-    values = [clip.value("PESQ") for clip in result.clips]
-    assert means["0 dB"]["PESQ"] == values[0]
-    assert means["10 dB"]["PESQ"] == pytest.approx(np.mean(values[1:]))
-    assert means["mean"]["PESQ"] == pytest.approx(np.mean(values))
-    assert math.isnan(means["mean"]["HFLSD"])
+    values = comparison.results[0].values("PESQ")
+    assert means["0 dB"]["PESQ"] == pytest.approx(values[0], abs=1e-6)
+    assert means["10 dB"]["PESQ"] == pytest.approx(np.mean(values[1:]), abs=1e-6)
+    assert means["mean"]["PESQ"] == pytest.approx(np.mean(values), abs=1e-6)
+    assert means["mean"]["HFLSD"] is None
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_denoiser_is_measured_by_what_filter_gives_at_any_rate(tmp_path: Path, rate: int) -> None:
     clips = write_set(tmp_path / "set", {"a": 5.0}, rate=rate)
-    (clip,) = evaluate(clips, FAKE, out=tmp_path / "out").clips
+    comparison = evaluate(clips, FAKE, keep=tmp_path / "out")
     kept, kept_rate = soundfile.read(tmp_path / "out" / "a.wav", dtype="float32")
     noisy, clean = (soundfile.read(clips / part / "a.wav", dtype="float32")[0] for part in ("noisy", "clean"))
     assert kept_rate == rate
     np.testing.assert_array_equal(kept, FAKE.filter(noisy, rate))
-    assert clip.measures is not None
-    assert clip.measures.values == pytest.approx(measure(kept, clean, rate).values, nan_ok=True)
-    assert math.isnan(clip.value("HFLSD")) == (rate == 16000)
+    assert metrics_of(comparison, 0) == pytest.approx(measure(kept, clean, rate).values, nan_ok=True)
+    assert math.isnan(metrics_of(comparison, 0)["HFLSD"]) == (rate == 16000)
 
 
 def test_processes_change_nothing_but_the_time_it_takes(tmp_path: Path) -> None:
     clips = write_set(tmp_path / "set", RATIOS)
-    told: list[tuple[str, int, int]] = []
-    one, two = (evaluate(clips, FAKE, jobs=jobs, progress=lambda *step: told.append(step)) for jobs in (1, 2))
-    assert to_dict(one) == to_dict(two)
+    seen: list[tuple[str, int, int]] = []
+    one, two = (evaluate(clips, FAKE, jobs=jobs, progress=lambda *step: seen.append(step)) for jobs in (1, 2))
+    assert set_to_dict(one) == set_to_dict(two)
     steps = [(what, done, 3) for what in ("cleaning", "measuring") for done in range(4)]
-    assert told == steps * 2
+    assert seen == steps * 2
 
 
-def test_clips_that_were_kept_measure_the_same_when_they_are_given_back(clips: Path, tmp_path: Path) -> None:
-    first = evaluate(clips, FAKE, out=tmp_path / "out")
+def test_clips_that_were_kept_measure_alike_when_another_program_made_them(clips: Path, tmp_path: Path) -> None:
+    first = evaluate(clips, FAKE, keep=tmp_path / "out")
     shutil.rmtree(clips / "noisy")
-    again = evaluate(clips, denoised=tmp_path / "out")
-    assert to_dict(again)["clips"] == to_dict(first)["clips"]
-    assert again.name == str(tmp_path / "out")
+    again = evaluate(clips, cleaned(tmp_path / "out"))
+    assert set_to_dict(again)["clips"] == set_to_dict(first)["clips"]
+    assert again.results[0].name == str(tmp_path / "out")
 
 
-def test_a_delay_that_the_clips_have_in_common_is_taken_away_and_told(clips: Path, tmp_path: Path) -> None:
+def test_a_delay_that_the_clips_have_in_common_is_taken_away_and_shown(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
     for name in RATIOS:
         noisy, _ = soundfile.read(clips / "noisy" / f"{name}.wav")
         soundfile.write(tmp_path / "late" / f"{name}.flac", np.append(np.zeros(160), noisy)[: len(noisy)], RATE)
-    result = evaluate(clips, denoised=tmp_path / "late")
-    assert result.delay_ms == pytest.approx(10.0)
-    assert result.clips[1].value("SISDR") == pytest.approx(10.0, abs=0.7)
-    assert "delay 10.0 ms, 10.0 ms lost at the end" in format_table(result)
+    comparison = evaluate(clips, cleaned(tmp_path / "late"))
+    assert comparison.results[0].delay_ms == pytest.approx(10.0)
+    assert comparison.results[0].tracks[1].value("SISDR") == pytest.approx(10.0, abs=0.7)
+    assert "delay 10.0 ms, 10.0 ms lost at the end" in format_set(comparison)
+
+
+def test_a_manifest_says_of_which_rate_the_recordings_were(tmp_path: Path) -> None:
+    clips = write_set(tmp_path / "set", {"a": 5.0}, rate=48000)
+    assert not math.isnan(metrics_of(evaluate(clips, "noisy"), 0)["HFLSD"])
+    (clips / "manifest.json").write_text('{"clips": [{"id": "a", "rate": 16000}]}')
+    assert math.isnan(metrics_of(evaluate(clips, "noisy"), 0)["HFLSD"])
 
 
 def test_clips_without_a_manifest_belong_together_by_name(tmp_path: Path) -> None:
     clips = write_set(tmp_path / "set", {"x": 0.0, "y": 5.0}, manifest=False)
     (clips / "noisy" / "notes.txt").write_text("no audio")
-    found = read_set(clips)
-    assert [(clip.id, clip.snr_db, clip.rate) for clip in found] == [("x", None, None), ("y", None, None)]
-    assert list(evaluate(clips).means()) == ["mean"]
+    assert [(clip.id, clip.snr_db, clip.source_rate) for clip in read_set(clips)] == [
+        ("x", None, None),
+        ("y", None, None),
+    ]
+    assert list(evaluate(clips, "noisy").groups()) == ["all"]
 
 
 def test_clips_without_a_manifest_belong_together_by_file_id(tmp_path: Path) -> None:
     clips = write_set(tmp_path / "set", {"clean_fileid_1": 0.0, "clean_fileid_12": 5.0}, manifest=False)
     for number in (1, 12):
         (clips / "noisy" / f"clean_fileid_{number}.wav").rename(clips / "noisy" / f"street_snr5_fileid_{number}.wav")
-    assert [(clip.id, clip.noisy and clip.noisy.name) for clip in read_set(clips)] == [
+    assert [(clip.id, clip.noisy.name) for clip in read_set(clips)] == [
         ("fileid_1", "street_snr5_fileid_1.wav"),
         ("fileid_12", "street_snr5_fileid_12.wav"),
     ]
-    assert len(evaluate(clips, denoised=clips / "noisy").clips) == 2
+    assert len(evaluate(clips, cleaned(clips / "noisy")).clips) == 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +173,7 @@ def test_clips_without_a_manifest_belong_together_by_file_id(tmp_path: Path) -> 
 def test_a_folder_that_is_no_set_is_refused(clips: Path, break_it: Callable[[Path], Any], message: str) -> None:
     break_it(clips)
     with pytest.raises(DataError) as error:
-        evaluate(clips)
+        evaluate(clips, "noisy")
     assert message in str(error.value)
 
 
@@ -179,93 +196,132 @@ def test_a_folder_of_another_program_that_lacks_a_clip_is_refused(clips: Path, t
     shutil.copytree(clips / "noisy", tmp_path / "done")
     (tmp_path / "done" / "b.wav").unlink()
     with pytest.raises(DataError, match="done lacks b"):
-        evaluate(clips, denoised=tmp_path / "done")
+        evaluate(clips, cleaned(tmp_path / "done"))
     with pytest.raises(DataError, match="cannot look into"):
-        evaluate(clips, denoised=tmp_path / "nothing")
+        evaluate(clips, cleaned(tmp_path / "nothing"))
 
 
-def test_settings_that_do_not_go_together_are_refused(clips: Path) -> None:
-    for settings in ({"denoiser": FAKE, "denoised": clips}, {"out": clips}, {"jobs": 0}):
-        with pytest.raises(ConfigError):
-            evaluate(clips, **settings)  # type: ignore[arg-type]
+def test_settings_that_mean_nothing_are_refused(clips: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing was named"):
+        evaluate(clips, [])
+    with pytest.raises(ConfigError, match="jobs is a number"):
+        evaluate(clips, jobs=0)
 
 
 def test_nothing_is_overwritten_unasked_and_the_set_never(clips: Path, tmp_path: Path) -> None:
-    evaluate(clips, FAKE, out=tmp_path / "out")
+    evaluate(clips, FAKE, keep=tmp_path / "out")
     with pytest.raises(FileError, match="exists; overwrite=True"):
-        evaluate(clips, FAKE, out=tmp_path / "out")
-    evaluate(clips, FAKE, out=tmp_path / "out", overwrite=True)
+        evaluate(clips, FAKE, keep=tmp_path / "out")
+    evaluate(clips, FAKE, keep=tmp_path / "out", overwrite=True)
     for part in ("clean", "noisy"):
-        with pytest.raises(FileError, match="holds clips of the set"):
-            evaluate(clips, FAKE, out=clips / part, overwrite=True)
+        with pytest.raises(FileError, match="holds clips that are compared"):
+            evaluate(clips, FAKE, keep=clips / part, overwrite=True)
 
 
 def test_a_silent_clip_costs_its_metrics_and_no_more(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(clips / "clean" / "b.wav", np.zeros(2 * RATE), RATE)
     assert call("--backend", "none", "--set", clips) == 0
-    out, _ = capsys.readouterr()
-    assert out.splitlines()[-1] == "not measured, PESQ, STOI, ESTOI, SISDR, LFLSD of b: the reference is silent"
-    means = evaluate(clips).means()
-    assert means["10 dB"]["PESQ"] == evaluate(clips).clips[2].value("PESQ")
+    lacking = "no PESQ, STOI, ESTOI, SI-SDR, LSD to 8 kHz, speech level"
+    assert capsys.readouterr().out.splitlines()[-1] == f"noisy on b: {lacking}: the reference is silent"
+    comparison = evaluate(clips, "noisy")
+    assert comparison.mean(comparison.results[0], "PESQ", [1, 2]) == comparison.results[0].tracks[2].value("PESQ")
 
 
-def test_a_clip_that_cannot_be_cleaned_is_told_and_the_others_are_done(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("part", ["noisy", "clean"])
+def test_a_clip_that_cannot_be_cleaned_is_reported_and_the_others_are_done(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
     bad = voice()
     bad[500] = math.nan
     soundfile.write(clips / "noisy" / "b.wav", bad, RATE, "FLOAT")
-    (clips / "noisy" / "c.wav").write_bytes(b"no audio")
+    (clips / part / "c.wav").write_bytes(b"no audio")
     assert call("--set", clips, "--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv") == 2
     out, _ = capsys.readouterr()
-    assert "not measured, all of b" in out
+    assert "rnnoise on b: " in out
     assert "samples are not finite" in out
-    assert "not measured, all of c" in out
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert found["means"]["mean"]["PESQ"] == found["clips"][0]["PESQ"]
-    assert [bool(clip["error"]) for clip in found["clips"]] == [False, True, True]
+    assert "rnnoise on c: " in out
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert written["means"]["mean"]["PESQ"] == written["clips"][0]["PESQ"]
+    assert [bool(clip["error"]) for clip in written["clips"]] == [False, True, True]
     rows = list(csv.DictReader((tmp_path / "r.csv").open(newline="")))
     assert rows[1]["PESQ"] == ""
     assert "not finite" in rows[1]["not_measured"]
 
 
-def test_the_table_the_csv_and_the_json_say_the_same(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_the_csv_and_the_json_agree(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files: list[str | Path] = ["--csv", tmp_path / "r.csv", "--json", tmp_path / "r.json"]
     assert call("--set", clips, "--atten-lim", "12", "--mix", "0.9", "--clips", *files) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"rnnoise on {clips}: 3 clips, delay 0.0 ms"
-    assert lines[1].split() == list(METRICS)
-    table = {line[:6].strip(): line[6:].split() for line in lines[2:]}
-    found = json.loads((tmp_path / "r.json").read_text())
+    assert lines[1].split() == list(OF_SETS)
+    table = {line[:6].strip(): dict(zip(OF_SETS, line[6:].split(), strict=True)) for line in lines[2:]}
+    written = json.loads((tmp_path / "r.json").read_text())
     rows = {row["clip"]: row for row in csv.DictReader((tmp_path / "r.csv").open(newline=""))}
     assert list(table) == ["a", "b", "c", "0 dB", "10 dB", "mean"]
     assert list(rows) == ["a", "b", "c", "mean of 0 dB", "mean of 10 dB", "mean"]
-    values = {**{clip["id"]: clip for clip in found["clips"]}, **found["means"]}
+    values = {**{clip["id"]: clip for clip in written["clips"]}, **written["means"]}
     for (name, cells), row in zip(table.items(), rows.values(), strict=True):
-        for metric, cell in zip(METRICS, cells, strict=True):
+        for metric in MEASURES:
             exact = values[name][metric]
-            assert cell == ("-" if exact is None else f"{exact:.3f}")
+            if metric in cells:
+                assert cells[metric] == ("-" if exact is None else f"{exact:.3f}")
             assert row[metric] == ("" if exact is None else f"{exact:.4f}")
     assert (rows["b"]["snr_db"], rows["mean"]["snr_db"], rows["mean"]["set"]) == ("10", "", "set")
-    assert found["settings"]["atten_lim_db"] == 12
-    assert found["settings"]["mix"] == 0.9
+    assert written["settings"]["atten_lim_db"] == 12
+    assert written["settings"]["mix"] == 0.9
 
 
 def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
     model = tmp_path / "own.rnnn"
     write_model(read_model(MODELS / "rnnoise-classic.dnnw"), model)
     assert call("--set", clips, "--model", model, "--json", tmp_path / "own.json") == 0
-    found = json.loads((tmp_path / "own.json").read_text())
-    assert found["model"] == [str(model)]
-    assert found["model_sha256"] == {"rnnoise": hashlib.sha256(model.read_bytes()).hexdigest()}
+    written = json.loads((tmp_path / "own.json").read_text())
+    assert written["model"] == [str(model)]
+    assert written["model_sha256"] == {"rnnoise": hashlib.sha256(model.read_bytes()).hexdigest()}
     for name in ("rnnoise", "rnnoise-classic"):
         assert call("--set", clips, "--backend", name, "--json", tmp_path / "shipped.json", "--overwrite") == 0
-        found = json.loads((tmp_path / "shipped.json").read_text())
+        written = json.loads((tmp_path / "shipped.json").read_text())
         card = Path(cli.__file__).parents[1] / "models" / f"{name}.md"
-        assert found["model"] is None
-        assert found["model_sha256"][name] in card.read_text(encoding="utf-8")
+        assert written["model"] is None
+        assert written["model_sha256"][name] in card.read_text(encoding="utf-8")
+
+
+def test_two_candidates_stand_side_by_side(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clips.parent)
+    model = MODELS / "rnnoise-classic.dnnw"
+    assert call("--set", "set", "--csv", "a.csv", "--json", "a.json", "--model", model, "--against", "noisy") == 0
+    lines = capsys.readouterr().out.splitlines()
+    head, *table = lines[lines.index("rnnoise-classic against noisy on set") + 1 :]
+    names = ["rnnoise-classic", "noisy", "difference", "from", "to", "better on"]
+    assert [line[:15].strip() for line in table] == names
+    cells = {
+        name: dict(zip(head.split(), line[15:].split(), strict=True)) for name, line in zip(names, table, strict=True)
+    }
+    first, second, difference = (float(cells[name]["SISDR"]) for name in names[:3])
+    assert first - second == pytest.approx(difference, abs=2e-3)
+    assert float(cells["from"]["SISDR"]) <= difference <= float(cells["to"]["SISDR"])
+    with Path("a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(dict.fromkeys(row["name"] for row in rows)) == ["rnnoise-classic", "noisy"]
+    ratios = {(row["name"], row["clip"]): float(row["SISDR"]) for row in rows}
+    better = sum(ratios["rnnoise-classic", clip] > ratios["noisy", clip] for clip in RATIOS)
+    assert cells["better on"]["SISDR"] == f"{better}/3"
+    written = json.loads(Path("a.json").read_text())
+    assert (written["name"], written["against"]["name"]) == ("rnnoise-classic", "noisy")
+    assert (written["model"], written["against"]["model"]) == ([str(model)], ["noisy"])
+    (entry,) = [one for one in written["differences"]["all"] if one["measure"] == "SISDR"]
+    assert entry["mean"] == pytest.approx(difference, abs=1e-3)
+    assert call("--set", "set", "--against", "nosuch.rnnn") == 2
+
+
+def test_a_model_is_no_better_than_itself(clips: Path) -> None:
+    both = evaluate(clips, ["standard", "rnnoise"])
+    assert [result.name for result in both.results] == ["standard", "rnnoise"]
+    *_, difference, low, high, better = (line[10:].split() for line in format_pair(both).splitlines())
+    assert {*difference, *low, *high} <= {"+0.000", "-"}
+    assert set(better) <= {"0/3", "-"}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +332,7 @@ def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
         (["--denoised", ".", "--backend", "rnnoise"], "--backend: with --denoised nothing is cleaned"),
         (["--denoised", ".", "--out", "x"], "--out: with --denoised nothing is cleaned"),
         (["--mix", "2"], "mix is 0 (dry) to 1 (cleaned), not 2.0"),
-        (["--jobs", "0"], "jobs is 1 or more"),
+        (["--jobs", "0"], "jobs is a number of threads or processes, 1 or more"),
         (["--csv", "nowhere/x.csv"], "there is no folder"),
     ],
 )
@@ -298,38 +354,12 @@ def test_a_missing_extra_is_named(
     assert "pip install 'denoise-wrapper[metrics]'" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals mean something else there")
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_leaves_no_results_and_no_temporary_files(tmp_path: Path, jobs: str) -> None:
-    clips = write_set(tmp_path / "set", {f"{number:03}": 5.0 for number in range(60)})
-    for folder in ("results", "temporary"):
-        (tmp_path / folder).mkdir()
-
-    def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
-        os.setsid()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    command: list[str | Path] = [sys.executable, "-m", "denoise_wrapper", "evaluate", "--set", clips, "--jobs", jobs]
-    command += ["--csv", tmp_path / "results" / "r.csv"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heed, env=environment) as process:
-        deadline = time.monotonic() + 60
-        while len(list((tmp_path / "temporary").rglob("*.wav"))) < 60 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert err == b"denoise-wrapper: interrupted\n"
-    assert list((tmp_path / "results").iterdir()) == []
-    assert list((tmp_path / "temporary").glob("denoise-*")) == []  # libraries leave files of their own there
-
-
 def test_a_worker_that_dies_is_said_to_have_died(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from denoise_wrapper.compare import pools
 
     monkeypatch.setattr(pools, "_leave_interrupts", os.abort)
     with pytest.raises(DenoiseError, match="has died"):
-        evaluate(clips, jobs=2)
+        evaluate(clips, "noisy", jobs=2)
 
 
 def test_the_shipped_backend_measures_as_the_reference_program_says(shared: Path, tmp_path: Path) -> None:
@@ -341,9 +371,10 @@ def test_the_shipped_backend_measures_as_the_reference_program_says(shared: Path
         for clip in manifest["clips"]:
             shutil.copy(shared / "dev" / part / f"{clip['id']}.flac", small / part)
     (small / "manifest.json").write_text(json.dumps(manifest))
-    found = evaluate(small, Denoiser(), out=tmp_path / "out").means()["mean"]
+    comparison = evaluate(small, keep=tmp_path / "out")
     command: list[str | Path] = [sys.executable, shared / "tools" / "score.py", tmp_path / "out", small, "--jobs", "1"]
     subprocess.run([*command, "--json", tmp_path / "score.json"], check=True, capture_output=True)
     wanted = json.loads((tmp_path / "score.json").read_text())["table"]["mean"]
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, abs=0.05 if name in ("SISDR", "HFLSD") else 0.01), name
+        mean = comparison.mean(comparison.results[0], name)
+        assert mean == pytest.approx(value, abs=0.05 if name in ("SISDR", "HFLSD") else 0.01), name

@@ -29,7 +29,7 @@ from denoise_wrapper.compare.measure.speech import speech_labels
 KNOWN = ("PAUSES", "SPEECH", "RMS")
 
 
-def told(estimate: Float64, source: Float64, clean: Float64 | None, rate: int = RATE) -> dict[str, float]:
+def levels_of(estimate: Float64, source: Float64, clean: Float64 | None, rate: int = RATE) -> dict[str, float]:
     values, reasons = levels(estimate, source, clean, rate)
     assert reasons == {}
     return values
@@ -44,11 +44,11 @@ def level_db(signal: Float64) -> float:
 def test_noise_is_as_loud_in_pauses_as_it_is_and_the_speech_is_kept(snr_db: float, rate: int) -> None:
     clean = voice(6.0, rate)
     added = noise(clean, snr_db)
-    found = told(clean + added, clean + added, clean, rate)
-    heard = to_rate(added, rate)  # what of it is below 8 kHz
-    assert found["PAUSES"] == pytest.approx(level_db(heard), abs=0.5)
-    assert found["SPEECH"] == pytest.approx(0.0, abs=0.1)
-    assert found["RMS"] == pytest.approx(level_db(to_rate(clean, rate) + heard), abs=0.2)
+    measured = levels_of(clean + added, clean + added, clean, rate)
+    audible = to_rate(added, rate)  # what of it is below 8 kHz
+    assert measured["PAUSES"] == pytest.approx(level_db(audible), abs=0.5)
+    assert measured["SPEECH"] == pytest.approx(0.0, abs=0.1)
+    assert measured["RMS"] == pytest.approx(level_db(to_rate(clean, rate) + audible), abs=0.2)
 
 
 @pytest.mark.parametrize("gain_db", [-30.0, -6.0, 4.0])
@@ -57,36 +57,36 @@ def test_a_gain_is_in_every_level(gain_db: float, has_reference: bool) -> None:
     clean = voice(6.0)
     noisy = clean + noise(clean, 5.0)
     reference = clean if has_reference else None
-    before, after = (told(signal, noisy, reference) for signal in (noisy, 10.0 ** (gain_db / 20.0) * noisy))
+    before, after = (levels_of(signal, noisy, reference) for signal in (noisy, 10.0 ** (gain_db / 20.0) * noisy))
     for name in KNOWN:
         assert after[name] - before[name] == pytest.approx(gain_db, abs=1e-6)
 
 
 def test_a_clean_clip_keeps_its_speech_and_its_own_pauses() -> None:
     clean = voice(6.0) + 1e-4 * np.random.default_rng(7).standard_normal(6 * RATE)
-    found = told(clean, clean + noise(clean, 0.0), clean)
-    assert found["SPEECH"] == pytest.approx(0.0, abs=1e-9)
-    assert found["PAUSES"] == pytest.approx(-80.0, abs=1.0)
+    measured = levels_of(clean, clean + noise(clean, 0.0), clean)
+    assert measured["SPEECH"] == pytest.approx(0.0, abs=1e-9)
+    assert measured["PAUSES"] == pytest.approx(-80.0, abs=1.0)
 
 
 @pytest.mark.parametrize("late", [-16, 5, 32])
 def test_a_delay_of_two_milliseconds_costs_no_speech(late: int) -> None:
     clean = voice(6.0)
-    found = told(np.roll(clean + noise(clean, 10.0), late), clean, clean)
-    assert found["SPEECH"] == pytest.approx(0.0, abs=0.15)
+    measured = levels_of(np.roll(clean + noise(clean, 10.0), late), clean, clean)
+    assert measured["SPEECH"] == pytest.approx(0.0, abs=0.15)
 
 
 def test_noise_alone_holds_hardly_any_speech() -> None:
     clean = voice(6.0)
-    assert told(noise(clean, 0.0), clean + noise(clean, 0.0), clean)["SPEECH"] < -15.0
+    assert levels_of(noise(clean, 0.0), clean + noise(clean, 0.0), clean)["SPEECH"] < -15.0
 
 
 def test_speech_that_is_taken_away_is_gone() -> None:
     clean = voice(6.0)
     left = 1e-6 * np.random.default_rng(8).standard_normal(len(clean))
-    found = told(left, clean, clean)
-    assert found["SPEECH"] == GONE_DB
-    assert found["PAUSES"] == SILENT_DB
+    measured = levels_of(left, clean, clean)
+    assert measured["SPEECH"] == GONE_DB
+    assert measured["PAUSES"] == SILENT_DB
 
 
 def test_the_first_tenth_of_a_second_after_a_word_is_no_pause() -> None:
@@ -102,10 +102,10 @@ def test_without_a_reference_noise_and_speech_are_told_about_right() -> None:
     clean = voice(6.0)
     added = noise(clean, 5.0)
     noisy = clean + added
-    found = told(noisy, noisy, None)
-    assert found["SPEECH"] == 0.0
-    assert found["PAUSES"] == pytest.approx(level_db(added), abs=1.0)
-    cleaned = told(0.5 * clean + 0.1 * added, noisy, None)
+    measured = levels_of(noisy, noisy, None)
+    assert measured["SPEECH"] == 0.0
+    assert measured["PAUSES"] == pytest.approx(level_db(added), abs=1.0)
+    cleaned = levels_of(0.5 * clean + 0.1 * added, noisy, None)
     assert cleaned["SPEECH"] == pytest.approx(-6.0, abs=0.3)
     assert cleaned["PAUSES"] == pytest.approx(level_db(added) - 20.0, abs=1.0)
 
@@ -201,16 +201,16 @@ def test_recordings_have_the_levels_that_were_mixed(shared: Path) -> None:
         clean, noisy = (
             to_rate(*soundfile.read(shared / "dev" / part / f"{clip['id']}.flac")) for part in ("clean", "noisy")
         )
-        found = told(noisy, noisy, clean)
+        measured = levels_of(noisy, noisy, clean)
         speech, pauses = speech_and_pauses(clean, RATE, clean=True)
         added = (noisy - clean)[: len(pauses) * STEP].reshape(-1, STEP)[pauses]
-        assert found["PAUSES"] == pytest.approx(level_db(added), abs=0.5)
-        assert found["SPEECH"] == pytest.approx(0.0, abs=0.1)
-        assert told(0.5 * noisy, noisy, clean)["SPEECH"] == pytest.approx(-6.02, abs=0.1)
+        assert measured["PAUSES"] == pytest.approx(level_db(added), abs=0.5)
+        assert measured["SPEECH"] == pytest.approx(0.0, abs=0.1)
+        assert levels_of(0.5 * noisy, noisy, clean)["SPEECH"] == pytest.approx(-6.02, abs=0.1)
         loud, still = speech_and_pauses(noisy, RATE, clean=False)
         right += [speech[loud].mean(), (~speech_labels(clean))[still].mean()]
-        guessed.append(told(0.5 * clean, noisy, None)["SPEECH"] + 6.02)
-        quiet.append(told(noisy, noisy, None)["PAUSES"] - found["PAUSES"])
+        guessed.append(levels_of(0.5 * clean, noisy, None)["SPEECH"] + 6.02)
+        quiet.append(levels_of(noisy, noisy, None)["PAUSES"] - measured["PAUSES"])
     assert np.mean(right[::2]) > 0.96
     assert np.mean(right[1::2]) > 0.97
     assert np.median(np.abs(guessed)) < 0.3
@@ -220,6 +220,6 @@ def test_recordings_have_the_levels_that_were_mixed(shared: Path) -> None:
 def test_the_shipped_denoiser_takes_noise_and_keeps_speech(shared: Path) -> None:
     clean, rate = soundfile.read(shared / "dev" / "clean" / "22.flac")
     noisy, _ = soundfile.read(shared / "dev" / "noisy" / "22.flac")
-    before, after = (told(signal, noisy, clean, rate) for signal in (noisy, Denoiser().filter(noisy, rate)))
+    before, after = (levels_of(signal, noisy, clean, rate) for signal in (noisy, Denoiser().filter(noisy, rate)))
     assert after["PAUSES"] < before["PAUSES"] - 10.0
     assert -6.0 < after["SPEECH"] < 0.5

@@ -55,7 +55,7 @@ def test_evaluate_measures_the_part_alone(
     quick_opinions(monkeypatch)
     arguments = ["--set", str(clips), "--backend", "noisy", "--against", "standard", "--json", str(tmp_path / "r.json")]
     assert cli.main(["evaluate", "--jobs", "1", "--only", "kind=child", *arguments]) == 0
-    found = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    for result in (found, found["against"]):
+    written = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    for result in (written, written["against"]):
         assert [clip["id"] for clip in result["clips"]] == ["a", "c"]
     assert "2 clips" in capsys.readouterr().out

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.comparison import Clip, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import Comparison, Cost, Result, Track
 from denoise_wrapper.compare.statistics import (
     MOST,
     SHARE,
@@ -46,22 +47,22 @@ def compared(measures: dict[str, dict[str, list[float]]], costs: dict[str, Cost]
 
 
 def verdict(comparison: Comparison, measure: str, clips: list[int] | None = None) -> Verdict:
-    (found,) = [verdict for verdict in verdicts(comparison, clips) if verdict.measure == measure]
-    return found
+    (best,) = [verdict for verdict in verdicts(comparison, clips) if verdict.measure == measure]
+    return best
 
 
 @pytest.mark.parametrize("count", [5, 12, 30, 200])
 def test_an_interval_is_that_of_another_bootstrap(count: int) -> None:
     stats = pytest.importorskip("scipy.stats")
     values = draws(count)
-    found = mean_interval(values)
+    interval = mean_interval(values)
     other = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=7).confidence_interval
-    assert found.mean == pytest.approx(values.mean())
-    assert found.clips == count
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.clips == count
     # Both are drawn: their ends differ by chance, by some hundredths of the width.
     close = 0.04 * (other.high - other.low)
-    assert found.low == pytest.approx(other.low, abs=close)
-    assert found.high == pytest.approx(other.high, abs=close)
+    assert interval.low == pytest.approx(other.low, abs=close)
+    assert interval.high == pytest.approx(other.high, abs=close)
 
 
 @pytest.mark.parametrize(("count", "share"), [(2, 0.50), (5, 0.84), (10, 0.91), (30, 0.94)])
@@ -119,26 +120,26 @@ def test_pairs_are_of_the_clips_that_both_have() -> None:
 
 def test_differences_are_of_all_pairs_in_their_order() -> None:
     values = {"noisy": [1.0, 1.0, 2.0], "a": [2.0, 3.0, 3.0], "b": [1.0, 1.0, 1.0]}
-    found = differences(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
-    assert list(found) == [("noisy", "a"), ("noisy", "b"), ("a", "b")]
-    assert found["a", "b"] == paired_interval(values["a"], values["b"])
+    pairs = differences(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
+    assert list(pairs) == [("noisy", "a"), ("noisy", "b"), ("a", "b")]
+    assert pairs["a", "b"] == paired_interval(values["a"], values["b"])
     some = differences(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ", [0, 2])
     assert some["noisy", "a"] == mean_interval([-1.0, -1.0])
 
 
 def test_the_best_is_told_with_its_lead_and_its_gain() -> None:
     comparison = compared({"noisy": {"PESQ": [1.0] * 5}, "a": {"PESQ": [2.0] * 5}, "b": {"PESQ": [2.5] * 5}})
-    found = verdict(comparison, "PESQ")
-    assert (found.best, found.second, found.alike, found.clips) == ("b", "a", (), 5)
-    assert found.difference == mean_interval([0.5] * 5)
-    assert found.gain == mean_interval([1.5] * 5)
+    best = verdict(comparison, "PESQ")
+    assert (best.best, best.second, best.alike, best.clips) == ("b", "a", (), 5)
+    assert best.difference == mean_interval([0.5] * 5)
+    assert best.gain == mean_interval([1.5] * 5)
 
 
 def test_the_noisy_clips_are_no_candidate_but_may_be_better() -> None:
-    found = verdict(compared({"noisy": {"STOI": [0.9] * 5}, "a": {"STOI": [0.8, 0.7, 0.8, 0.7, 0.8]}}), "STOI")
-    assert (found.best, found.second, found.difference, found.alike) == ("a", None, None, ())
-    assert found.gain is not None
-    assert found.gain.high < 0.0
+    best = verdict(compared({"noisy": {"STOI": [0.9] * 5}, "a": {"STOI": [0.8, 0.7, 0.8, 0.7, 0.8]}}), "STOI")
+    assert (best.best, best.second, best.difference, best.alike) == ("a", None, None, ())
+    assert best.gain is not None
+    assert best.gain.high < 0.0
 
 
 @pytest.mark.parametrize(("measure", "best"), [("PESQ", "b"), ("LFLSD", "a"), ("PAUSES", "a"), ("SPEECH", "a")])
@@ -150,16 +151,16 @@ def test_the_best_is_the_highest_the_lowest_or_the_nearest_to_zero(measure: str,
 def test_a_level_that_is_off_both_ways_is_not_at_zero() -> None:
     levels = {"noisy": [0.0] * 6, "steady": [-1.0] * 6, "wild": [5.0, -5.0] * 3}
     comparison = compared({name: {"SPEECH": of} for name, of in levels.items()})
-    found = verdict(comparison, "SPEECH")
-    assert (found.best, found.alike) == ("steady", ())
-    assert found.difference == mean_interval([-4.0] * 6)
-    assert differences(comparison, "SPEECH")["steady", "wild"] == found.difference
+    best = verdict(comparison, "SPEECH")
+    assert (best.best, best.alike) == ("steady", ())
+    assert best.difference == mean_interval([-4.0] * 6)
+    assert differences(comparison, "SPEECH")["steady", "wild"] == best.difference
 
 
 def test_who_is_not_told_apart_from_the_best_is_alike() -> None:
     even = {"noisy": [0.0] * 6, "a": [2.0, 3.0] * 3, "b": [3.1, 2.0] * 3, "c": [1.0, 1.1] * 3}
-    found = verdict(compared({name: {"OVRL": of} for name, of in even.items()}), "OVRL")
-    assert (found.best, found.second, found.alike) == ("b", "a", ("a",))
+    best = verdict(compared({name: {"OVRL": of} for name, of in even.items()}), "OVRL")
+    assert (best.best, best.second, best.alike) == ("b", "a", ("a",))
 
 
 def test_a_difference_too_small_to_be_shown_is_none() -> None:
@@ -174,24 +175,24 @@ def test_a_difference_too_small_to_be_shown_is_none() -> None:
 @pytest.mark.parametrize(("count", "alike"), [(1, ("a",)), (2, ("a",)), (4, ("a",)), (5, ())])
 def test_on_few_clips_nobody_is_told_apart(count: int, alike: tuple[str, ...]) -> None:
     values = {"noisy": [1.0] * count, "a": [2.0] * count, "b": [3.0] * count}
-    found = verdict(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
-    assert (found.best, found.second, found.alike, found.clips) == ("b", "a", alike, count)
-    assert found.difference is not None
-    assert found.difference.mean == 1.0
+    best = verdict(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
+    assert (best.best, best.second, best.alike, best.clips) == ("b", "a", alike, count)
+    assert best.difference is not None
+    assert best.difference.mean == 1.0
 
 
 def test_candidates_are_judged_on_the_clips_that_all_have() -> None:
     values = {"noisy": [1.0, 1.0, NAN], "a": [2.0, 2.0, 9.0], "b": [3.0, 3.0, NAN], "broken": [NAN] * 3}
-    found = verdict(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
-    assert (found.best, found.second, found.clips) == ("b", "a", 2)
-    assert found.difference == mean_interval([1.0, 1.0])
+    best = verdict(compared({name: {"PESQ": of} for name, of in values.items()}), "PESQ")
+    assert (best.best, best.second, best.clips) == ("b", "a", 2)
+    assert best.difference == mean_interval([1.0, 1.0])
 
 
 def test_candidates_without_a_clip_in_common_have_no_best() -> None:
-    found = verdict(
+    best = verdict(
         compared({"noisy": {"PESQ": [1.0, 1.0]}, "a": {"PESQ": [2.0, NAN]}, "b": {"PESQ": [NAN, 3.0]}}), "PESQ"
     )
-    assert (found.best, found.second, found.difference, found.clips) == (None, None, None, 0)
+    assert (best.best, best.second, best.difference, best.clips) == (None, None, None, 0)
 
 
 def test_a_verdict_may_be_of_some_clips() -> None:
@@ -202,8 +203,8 @@ def test_a_verdict_may_be_of_some_clips() -> None:
 
 def test_what_has_no_value_or_no_better_way_has_no_verdict() -> None:
     values = {"PESQ": [1.0, 2.0], "RMS": [-20.0, -20.0], "HFLSD": [NAN, NAN]}
-    found = verdicts(compared({"noisy": values, "a": values}))
-    assert [verdict.measure for verdict in found] == ["PESQ"]
+    best = verdicts(compared({"noisy": values, "a": values}))
+    assert [verdict.measure for verdict in best] == ["PESQ"]
 
 
 def test_a_comparison_without_a_candidate_has_no_verdicts() -> None:

@@ -175,7 +175,7 @@ def test_the_command_tells_each_file_and_all(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a.wav", "--jobs", "0"], "--jobs is a number of threads"),
+        (["a.wav", "--jobs", "0"], "jobs is a number of threads"),
         (["a.wav", "--jobs", "many"], "many"),
         (["-", "--profile"], "--profile: only for files"),
         (["-", "--jobs", "2"], "--jobs: only for files"),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,7 @@ from blobs import random_blob
 import denoise_wrapper
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper.models.classic import from_c_source
 from denoise_wrapper.models.shipped import MODELS
 from denoise_wrapper.models.v02 import with_metadata
 
@@ -155,6 +157,16 @@ def build_module() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_the_model_is_written_as_c_by_this_machine_s_own_compiler(
+    needs: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CC may compile for another machine, where the program that writes it does not run."""
+    monkeypatch.setenv("CC", "a-cross-compiler")
+    monkeypatch.setenv("CC_FOR_BUILD", needs("cc"))
+    written = build_module().embed_model(tmp_path)
+    assert from_c_source(written.read_bytes()) == (MODELS / "rnnoise.dnnw").read_bytes()
 
 
 def test_cffi_is_told_every_function_of_the_header() -> None:

@@ -29,7 +29,7 @@ import soxr  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Track  # noqa: E402
-from denoise_wrapper.compare.measures import QUALITY  # noqa: E402
+from denoise_wrapper.compare.measure.measures import QUALITY  # noqa: E402
 from denoise_wrapper.compare.report import (  # noqa: E402
     check_report,
     clips,
@@ -56,7 +56,7 @@ class Element:
         self.inside: list[Element | str] = []
 
     def all(self, tag: str = "", kind: str = "") -> list[Element]:
-        """Those inside of a tag and a class, "" for any, in their order."""
+        """Elements inside of a tag and a class, "" for any, in their order."""
         return [e for e in self._walk() if tag in ("", e.tag) and (not kind or kind in e["class"].split())]
 
     def _walk(self) -> Iterator[Element]:
@@ -118,7 +118,7 @@ def picture(element: Element) -> Image.Image:
 
 
 def with_audio(comparison: Comparison, folder: Path, clip: int, result: int, audio: Any, rate: int) -> Comparison:
-    """The same, where a candidate made something else of a clip."""
+    """A comparison in which a candidate made something else of a clip."""
     path = folder / f"other-{clip}-{result}.wav"
     soundfile.write(path, audio, rate, "FLOAT")
     changed = comparison.results[result]
@@ -426,9 +426,9 @@ def test_tables_and_sections_are_told_to_screen_readers(root: Element) -> None:
 
 
 def test_the_verdict_says_who_wins_by_how_much(comparison: Comparison) -> None:
-    found = verdicts(comparison)
-    text = [f"{about} {said}" for about, said in words.sentences(comparison, found)]
-    pesq = next(verdict for verdict in found if verdict.measure == "PESQ")
+    shown = verdicts(comparison)
+    text = [f"{about} {said}" for about, said in words.sentences(comparison, shown)]
+    pesq = next(verdict for verdict in shown if verdict.measure == "PESQ")
     assert (pesq.best, pesq.second) == ("strong", "weak")
     assert pesq.alike == ("weak", "other")  # the one clip that all have
     assert any(line.startswith("Not told apart are strong, weak and other at PESQ") for line in text)
@@ -461,7 +461,7 @@ def test_nothing_known_is_no_verdict(small: Comparison, tmp_path: Path) -> None:
     ]
     unknown = dataclasses.replace(small, results=tuple(nothing))
     root = read_page(write_report(unknown, tmp_path / "r.html")[0])
-    assert "no measure could be told" in root.all("ul", "sentences")[0].text
+    assert "no candidate could be measured" in root.all("ul", "sentences")[0].text
     assert len(root.all("p", "failed")) == 2
     assert [e["id"] for e in root.all("script") if e["data-type"]] == ["audio-0-2"]  # the reference
 
@@ -503,16 +503,16 @@ def test_files_that_exist_are_refused_before_any_work(small: Comparison, tmp_pat
     def progress(what: str, done: int, total: int) -> None:
         raise AssertionError("work has begun")
 
-    for taken in ("r.html", "r.csv", "r.json", "r_plots/x.png"):
-        folder = tmp_path / taken.replace("/", "-")
-        (folder / taken).parent.mkdir(parents=True)
-        (folder / taken).write_text("mine")
+    for existing in ("r.html", "r.csv", "r.json", "r_plots/x.png"):
+        folder = tmp_path / existing.replace("/", "-")
+        (folder / existing).parent.mkdir(parents=True)
+        (folder / existing).write_text("mine")
         with pytest.raises(FileError, match="overwrite"):
             check_report(folder / "r.html")
         with pytest.raises(FileError, match="overwrite"):
             write_report(small, folder / "r.html", progress=progress)
-        assert [path.name for path in folder.rglob("*") if path.is_file()] == [Path(taken).name]
-        assert (folder / taken).read_text() == "mine"
+        assert [path.name for path in folder.rglob("*") if path.is_file()] == [Path(existing).name]
+        assert (folder / existing).read_text() == "mine"
 
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(small: Comparison, tmp_path: Path) -> None:
@@ -560,11 +560,11 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_each_measure_that_was_told_is_in_the_table(comparison: Comparison) -> None:
     table = tables.means(comparison, [0, 1, 2, 3], verdicts(comparison), "")
-    told = [name for name in MEASURES if name != "HFLSD"]  # which does not apply at 16 kHz
-    assert [column.label for column in table.columns] == [QUALITY[name].label for name in told]
+    labels = [name for name in MEASURES if name != "HFLSD"]  # which does not apply at 16 kHz
+    assert [column.label for column in table.columns] == [QUALITY[name].label for name in labels]
     noisy = comparison.results[0]
     assert [cell.text for cell in table.rows[0].cells] == [
-        words.digits(comparison.mean(noisy, name), QUALITY[name]) for name in told
+        words.digits(comparison.mean(noisy, name), QUALITY[name]) for name in labels
     ]
 
 
@@ -626,7 +626,7 @@ def test_no_width_needs_sideways_scrolling(open_report: OpenReport, long_names: 
 def test_all_tracks_and_the_time_axis_are_in_line(open_report: OpenReport, long_names: Path, width: int) -> None:
     opened = open_report(long_names, viewport={"width": width, "height": 800})
     opened.locator("#clip-1").scroll_into_view_if_needed()
-    found = opened.evaluate(
+    shown = opened.evaluate(
         """() => {
           const article = document.getElementById("clip-1");
           const ends = (element) => { const box = element.getBoundingClientRect(); return [box.left, box.right]; };
@@ -638,12 +638,12 @@ def test_all_tracks_and_the_time_axis_are_in_line(open_report: OpenReport, long_
           };
         }"""
     )
-    left, right = found["pictures"][0]
+    left, right = shown["pictures"][0]
     assert right - left > 200
-    np.testing.assert_allclose(found["pictures"], [[left, right]] * len(found["pictures"]), atol=0.1)
-    assert len(found["ticks"]) > 3
-    for seconds, place in found["ticks"]:
-        assert place == pytest.approx(left + (right - left) * seconds / found["seconds"], abs=1.0)
+    np.testing.assert_allclose(shown["pictures"], [[left, right]] * len(shown["pictures"]), atol=0.1)
+    assert len(shown["ticks"]) > 3
+    for seconds, place in shown["ticks"]:
+        assert place == pytest.approx(left + (right - left) * seconds / shown["seconds"], abs=1.0)
 
 
 def test_colours_are_the_systems_or_those_of_the_button(open_report: OpenReport, long_names: Path) -> None:

@@ -37,8 +37,8 @@ def names(page: Page) -> list[tuple[str, str]]:
     """Role and name of all that has one of the roles NAMED, as a screen reader is told."""
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
-    told = [node for node in nodes if not node["ignored"] and node["role"]["value"] in NAMED]
-    return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in told]
+    named = [node for node in nodes if not node["ignored"] and node["role"]["value"] in NAMED]
+    return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in named]
 
 
 def begin_test(page: Page, trials: int = 1) -> None:
@@ -60,10 +60,10 @@ def test_everything_that_can_be_used_has_a_name(open_report: OpenReport, report:
     page = open_report(report, viewport={"width": 1280, "height": 6000})  # what is out of view has no names yet
     for details in page.locator("details").all():
         details.evaluate("(details) => { details.open = true }")
-    told = names(page)
-    assert {role for role, _ in told} >= set(NAMED) - {"progressbar"}
-    assert not [role for role, name in told if not name.strip()]
-    of_clips = [name for role, name in told if role in ("button", "slider") and "clip-" in name]
+    named = names(page)
+    assert {role for role, _ in named} >= set(NAMED) - {"progressbar"}
+    assert not [role for role, name in named if not name.strip()]
+    of_clips = [name for role, name in named if role in ("button", "slider") and "clip-" in name]
     assert len(set(of_clips)) == len(of_clips) >= 12  # what they are of is part of it
     begin_test(page)
     trial = names(page)

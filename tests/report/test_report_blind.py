@@ -35,9 +35,9 @@ def running(page: Page) -> dict[str, Any]:
 def listen(page: Page, letter: str) -> tuple[str, str]:
     """Press a letter's key: the clip and the candidate that are heard then."""
     page.keyboard.press(letter)
-    heard = hear(page)
-    nearest = min(LEVELS, key=lambda known: abs(known - heard))
-    assert heard == pytest.approx(nearest, abs=1e-3)
+    level = hear(page)
+    nearest = min(LEVELS, key=lambda known: abs(known - level))
+    assert level == pytest.approx(nearest, abs=1e-3)
     return LEVELS[nearest]
 
 
@@ -59,7 +59,7 @@ def download(page: Page, name: str) -> tuple[str, str]:
 
 
 def shown_words(page: Page) -> str:
-    """All that can be read on the page or is said of it, and its sources but for sounds and scripts."""
+    """Text that can be read on the page or is said of it, and its sources but for sounds and scripts."""
     return str(
         page.evaluate("""() => {
           const copy = document.documentElement.cloneNode(true);
@@ -107,8 +107,8 @@ def test_an_abx_test_is_done_by_keyboard_alone(open_report: OpenReport, report: 
     name, text = download(page, "Download JSON")
     assert re.fullmatch(r"blind-test-abx-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.json", name)
     record = json.loads(text)
-    found = [(row["clip"], row["a"], row["b"], row["x"], row["correct"]) for row in record["trials"]]
-    assert found == asked
+    answered = [(row["clip"], row["a"], row["b"], row["x"], row["correct"]) for row in record["trials"]]
+    assert answered == asked
     assert record["result"] == {"correct": 5, "trials": 6, "p_value": pytest.approx(p, rel=1e-12)}
     assert (record["mode"], record["equal_loudness"]) == ("abx", False)
     assert re.fullmatch("[0-9a-f]{32}", record["seed"])
@@ -201,11 +201,11 @@ def test_p_values_are_exact(open_report: OpenReport, report: Path) -> None:
 
     page = open_report(report)
     cases = [(k, n) for n in (1, 2, 5, 10, 17, 40, 200) for k in range(0, n + 1, max(1, n // 10))]
-    found = page.evaluate(
+    answered = page.evaluate(
         "(cases) => cases.map(([k, n]) => [denoiseReport.trials.tail(k, n), denoiseReport.trials.twoSided(k, n)])",
         cases,
     )
-    for (k, n), (one, two) in zip(cases, found, strict=True):
+    for (k, n), (one, two) in zip(cases, answered, strict=True):
         assert one == pytest.approx(binomtest(k, n, alternative="greater").pvalue, rel=1e-9), (k, n)
         assert two == pytest.approx(binomtest(k, n).pvalue, rel=1e-9), (k, n)
     needed = page.evaluate("[4, 5, 10, 16].map(denoiseReport.trials.needed)")

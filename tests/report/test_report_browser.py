@@ -54,9 +54,9 @@ OFFLINE = f"""async ([levels, seconds, length, steps]) => {{
   deck.output.connect(context.destination);
   deck.load(buffers, levels.map(() => 1));
   deck.play();
-  for (const [time, method, ...given] of steps) {{
+  for (const [time, method, ...parameters] of steps) {{
     context.suspend(time).then(() => {{
-      deck[method](...given);
+      deck[method](...parameters);
       context.resume();
     }});
   }}
@@ -106,8 +106,8 @@ def test_keys_switch_at_the_same_instant_without_a_gap_or_a_click(open_report: O
     wait_until(page, "!state.playing")
     page.wait_for_function("() => window.tape[1].slice(-4800).every((sample) => sample === 0)")
     left, right = tape(page)
-    heard = sounding(right)
-    left, right = left[heard], right[heard]
+    audible = sounding(right)
+    left, right = left[audible], right[audible]
 
     tracks = [0, *(NAMES.index("clean") if key == "c" else int(key) for key in keys)]
     plateaus = np.array([level(0, track) for track in range(len(NAMES))])
@@ -127,10 +127,10 @@ def test_a_burst_of_switches_leaves_no_hole(open_report: OpenReport, report: Pat
     page = open_report(report)
     burst = [(1.0 + 0.004 * number, "select", number % 3) for number in range(1, 30)]
     left, right = offline(page, [0.3, 0.5, 0.7], 1.6, burst)
-    heard = slice(RATE // 10, None)
-    assert np.ptp(positions(left[heard]) - np.arange(len(left[heard])) / RATE) < 1e-4
-    assert right[heard].min() > 0.3 - 1e-4
-    assert np.abs(np.diff(right[heard])).max() < 1.2 * 0.4 / (RAMP * RATE)
+    audible = slice(RATE // 10, None)
+    assert np.ptp(positions(left[audible]) - np.arange(len(left[audible])) / RATE) < 1e-4
+    assert right[audible].min() > 0.3 - 1e-4
+    assert np.abs(np.diff(right[audible])).max() < 1.2 * 0.4 / (RAMP * RATE)
     assert right[-1] == pytest.approx(0.7)  # the last of them is 29, which is track 2
 
 

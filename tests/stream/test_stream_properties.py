@@ -1,4 +1,4 @@
-"""Whatever is done with a stream, in whatever pieces: the same samples, of the same type, late by the same latency."""
+"""Streams in pieces, copied, pickled, switched: samples, type and latency stay, whatever is done."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
-from denoise_wrapper.stream.lane import chain_latency
+from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.settings import Settings
 
 Array = NDArray[Any]
@@ -47,7 +47,7 @@ actions = st.lists(
 
 @dataclass(frozen=True)
 class Kind:
-    """What a stream is made of."""
+    """Parameters of a stream."""
 
     first: Backend
     others: tuple[Backend, ...]
@@ -57,7 +57,7 @@ class Kind:
     settings: Settings
 
     def open(self) -> Stream:
-        latency = max(chain_latency(backend, self.rate) for backend in (self.first, *self.others))
+        latency = max(least_latency(backend, self.rate) for backend in (self.first, *self.others))
         return Stream(self.first, self.rate, self.channels, self.settings, latency)
 
 
@@ -103,7 +103,7 @@ def act(stream: Stream, kind: Kind, action: str, share: float) -> Array | None:
 
 
 def disturb(stream: Stream, kind: Kind, rng: np.random.Generator) -> Stream:
-    """What must not be heard: pickles, copies, and chunks that are refused."""
+    """Pickle, copy, or offer a chunk that is refused: nothing of it may be audible."""
     choice = rng.integers(8)
     if choice == 0:
         return pickle.loads(pickle.dumps(stream))  # type: ignore[no-any-return]
@@ -131,7 +131,10 @@ def check_block(made: Array, given_: Array, stream: Stream, kind: Kind) -> None:
 
 
 def play(kind: Kind, script: list[tuple[str, float]], seed: int, in_pieces: bool) -> list[Array]:
-    """What comes of a script, action by action; in_pieces: its audio in chunks of chance, with disturbances."""
+    """Play a script, and return what comes out, action by action.
+
+    in_pieces: its audio comes in chunks of chance, with disturbances.
+    """
     sound, chance = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     stream = kind.open()
     latency, results = stream.latency, []

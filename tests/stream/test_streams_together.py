@@ -48,10 +48,10 @@ def assert_same(backend: Backend, made: Array, wanted: Array) -> None:
 @pytest.mark.parametrize("hops", [1, 3])
 def test_streams_together_give_what_each_gives_alone(backend: Backend, count: int, hops: int) -> None:
     size = hops * backend.hop
-    given = signals(count, 12 * size)
-    together, alone = ([Stream(backend) for _ in given] for _ in range(2))
+    inputs = signals(count, 12 * size)
+    together, alone = ([Stream(backend) for _ in inputs] for _ in range(2))
     for start in range(0, 12 * size, size):
-        chunks = [signal[start : start + size] for signal in given]
+        chunks = [signal[start : start + size] for signal in inputs]
         for stream, twin, chunk, made in zip(together, alone, chunks, process_many(together, chunks), strict=True):
             assert_same(backend, made, twin.process(chunk))
             assert_same(backend, stream.vad, twin.vad)
@@ -93,9 +93,9 @@ def test_streams_of_all_kinds_go_together() -> None:
 
 
 def test_a_pair_for_one_channel_gives_its_answers_one_by_one() -> None:
-    given = signals(3, 1280)
-    together, alone = ([Stream(PAIRS[0]) for _ in given] for _ in range(2))
-    for twin, signal, made in zip(alone, given, process_many(together, given), strict=True):
+    inputs = signals(3, 1280)
+    together, alone = ([Stream(PAIRS[0]) for _ in inputs] for _ in range(2))
+    for twin, signal, made in zip(alone, inputs, process_many(together, inputs), strict=True):
         np.testing.assert_array_equal(made, twin.process(signal))
 
 
@@ -126,12 +126,12 @@ def test_streams_of_a_backend_make_one_call() -> None:
 @pytest.mark.parametrize("bad", [np.nan, "shape", "type", "kind"])
 def test_a_bad_chunk_is_named_and_leaves_all_streams_as_they_were(backend: Backend, bad: Any) -> None:
     size = backend.hop
-    given = signals(4, 20 * size)
-    streams = [Stream(backend) for _ in given]
+    inputs = signals(4, 20 * size)
+    streams = [Stream(backend) for _ in inputs]
     for start in range(0, 10 * size, size):
-        process_many(streams, [signal[start : start + size] for signal in given])
+        process_many(streams, [signal[start : start + size] for signal in inputs])
     twins = copy.deepcopy(streams)
-    chunks: list[Any] = [signal[10 * size : 11 * size].copy() for signal in given]
+    chunks: list[Any] = [signal[10 * size : 11 * size].copy() for signal in inputs]
     good = list(chunks)
     spoilt = {"shape": np.zeros((size, 2)), "type": np.zeros(size, np.uint8), "kind": b"1234"}
     if isinstance(bad, str):

@@ -20,7 +20,7 @@ from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
-from denoise_wrapper.stream import resample
+from denoise_wrapper.stream import lane, resample
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ def alone(backend: Backend, rate: int) -> Array:
 
 
 def in_pieces(backend: Backend, rate: int, seed: int) -> Array:
-    """The same by a stream that is used, closed, cut, pickled and copied on the way."""
+    """Clean the signal by a stream that is used, closed, cut, pickled and copied on the way."""
     rng, signal = np.random.default_rng(seed), signal_of(rate)
     with Stream(backend, rate, 2) as stream:
         stream.process(signal[: 10 * seed])
@@ -110,7 +110,7 @@ def test_threads_that_load_backends_at_once_get_the_same(name: str) -> None:
 def test_threads_share_the_filters_of_rates_and_drop_them_while_others_use_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resample, "_ratio", functools.lru_cache(maxsize=3)(resample._ratio.__wrapped__))
+    monkeypatch.setattr(lane, "ratio_of", functools.lru_cache(maxsize=3)(resample.ratio_of.__wrapped__))
     backend, rates = FAKES[1], (8000, 12000, 20000, 24000, 32000, 40000, 48000, 64000)
     wanted = [alone(backend, rate) for rate in rates]
 

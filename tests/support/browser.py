@@ -14,7 +14,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.comparison import Clip, Comparison, Result, Track
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import Comparison, Result, Track
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

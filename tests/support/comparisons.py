@@ -1,4 +1,4 @@
-"""A small comparison for tests of what is told of one: WAV files, values by formula, and things that went wrong."""
+"""A small comparison for tests of tables and pages: WAV files, values by formula, and things that went wrong."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import soundfile
 from numpy.typing import NDArray
 from sets import RATE, noise, voice
 
-from denoise_wrapper.compare.comparison import MEASURES, Clip, Comparison, Cost, Result, Track
-from denoise_wrapper.compare.measure.metrics import NEED_NO_REFERENCE, NO_REFERENCE
-from denoise_wrapper.compare.measures import LEVELS
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.measure.metrics import METRICS, NEED_NO_REFERENCE, NO_REFERENCE
 
 NOISY = "noisy"
 CANDIDATES = ("strong", "weak", "other")  # from the best to the worst; the last is another program's, without costs
-NEEDS_NO_REFERENCE = (*NEED_NO_REFERENCE, *LEVELS)
+NEEDS_NO_REFERENCE = (*NEED_NO_REFERENCE, *(name for name in MEASURES if name not in METRICS))
 # Of clips as they came, and what the best candidate adds to it.
 START = {
     "PESQ": (1.6, 1.0), "STOI": (0.8, 0.12), "ESTOI": (0.65, 0.2), "SISDR": (5.0, 9.0),
@@ -39,9 +39,10 @@ def make_comparison(
     """A clip for each ratio in dB, named clip-0, clip-1 ...; None: a clip without a reference, whose ratio is unknown.
 
     folder: gets the files, noisy/, clean/ and one for each candidate. candidates: the further back, the more noise it
-    leaves; the last has no costs. faults: adds a clip "silent", of which PESQ and the like cannot be told; the first
-    candidate fails on the first clip, the second hands the second back at another length; and there is a candidate
-    "absent" of which there is nothing, and an input that could not be read.
+    leaves; the last has no costs.
+    faults: adds a clip "silent", of which PESQ and the like cannot be measured; the first candidate fails on the first
+    clip, the second hands the second back at another length; and there is a candidate "absent" of which there is
+    nothing, and an input that could not be read.
     """
     ids = [f"clip-{number}" for number in range(len(ratios))] + ["silent"] * faults
     known = [*ratios, *[None] * faults]

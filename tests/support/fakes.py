@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FakeBackend:
-    """A backend whose answers are known: it delays, and turns down by a gain that depends on what it heard.
+    """A backend whose answers are known: it delays, and turns down by a gain that depends on the level so far.
 
     gain: the gain of quiet hops. Loud ones (RMS over 0.05) pass, and count as speech.
     memory: 0 to 1, how slowly the level is followed, so that the state matters.
@@ -62,6 +63,28 @@ class FakeState:
         line = np.concatenate([self.late, block * gains], axis=1)
         self.late = line[:, count:].copy()
         return np.ascontiguousarray(line[:, :count]), voice
+
+
+@dataclass(frozen=True)
+class Faulty(FakeBackend):
+    """A backend that fails: it raises, gives back what is no number, or ends the process."""
+
+    how: str = "raise"
+
+    def new_state(self, channels: int) -> FakeState:
+        return FaultyState(self, channels)
+
+
+class FaultyState(FakeState):
+    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
+        cleaned, voice = super().process(block, min_gain)
+        assert isinstance(self.backend, Faulty)
+        if self.backend.how == "raise":
+            raise RuntimeError("the network is upside down")
+        if self.backend.how == "crash":
+            os.abort()
+        cleaned[:, 5] = np.nan
+        return cleaned, voice
 
 
 FAKES = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import shutil
@@ -28,7 +27,6 @@ from training_packs import write_packs  # noqa: E402
 
 from denoise_wrapper.backends.convert import fingerprint, read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.cli.main import main  # noqa: E402
-from denoise_wrapper.compare.against import format_comparison, label, measure_other  # noqa: E402
 from denoise_wrapper.compare.measure import metrics  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, DenoiseError, FileError, ModelError  # noqa: E402
 from denoise_wrapper.training.config import load_config  # noqa: E402
@@ -262,7 +260,12 @@ def test_a_feature_file_alone_is_enough(place: Path, training: FakeTraining) -> 
         (PREPARE + BALANCE.replace("0.0004", "0"), "", ConfigError, "'hours' is above 0, not 0"),
         (PREPARE + "[compare]\n", "", ConfigError, "the setting 'compare.set' is missing"),
         (PREPARE + '[compare]\nset = "speech"\n', "", DataError, "speech is no set"),
-        (PREPARE + COMPARE + 'against = "nothing.rnnn"\n', "", FileError, "there is no model file nothing.rnnn"),
+        (
+            PREPARE + COMPARE + 'against = "nothing.rnnn"\n',
+            "",
+            FileError,
+            "there is no backend, file or folder nothing.rnnn",
+        ),
         (PREPARE + '[wheel]\nsource = "speech"\n', "", FileError, "speech is no source tree of denoise_wrapper"),
         ("[prepare]\nfolders = ['speech']\n", "", DataError, "speech has no folder clean"),
         ("[features]\nfile = 'a.h5'\n", "", ConfigError, "'train.loudness' needs the energies of clean speech"),
@@ -283,45 +286,6 @@ def test_what_the_steps_make_is_what_the_training_is_given(place: Path) -> None:
     assert data.noise == (Path("run/joined/noise-1"), Path("run/joined/noise-2"))
     assert data.rooms == (Path("rir"),)
     assert recipe.chosen.noise == (Path("hum"), Path("run/prepared/noise.csv"))
-
-
-# Two models side by side.
-
-
-def test_two_models_side_by_side(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = ROOT / "denoise_wrapper/models/rnnoise-classic.dnnw"
-    command = ["evaluate", "--set", "set", "--jobs", "1", "--csv", "a.csv", "--json", "a.json"]
-    assert main([*command, "--model", str(model), "--against", "noisy"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    table = lines[lines.index("rnnoise-classic against noisy on set") + 1 :]
-    assert [line.split()[0] for line in table[1:]] == ["rnnoise-classic", "noisy", "difference", "better"]
-    first, second, difference = (
-        dict(zip(table[0].split(), line.split()[1:], strict=True)) for line in table[1:4]
-    )  # fmt: skip
-    assert float(first["SISDR"]) - float(second["SISDR"]) == pytest.approx(float(difference["SISDR"]), abs=2e-3)
-    with Path("a.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert list(dict.fromkeys(row["name"] for row in rows)) == ["rnnoise-classic", "noisy"]
-    ratios = {(row["name"], row["clip"]): float(row["SISDR"]) for row in rows}
-    better = sum(ratios["rnnoise-classic", clip] > ratios["noisy", clip] for clip in "ab")
-    assert dict(zip(table[0].split(), table[4].split()[2:], strict=True))["SISDR"] == f"{better}/2"
-    assert '"against"' in Path("a.json").read_text()
-    assert main(["evaluate", "--set", "set", "--against", "nosuch.rnnn"]) == 2
-
-
-def test_a_model_is_no_better_than_itself(place: Path) -> None:
-    one, other = (measure_other("set", (name,)) for name in ("standard", "rnnoise"))
-    lines = format_comparison(one, other).splitlines()
-    assert set(lines[-2].split()[1:]) <= {"+0.000", "-"}
-    assert set(lines[-1].split()[2:]) <= {"0/2", "-"}
-
-
-def test_labels_are_names_of_models() -> None:
-    assert [label(name) for name in (("a/b.rnnn",), ("standard",), ("x_1.onnx", "x_2.onnx"))] == [
-        "b",
-        "standard",
-        "x_1",
-    ]
 
 
 # The wheel.

@@ -23,7 +23,6 @@ from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
-from denoise_wrapper.models.classic import from_c_source  # noqa: E402
 from denoise_wrapper.training.config import DataConfig  # noqa: E402
 from denoise_wrapper.training.mix.mixing import Mix  # noqa: E402
 from denoise_wrapper.training.mix.stretches import RowSchedule  # noqa: E402
@@ -46,7 +45,7 @@ from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
 from denoise_wrapper.training.rnnoise.loss import Judge  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
-from denoise_wrapper.training.run.card import quality_section, sha256  # noqa: E402
+from denoise_wrapper.training.run.card import quality_section  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.log import Log  # noqa: E402
 
@@ -344,13 +343,6 @@ def test_a_card_quotes_what_was_measured(tmp_path: Path) -> None:
         "| dev | 1.500 | 12.346 |",
         "| own | 1.500 |  |",
     ]
-
-
-def test_the_shipped_model_its_card_and_the_compiled_in_one_are_the_same() -> None:
-    root = Path(__file__).parents[2]
-    shipped = root / "denoise_wrapper" / "models" / "rnnoise.dnnw"
-    assert sha256(shipped) in shipped.with_suffix(".md").read_text(encoding="utf-8")
-    assert from_c_source((root / "native" / "rnn_data.c").read_bytes()) == shipped.read_bytes()
 
 
 @pytest.mark.parametrize(("network", "family"), [(SMALL, "classic"), (SMALL_V02, "v0.2")])

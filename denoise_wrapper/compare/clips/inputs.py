@@ -1,28 +1,16 @@
-"""What is to be compared on: files, folders and sets as clips, each with its reference if there is one."""
+"""Inputs of a comparison: files, folders and sets as clips, each with its reference if there is one."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from denoise_wrapper.compare.clips.sets import find_clips, look_into_set
-from denoise_wrapper.compare.comparison import Clip
+from denoise_wrapper.compare.clips.clip import Clip, with_size
+from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
 from denoise_wrapper.errors import DataError, DenoiseError, FileError
-from denoise_wrapper.files.transform import audio_files, open_source, read_file
-
-
-@dataclasses.dataclass(frozen=True)
-class _Found:
-    """A clip before its file was looked at. missing: why it has no reference, if it should have one."""
-
-    id: str
-    noisy: Path
-    clean: Path | None = None
-    snr_db: float | None = None
-    missing: str | None = None
+from denoise_wrapper.files.transform import audio_files
 
 
 def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list[Clip], list[str]]:
@@ -36,35 +24,33 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
     if not inputs:
         raise DataError("nothing was named to compare on: name audio files, folders, or sets with noisy/ and clean/")
     references = _References(clean, inputs)
-    found: list[_Found] = []
+    named: list[Clip] = []
     skipped: list[str] = []
     for path in inputs:
         if path.is_dir() and (path / "noisy").is_dir():
-            found += _of_set(path, skipped)
+            named += _clips_of_set(path, skipped)
         elif path.is_dir():
             files = audio_files(path)
             if not files:
                 raise DataError(f"there is no audio file in {path}, and no folder noisy/; name other clips")
-            found += [references.give(str(file.relative_to(path).with_suffix("")), file) for file in files]
+            named += [references.join(str(file.relative_to(path).with_suffix("")), file) for file in files]
         elif path.exists():
-            found.append(references.give(path.stem, path))
+            named.append(references.join(path.stem, path))
         else:
             raise FileError(f"there is no file or folder {path}")
     references.check_used()
     clips = []
-    for one in _unique(found):
+    for clip in _unique(named):
         try:
-            rate, frames = _look_at(one.noisy)
+            clips.append(with_size(clip))
         except DenoiseError as error:
             skipped.append(str(error))
-            continue
-        clips.append(Clip(one.id, one.noisy, one.clean, one.snr_db, rate, frames, one.missing))
     if not clips:
         raise DataError(f"there is no clip to compare on: {'; '.join(skipped)}")
     return clips, skipped
 
 
-def _of_set(folder: Path, skipped: list[str]) -> Iterator[_Found]:
+def _clips_of_set(folder: Path, skipped: list[str]) -> Iterator[Clip]:
     entries, clean, noisy = look_into_set(folder)
     if not entries:
         raise DataError(f"{folder / 'noisy'} holds no audio files")
@@ -74,14 +60,14 @@ def _of_set(folder: Path, skipped: list[str]) -> Iterator[_Found]:
             skipped.append(f"{folder / 'noisy'} lacks {name}: there is nothing to clean")
             continue
         missing = None if name in clean else f"{folder / 'clean'} has no reference of that name"
-        yield _Found(name, noisy[name], clean.get(name), entry.get("snr_db"), missing)
+        yield dataclasses.replace(make_clip(entry, noisy[name], clean.get(name)), problem=missing)
 
 
 class _References:
-    """Those that were named: one file for one, or a folder."""
+    """The references that were named for clips of no set: one file for one, or a folder."""
 
     def __init__(self, clean: Path | None, inputs: Sequence[Path]) -> None:
-        self._given, self._used = clean, clean is None
+        self._clean, self._used = clean, clean is None
         self._file: Path | None = None
         self._folder: dict[str, Path] = {}
         if clean is None:
@@ -95,42 +81,32 @@ class _References:
         else:
             raise DataError(f"{clean} is one file, and more than one clip was named; name a folder of references")
 
-    def give(self, name: str, noisy: Path) -> _Found:
+    def join(self, name: str, noisy: Path) -> Clip:
         """A clip with its reference."""
-        if self._given is None:
-            return _Found(name, noisy)
+        if self._clean is None:
+            return Clip(name, noisy)
         self._used = True
         clean = self._file or self._folder.get(noisy.stem)
-        missing = None if clean is not None else f"{self._given} has no reference called {noisy.stem}"
-        return _Found(name, noisy, clean, missing=missing)
+        missing = None if clean is not None else f"{self._clean} has no reference called {noisy.stem}"
+        return Clip(name, noisy, clean, problem=missing)
 
     def check_used(self) -> None:
-        """Raises DataError if only sets were named, which have their own."""
+        """Raise DataError if only sets were named, which have their own."""
         if not self._used:
-            raise DataError(f"{self._given} is not needed: sets have their references in clean/; leave it away")
+            raise DataError(f"{self._clean} is not needed: sets have their references in clean/; leave it away")
 
 
-def _unique(found: Sequence[_Found]) -> Iterator[_Found]:
-    """The same with ids of which no two are alike: with the folder's name where they would be, then with a number."""
-    often = Counter(one.id for one in found)
-    taken: Counter[str] = Counter()
-    for one in found:
-        name = one.id if often[one.id] == 1 else f"{_folder_of(one.noisy)}/{one.id}"
-        taken[name] += 1
-        yield dataclasses.replace(one, id=name if taken[name] == 1 else f"{name} ({taken[name]})")
+def _unique(clips: Sequence[Clip]) -> Iterator[Clip]:
+    """Clips with ids of which no two are alike: with the folder's name where they would be, then with a number."""
+    often = Counter(clip.id for clip in clips)
+    used: Counter[str] = Counter()
+    for clip in clips:
+        name = clip.id if often[clip.id] == 1 else f"{_folder_of(clip.noisy)}/{clip.id}"
+        used[name] += 1
+        yield dataclasses.replace(clip, id=name if used[name] == 1 else f"{name} ({used[name]})")
 
 
 def _folder_of(noisy: Path) -> str:
     """The name of the folder that a clip came from, or of its set."""
     folder = noisy.absolute().parent
     return (folder.parent if folder.name == "noisy" else folder).name
-
-
-def _look_at(path: Path) -> tuple[int, int]:
-    """(Hz, frames) of a file. Raises FileError."""
-    with contextlib.ExitStack() as stack:
-        source = open_source(path, stack)
-        if source.total:
-            return source.rate, source.total
-    samples, rate = read_file(path)  # some formats do not say how long they are
-    return rate, len(samples)

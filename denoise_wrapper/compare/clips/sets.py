@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.errors import ConfigError, DataError
+from denoise_wrapper.compare.clips.clip import Clip, with_size
+from denoise_wrapper.errors import ConfigError, DataError, DenoiseError
+from denoise_wrapper.files.formats import SUFFIXES
+from denoise_wrapper.wording import few
 
-# Of two files with one stem the first of these is taken.
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
-SHOWN = 5  # ids in an error message
-MOST_GROUPS = 8  # more different ratios than this are no groups to take means of
-
-
-@dataclass(frozen=True)
-class SetClip:
-    """A clip of a set. noisy: None in a set without. snr_db, rate: as the manifest has them, None if it does not."""
-
-    id: str
-    clean: Path
-    noisy: Path | None = None
-    snr_db: float | None = None
-    rate: int | None = None
+FIRST = (".wav", ".flac")  # of two files with one stem these are taken before others
 
 
-def read_set(folder: Path, noisy: bool = True, only: str | None = None) -> list[SetClip]:
-    """The clips of a set: a folder with clean/ and noisy/, and perhaps a manifest.json.
+def read_set(folder: Path, noisy: bool = True, only: str | None = None) -> list[Clip]:
+    """The clips of a complete set: a folder with clean/ and noisy/, and perhaps a manifest.json.
 
     The manifest, {"clips": [{"id": ...}, ...]} with snr_db and rate where known, says which clips there are, clean/ID
     and noisy/ID of any audio suffix, and in which order. Without one, files of the same stem belong together, and
     those whose stems end in the same fileid_N. noisy: whether noisy/ is needed. only: see `choose_entries`.
-    Raises DataError if it is no set, or a clip lacks its other half.
+    Raises DataError if it is no set, or a clip lacks its other half. A file that cannot be read is a clip of no frames.
     """
     if not (folder / "clean").is_dir():
         raise DataError(f"{folder} is no set: it has no folder clean/; wanted are clean/ and noisy/ in it")
@@ -48,10 +37,14 @@ def read_set(folder: Path, noisy: bool = True, only: str | None = None) -> list[
     check_complete(names, clean, folder / "clean")
     if noisy:
         check_complete(names, dirty, folder / "noisy")
-    return [
-        SetClip(entry["id"], clean[entry["id"]], dirty.get(entry["id"]), entry.get("snr_db"), entry.get("rate"))
-        for entry in entries
-    ]
+    clips = []
+    for entry in entries:
+        name = entry["id"]
+        clip = make_clip(entry, dirty.get(name, clean[name]), clean[name])
+        with contextlib.suppress(DenoiseError):  # cleaning it finds the reason
+            clip = with_size(clip)
+        clips.append(clip)
+    return clips
 
 
 def choose_entries(entries: Sequence[dict[str, Any]], only: str) -> list[dict[str, Any]]:
@@ -71,7 +64,7 @@ def choose_entries(entries: Sequence[dict[str, Any]], only: str) -> list[dict[st
     chosen = [entry for entry in entries if entry.get(field) in (value, wanted)]
     if not chosen:
         known = sorted({str(entry[field]) for entry in entries if entry.get(field) is not None})
-        there = f"it is {', '.join(known[:SHOWN])}" if known else f"no clip says its {field}"
+        there = f"it is {few(known)}" if known else f"no clip says its {field}"
         raise DataError(f"no clip of the set has {field} {wanted}; {there}")
     return chosen
 
@@ -93,14 +86,9 @@ def look_into_set(folder: Path, noisy: bool = True) -> tuple[list[dict[str, Any]
     return entries, clean, dirty
 
 
-def ratio_groups(ratios: Sequence[float | None]) -> dict[str, list[int]]:
-    """Indices of the clips of each signal-to-noise ratio, by names like "0 dB", in rising order.
-
-    Empty if all known ratios are alike, or more than eight differ. None: a clip whose ratio is not known, in no group.
-    """
-    names = sorted({ratio for ratio in ratios if ratio is not None})
-    groups = {f"{name:g} dB": [at for at, ratio in enumerate(ratios) if ratio == name] for name in names}
-    return groups if 1 < len(groups) <= MOST_GROUPS else {}
+def make_clip(entry: dict[str, Any], noisy: Path, clean: Path | None) -> Clip:
+    """The clip of a manifest's entry, its size not yet known."""
+    return Clip(entry["id"], noisy, clean, entry.get("snr_db"), source_rate=entry.get("rate"))
 
 
 def find_clips(folder: Path, by_file_id: bool = True) -> dict[str, Path]:
@@ -108,25 +96,24 @@ def find_clips(folder: Path, by_file_id: bool = True) -> dict[str, Path]:
 
     Raises DataError if the folder cannot be read, or two stems have one id.
     """
-    found: dict[str, Path] = {}
+    clips: dict[str, Path] = {}
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     except OSError as error:
         raise DataError(f"cannot look into {folder}: {error.strerror}") from error
-    for path in sorted(paths, key=lambda path: SUFFIXES.index(path.suffix.lower())):
+    for path in sorted(paths, key=lambda path: [path.suffix.lower() != suffix for suffix in FIRST]):
         match = re.search(r"fileid_\d+$", path.stem) if by_file_id else None
         name = match[0] if match else path.stem
-        if found.setdefault(name, path).stem != path.stem:
-            raise DataError(f"{found[name]} and {path.name} are both {name}; rename or remove one")
-    return found
+        if clips.setdefault(name, path).stem != path.stem:
+            raise DataError(f"{clips[name]} and {path.name} are both {name}; rename or remove one")
+    return clips
 
 
-def check_complete(names: Iterable[str], found: dict[str, Path], folder: Path) -> None:
-    """Raises DataError that says which clips a folder lacks."""
-    missing = [name for name in names if name not in found]
+def check_complete(names: Sequence[str], present: Container[str], folder: Path) -> None:
+    """Raise DataError that says which clips a folder lacks, if it lacks any."""
+    missing = [name for name in names if name not in present]
     if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        raise DataError(f"{folder} lacks {', '.join(missing[:SHOWN])}{more}; a clip has the same name in each folder")
+        raise DataError(f"{folder} lacks {few(missing)}; a clip has the same name in each folder")
 
 
 def _read_manifest(path: Path) -> list[dict[str, Any]]:
@@ -144,7 +131,7 @@ def _read_manifest(path: Path) -> list[dict[str, Any]]:
     names = [entry["id"] for entry in checked]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{path} lists {', '.join(twice[:SHOWN])} more than once")
+        raise DataError(f"{path} lists {few(twice)} more than once")
     return checked
 
 

@@ -1,4 +1,4 @@
-"""How good a clip is: the usual measures of an estimate against its clean reference.
+"""Quality of a clip: the usual measures of an estimate beside its clean reference.
 
 All are taken at 16 kHz but HFLSD. Higher is better, but for LFLSD and HFLSD:
 
@@ -55,9 +55,9 @@ print(pesq.pesq(int(sys.argv[1]), clean, estimate, "wb"))
 
 @dataclass(frozen=True)
 class Measures:
-    """What was measured on one clip.
+    """Measures of one clip.
 
-    values: each metric asked for; NaN if it could not be told. reasons: why, for each of those that could not; one
+    values: each metric asked for; NaN if it could not be measured. reasons: why, for each of those that could not; one
     that is NaN without a reason does not apply (HFLSD of a clip that is not full-band).
     delay: samples at 16 kHz by which the estimate lagged, taken away before. lost: samples at 16 kHz that it then was
     too short by.
@@ -67,11 +67,6 @@ class Measures:
     reasons: dict[str, str]
     delay: int
     lost: int
-
-    @property
-    def delay_ms(self) -> float:
-        """The delay in milliseconds."""
-        return 1000.0 * self.delay / RATE
 
 
 def measure(
@@ -84,9 +79,9 @@ def measure(
     full_band: bool | None = None,
     metrics: Collection[str] = METRICS,
 ) -> Measures:
-    """Measure a clip. A metric that cannot be told is NaN, with the reason beside it.
+    """Measure a clip. A metric that cannot be measured is NaN, with the reason beside it.
 
-    estimate: the clip to judge. clean: its reference, at rate; None if there is none, and then only DNSMOS is told.
+    estimate: the clip to judge. clean: its reference, at rate; None if there is none, and then only DNSMOS is measured.
     estimate_rate: Hz, None if that is rate too. delay: samples at 16 kHz by which the estimate lags; None to find it,
     as `find_delay` does, or without a reference for none.
     full_band: whether there is something to compare from 8 to 20 kHz; None tells it from rate.
@@ -112,7 +107,7 @@ def measure(
         wide, wide_reference = to_rate(estimate, estimate_rate, FULL_BAND_RATE), to_rate(clean, rate, FULL_BAND_RATE)
         return log_spectral_distance_db(*align(wide, wide_reference, scale * late)[:2])
 
-    against: dict[str, Callable[[Float64], float]] = {
+    referenced: dict[str, Callable[[Float64], float]] = {
         "PESQ": lambda reference: pesq(out, reference),
         "STOI": lambda reference: stoi(out, reference),
         "ESTOI": lambda reference: stoi(out, reference, extended=True),
@@ -120,21 +115,21 @@ def measure(
         "LFLSD": lambda reference: low_spectral_distance_db(out, reference),
     }
     if rate >= FULL_BAND_FROM if full_band is None else full_band:
-        against["HFLSD"] = hf_lsd
+        referenced["HFLSD"] = hf_lsd
 
-    def told(name: str) -> dict[str, float]:
+    def compute(name: str) -> dict[str, float]:
         if reference is None:
             raise AudioError(NO_REFERENCE)
-        return {name: against[name](reference)}
+        return {name: referenced[name](reference)}
 
-    tasks = [((name,), functools.partial(told, name)) for name in against]
+    tasks = [((name,), functools.partial(compute, name)) for name in referenced]
     return Measures(*_run_tasks([*tasks, (NEED_NO_REFERENCE, lambda: dnsmos(out))], metrics), late, lost)
 
 
 def _run_tasks(
     tasks: Iterable[tuple[tuple[str, ...], Callable[[], dict[str, float]]]], metrics: Collection[str]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """The values of the metrics, NaN for what could not be told, and why."""
+    """The values of the metrics, NaN for what could not be measured, and why."""
     values = dict.fromkeys(metrics, float("nan"))
     reasons: dict[str, str] = {}
     for names, task in tasks:
@@ -142,8 +137,8 @@ def _run_tasks(
         if not wanted:
             continue
         try:
-            found = task()
-            values.update((name, found[name]) for name in wanted)
+            measured = task()
+            values.update((name, measured[name]) for name in wanted)
         except (AudioError, ConfigError) as error:
             reasons.update((name, str(error)) for name in wanted)
     return values, reasons
@@ -189,7 +184,7 @@ def align(estimate: Float64, clean: Float64, delay: int) -> tuple[Float64, Float
 
 
 def shift(estimate: Float64, delay: int) -> Float64:
-    """What begins so many samples later; zeros before it if that is negative."""
+    """The signal from so many samples on; zeros before it if that is negative."""
     return estimate[delay:] if delay >= 0 else np.concatenate([np.zeros(-delay), estimate])
 
 

@@ -31,7 +31,7 @@ BAND_HZ = (0.5, 8.0)  # of swings that are heard as pumping
 
 @dataclass(frozen=True)
 class Probes:
-    """What a denoiser makes of the signals.
+    """Figures of what a denoiser makes of the signals.
 
     silence_peak_db: the loudest sample that it makes of zeros, before any sound and from 100 ms after noise on.
     noise_wander_db: by how much its level of steady noise wanders, see `wander_db`, of white and pink noise of three
@@ -96,11 +96,11 @@ def music(level_db: float) -> Float64:
 def _tone(key: int, time: Float64, harmonics: int) -> Float64:
     """A sum of sines, by powers of the first."""
     turn = np.exp(2j * np.pi * 440.0 * 2.0 ** ((key - 69) / 12.0) * time)
-    found, harmonic = np.zeros(len(time)), np.ones(len(time), np.complex128)
+    tone, harmonic = np.zeros(len(time)), np.ones(len(time), np.complex128)
     for number in range(1, harmonics + 1):
         harmonic *= turn
-        found += (np.exp(1j * number) * harmonic).imag / number**1.5
-    return found
+        tone += (np.exp(1j * number) * harmonic).imag / number**1.5
+    return tone
 
 
 def click() -> Float64:
@@ -139,15 +139,15 @@ def wander_db(signal: Float64) -> float:
 
 
 def swing_db(before: Float64, after: Float64) -> float:
-    """How much of a signal comes and goes from 0.5 to 8 times a second, in dB of the signal.
+    """The part of a signal that comes and goes from 0.5 to 8 times a second, in dB of the signal.
 
     The gain over 100 ms as a factor, from 1 s on, and of its swings in that band the standard deviation. Nothing swings
     if all passes, or nothing, or the same share at all times: SILENT_DB. A gain that goes up and down by 1 dB about
     that of 1 has -22 dB, one that opens and closes some -6 dB (the fastest a little less, as 100 ms smooth them).
     """
     skip = round(SETTLE_S * RATE)
-    given, left = (levels_db(signal[skip:], WINDOW_S, STEP_S) for signal in (before, after))
-    gain = 10.0 ** ((left - given) / 20.0) * (left > SILENT_DB)
+    before_db, after_db = (levels_db(signal[skip:], WINDOW_S, STEP_S) for signal in (before, after))
+    gain = 10.0 ** ((after_db - before_db) / 20.0) * (after_db > SILENT_DB)
     there_and_back = np.concatenate([gain, gain[::-1]])  # so that slow changes end where they began
     spectrum = np.fft.rfft(there_and_back)
     frequencies = np.fft.rfftfreq(len(there_and_back), STEP_S)
@@ -157,12 +157,12 @@ def swing_db(before: Float64, after: Float64) -> float:
 
 def _cut_db(before: Float64, after: Float64) -> float:
     skip = round(SETTLE_S * RATE)
-    given, left = (np.maximum(levels_db(signal[skip:], 0.1, 0.1), HEARD_DB) for signal in (before, after))
-    return float((given - left).mean())
+    before_db, after_db = (np.maximum(levels_db(signal[skip:], 0.1, 0.1), HEARD_DB) for signal in (before, after))
+    return float((before_db - after_db).mean())
 
 
 def click_ms(clean: Clean) -> float:
-    """How long after a click in low noise a level of 50 ms is more than 3 dB from what it is without the click.
+    """Time after a click in low noise for which a level of 50 ms is more than 3 dB from that without the click.
 
     0 if none is that begins 50 ms after the click or later, when the click itself is out of it; at most the 2 s that
     are looked at.

@@ -1,4 +1,4 @@
-"""Where clean clips hold speech, told from their level, and how well a probability of speech agrees with it.
+"""Speech in clean clips, found by their level, and how well a probability of speech agrees with it.
 
 Levels are in dB relative to the active level, that of the clip's speech without its pauses. All is mono, float64 (n,).
 """
@@ -73,12 +73,12 @@ def find_onsets(clean: Float64, rate: int) -> list[int]:
     level = _relative_db(power)
     pause, follows = round(PAUSE_S / ONSET_STEP_S), round(FOLLOWS_S / ONSET_STEP_S)
     active = power.mean() / np.mean(10.0 ** (level / 10.0))
-    found = []
+    onsets = []
     for first, last in _runs(level < PAUSE_DB):
         coming = power[last : last + follows]
         if last - first >= pause and len(coming) == follows and coming.mean() > active * 10.0 ** (FOLLOWS_DB / 10.0):
-            found.append(last * step)
-    return found
+            onsets.append(last * step)
+    return onsets
 
 
 def _relative_db(power: Float64) -> Float64:

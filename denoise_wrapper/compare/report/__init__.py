@@ -15,11 +15,12 @@ from typing import Any
 
 from denoise_wrapper.atomic import atomic_path, check_target
 from denoise_wrapper.compare.comparison import Comparison
-from denoise_wrapper.compare.comparison_tables import to_dict, write_csv
+from denoise_wrapper.compare.export import to_dict, write_values
 from denoise_wrapper.compare.pools import ignore, run_in_processes
 from denoise_wrapper.compare.report import clips, page, plots, sound
-from denoise_wrapper.compare.wording import listed
 from denoise_wrapper.errors import ConfigError, FileError, needs_package
+from denoise_wrapper.machine import check_jobs
+from denoise_wrapper.wording import listed
 
 DRAWING = "drawing"
 _MOST_NAME = 40  # characters of a clip's name in that of its figure
@@ -39,15 +40,14 @@ def write_report(
     """Write the page, and beside it STEM.csv, STEM.json and STEM_plots/*.png; returns their paths, the page's first.
 
     path: the HTML file. overwrite: whether files that exist may be replaced. title: None for one of the candidates'
-    names. audio: "opus", small and without a loss that is heard, or "flac", lossless. seconds: of longer clips only
+    names. audio: "opus", small and without an audible loss, or "flac", lossless. seconds: of longer clips only
     the first so many are shown and played. jobs: processes that draw; with more than one, a script that calls this
     needs its `if __name__ == "__main__":`. progress: called with ("drawing", clips and plots done, in all).
     Files appear when all are whole; if anything fails, Ctrl-C too, none does.
     Raises FileError if one exists and may not be replaced, or cannot be written, ConfigError for a setting out of range
     or a package that is missing.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs is 1 or more processes, not {jobs}")
+    jobs = check_jobs(jobs)
     check_report(path, overwrite=overwrite, audio=audio, seconds=seconds)
     target = Path(path)
     groups = {
@@ -62,14 +62,12 @@ def write_report(
         wanted = [target, *_beside(target), *(folder / f"{name}.png" for name in names)]
         html, table, data, *figures = [stack.enter_context(atomic_path(file, overwrite)) for file in wanted]
         with open(table, "w", encoding="utf-8", newline="") as file:
-            write_csv(comparison, file)
+            write_values(comparison, file)
         data.write_text(json.dumps(to_dict(comparison), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         todo: list[Any] = clips.make_jobs(comparison, seconds, audio, figures[: len(comparison.clips)])
         every = [plot for group in groups.values() for plot in group]
         todo += [plots.PlotJob(plot, figure) for plot, figure in zip(every, figures[len(todo) :], strict=True)]
-        drawn = run_in_processes(
-            _draw, todo, max(1, min(jobs, len(todo))), functools.partial(progress or ignore, DRAWING)
-        )
+        drawn = run_in_processes(_draw, todo, jobs, functools.partial(progress or ignore, DRAWING))
         drawn_clips, rest = drawn[: len(comparison.clips)], iter(drawn[len(comparison.clips) :])
         drawn_plots = {name: list(itertools.islice(rest, len(group))) for name, group in groups.items()}
         text = page.render(comparison, drawn_clips, drawn_plots, title or _title(comparison), audio)
@@ -85,7 +83,7 @@ def _draw(job: Any) -> Any:
 def check_report(
     path: str | os.PathLike[str], *, overwrite: bool = False, audio: str = "opus", seconds: float = 60.0
 ) -> None:
-    """What can be refused before there is a comparison to report; settings as those of `write_report`.
+    """Refuse what can be refused before there is a comparison to report; settings as those of `write_report`.
 
     Raises FileError if a file of the report exists and may not be replaced, or cannot be written, and ConfigError for a
     setting out of range or a package that is missing.
@@ -139,5 +137,5 @@ def _file_name(id: str) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    names = [result.name for result in comparison.results[1:]]
+    names = [result.name for result in comparison.candidates]
     return f"{listed(names)} compared" if len(names) > 1 else f"{listed(names)} on trial" if names else "Clips"

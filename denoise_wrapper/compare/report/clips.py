@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from denoise_wrapper.compare.comparison import Clip, Comparison
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import REFERENCE, Comparison
 from denoise_wrapper.compare.report import images, plots, sound
 from denoise_wrapper.errors import DenoiseError
 
-CLEAN = "clean"  # what the reference is called as a track
 _KEYS = 9  # candidates that have a digit of their own
 
 
@@ -97,7 +97,10 @@ class DrawnTrack:
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """seconds: that are shown of it. scale_db: by which all its tracks were turned down, 0 or less, to full scale."""
+    """Clip as the page has it.
+
+    seconds: that are shown of it. scale_db: by which all its tracks were turned down, 0 or less, to full scale.
+    """
 
     seconds: float
     scale_db: float
@@ -117,7 +120,7 @@ def make_jobs(comparison: Comparison, seconds: float, audio: str, figures: Seque
             key = str(number) if number <= _KEYS else None
             sources.append(Source(result.name, key, track.audio, track.loudness_db, error))
         if clip.clean is not None:
-            sources.append(Source(CLEAN, "c", clip.clean))
+            sources.append(Source(REFERENCE, "c", clip.clean))
         jobs.append(ClipJob(clip, tuple(sources), seconds, audio, figure))
     return jobs
 

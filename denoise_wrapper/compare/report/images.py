@@ -39,7 +39,7 @@ def mel_to_hz(mel: Float64) -> Float64:
 
 
 def height_of(hz: float, rate: int) -> float:
-    """How high a frequency is in a spectrogram: 0 at its foot to 1 at its top."""
+    """Height of a frequency in a spectrogram: 0 at its foot to 1 at its top."""
     return float(hz_to_mel(hz) / hz_to_mel(top_hz(rate)))
 
 
@@ -104,7 +104,7 @@ def extremes(mono: Float32, width: int = WIDTH) -> Float64:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is seen of a clip's tracks, by their places: levels_db (height, width), extremes (2, width).
+    """Pictures of a clip's tracks, by their places: levels_db (height, width), extremes (2, width).
 
     All are drawn on one scale.
     """
@@ -127,7 +127,7 @@ class Pictures:
         return np.clip((self.levels_db[at] - self.top_db) / RANGE_DB + 1.0, 0.0, 1.0)
 
     def filled(self, at: int) -> float:
-        """What share of a track's spectrogram is not black."""
+        """Share of a track's spectrogram that is not black."""
         return float(np.mean(self._shares(at) > 0.0))
 
     def spectrogram(self, at: int) -> bytes:

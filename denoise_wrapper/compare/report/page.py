@@ -1,4 +1,4 @@
-"""The page: what was compared, drawn and found, put into one HTML file that needs nothing else."""
+"""The page: clips, numbers and pictures of a comparison in one HTML file that needs nothing else."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper import __version__
-from denoise_wrapper.compare.comparison import Clip, Comparison, Track
-from denoise_wrapper.compare.comparison_tables import problems, track_problems
-from denoise_wrapper.compare.measures import NEITHER, QUALITY, Measure
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.comparison import Comparison, Track
+from denoise_wrapper.compare.measure.measures import NEITHER, QUALITY, Measure
 from denoise_wrapper.compare.report import images, sound, tables, words
 from denoise_wrapper.compare.report.clips import DrawnClip, DrawnTrack
 from denoise_wrapper.compare.report.plots import DrawnPlot
 from denoise_wrapper.compare.statistics import verdicts
-from denoise_wrapper.compare.wording import count
+from denoise_wrapper.compare.tables import problems
+from denoise_wrapper.wording import count
 
 FOLDER = Path(__file__).parent
 STYLES = ("report.css", "player.css")
@@ -55,7 +56,7 @@ def render(
         scripts=[_own(name) for name in SCRIPTS],
         about=_about(comparison),
         facts=list(_facts(comparison, audio)),
-        **_findings(comparison),
+        **_results(comparison),
         cost_plots=_gallery(drawn_plots["cost"]),
         ratio_plots=_gallery(drawn_plots["ratio"]),
         gain_plots=_gallery(drawn_plots["gain"]),
@@ -79,25 +80,25 @@ def _own(*names: str) -> Any:
     return markupsafe.Markup("\n".join((FOLDER / name).read_text(encoding="utf-8").strip() for name in names))
 
 
-def _findings(comparison: Comparison) -> dict[str, Any]:
+def _results(comparison: Comparison) -> dict[str, Any]:
     """The tables and sentences."""
-    found = verdicts(comparison)
+    best = verdicts(comparison)
     everything = comparison.groups()["all"]
     caption = f"Means of {count(len(everything), 'clip')} and their 95 % intervals"
     return {
-        "sentences": words.sentences(comparison, found),
+        "sentences": words.sentences(comparison, best),
         "problems": list(problems(comparison)),
-        "winners": {"caption": "Who is best at what", "rows": tables.winners(comparison, found)},
-        "means": tables.means(comparison, everything, found, caption),
+        "winners": {"caption": "Who is best at what", "rows": tables.winners(comparison, best)},
+        "means": tables.means(comparison, everything, best, caption),
         "groups": tables.groups(comparison),
         "pairs": tables.pairs(comparison),
-        "costs": tables.costs(comparison, found),
+        "costs": tables.costs(comparison, best),
         "cost_note": _cost_note(comparison),
     }
 
 
 def _about(comparison: Comparison) -> str:
-    candidates = count(len(comparison.results) - 1, "candidate")
+    candidates = count(len(comparison.candidates), "candidate")
     how = f"cleaned as {_MODES.get(comparison.mode, comparison.mode)}"
     day = comparison.date.replace("T", " ")[:16]
     return f"{count(len(comparison.clips), 'clip')}, {candidates}, {how}; {day}; {comparison.processor}"
@@ -137,7 +138,7 @@ def _gradient() -> str:
 def _clip(comparison: Comparison, number: int, drawn: DrawnClip) -> dict[str, Any]:
     clip = comparison.clips[number]
     tracks = [result.tracks[number] for result in comparison.results]
-    best = _best_values(tracks[1:])
+    best = _best_values([result.tracks[number] for result in comparison.candidates])
     return {
         "number": number,
         "id": clip.id,
@@ -185,7 +186,7 @@ def _best_values(tracks: Sequence[Track]) -> dict[str, float]:
 
 
 def _track(clip: Clip, drawn: DrawnTrack, track: Track | None, best: dict[str, float]) -> dict[str, Any]:
-    """track: None for the reference, which has no values."""
+    """A track for the template. track: None for the reference, which has no values."""
     name = f"{drawn.name} on {clip.id}"
     values = [] if track is None else list(_values(track, best))
     return {
@@ -193,7 +194,7 @@ def _track(clip: Clip, drawn: DrawnTrack, track: Track | None, best: dict[str, f
         "key": drawn.key,
         "error": drawn.error,
         "measured": values,
-        "reasons": [] if track is None else [text for text in track_problems(track) if text != track.error],
+        "reasons": [] if track is None else [text for text in track.faults() if text != track.error],
         "spectrogram": _uri(drawn.spectrogram),
         "waveform": _uri(drawn.waveform),
         "spectrogram_alt": f"Spectrogram of {name}: {drawn.filled:.0%} of it is within {images.RANGE_DB:g} dB of the "
@@ -238,7 +239,7 @@ def _uri(data: bytes | None) -> str | None:
 
 
 def _data(comparison: Comparison, drawn: Sequence[DrawnClip], title: str) -> Any:
-    """What the scripts know of the clips, as JSON that cannot end its element."""
+    """The clips as the scripts know them, as JSON that cannot end its element."""
     import markupsafe
 
     clips = [

@@ -1,4 +1,4 @@
-"""What was measured, as plots: PNG files to keep, and pictures for the page in its light and its dark colours."""
+"""Plots of what was measured: PNG files to keep, and pictures for the page in its light and its dark colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.compare.comparison import Comparison
-from denoise_wrapper.compare.measures import COSTS, NEITHER, QUALITY, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, NEITHER, QUALITY, Measure
 from denoise_wrapper.compare.report import images, words
 from denoise_wrapper.compare.statistics import Interval, mean_interval
 
@@ -36,7 +36,7 @@ _STYLE = {
 SIZE = (5.4, 3.9)  # inches; small, so that its text can be read on a phone
 _DPI = 160
 OF_COST = ("PESQ", "OVRL")  # what is set against costs, as far as it was measured; else what was measured first
-AGAINST = ("file_factor", "latency_ms")
+PRICES = ("file_factor", "latency_ms")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PlotJob:
 
 
 def _to_webp(png: bytes) -> bytes:
-    """The same picture, of fewer colours."""
+    """A picture with fewer colours, as WebP."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -86,7 +86,7 @@ def _to_webp(png: bytes) -> bytes:
 
 
 def _png(plot: Plot, dark: bool, title: bool) -> bytes:
-    """The plot as a picture. title: whether it tells that itself, or leaves it to the page."""
+    """The plot as a picture. title: whether it stands in the picture."""
     import matplotlib.figure
     from matplotlib import rc_context
 
@@ -110,10 +110,10 @@ def cost_plots(comparison: Comparison) -> Iterator[Plot]:
     known = _measured(comparison)
     measures = [name for name in OF_COST if name in known] or known[:1]
     for name in measures:
-        for cost in AGAINST:
+        for cost in PRICES:
             points = {
                 result.name: (asdict(result.cost)[cost], mean_interval(result.values(name)))
-                for result in comparison.results[1:]
+                for result in comparison.candidates
                 if result.cost is not None
             }
             points = {who: p for who, p in points.items() if not math.isnan(p[0]) and p[1].clips}
@@ -123,15 +123,15 @@ def cost_plots(comparison: Comparison) -> Iterator[Plot]:
 
 def _cost_plot(comparison: Comparison, name: str, cost: str, points: Points) -> Plot:
     measure, price = QUALITY[name], COSTS[cost]
-    noisy = mean_interval(comparison.results[0].values(name))
-    told = "; ".join(
-        f"{who}: {price.label} {words.number(value, price)}, {measure.label} {_told(interval, measure)}"
+    noisy = mean_interval(comparison.noisy.values(name))
+    values = "; ".join(
+        f"{who}: {price.label} {words.number(value, price)}, {measure.label} {_in_words(interval, measure)}"
         for who, (value, interval) in points.items()
     )
-    start = f" Noisy: {_told(noisy, measure)}." if noisy.clips else ""
+    start = f" Noisy: {_in_words(noisy, measure)}." if noisy.clips else ""
     title = f"{measure.label} against {price.label}"
     draw = partial(_draw_costs, name, cost, points, noisy, _names(comparison))
-    return Plot(f"{name}-against-{cost}", title, f"{title}, mean and 95 % interval. {told}.{start}", draw)
+    return Plot(f"{name}-against-{cost}", title, f"{title}, mean and 95 % interval. {values}.{start}", draw)
 
 
 def _draw_costs(name: str, cost: str, points: Points, noisy: Interval, names: list[str], axes: Any, dark: bool) -> None:
@@ -141,14 +141,14 @@ def _draw_costs(name: str, cost: str, points: Points, noisy: Interval, names: li
     if cost != "latency_ms":
         _log_ticks(axes)
     axes.margins(x=0.2, y=0.15)
-    taken: list[float] = []
+    used: list[float] = []
     for who, (where, interval) in points.items():
         look = _look(names.index(who), dark)
         axes.errorbar(
             [where], [interval.mean], _error_bar(interval), label=_short(who), markersize=8.0, linestyle="none",
-            transform=_aside(axes, taken.count(where)), **look,
+            transform=_aside(axes, used.count(where)), **look,
         )  # fmt: skip
-        taken.append(where)
+        used.append(where)
         ends = interval.mean + _error_bar(interval) * [[-1.0], [1.0]]
         axes.update_datalim([(where, end) for end in ends.ravel()])
     axes.autoscale_view()
@@ -171,14 +171,14 @@ def ratio_plots(comparison: Comparison) -> Iterator[Plot]:
 
 def _ratio_plot(comparison: Comparison, name: str, groups: list[str], means: Means) -> Plot:
     measure = QUALITY[name]
-    told = "; ".join(
+    values = "; ".join(
         f"{who}: "
-        + ", ".join(f"{_told(i, measure)} at {group}" for group, i in zip(groups, row, strict=True) if i.clips)
+        + ", ".join(f"{_in_words(i, measure)} at {group}" for group, i in zip(groups, row, strict=True) if i.clips)
         for who, row in means.items()
     )
     title = f"{measure.label} by signal-to-noise ratio"
     draw = partial(_draw_ratios, name, groups, means, _names(comparison))
-    return Plot(f"{name}-by-ratio", title, f"{title}, mean and 95 % interval. {told}.", draw)
+    return Plot(f"{name}-by-ratio", title, f"{title}, mean and 95 % interval. {values}.", draw)
 
 
 def _draw_ratios(name: str, groups: list[str], means: Means, names: list[str], axes: Any, dark: bool) -> None:
@@ -196,10 +196,9 @@ def _draw_ratios(name: str, groups: list[str], means: Means, names: list[str], a
 
 
 def gain_plots(comparison: Comparison) -> Iterator[Plot]:
-    """What each candidate changes on each clip, for each measure of which the noisy clips have values too."""
-    noisy, *candidates = comparison.results
+    """The change by each candidate on each clip, for each measure of which the noisy clips have values too."""
     for name in _measured(comparison):
-        gains = {result.name: result.values(name) - noisy.values(name) for result in candidates}
+        gains = {result.name: result.values(name) - comparison.noisy.values(name) for result in comparison.candidates}
         gains = {who: values[np.isfinite(values)] for who, values in gains.items() if np.isfinite(values).any()}
         if gains:
             yield _gain_plot(comparison, name, gains)
@@ -208,9 +207,9 @@ def gain_plots(comparison: Comparison) -> Iterator[Plot]:
 def _gain_plot(comparison: Comparison, name: str, gains: Gains) -> Plot:
     change = QUALITY[name].of_differences
     means = {who: mean_interval(values) for who, values in gains.items()}
-    told = "; ".join(f"{who}: {_told(interval, change, signed=True)}" for who, interval in means.items())
+    values = "; ".join(f"{who}: {_in_words(interval, change, signed=True)}" for who, interval in means.items())
     title = f"Change of {change.label} against the noisy clips"
-    alt = f"{title}: a dot for each clip, and above the dots their mean with its 95 % interval. {told}."
+    alt = f"{title}: a dot for each clip, and above the dots their mean with its 95 % interval. {values}."
     return Plot(f"{name}-change", title, alt, partial(_draw_gains, change, gains, means, _names(comparison)))
 
 
@@ -229,7 +228,7 @@ def _draw_gains(
 
 
 def axis_label(measure: Measure) -> str:
-    """What stands at an axis: the name, the unit, and which way is better."""
+    """The label of an axis: the name, the unit, and which way is better."""
     unit = f", {measure.unit}" if measure.unit else ""
     better = {"higher": " (higher is better)", "lower": " (lower is better)", "zero": " (best at 0)"}
     return measure.label + unit + better.get(measure.better, "")
@@ -258,7 +257,7 @@ def _look(number: int, dark: bool) -> dict[str, Any]:
 
 
 def _aside(axes: Any, steps: int) -> Any:
-    """Where a point goes that is one of several at the same cost: so many widths of a marker to the right."""
+    """The place of a point that is one of several at the same cost: so many widths of a marker to the right."""
     from matplotlib.transforms import ScaledTranslation
 
     return axes.transData + ScaledTranslation(steps * 9.0 / 72.0, 0.0, axes.figure.dpi_scale_trans)
@@ -285,11 +284,11 @@ def _short(name: str, most: int = 20) -> str:
 
 
 def _error_bar(interval: Interval) -> Float64:
-    """How far the interval reaches below and above its mean: (2, 1); nothing where it is not known."""
+    """The reach of the interval below and above its mean: (2, 1); 0 where it is not known."""
     return np.nan_to_num([[interval.mean - interval.low], [interval.high - interval.mean]])
 
 
-def _told(interval: Interval, measure: Measure, signed: bool = False) -> str:
+def _in_words(interval: Interval, measure: Measure, signed: bool = False) -> str:
     text, inside = words.number(interval.mean, measure, signed), words.bounds(interval, measure, signed)
     return f"{text} ({inside})" if inside else text
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.audio import to_float
-from denoise_wrapper.errors import AudioError, ConfigError
-from denoise_wrapper.files.transform import open_source
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.files.transform import read_floats
 
 Float32 = NDArray[np.float32]
 
 TYPES = {"opus": "audio/ogg", "flac": "audio/flac"}
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, that Opus knows; all else goes through the last
 _FULL_BAND = 48000  # Hz
-_KBIT_S = {False: 64, True: 96}  # a channel, by whether it is full-band: no loss that is heard
+_KBIT_S = {False: 64, True: 96}  # a channel, by whether it is full-band: no audible loss
 _MOST_CHANNELS = 2  # of what is played; more are averaged
 
 
@@ -30,25 +28,12 @@ def check_kind(kind: str) -> None:
 
 
 def read_start(path: Path, seconds: float) -> tuple[Float32, int]:
-    """The first so many seconds of a file, float32 (frames, channels) with full scale 1, and its rate.
+    """Read the first so many seconds of a file, float32 (frames, channels) with full scale 1, and its rate.
 
     No more than two channels: of more their mean. Raises FileError or AudioError.
     """
-    with contextlib.ExitStack() as stack:
-        source = open_source(path, stack)
-        wanted, got, blocks = round(seconds * source.rate), 0, []
-        for block in source.blocks(source.rate):
-            blocks.append(block[: wanted - got])
-            got += len(blocks[-1])
-            if got == wanted:
-                break
-        rate, channels = source.rate, source.channels
-    samples = np.concatenate(blocks) if blocks else np.empty((0, channels), np.float32)
-    try:
-        audio = to_float(samples)
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}") from error
-    return (audio if channels <= _MOST_CHANNELS else audio.mean(axis=1, keepdims=True)), rate
+    audio, rate = read_floats(path, seconds)
+    return (audio if audio.shape[1] <= _MOST_CHANNELS else audio.mean(axis=1, keepdims=True)), rate
 
 
 def fit(audio: Float32, rate: int, target: int, frames: int) -> Float32:

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
-from denoise_wrapper.compare.measures import COSTS, HIGHER, LOWER, QUALITY, ZERO, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, HIGHER, LOWER, QUALITY, ZERO, Measure
 from denoise_wrapper.compare.report import words
 from denoise_wrapper.compare.statistics import Verdict, differences, verdicts
-from denoise_wrapper.compare.wording import count
+from denoise_wrapper.wording import count
 
 _BETTER = {HIGHER: "higher is better", LOWER: "lower is better", ZERO: "best at 0"}
 _DELAY = Measure("delay", "ms", 1, "neither", "by which the results lagged; taken away before they were measured")
@@ -18,7 +18,10 @@ _DELAY = Measure("delay", "ms", 1, "neither", "by which the results lagged; take
 
 @dataclass(frozen=True)
 class Cell:
-    """text: what was found, "" if nothing, and then note says why. mark: "best", "alike", "apart" or ""."""
+    """Cell of a table.
+
+    text: the value, "" if there is none, and then note says why. mark: "best", "alike", "apart" or "".
+    """
 
     text: str
     interval: str = ""
@@ -28,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """label: its heading. note: below that. what: in a few words."""
+    """Column of a table. label: its heading. note: below that. what: in a few words."""
 
     label: str
     note: str
@@ -37,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """error: why there is nothing of it at all; then it has no cells."""
+    """Row of a table. error: why there is nothing of it at all; then it has no cells."""
 
     name: str
     cells: list[Cell] = field(default_factory=list)
@@ -47,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """corner: what the rows are."""
+    """Table of the page. corner: what the rows are."""
 
     caption: str
     corner: str
@@ -67,10 +70,10 @@ class Winner:
     alike: str
 
 
-def winners(comparison: Comparison, found: list[Verdict]) -> list[Winner]:
+def winners(comparison: Comparison, ranking: list[Verdict]) -> list[Winner]:
     """A line for each measure of quality of which a candidate has a value."""
     rows = []
-    for verdict in found:
+    for verdict in ranking:
         if verdict.measure not in QUALITY:
             continue
         measure = QUALITY[verdict.measure]
@@ -78,7 +81,7 @@ def winners(comparison: Comparison, found: list[Verdict]) -> list[Winner]:
             nobody = "no clip was judged for all candidates"
             rows.append(Winner(measure.label, measure.what, nobody, "", "", ""))
             continue
-        (result,) = (result for result in comparison.results[1:] if result.name == verdict.best)
+        (result,) = (result for result in comparison.candidates if result.name == verdict.best)
         mean = words.mean_of(comparison, result, verdict.measure)
         next_one = "there is no other"
         if verdict.second is not None:
@@ -96,7 +99,7 @@ def winners(comparison: Comparison, found: list[Verdict]) -> list[Winner]:
     return rows
 
 
-def means(comparison: Comparison, places: list[int], found: list[Verdict], caption: str) -> Table:
+def means(comparison: Comparison, places: list[int], ranking: list[Verdict], caption: str) -> Table:
     """The means of each result over these clips, with intervals. found: the verdicts over the same clips."""
     shown = [name for name in MEASURES if any(_has(result, name, places) for result in comparison.results)]
     counts = {name: _usual_count(comparison, name, places) for name in shown}
@@ -110,7 +113,7 @@ def means(comparison: Comparison, places: list[int], found: list[Verdict], capti
         if result.error:
             rows.append(Row(result.name, error=f"there is nothing of it: {result.error}"))
             continue
-        cells = [_mean_cell(comparison, result, name, places, counts[name], found) for name in shown]
+        cells = [_mean_cell(comparison, result, name, places, counts[name], ranking) for name in shown]
         rows.append(Row(result.name, cells, note))
     return Table(caption, "candidate", columns, rows)
 
@@ -131,7 +134,7 @@ def _usual_count(comparison: Comparison, name: str, places: list[int]) -> int:
 
 
 def _mean_cell(
-    comparison: Comparison, result: Result, name: str, places: list[int], usual: int, found: list[Verdict]
+    comparison: Comparison, result: Result, name: str, places: list[int], usual: int, ranking: list[Verdict]
 ) -> Cell:
     measure = QUALITY[name]
     interval = words.mean_of(comparison, result, name, places)
@@ -139,11 +142,13 @@ def _mean_cell(
         return Cell("", note=words.why_missing(result, name, places))
     note = "" if interval.clips == usual else f"of {count(interval.clips, 'clip')}"
     bounds = words.bounds(interval, measure)
-    return Cell(words.digits(interval.mean, measure), f"[{bounds}]" if bounds else "", _mark(result, name, found), note)
+    return Cell(
+        words.digits(interval.mean, measure), f"[{bounds}]" if bounds else "", _mark(result, name, ranking), note
+    )
 
 
-def _mark(result: Result, name: str, found: list[Verdict]) -> str:
-    for verdict in found:
+def _mark(result: Result, name: str, ranking: list[Verdict]) -> str:
+    for verdict in ranking:
         if verdict.measure == name:
             return "best" if verdict.best == result.name else "alike" if result.name in verdict.alike else ""
     return ""
@@ -161,13 +166,13 @@ def groups(comparison: Comparison) -> list[Table]:
 
 def pairs(comparison: Comparison) -> Table:
     """The difference of each two results in each measure, over all clips that both have."""
-    found = {name: differences(comparison, name) for name in MEASURES if QUALITY[name].better in _BETTER}
-    found = {name: each for name, each in found.items() if any(interval.clips for interval in each.values())}
-    columns = [_column(QUALITY[name].of_differences) for name in found]
+    known = {name: differences(comparison, name) for name in MEASURES if QUALITY[name].better in _BETTER}
+    known = {name: each for name, each in known.items() if any(interval.clips for interval in each.values())}
+    columns = [_column(QUALITY[name].of_differences) for name in known]
     rows = []
-    for first, second in next(iter(found.values()), {}):
+    for first, second in next(iter(known.values()), {}):
         cells = []
-        for name, each in found.items():
+        for name, each in known.items():
             interval, measure = each[first, second], QUALITY[name].of_differences
             if not interval.clips:
                 cells.append(Cell("", note="no clip that both have"))
@@ -180,9 +185,9 @@ def pairs(comparison: Comparison) -> Table:
     return Table("Differences of each two: means over clips and their 95 % intervals", "pair", columns, rows)
 
 
-def costs(comparison: Comparison, found: list[Verdict]) -> Table:
-    """What each candidate costs, and how its results came back."""
-    candidates = comparison.results[1:]
+def costs(comparison: Comparison, ranking: list[Verdict]) -> Table:
+    """Costs of each candidate, with the delay and the length of its results."""
+    candidates = comparison.candidates
     shown = [n for n in COSTS if any(r.cost is not None and not math.isnan(asdict(r.cost)[n]) for r in candidates)]
     columns = [_column(COSTS[name]) for name in shown]
     columns += [Column(_DELAY.label, "ms, taken out", _DELAY.what), Column("length", "", "against that of the clip")]
@@ -191,25 +196,25 @@ def costs(comparison: Comparison, found: list[Verdict]) -> Table:
         if result.error:
             rows.append(Row(result.name, error=f"there is nothing of it: {result.error}"))
             continue
-        cells = [_cost_cell(result, name, found) for name in shown]
+        cells = [_cost_cell(result, name, ranking) for name in shown]
         cells += [Cell(words.digits(result.delay_ms, _DELAY)), Cell(_length(result))]
         rows.append(Row(result.name, cells))
     return Table("What each candidate costs on one thread, and how its results came back", "candidate", columns, rows)
 
 
-def _cost_cell(result: Result, name: str, found: list[Verdict]) -> Cell:
+def _cost_cell(result: Result, name: str, ranking: list[Verdict]) -> Cell:
     if result.cost is None:
         return Cell("", note="cleaned by another program")
     value = asdict(result.cost)[name]
     if math.isnan(value):
         return Cell("", note=result.cost.error or "not measured")
     note = f"{1.0 / value:.0f} \u00d7 real time" if name == "file_factor" and value else ""
-    mark = "best" if _mark(result, name, found) else ""  # what costs as much is as good
+    mark = "best" if _mark(result, name, ranking) else ""  # what costs as much is as good
     return Cell(words.digits(value, COSTS[name]), note, mark)
 
 
 def _length(result: Result) -> str:
-    """How much longer or shorter the results were than the clips."""
+    """Difference in length between the results and the clips, in words."""
     extra = [1000.0 * track.extra / track.clip.rate for track in result.tracks if track.extra]
     if not extra:
         return "as the clips"

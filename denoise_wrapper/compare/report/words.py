@@ -1,4 +1,4 @@
-"""What was found, in plain sentences: numbers with their intervals, who is best at what, and what cannot be told."""
+"""Results in plain sentences: numbers with their intervals, the best at each measure, and what stays open."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from denoise_wrapper.compare.comparison import Comparison, Result, Track
-from denoise_wrapper.compare.measures import COSTS, QUALITY, Measure
+from denoise_wrapper.compare.measure.measures import COSTS, QUALITY, Measure
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, mean_interval
-from denoise_wrapper.compare.wording import count, listed
+from denoise_wrapper.wording import count, listed
 
 MANY = 30  # clips from which intervals are about as wide as they should be
 _COST_WORDS = {
@@ -52,18 +52,18 @@ def lead(difference: Interval | None, measure: Measure) -> str:
 
 
 def sentences(comparison: Comparison, verdicts: list[Verdict]) -> list[tuple[str, str]]:
-    """Who wins what, by how much, and what cannot be told: what each is about, and what is to be said of it."""
+    """Sentences on the best candidates, their leads and what stays open: (subject, rest) each."""
     quality = [verdict for verdict in verdicts if verdict.measure in QUALITY and verdict.best is not None]
     if not quality:
-        return [("No verdict:", "no measure could be told of any candidate; the reasons are below.")]
-    found = list(_wins(quality))
+        return [("No verdict:", "no candidate could be measured; the reasons are below.")]
+    lines = list(_wins(quality))
     if len(comparison.results) == 2:
-        found += _alone(quality)
-    return [*found, *_ties(quality), *_no_gain(quality), *_costs(comparison, verdicts), *_doubts(comparison)]
+        lines += _alone(quality)
+    return [*lines, *_ties(quality), *_no_gain(quality), *_costs(comparison, verdicts), *_doubts(comparison)]
 
 
 def _wins(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
-    """Who is best and told apart from all others, who wins most first."""
+    """Candidates that are best and told apart from all others, the one that wins most first."""
     wins: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for verdict in quality:
         if verdict.best is None or verdict.second is None or verdict.difference is None or verdict.alike:
@@ -77,7 +77,7 @@ def _wins(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
 
 
 def _ties(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
-    """What is not told apart, by who is in the tie."""
+    """Measures at which the best are not told apart, by the candidates in the tie."""
     by_whom: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for verdict in quality:
         if verdict.alike and verdict.best is not None:
@@ -88,14 +88,14 @@ def _ties(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
 
 
 def _alone(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
-    """What the only candidate gains."""
+    """Gains of the only candidate."""
     gains = [f"{QUALITY[v.measure].label} {lead(v.gain, QUALITY[v.measure])}" for v in quality if v.gain is not None]
     if gains and quality[0].best is not None:
         yield quality[0].best, f"against the noisy clips: {'; '.join(gains)}."
 
 
 def _no_gain(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
-    """Where even the best is no better than what it was given."""
+    """Measures at which even the best is no better than the noisy clips."""
     same, worse = [], []
     for verdict in quality:
         measure = QUALITY[verdict.measure]
@@ -112,8 +112,8 @@ def _no_gain(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
 
 
 def _costs(comparison: Comparison, verdicts: list[Verdict]) -> Iterator[tuple[str, str]]:
-    """Who costs least, in one sentence, where more than one was measured."""
-    found = []
+    """Candidates that cost least, in one sentence, where more than one was measured."""
+    parts = []
     for verdict in verdicts:
         if verdict.measure not in _COST_WORDS or verdict.second is None:
             continue
@@ -123,9 +123,9 @@ def _costs(comparison: Comparison, verdicts: list[Verdict]) -> Iterator[tuple[st
         text = number(value, COSTS[verdict.measure])
         if verdict.measure.endswith("_factor"):
             text = f"{1.0 / value:.0f} times faster than real time" if value else text
-        found.append(f"{verdict.best} {_COST_WORDS[verdict.measure]} ({text}{shared})")
-    if found:
-        yield "Cost:", f"{'; '.join(found)}."
+        parts.append(f"{verdict.best} {_COST_WORDS[verdict.measure]} ({text}{shared})")
+    if parts:
+        yield "Cost:", f"{'; '.join(parts)}."
 
 
 def _doubts(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -140,7 +140,7 @@ def _doubts(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def why_missing(result: Result, name: str, places: Iterable[int]) -> str:
-    """Why a result has no value of a measure on these clips: the reasons that were given, or that it does not apply."""
+    """Reasons why a result has no value of a measure on these clips, or that it does not apply."""
     reasons = {reason: None for at in places if (reason := _why(result.tracks[at], name))}
     return "; ".join(reasons) or "does not apply"
 

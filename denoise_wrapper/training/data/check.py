@@ -21,7 +21,8 @@ from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.decoding import BLOCK, Bandwidth
 from denoise_wrapper.training.data.packs import Pack, open_pack, scan_table
-from denoise_wrapper.training.data.pairs import APART_S, counterparts, listed, number_files
+from denoise_wrapper.training.data.pairs import APART_S, counterparts, number_files
+from denoise_wrapper.wording import few
 
 Float32 = NDArray[np.float32]
 Kind = Literal["speech", "noise", "rooms", "clean", "noisy"]  # the last two: both sides of pairs
@@ -271,7 +272,7 @@ def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
         numbered, _ = number_files(folder, ("noise",))
         lacking = sorted(sides["noisy"].keys() - numbered["noise"].keys())
         if lacking:
-            text = f"ids {listed(lacking)} have none; training does not ask for it"
+            text = f"ids {few(lacking)} have none; training does not ask for it"
             problems.append(Finding(DOUBTFUL, f"{folder.as_posix()}/noise", "no noise", text))
     return problems
 

@@ -40,7 +40,7 @@ class Entry:
 
 @functools.cache
 def entries() -> tuple[Entry, ...]:
-    """The list, in its order."""
+    """Entries of the list, in its order."""
     with LIST.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     return tuple(Entry(unseen=row.pop("unseen") == "yes", **row) for row in rows)
@@ -55,11 +55,11 @@ def _by_name() -> dict[str, list[Entry]]:
 
 
 def is_held_out(name: str, file: Path, source: str | None = None) -> bool:
-    """True if a voice, noise or room is on the list.
+    """Look a voice, noise or room up in the list.
 
     name: of the voice; of a noise or room that of its file. source: what the pack's table says of it, or else any table
     (columns file, source) in the file's folder; it has to be the source on the list. Where no table says any, the
-    file's content has to be the same. So what merely shares a name is kept.
+    file's content has to be the same. So what merely shares a name is kept. True: it is held out.
     """
     listed = _by_name().get(name)
     if not listed:

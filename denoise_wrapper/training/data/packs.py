@@ -67,7 +67,7 @@ class Pack:
         return file.removeprefix(self.name + "/") if self.whole else file
 
     def held_out(self, row: Row) -> bool:
-        """True if a row, of a voice or of a noise that its file is named after, is held out for the blind set."""
+        """Look up in the list of what is held out a row of a voice, or of a noise that its file is named after."""
         name = row["voice"] if "voice" in row else source_name(row["file"])
         return is_held_out(name, self.base / row["file"], row.get("source"))
 

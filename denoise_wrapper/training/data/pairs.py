@@ -20,13 +20,13 @@ from denoise_wrapper.training.config import Range
 from denoise_wrapper.training.data.corpus import Recording, open_cache
 from denoise_wrapper.training.data.packs import open_pack
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix, gain, speech_labels
+from denoise_wrapper.wording import few
 
 Float32 = NDArray[np.float32]
 Sides = dict[str, dict[int, list[str]]]  # "clean" and "noisy": the files of each number
 NUMBER = re.compile(r"_fileid_(\d+)$", re.IGNORECASE)
 READER = re.compile(r"(?:^|[_-])(reader_\d+)")  # as the challenge's own names have it: ..._reader_06709_...
 BOOK = re.compile(r"(?:^|[_-])(book_\d+)")
-NAMED = 5  # of what is wrong, so many by name
 APART_S = 0.1  # noisy and clean may differ so much in length, as lossy formats pad
 
 
@@ -78,7 +78,7 @@ def read_pairs(folder: Path, rate: int, work_dir: Path) -> tuple[PairGroup, ...]
         recording = Recording(noisy_audio, noisy["start"], noisy["length"], noisy["bandwidth_hz"])
         pairs.append((noisy_name, Pair(number, recording, target)))
     if apart:
-        raise DataError(f"{folder}: noisy and clean differ in length for ids {listed(apart)}; cut them alike")
+        raise DataError(f"{folder}: noisy and clean differ in length for ids {few(apart)}; cut them alike")
     return group_pairs(f"{name}/", pairs)
 
 
@@ -89,12 +89,12 @@ def match_files(folder: Path) -> list[tuple[int, str, str]]:
             raise DataError(f"{folder} has no folder {part}; pairs lie in clean/clean_fileid_N and noisy/*_fileid_N")
     sides, strange = number_files(folder)
     if strange:
-        raise DataError(f"{folder}: no _fileid_N at the end of {listed(strange)}; rename or take away")
+        raise DataError(f"{folder}: no _fileid_N at the end of {few(strange)}; rename or take away")
     twice = [number for number, names in sides["clean"].items() if len(names) > 1]
     if twice:
-        raise DataError(f"{folder}: more than one clean file for ids {listed(sorted(twice))}; keep one of each")
+        raise DataError(f"{folder}: more than one clean file for ids {few(sorted(twice))}; keep one of each")
     missing = [
-        f"no {there} file for ids {listed(lacking)} of {here}"
+        f"no {there} file for ids {few(lacking)} of {here}"
         for here, there in (("noisy", "clean"), ("clean", "noisy"))
         if (lacking := sorted(sides[here].keys() - sides[there].keys()))
     ]
@@ -122,12 +122,6 @@ def number_files(folder: Path, parts: Sequence[str] = ("clean", "noisy")) -> tup
             else:
                 strange.append(f"{part}/{name}")
     return sides, strange
-
-
-def listed(items: Sequence[object]) -> str:
-    """The first few by name, and how many there are."""
-    few = ", ".join(str(item) for item in items[:NAMED])
-    return few if len(items) <= NAMED else f"{few} and {len(items) - NAMED} more"
 
 
 def group_pairs(prefix: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[PairGroup, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from denoise_wrapper.training.data.check import UNUSABLE, Facts, Finding, Kind, 
 from denoise_wrapper.training.data.decoding import read_audio
 from denoise_wrapper.training.data.packs import Pack, Row, open_pack, source_name
 from denoise_wrapper.training.data.pairs import APART_S, BOOK, NUMBER, READER, match_files, number_files, speakers
+from denoise_wrapper.wording import few
 
 Folders = Literal["voice", "language"]  # what the topmost folders of speech without a table stand for
 LEAST_NOISE = 1e-4  # RMS: what noisy has less than this more than clean is no noise
@@ -213,10 +213,9 @@ def prepared_lines(result: Prepared, named: int = 5) -> Iterator[str]:
     sources = len({row["voice"] for row in result.rows})
     what = "voices" if result.kind == "speech" else "sources"
     yield f"{result.kind}: {result.hours:.3f} h, {len(result.rows)} recordings of {sources} {what}"
-    for problem, count in Counter(finding.problem for finding in result.left_out).items():
+    for problem in dict.fromkeys(finding.problem for finding in result.left_out):
         files = [finding.file for finding in result.left_out if finding.problem == problem]
-        more = f" and {count - named} more" if count > named else ""
-        yield f"left out, {problem}: {', '.join(files[:named])}{more}"
+        yield f"left out, {problem}: {few(files, named)}"
     if result.doubtful:
         yield f"{result.doubtful} things to look at: see 'denoise-wrapper data check'"
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from denoise_wrapper.compare.clips.sets import SetClip, read_set
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.clips.sets import read_set
 from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
@@ -35,7 +36,7 @@ class Answer(NamedTuple):
     rate: int
 
 
-def chosen_clips(config: ValidationConfig) -> list[SetClip]:
+def chosen_clips(config: ValidationConfig) -> list[Clip]:
     """The clips of the set that are scored, evenly spread over it; none without a set. Raises DataError."""
     if config.set is None:
         return []
@@ -44,7 +45,7 @@ def chosen_clips(config: ValidationConfig) -> list[SetClip]:
     return [clips[index * len(clips) // count] for index in range(count)]
 
 
-def score_set(network: Enhancer, clips: list[SetClip], processes: int) -> dict[str, float]:
+def score_set(network: Enhancer, clips: list[Clip], processes: int) -> dict[str, float]:
     """The means over clips of METRICS and of the speech's level against the clean one's, SPEECH, in dB; and `score`.
 
     WORST_SPEECH: the level of the clip that is furthest off. A clip that cannot be told a metric by is left out of it.
@@ -67,9 +68,9 @@ def score(means: Mapping[str, float]) -> float:
 
 
 @torch.no_grad()
-def clean_clip(network: Enhancer, clip: SetClip) -> Answer:
+def clean_clip(network: Enhancer, clip: Clip) -> Answer:
     """Read a clip and denoise it in full precision, by a network in evaluation mode."""
-    assert clip.noisy is not None
+    assert clip.clean is not None  # as `read_set` gives them
     (noisy, rate), (clean, clean_rate) = (read_mono(path) for path in (clip.noisy, clip.clean))
     if clean_rate != rate:
         raise DataError(f"{clip.noisy} is at {rate} Hz, {clip.clean} at {clean_rate}; both are at one rate")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.compare.clips.sets import SetClip
+from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.training.config import load_config
 from denoise_wrapper.training.enhancer import scoring
@@ -72,7 +72,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         self.clock.lap("forward")
         return self.judge.compare(answer, batch.target, batch.noisy)
 
-    def open_validation(self) -> tuple[list[Batch], list[SetClip]]:
+    def open_validation(self) -> tuple[list[Batch], list[Clip]]:
         """The mixed clips that every validation compares, whole, and those of the set."""
         config = self.config.validation
         _, source = open_clips(self.config)
@@ -81,7 +81,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         mixed = [make_batch([(clip, 0, len(clip.noisy) // HOP) for clip in group]) for group in groups]
         return mixed, scoring.chosen_clips(config)
 
-    def validate(self, clips: tuple[list[Batch], list[SetClip]]) -> tuple[list[float], float | None]:
+    def validate(self, clips: tuple[list[Batch], list[Clip]]) -> tuple[list[float], float | None]:
         """The means of VALIDATED, in full precision, and of the set's metrics in the epochs that score it.
 
         With a set the best weights are those of the highest score, and epochs without a scoring are never the best.

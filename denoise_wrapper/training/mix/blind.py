@@ -79,10 +79,10 @@ class Plan:
 
 def plan() -> list[Plan]:
     """All clips: voices, noises and rooms equally often, each ratio equally often in every part."""
-    plans: list[Plan] = []
+    clips: list[Plan] = []
     for rate in sorted({rate for rate, *_ in PARTS}):
         parts = [part for part in PARTS if part[0] == rate]
-        count = sum(clips for *_, clips in parts)
+        count = sum(part[-1] for part in parts)
         noises = deal(list(fitting("noise", rate).values()), count, f"{rate} noises")
         measured, without = fitting("room", rate).values(), count - round(ROOM_SHARE * count)
         rooms = deal([*repeated(list(measured), count - without), *[None] * without], count, f"{rate} rooms")
@@ -90,15 +90,15 @@ def plan() -> list[Plan]:
         limits = deal([TELEPHONE_HZ] * phones + [None] * (count - phones), count, f"{rate} limits")
         spoken = [(entry, snr_db) for part in parts for entry, snr_db in deal_part(*part)]
         for at, (entry, snr_db) in enumerate(spoken):
-            name, chance = f"{len(plans):03}", Random(f"{SEED}/{rate}/{at}")
+            name, chance = f"{len(clips):03}", Random(f"{SEED}/{rate}/{at}")
             level_db, seconds = (low + (high - low) * chance.random() for low, high in (LEVEL_DB, SECONDS))
-            plans.append(Plan(name, rate, entry.name, entry.reason, entry.unseen, snr_db, noises[at], rooms[at],
+            clips.append(Plan(name, rate, entry.name, entry.reason, entry.unseen, snr_db, noises[at], rooms[at],
                               level_db, seconds, limits[at]))  # fmt: skip
-    return plans
+    return clips
 
 
 def fitting(kind: str, rate: int) -> dict[str, Entry]:
-    """Entries of a kind, held out, that reach as far as clips at a rate do; of one in several files the widest."""
+    """Entries of a kind that reach as far as clips at a rate do, by name; of one in several files the widest."""
     entries = sorted(
         (entry for entry in held_out.entries() if entry.kind == kind), key=lambda entry: entry.band != "16k"
     )
@@ -265,7 +265,7 @@ def resample(signal: Float64, rate: int, target: int) -> Float64:
 
 
 def early(response: Float64, rate: int) -> Float64:
-    """The part of a room that a target keeps: 50 ms, faded out over 10 ms more."""
+    """Cut a room's response to the 50 ms that a target keeps, faded out over 10 ms more."""
     keep, fade = round(EARLY_S * rate), round(FADE_S * rate)
     return response[: keep + fade] * np.append(np.ones(keep), np.linspace(1.0, 0.0, fade))[: len(response)]
 
@@ -275,7 +275,7 @@ def low_pass(signal: Float64, limit_hz: float, rate: int) -> Float64:
 
 
 def active_samples(clean: Float64, rate: int) -> NDArray[np.bool_]:
-    """Mark speech: frames of 20 ms that are within 30 dB of the loudest; (n,)."""
+    """Mark where somebody speaks, frames of 20 ms that are within 30 dB of the loudest: bool (n,)."""
     size = round(FRAME_S * rate)
     frames = np.pad(clean, (0, -len(clean) % size)).reshape(-1, size)
     power = np.square(frames).mean(axis=1)

@@ -13,8 +13,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.compare.clips.sets import SetClip, read_set
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.compare.clips.clip import Clip
+from denoise_wrapper.compare.clips.sets import read_set
+from denoise_wrapper.errors import FileError
 from denoise_wrapper.training.mix.blind import read_mono, to_int16
 
 Float64 = NDArray[np.float64]
@@ -27,7 +28,7 @@ PACKET_S, LOST_SHARE = 0.02, 0.03  # of every other clip: packets that are missi
 
 
 def telephone_band(signal: Float64) -> Float64:
-    """The part of a signal at 8 kHz in the band of a telephone, in time: float64 (n,)."""
+    """Limit a signal at 8 kHz, float64 (n,), to the band of a telephone; nothing is late."""
     taps = scipy.signal.firwin(TAPS, BAND_HZ, fs=RATE, pass_zero=False)
     return np.asarray(scipy.signal.fftconvolve(signal, taps, "same"))
 
@@ -52,7 +53,7 @@ def compand(signal: Float64, codec: str) -> Float64:
 
 
 def kept_packets(chance: Random, length: int, lost_share: float = LOST_SHARE) -> NDArray[np.bool_]:
-    """For each sample at 8 kHz, whether its packet arrives: bool (length,)."""
+    """Mark the samples at 8 kHz whose packets arrive: bool (length,)."""
     size = round(PACKET_S * RATE)
     return np.repeat([chance.random() >= lost_share for _ in range(-(-length // size))], size)[:length]
 
@@ -78,10 +79,9 @@ def make_telephone_set(source: Path, target: Path, overwrite: bool = False) -> i
     return len(clips)
 
 
-def make_clip(clip: SetClip, at: int, target: Path) -> dict[str, Any]:
+def make_clip(clip: Clip, at: int, target: Path) -> dict[str, Any]:
     """Write both sides of a clip, number at of its set; returns what the manifest says of it."""
-    if clip.noisy is None:
-        raise DataError(f"{clip.id} has no noisy side")
+    assert clip.clean is not None  # read_set gives none without
     clean, noisy = (telephone_band(read_mono(path, RATE)) for path in (clip.clean, clip.noisy))
     length = min(len(clean), len(noisy))
     codec = CODECS[at % len(CODECS)]

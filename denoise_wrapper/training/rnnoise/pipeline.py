@@ -76,13 +76,15 @@ def export(recipe: Recipe, target: Path) -> None:
 def check_early(recipe: Recipe) -> None:
     """Refuse before the training what would be refused after it."""
     if recipe.steps.compare is not None:
-        from denoise_wrapper.compare.against import open_other
+        from denoise_wrapper.compare import parse_candidate
         from denoise_wrapper.compare.clips.sets import read_set
         from denoise_wrapper.compare.measure.metrics import check_resampler
 
         check_resampler()
         read_set(recipe.steps.compare.set)
-        open_other((recipe.steps.compare.against,))
+        other = parse_candidate(recipe.steps.compare.against)
+        if other.cleaned:
+            other.open()
     if recipe.steps.wheel is not None:
         wheel.find_tree(recipe.steps.wheel.source)
 
@@ -272,25 +274,24 @@ def compare_step(recipe: Recipe, steps: Steps) -> None:
         return
     from denoise_wrapper.backends.convert import fingerprint as weights
     from denoise_wrapper.backends.convert import read_any_model
-    from denoise_wrapper.compare.against import format_comparison, label, measure_other
+    from denoise_wrapper.compare import Candidate, evaluate
     from denoise_wrapper.compare.clips.sets import read_set
-    from denoise_wrapper.compare.tables import write_csv
+    from denoise_wrapper.compare.export import write_clips
+    from denoise_wrapper.compare.tables import format_pair
     from denoise_wrapper.progress import stages
 
     model, table, text = (model_path(training), training.work_dir / "quality.csv", training.work_dir / "compare.txt")
-    other = (config.against,)
     standard = sha256(Path(config.against)) if Path(config.against).is_file() else weights(read_any_model(None))
     clips = [path for clip in read_set(config.set) for path in (clip.clean, clip.noisy) if path is not None]
     key = fingerprint(config, sha256(model), standard, state(*clips))
 
     def make() -> str:
         with stages(quiet=False) as report:
-            ours = measure_other(config.set, (str(model),), config.jobs, report)
-            name = label(other)
-            theirs = measure_other(config.set, other, config.jobs, lambda what, *at: report(f"{what} ({name})", *at))
+            ours = Candidate(model.stem, "rnnoise", model)
+            both = evaluate(config.set, [ours, config.against], jobs=config.jobs, progress=report)
         with atomic_path(table, overwrite=True) as part, part.open("w", newline="", encoding="utf-8") as stream:
-            write_csv(ours, stream)
-        lines = format_comparison(ours, theirs)
+            write_clips(dataclasses.replace(both, results=both.results[:1]), stream)
+        lines = format_pair(both)
         with atomic_path(text, overwrite=True) as part:
             part.write_text(lines + "\n", encoding="utf-8")
         train_module().export(training, training.work_dir)  # its card quotes the table

@@ -52,7 +52,7 @@ class JoinConfig:
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """The finished model on a set of clips, beside another: see `compare.against`."""
+    """The finished model on a set of clips, beside another: see `compare.evaluate`."""
 
     set: Path  # a folder with clean/ and noisy/
     against: str = "standard"  # the model compiled in; or a model file, or the name of a backend

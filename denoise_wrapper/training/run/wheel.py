@@ -85,7 +85,6 @@ def copy_tree(tree: Path, copy: Path) -> None:
 def put_model(model: ClassicModel | V02Model, path: Path, name: str, tree: Path) -> None:
     """Make a copy of the tree one of that model: what is compiled in, its file and card, and the version."""
     models = tree / "denoise_wrapper/models"
-    write_model(model, tree / "native/rnn_data.c", overwrite=True)
     write_model(model, models / "rnnoise.dnnw", overwrite=True)
     card = path.with_suffix(".md")
     if card.is_file():

@@ -1,0 +1,23 @@
+/* The kernels with AVX2 and FMA. The pragmas stand for -mavx2 -mfma, for this file alone, so that no build needs flags
+ * by file; MSVC compiles any intrinsic without being asked. Empty on other processors. */
+#if defined(__x86_64__) || defined(_M_X64)
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC target("avx2,fma")
+#endif
+
+#include "kernels/vec_avx2.h"
+
+#define DN_TABLE dn_kernels_avx2
+#define DN_TABLE_NAME "avx2"
+#include "kernels/body.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#else
+typedef int dn_no_avx2; /* C wants something in every file */
+#endif

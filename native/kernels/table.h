@@ -1,0 +1,97 @@
+/* The inner loops, one table of functions an instruction set. A table is chosen once, when a model is loaded, and all
+ * stages call through it. Each table gives the same result from run to run; tables differ from each other by rounding.
+ * Pointers need no alignment; inputs and outputs do not overlap unless it says so. */
+#ifndef DN_KERNELS_H
+#define DN_KERNELS_H
+
+#include "fft.h"
+
+/* Rounds a length up to whole vectors. */
+static inline int dn_round_up_8(int n) {
+    return (n + 7) / 8 * 8;
+}
+
+/* Channels that go through a network together, at most. */
+enum { DN_BATCH = 8 };
+
+typedef struct dn_kernels {
+    const char *name;
+
+    /* y[columns] += sum over j of x[j] * w[j][columns]. columns is a multiple of 8; w is packed in groups of 8 columns,
+     * w[columns / 8][inputs][8]. */
+    void (*matvec_add)(float *y, const float *w, const float *x, int inputs, int columns);
+
+    /* matvec_add of count inputs, x[i] to y[i], at most DN_BATCH. Here and below each y[i] has the bits that it would
+     * have alone; a weight is read once for several of them. */
+    void (*matvec_add_batch)(float *const *y, const float *w, const float *const *x, int inputs, int columns,
+                             int count);
+
+    /* matvec_add_batch with integers for weights, which are floats only while they are multiplied. */
+    void (*matvec_add_bytes_batch)(float *const *y, const int8_t *w, const float *const *x, int inputs, int columns,
+                                   int count);
+
+    /* matvec_add_batch with only some of the weights, blocks of 4 inputs by a group of 8 outputs: w[blocks][4][8].
+     * index: for each of the groups the number of its blocks, then the first input of each. */
+    void (*blocks_add_batch)(float *const *y, const float *w, const uint16_t *index, const float *const *x, int groups,
+                             int count);
+
+    /* blocks_add_batch in integers: y += scale * sum of q * steps, the sum being exact; q[blocks][8 outputs][4 inputs],
+     * scale[8 * groups]; steps, what quantise gives, are from -127 to 127. */
+    void (*blocks_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const uint16_t *index,
+                                  const int8_t *const *steps, int groups, int count);
+
+    /* matvec_add_batch in integers, none of them -128: q[columns / 8][inputs / 4][8 outputs][4 inputs], scale[columns];
+     * inputs is a multiple of 4, columns of 8. */
+    void (*matvec_add_int8_batch)(float *const *y, const int8_t *q, const float *scale, const int8_t *const *steps,
+                                  int inputs, int columns, int count);
+
+    /* steps[i] = floor(127 x[i] + 0.5), i < n, x being cut off at -1 and 1. */
+    void (*quantise)(int8_t *steps, const float *x, int n);
+
+    /* v[n] in place, n a multiple of 8; errors below 1e-6. */
+    void (*tanh)(float *v, int n);
+    void (*sigmoid)(float *v, int n);
+
+    /* sum of x[i] * y[i], i < n */
+    float (*dot)(const float *x, const float *y, int n);
+
+    /* out[0] = dot(x, y, n), out[1] = dot(y, y, n), in one go. */
+    void (*match)(const float *x, const float *y, int n, float out[2]);
+
+    /* out[lag] = sum over i < n of x[i] * y[i + lag], lag < lags, a multiple of 8. */
+    void (*correlate)(float *out, const float *x, const float *y, int n, int lags);
+
+    /* y[i] = x[i] + sum over k < 5 of taps[k] * x[i - 1 - k], i < n, a multiple of 8; x[-5] to x[-1] are read. */
+    void (*fir5)(float *y, const float *x, const float taps[5], int n);
+
+    /* y[i] = (x[2i - 1] + x[2i + 1]) / 4 + x[2i] / 2, i < n, a multiple of 8; x[-1] is read. */
+    void (*halve)(float *y, const float *x, int n);
+
+    /* y = scale * x through H(z) = (1 - 2 z^-1 + z^-2) / (1 - 1.99599 z^-1 + 0.99600 z^-2), -3 dB at 22 Hz.
+     * memory, two numbers that start at zero, goes on from call to call. y may be x. */
+    void (*highpass)(float *y, const float *x, double memory[2], float scale, int n);
+
+    /* X = DFT of window[i] * x[i], i < 960; and back, x[i] = window[i] * sum over the 960 bins. */
+    void (*fft)(const dn_fft *fft, const float *window, const float *x, dn_spectrum *X);
+    void (*ifft)(const dn_fft *fft, const float *window, const dn_spectrum *X, float *x);
+
+    /* p[i] = Re(X[i] conj(Y[i])), i < n, a multiple of 8. X may be Y. */
+    void (*cross_power)(float *p, const dn_spectrum *X, const dn_spectrum *Y, int n);
+
+    /* Triangles: bin i between edges[b] and edges[b + 1] gives (1 - rise[i]) p[i] to sums[b] and rise[i] p[i] to
+     * sums[b + 1]. sums[intervals + 1] is overwritten. */
+    void (*band_sums)(float *sums, const float *p, const float *rise, const int16_t *edges, int intervals);
+
+    /* Triangles the other way: g[i] = (1 - rise[i]) bands[b] + rise[i] bands[b + 1]. */
+    void (*band_spread)(float *g, const float *bands, const float *rise, const int16_t *edges, int intervals);
+
+    /* X[i] *= g[i], and X[i] += g[i] P[i]; i < n, a multiple of 8. */
+    void (*scale)(dn_spectrum *X, const float *g, int n);
+    void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
+} dn_kernels;
+
+/* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can
+ * run. */
+const dn_kernels *dn_kernels_find(const char *name);
+
+#endif

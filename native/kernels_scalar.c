@@ -1,6 +1,0 @@
-/* The kernels in plain C, which every processor runs. */
-#include "vec_scalar.h"
-
-#define DN_TABLE dn_kernels_scalar
-#define DN_TABLE_NAME "scalar"
-#include "kernels_body.h"

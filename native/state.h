@@ -1,0 +1,36 @@
+/* The memory of a channel. */
+#ifndef DN_STATE_H
+#define DN_STATE_H
+
+#include "model.h"
+
+/* Memory that outlives a frame, but for what follows it in dn_state, whose size is the model's. */
+typedef struct {
+    dn_frontend front;
+    float overlap[DN_FRAME]; /* second half of the last synthesis window */
+    float removed[DN_FRAME]; /* what the high-pass took out of the last frame */
+    float last_gain[DN_MAX_BANDS];
+} dn_past;
+
+/* The last frame, on which the gains of this one act, in models with look-ahead; nothing but floats. */
+typedef struct {
+    dn_frame frame;
+    float removed[DN_FRAME]; /* out of the frame before the last */
+} dn_held_back;
+
+struct dn_state {
+    const dn_model *model;
+    int is_busy; /* while the call of dn_process that has it checks its states */
+    dn_past past;
+    dn_frame frame;          /* from here on what is worked with; nothing of it outlives a frame */
+    float removed[DN_FRAME]; /* what the high-pass took out of it */
+    float tail[];            /* the network's memory, and with look-ahead a dn_held_back */
+};
+
+/* Bytes of a state's tail. */
+size_t dn_tail_size(const dn_model *model);
+
+/* Returns the part of the tail that holds the last frame; NULL in models without look-ahead. */
+dn_held_back *dn_state_held(dn_state *state);
+
+#endif
