@@ -115,7 +115,7 @@ def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path:
     feed, kept = run.batches(0), []
     for _ in range(config.train.steps):
         run.step(feed)
-        kept.append(train.norms(run.network)[0].state_dict()["running_mean"].clone())
+        kept.append(run.norms[0].state_dict()["running_mean"].clone())
     assert not torch.equal(kept[1], kept[2])
     assert torch.equal(kept[2], kept[-1])
     batch = next(feed)

@@ -62,7 +62,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
 
     def compare(self, batch: Batch) -> Loss:
         """Loss of the answers to stretches of clips; the states are carried on."""
-        for norm in norms(self.network):
+        for norm in self.norms:
             norm.train(self.progress.done(self.config.train) < self.config.train.freeze_norms)
         state = self.state.reset(batch.fresh)
         spectrum, newest = self.network.analyse(batch.noisy, state.recent)
@@ -112,11 +112,6 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         print(f"{weights:,} weights; a hop takes {cost.multiply_adds:,} multiply-adds, {cost.exponentials:,} "
               f"exponentials, {cost.steps} steps")  # fmt: skip
         return super().profile()
-
-
-def norms(network: Enhancer) -> list[nn.modules.batchnorm._BatchNorm]:
-    """The batch norms of a network."""
-    return [part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
 
 
 def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
