@@ -29,7 +29,7 @@ ALLOWED = {
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
     "progress": set(),
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
-    "training": {*GROUND, "backends", "compare", "files", "models", "progress", "training"},
+    "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {
         *GROUND,
         "backends",
@@ -55,6 +55,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/lane",
         "stream/resample",
         "stream/samples",
+        "training/mix/filters",
     },
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},

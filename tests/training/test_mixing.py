@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tracemalloc
 from pathlib import Path
 
@@ -17,7 +18,14 @@ from denoise_wrapper.training.data import decoding
 from denoise_wrapper.training.data.corpus import Corpus, open_corpora
 from denoise_wrapper.training.data.decoding import Samples, decode
 from denoise_wrapper.training.mix import mixing
-from denoise_wrapper.training.mix.filters import low_pass, random_filter, run_filter
+from denoise_wrapper.training.mix.filters import (
+    change_speed,
+    low_pass,
+    random_filter,
+    round_speed,
+    run_room,
+    run_sections,
+)
 from denoise_wrapper.training.mix.mixing import Float32, Mixer, active_level, frame_energies
 from denoise_wrapper.training.mix.noises import cycles
 from denoise_wrapper.training.mix.rooms import simulate_room
@@ -156,11 +164,15 @@ def test_a_simulated_room_is_heard_where_there_is_no_measured_one(corpora: dict[
     assert db(np.mean((mix.noisy - mix.clean) ** 2) / np.mean(mix.clean**2)) > -30.0
 
 
+def flat_share(signal: Float32) -> float:
+    """Of the samples, those at the peak."""
+    return float(np.mean(np.abs(signal) > 0.999 * np.abs(signal).max()))
+
+
 def test_clipped_peaks_are_flat(corpora: dict[int, Corpus]) -> None:
     shares = [
-        np.mean(np.abs(mix.noisy) > 0.999 * np.abs(mix.noisy).max())
+        np.mean([flat_share(Mixer(corpora[16000], config, 1).clip(index).noisy) for index in range(8)])
         for config in (PLAIN, dataclasses.replace(PLAIN, clipped_share=1.0))
-        for mix in [Mixer(corpora[16000], config, 1).clip(3)]
     ]
     assert shares[0] < 0.002 < 0.005 < shares[1]
 
@@ -236,17 +248,47 @@ def test_short_and_silent_recordings_are_no_obstacle(tmp_path: Path, rate: int) 
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("length", [1, 100, 12345, 100000])
-def test_filters_by_blocks_are_those_by_samples(rate: int, length: int) -> None:
+def test_filters_and_rooms_are_those_of_scipy(rate: int, length: int) -> None:
     rng = np.random.default_rng(length)
-    signal = rng.standard_normal(length).astype(np.float32)
-    sections = random_filter(rng, rate, 3)
+    signal, other = rng.standard_normal((2, length)).astype(np.float32)
     room = simulate_room(rng, rate)
-    plain = scipy.signal.sosfilt(sections, signal.astype(np.float64))
-    assert difference(run_filter(signal, sections), plain) < -75.0
-    wet = scipy.signal.fftconvolve(plain, room)[:length]
-    assert difference(run_filter(signal, sections, room), wet) < -75.0
+    for peaks in range(8):
+        sections = random_filter(rng, rate, peaks)
+        plain, beside = (scipy.signal.sosfilt(sections, part.astype(np.float64)) for part in (signal, other))
+        alone, one, two = signal.copy(), signal.copy(), other.copy()
+        run_sections(sections, alone)
+        run_sections(sections, one, two)
+        np.testing.assert_array_equal(alone, one)
+        assert difference(one, plain) < -120.0
+        assert difference(two, beside) < -120.0
+    assert difference(run_room(signal, room), scipy.signal.fftconvolve(signal.astype(np.float64), room)[:length]) < -100
     steep = scipy.signal.sosfilt(scipy.signal.ellip(10, 0.1, 80.0, 3400.0, fs=rate, output="sos"), signal)
-    assert difference(low_pass(signal, 3400.0, rate), steep) < -60.0
+    low_pass(3400.0, rate, signal)
+    assert difference(signal, steep) < -60.0
+
+
+def test_a_filter_rings_on_into_silence_and_ends() -> None:
+    signal = np.zeros(400000, np.float32)
+    signal[0] = 1.0
+    run_sections(random_filter(np.random.default_rng(0), 48000, 3), signal)
+    assert np.count_nonzero(signal[:100]) == 100
+    assert not signal[-1000:].any()
+
+
+@pytest.mark.parametrize("speed", [0.6, 0.72, 1.0, 1.17, 1.6])
+def test_a_tone_at_another_speed_is_that_tone_higher_or_lower_and_aliases_are_gone(speed: float) -> None:
+    speed = round_speed(speed)
+    at = np.arange(20000)
+    for cycles_a_sample, kept in ((0.01, True), (0.3 / max(speed, 1.0), True), (0.49, False)):
+        tone = np.sin(2.0 * np.pi * cycles_a_sample * at).astype(np.float32)
+        result = change_speed(tone, speed)
+        assert len(result) == math.ceil(len(tone) / speed)
+        middle = slice(1000, len(result) - 1000)
+        exact = np.sin(2.0 * np.pi * cycles_a_sample * speed * np.arange(len(result)))
+        if kept:
+            assert difference(result[middle], exact[middle]) < -60.0
+        elif speed > 1.1:
+            assert db(float(np.mean(result[middle] ** 2))) < -80.0
 
 
 def difference(one: Float32, other: np.ndarray) -> float:

@@ -1,7 +1,4 @@
-"""Filters of whole clips: second-order sections and rooms, by overlap-add of blocks that are transformed together.
-
-Blocks are as long as what rings on asks for, down to -80 dB; what rings on for longer comes round to their beginning.
-"""
+"""Filters of whole clips: second-order sections by the engine, rooms by overlap-add of blocks transformed together."""
 
 from __future__ import annotations
 
@@ -12,29 +9,64 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from denoise_wrapper._native import ffi, lib
+
 Float32 = NDArray[np.float32]
 Complex64 = NDArray[np.complex64]
 AT_ONCE = 1 << 16  # samples transformed together: enough for SIMD, few enough for the cache
-SMALLEST, LONGEST = 2048, 1 << 14  # samples: of a block, and that sections may ring on
+SMALLEST = 2048  # samples of a block
+STEPS = 128  # of a speed of 1: so many filters lead from one to another, and are made once
 Sections = NDArray[np.float64]  # (n, 6), as scipy has them
 
 
-def run_filter(signal: Float32, sections: Sections | None = None, room: Float32 | None = None) -> Float32:
-    """signal through second-order sections, a room's response, or both; float32, as long as signal."""
-    ring = (0 if sections is None else ringing(sections)) + (0 if room is None else len(room))
+def run_sections(sections: Sections, signal: Float32, other: Float32 | None = None) -> None:
+    """Put a signal through second-order sections, from silence on, in place; and another, in the same time.
+
+    signal, other: float32 (n,), C-contiguous, in memory of their own.
+    """
+    coefficients = np.ascontiguousarray(sections[:, (0, 1, 2, 4, 5)] / sections[:, 3:4])
+    one = ffi.from_buffer("float[]", signal, require_writable=True)
+    two = one if other is None else ffi.from_buffer("float[]", other, require_writable=True)
+    lib.dn_sections(one, two, len(signal), ffi.from_buffer("double[]", coefficients), len(coefficients))
+
+
+def run_room(signal: Float32, response: Float32) -> Float32:
+    """What a room makes of a signal: float32, as long as signal. response: (n,), a room's impulse response."""
+    ring = len(response)
     block = max(SMALLEST, 1 << (2 * ring - 1).bit_length())
-    response = frequency_response(sections, block) if sections is not None else np.ones(block // 2 + 1, np.complex64)
-    if room is not None:
-        response *= scipy.fft.rfft(room, block)
-    return overlap_add(signal, response, block, block - min(ring, block // 2))
+    return overlap_add(signal, scipy.fft.rfft(response, block), block, block - min(ring, block // 2))
 
 
-def ringing(sections: Sections) -> int:
-    """Samples after which an impulse through second-order sections is 80 dB down, by their longest pole."""
-    half, product = 0.5 * sections[:, 4] / sections[:, 3], sections[:, 5] / sections[:, 3]
-    spread = half**2 - product
-    radius = np.where(spread < 0.0, np.sqrt(np.abs(product)), np.abs(half) + np.sqrt(np.maximum(spread, 0.0))).max()
-    return int(min(np.log(1e-4) / np.log(min(max(radius, 0.1), 0.99999)), LONGEST))
+def change_speed(signal: Float32, speed: float) -> Float32:
+    """Play a signal faster and higher, or slower and lower: (ceil(n / speed),), speed being rounded by `round_speed`.
+
+    What is above 0.34 of the rate fades, there or here, whichever is lower: a quick resampling.
+    """
+    ratio = speed_ratio(round(speed * STEPS))
+    reach = lib.dn_ratio_reach(ratio)
+    padded = np.zeros(len(signal) + 2 * reach + 1, np.float32)
+    padded[reach : reach + len(signal)] = signal
+    result = np.empty(-(-len(signal) * STEPS // round(speed * STEPS)), np.float32)
+    pointers = [ffi.from_buffer("float[]", array) for array in (padded, result)]
+    status = lib.dn_resample(ratio, pointers[0], -reach, len(padded), pointers[1], 0, len(result))
+    assert status == lib.DN_OK, f"dn_resample answered {status}"
+    return result
+
+
+def round_speed(speed: float) -> float:
+    """The nearest speed that `change_speed` has."""
+    return max(1, round(speed * STEPS)) / STEPS
+
+
+@functools.lru_cache(maxsize=512)
+def speed_ratio(steps: int) -> object:
+    """What leads to steps / STEPS of the speed."""
+    created = ffi.new("dn_ratio **")
+    status = lib.dn_ratio_create_quick(steps, STEPS, created)
+    if status == lib.DN_NO_MEMORY:
+        raise MemoryError("no memory for a change of speed")
+    assert status == lib.DN_OK, f"dn_ratio_create_quick answered {status}"
+    return ffi.gc(created[0], lib.dn_ratio_destroy)
 
 
 def overlap_add(signal: Float32, response: Complex64, block: int, step: int) -> Float32:
@@ -55,20 +87,6 @@ def overlap_add(signal: Float32, response: Complex64, block: int, step: int) -> 
     return frames.reshape(-1)[: len(signal)]
 
 
-def frequency_response(sections: Sections, block: int) -> Complex64:
-    """Of second-order sections in a row, at the frequencies of a block's transform: (block / 2 + 1,)."""
-    powers = unit_circle(block)
-    response = (sections[:, :3].astype(np.complex64) @ powers) / (sections[:, 3:].astype(np.complex64) @ powers)
-    return np.asarray(response.prod(axis=0), np.complex64)
-
-
-@functools.lru_cache(maxsize=16)
-def unit_circle(block: int) -> Complex64:
-    """1, 1/z and 1/z^2 at the frequencies of a block's transform: (3, block / 2 + 1)."""
-    angle = 2.0 * np.pi * np.arange(block // 2 + 1) / block
-    return np.exp(-1j * np.outer(np.arange(3), angle)).astype(np.complex64)
-
-
 def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> Sections:
     """A random spectrum: a second-order section over the whole band, and peaks or dips of up to 9 dB."""
     taps = rng.uniform(-0.375, 0.375, 4)
@@ -83,9 +101,10 @@ def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> Secti
     return np.array(sections)
 
 
-def low_pass(signal: Float32, limit_hz: float, rate: int) -> Float32:
-    """A steep low-pass, 80 dB down from 4 % above limit_hz, as a narrower recording or codec leaves it."""
-    return signal if limit_hz >= 0.49 * rate else run_filter(signal, low_pass_sections(limit_hz, rate))
+def low_pass(limit_hz: float, rate: int, signal: Float32, other: Float32 | None = None) -> None:
+    """A steep low-pass, 80 dB down from 4 % above limit_hz, as a narrower recording or codec leaves it; in place."""
+    if limit_hz < 0.49 * rate:
+        run_sections(low_pass_sections(limit_hz, rate), signal, other)
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,13 +10,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.config import MixConfig
 from denoise_wrapper.training.data.corpus import Corpus, Recording, Source
-from denoise_wrapper.training.mix.filters import Sections, low_pass, random_filter, run_filter
+from denoise_wrapper.training.mix.filters import (
+    Sections,
+    change_speed,
+    low_pass,
+    random_filter,
+    round_speed,
+    run_room,
+    run_sections,
+)
 from denoise_wrapper.training.mix.noises import formula_noise
 from denoise_wrapper.training.mix.rooms import early_part, simulate_room
 
@@ -65,13 +72,14 @@ class Mixer:
         limited = rng.uniform() < config.band_limit_share
         limit_hz = float(rng.choice(config.band_limits_hz)) if limited else self.rate / 2
         noise = self.noise(rng, min(bandwidth_hz, limit_hz))
-        raw, clean, noise = self.set_levels(rng, raw, clean, noise)
+        self.set_levels(rng, raw, clean, noise)
         if noise_only:
             raw, clean, voice = np.zeros_like(raw), np.zeros_like(clean), np.zeros_like(voice)
         noisy = raw if speech_only else raw + noise
         if limit_hz < self.rate / 2:
-            noisy, clean = (low_pass(signal, limit_hz, self.rate) for signal in (noisy, clean))
-        noisy, clean = self.damage(rng, noisy + self.offset(rng), clean)
+            low_pass(limit_hz, self.rate, noisy, clean)
+        noisy += self.offset(rng)
+        self.damage(rng, noisy, clean)
         known_hz = self.rate / 2 if limit_hz <= bandwidth_hz * 1.05 else bandwidth_hz
         return Mix(np.ascontiguousarray(noisy), np.ascontiguousarray(clean), voice, known_hz)
 
@@ -103,7 +111,7 @@ class Mixer:
     def pick_voice(self, rng: np.random.Generator) -> tuple[Source, float]:
         source = self.corpus.voices[draw(rng, self.voice_odds)]
         fast = rng.uniform() < self.config.speed_share
-        return source, float(rng.uniform(*self.config.speed)) if fast else 1.0
+        return source, round_speed(rng.uniform(*self.config.speed)) if fast else 1.0
 
     def read_segment(
         self, rng: np.random.Generator, recording: Recording, room: int, speed: float = 1.0
@@ -113,7 +121,7 @@ class Mixer:
         offset = int(rng.integers(0, recording.length - most + 1))
         segment = recording.read(offset, most)
         if speed != 1.0:
-            segment = np.asarray(soxr.resample(segment, self.rate * speed, self.rate, "LQ"), np.float32)
+            segment = change_speed(segment, speed)
         energies = frame_energies(segment, self.rate // HOPS_PER_SECOND)
         scale = 1.0 / active_level(energies)
         segment *= np.float32(scale)
@@ -133,9 +141,11 @@ class Mixer:
             response = self.room(rng)
             early = early_part(response, self.rate, self.config.early_ms)
             clean = turn_down(raw, down_db)
-            return run_filter(raw, sections, response), run_filter(clean, sections, early)
+            if sections is not None:
+                run_sections(sections, raw, clean)
+            return run_room(raw, response), run_room(clean, early)
         if sections is not None:
-            raw = run_filter(raw, sections)
+            run_sections(sections, raw)
         return raw, turn_down(raw, down_db)
 
     def filter(self, rng: np.random.Generator, most_peaks: int) -> Sections | None:
@@ -156,9 +166,9 @@ class Mixer:
             noise = noise + self.one_noise(rng)[0] * gain(rng.uniform(-12.0, 6.0))
         sections = self.filter(rng, self.config.noise_peaks)
         response = self.room(rng) if rng.uniform() < self.config.room_share / 3 else None
-        if sections is None and response is None:
-            return noise
-        return run_filter(noise, sections, response)
+        if sections is not None:
+            run_sections(sections, noise)
+        return noise if response is None else run_room(noise, response)
 
     def one_noise(self, rng: np.random.Generator, reaching: float = 0.0) -> tuple[Float32, float]:
         """A noise of mean power about 1 and its bandwidth; reaching: Hz that it should reach if it can."""
@@ -173,13 +183,13 @@ class Mixer:
             if recording.bandwidth_hz >= 0.9 * reaching:
                 break
         fast = rng.uniform() < self.config.noise_speed_share
-        speed = float(rng.uniform(*self.config.noise_speed)) if fast else 1.0
+        speed = round_speed(rng.uniform(*self.config.noise_speed)) if fast else 1.0
         offset, length = int(rng.integers(recording.length)), math.ceil(self.length * speed) + 1
         noise = recording.read(offset, length)
         while len(noise) < length:  # on from the start, around again if it is short
             noise = np.concatenate([noise, recording.read(0, length - len(noise))])
         if fast:
-            noise = np.asarray(soxr.resample(noise, self.rate * speed, self.rate, "LQ"), np.float32)
+            noise = change_speed(noise, speed)
         noise = fit(noise, self.length)
         if rng.uniform() < self.config.swell_share:
             noise *= self.swell(rng)
@@ -210,21 +220,19 @@ class Mixer:
         total *= np.float32(1.0 / max(rms(total), 1e-5))
         return total
 
-    def set_levels(
-        self, rng: np.random.Generator, raw: Float32, clean: Float32, noise: Float32
-    ) -> tuple[Float32, Float32, Float32]:
-        """Speech to its level, noise to the ratio; all turned down where the sum would pass full scale."""
+    def set_levels(self, rng: np.random.Generator, raw: Float32, clean: Float32, noise: Float32) -> None:
+        """Bring speech to its level and noise to the ratio, in place; all down where the sum would pass full scale."""
         level = active_level(frame_energies(raw, self.rate // HOPS_PER_SECOND))
         speech_gain = gain(rng.uniform(*self.config.speech_db)) / level
         spoken, noisy = self.compared_levels(raw, noise)
         noise_gain = speech_gain * spoken * gain(-rng.uniform(*self.config.snr_db)) / max(noisy, 1e-6)
-        raw, noise = raw * np.float32(speech_gain), noise * np.float32(noise_gain)
-        clean = clean * np.float32(speech_gain)
+        raw *= np.float32(speech_gain)
+        clean *= np.float32(speech_gain)
+        noise *= np.float32(noise_gain)
         highest = peak(raw + noise)
         if highest > 0.99:
             for signal in (raw, clean, noise):
                 signal *= np.float32(0.99 / highest)
-        return raw, clean, noise
 
     def compared_levels(self, raw: Float32, noise: Float32) -> tuple[float, float]:
         """The RMS of speech and of noise whose ratio snr_db is."""
@@ -244,19 +252,20 @@ class Mixer:
         low, high = np.log(self.config.dc)
         return np.float32(rng.choice((-1.0, 1.0)) * np.exp(rng.uniform(low, high)))
 
-    def damage(self, rng: np.random.Generator, noisy: Float32, clean: Float32) -> tuple[Float32, Float32]:
-        """Clipped peaks, digital silence, the steps of 16 bits."""
+    def damage(self, rng: np.random.Generator, noisy: Float32, clean: Float32) -> None:
+        """Clip peaks, put in digital silence and the steps of 16 bits; in place."""
         if rng.uniform() < self.config.silence_share:
             start = int(rng.integers(self.length))
             stop = start + int(rng.uniform(0.1, 2.0) * self.rate)
-            noisy, clean = noisy.copy(), clean.copy()
             noisy[start:stop] = clean[start:stop] = 0.0
         if rng.uniform() < self.config.clipped_share:
             limit = np.float32(peak(noisy) * rng.uniform(0.2, 0.8))
-            noisy = np.clip(noisy, -limit, limit)
+            np.clip(noisy, -limit, limit, out=noisy)
         if rng.uniform() < 0.5:
-            noisy = np.rint(noisy * np.float32(32768.0)) / np.float32(32768.0)
-        return np.clip(noisy, np.float32(-1.0), np.float32(1.0)), clean
+            noisy *= np.float32(32768.0)
+            np.rint(noisy, out=noisy)
+            noisy *= np.float32(1.0 / 32768.0)
+        np.clip(noisy, np.float32(-1.0), np.float32(1.0), out=noisy)
 
 
 def odds(sources: tuple[Source, ...], power: float) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from denoise_wrapper.training.mix.filters import run_filter
+from denoise_wrapper.training.mix.filters import run_sections
 
 Float32 = NDArray[np.float32]
 HUM_STEPS = 1 << 14  # of one cycle of the mains
@@ -32,7 +32,8 @@ def coloured(rng: np.random.Generator, length: int, rate: int) -> Float32:
     noise = rng.standard_normal(length, np.float32)
     corner = np.exp(rng.uniform(np.log(50.0), np.log(2000.0)))
     pole = np.exp(-2.0 * np.pi * corner / rate)
-    falling = run_filter(noise, np.array([[1.0 - pole, 0.0, 0.0, 1.0, -pole, 0.0]]))
+    falling = noise.copy()
+    run_sections(np.array([[1.0 - pole, 0.0, 0.0, 1.0, -pole, 0.0]]), falling)
     noise *= np.float32(rng.uniform(0.0, 1.0) ** 2 * pole_gain(pole))
     noise += falling
     return noise
@@ -65,7 +66,8 @@ def clicks(rng: np.random.Generator, length: int, rate: int) -> Float32:
     decay_s, frequency = rng.uniform(0.0005, 0.02), np.exp(rng.uniform(np.log(200.0), np.log(8000.0)))
     radius = np.exp(-1.0 / (decay_s * rate))
     angle = 2.0 * np.pi * min(frequency / rate, 0.45)
-    return run_filter(impulses, np.array([[1.0, 0.0, 0.0, 1.0, -2.0 * radius * np.cos(angle), radius**2]]))
+    run_sections(np.array([[1.0, 0.0, 0.0, 1.0, -2.0 * radius * np.cos(angle), radius**2]]), impulses)
+    return impulses
 
 
 def pulsed(rng: np.random.Generator, length: int, rate: int) -> Float32:
