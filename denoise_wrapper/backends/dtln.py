@@ -148,15 +148,19 @@ class DTLNState:
             refuse_bad_sample(block, LOUDEST)
         return hops
 
+    def saved(self) -> list[list[Float32]]:
+        """Return the memory of each lane."""
+        return [lane.saved() for lane in self.lanes]
+
     def restore(self, saved: Sequence[list[Float32]]) -> None:
-        """Go on from there. saved: what the lanes remember, as `__reduce__` has it."""
+        """Go on from what `saved` returned."""
         for lane, memory in zip(self.lanes, saved, strict=True):
             lane.restore(memory)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from denoise_wrapper.backends import restore_state
 
-        return restore_state, (self.backend, self._channels, [lane.saved() for lane in self.lanes])
+        return restore_state, (self.backend, self._channels, self.saved())
 
 
 class _Room:

@@ -144,15 +144,19 @@ class RNNoiseState:
         for state in self.owned:
             lib.dn_state_reset(state)
 
+    def saved(self) -> list[bytes]:
+        """Return the memory of each channel."""
+        return [_saved(state) for state in self.owned]
+
     def restore(self, saved: Sequence[bytes]) -> None:
-        """Go on from there. saved: the bytes of each channel. Raises ModelError if they are of another model."""
+        """Go on from what `saved` returned. Raises ModelError if it is of another model."""
         for state, memory in zip(self.owned, saved, strict=True):
             check_status(lib.dn_state_restore(state, memory, len(memory)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         from denoise_wrapper.backends import restore_state
 
-        return restore_state, (self.backend, self.channels, [_saved(state) for state in self.owned])
+        return restore_state, (self.backend, self.channels, self.saved())
 
 
 def instruction_sets() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from denoise_wrapper._native import lib
 from denoise_wrapper.audio import Array, as_array
-from denoise_wrapper.errors import AudioError
+from denoise_wrapper.errors import AudioError, ConfigError
 
 NUMBERS: dict[np.dtype[Any], int] = {
     np.dtype(np.int16): lib.DN_INT16,
@@ -16,6 +16,13 @@ NUMBERS: dict[np.dtype[Any], int] = {
     np.dtype(np.float32): lib.DN_FLOAT,
     np.dtype(np.float64): lib.DN_DOUBLE,
 }
+
+
+def check_step(step: object) -> int:
+    """Return the step of chunks, in frames, as an int. Raises ConfigError unless it is 1 or more."""
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 1:
+        raise ConfigError(f"step is a number of frames, 1 or more, not {step!r}")
+    return int(step)
 
 
 def plain(chunk: object, channels: int, step: int = 1) -> tuple[Array, int]:

@@ -19,7 +19,7 @@ from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.stream.alone import Turn, alone, in_use
 from denoise_wrapper.stream.lane import Lane, Lanes, Line, least_latency
-from denoise_wrapper.stream.samples import NUMBERS, plain
+from denoise_wrapper.stream.samples import NUMBERS, check_step, plain
 from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]
@@ -67,7 +67,7 @@ class Stream:
                 'a stream gives as many samples as it takes, so it cannot drop frames; use vad_gate="mute", '
                 "or filter a whole clip"
             )
-        self._step, self._seconds = step, seconds
+        self._step, self._seconds = check_step(step), seconds
         self._latency = self._check_latency(backend, latency)
         self._turn: Turn = {}
         self._start(backend)

@@ -362,7 +362,12 @@ def test_a_switch_does_not_close_the_gate() -> None:
 def test_a_backend_that_answers_with_another_size_is_named(spoilt: Any) -> None:
     stream, signal = Stream(PLAIN), tone(5000)
     lane = stream._lanes.lanes[0]
-    process, lane.process = lane.process, lambda block, least: (spoilt(block), np.zeros((1, 1), np.float32))
+    process = lane.process
+
+    def spoil(block: Array, least: float) -> tuple[Array, Array]:
+        return spoilt(block), np.zeros((1, 1), np.float32)
+
+    lane.process = spoil  # type: ignore[assignment]
     with pytest.raises(DenoiseError, match="plain made"):
         stream.process(signal)
     lane.process = process
@@ -394,6 +399,9 @@ def test_whole_hops_as_a_promise_make_a_stream_late_by_the_delay_alone() -> None
         np.testing.assert_array_equal(made[backend.delay :], wanted)
         with pytest.raises(AudioError, match=f"multiple of {backend.hop} frames, not of {backend.hop + 1}"):
             stream.process(tone(backend.hop + 1))
+    for step in (0, -1, 1.5, True, None):
+        with pytest.raises(ConfigError, match="step is a number of frames"):
+            Stream(PLAIN, step=step)  # type: ignore[arg-type]
     assert Stream(PLAIN, step=160).latency == PLAIN.delay + PLAIN.hop - 160
 
 

@@ -46,7 +46,7 @@ def run_engine(backend: RNNoiseBackend, audio: NDArray[Any]) -> Heard:
     cleaned, voice, pitch, memory = [], [], [], []
     for frame in np.split(audio.astype(np.float32)[None], len(audio) // FRAME, axis=1):
         out, probability = state.process(np.ascontiguousarray(frame))
-        saved = state.__getstate__()["memory"][0]
+        saved = state.saved()[0]
         front = np.frombuffer(saved, SAVED, 1)[0]
         cleaned.append(out[0])
         voice.append(probability[0, 0])
