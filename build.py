@@ -47,11 +47,13 @@ def declarations(header: str) -> str:
     return header.strip()
 
 
-def sources(folder: Path) -> list[Path]:
+def sources(folder: Path) -> list[str]:
     """List the C files of the engine, with the model compiled in, which is written to folder if none is named."""
     files = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
     name = os.environ.get("DENOISE_WRAPPER_RNN_DATA")
-    return [*files, own_model(name) if name else embed_model(folder)]
+    # Objects are linked in the order of their paths. The model's is one within folder, where cffi compiles, so that the
+    # order is one wherever the tree and folder lie.
+    return [*map(str, files), str(own_model(name)) if name else embed_model(folder).name]
 
 
 def own_model(name: str) -> Path:
@@ -94,7 +96,7 @@ def compile_native(folder: Path) -> Path:
     ffi.set_source(
         MODULE,
         '#include "denoise.h"',
-        sources=[str(file) for file in sources(folder)],
+        sources=sources(folder),
         include_dirs=[str(NATIVE)],
         libraries=LIBRARIES,
         extra_compile_args=CFLAGS,

@@ -18,7 +18,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import aims, document, dtln, engine, files, live, memory, networks, peers, published, start, streams
+from benchmarks import (
+    aims,
+    document,
+    dtln,
+    engine,
+    files,
+    live,
+    memory,
+    mixing,
+    networks,
+    peers,
+    published,
+    start,
+    streams,
+)
 from benchmarks.options import FULL, QUICK, Options
 from benchmarks.plot import draw
 from benchmarks.results import Table
@@ -33,6 +47,7 @@ SECTIONS: dict[str, Callable[[Options], Iterator[Table]]] = {
     "streams": streams.streams,
     "start": start.start,
     "memory": memory.memory,
+    "mixing": mixing.mixing,
     "peers": peers.peers,
 }
 SHARED = Path(os.environ.get("DENOISE_WRAPPER_SHARED", Path(__file__).resolve().parents[2] / "shared"))

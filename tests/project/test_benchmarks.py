@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ["engine", "stages", "live", "dtln", "files", "streams", "start", "memory", "peers"]
+SECTIONS = ["engine", "stages", "live", "dtln", "files", "streams", "start", "memory", "mixing", "peers"]
 # Columns of one measured figure less another, which may be anything when hardly anything was measured.
 DIFFERENCES = {"Python's share", "more", "resident"}
 

@@ -92,7 +92,7 @@ def random_filter(rng: np.random.Generator, rate: int, most_peaks: int) -> Secti
     taps = rng.uniform(-0.375, 0.375, 4)
     sections = [[1.0, taps[0], taps[1], 1.0, taps[2], taps[3]]]
     for _ in range(int(rng.integers(0, most_peaks + 1))):
-        angle = 2.0 * np.pi * np.exp(rng.uniform(np.log(100.0), np.log(6000.0))) / rate
+        angle = 2.0 * np.pi * np.exp(rng.uniform(np.log(100.0), np.log(min(6000.0, 0.45 * rate)))) / rate
         amplitude, alpha = 10.0 ** (rng.uniform(-9.0, 9.0) / 40.0), np.sin(angle) / (2.0 * rng.uniform(0.4, 2.0))
         middle = -2.0 * np.cos(angle)
         rows = np.array([1 + alpha * amplitude, middle, 1 - alpha * amplitude,

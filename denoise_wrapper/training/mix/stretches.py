@@ -3,19 +3,22 @@ processes mix the clips to come."""
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.mix.mixing import Mix
 from denoise_wrapper.training.mix.sources import ClipSource, Sides
 
-Clip = TypeVar("Clip")
-AHEAD = 8  # clips that each process has ready
+Clip = TypeVar("Clip", bound=tuple[Tensor, ...])  # named or not
+TOGETHER = 4  # clips handed over at once: a message costs the caller a millisecond, about what mixing a clip does
+AHEAD = 2  # times as many that each process has ready
 
 
 class RowSchedule:
@@ -65,12 +68,14 @@ class Clips(Dataset[Clip]):
         return {**vars(self), "_source": None}
 
 
-class _Order(Sampler[int]):
+class _Order(Sampler[list[int]]):
     def __init__(self, schedule: RowSchedule, step: int) -> None:
         self.schedule, self.step = schedule, step
 
-    def __iter__(self) -> Iterator[int]:
-        return self.schedule.clips(self.step)
+    def __iter__(self) -> Iterator[list[int]]:
+        clips = self.schedule.clips(self.step)
+        while True:
+            yield list(itertools.islice(clips, TOGETHER))
 
 
 def stretches(
@@ -78,18 +83,18 @@ def stretches(
 ) -> Iterator[list[tuple[Clip, int]]]:
     """For each step from step on, endless: of each row its clip, and which stretch of it.
 
-    clips: gives clip number i to whichever process asks. processes: that many mix ahead; 0: the caller's own does.
+    clips: gives clip number i, tensors of the same shapes always, to whichever process asks. processes: that many mix
+    ahead; 0: the caller's own does.
     """
     loader = DataLoader(
         clips,
-        batch_size=None,
-        sampler=_Order(schedule, step),
+        batch_sampler=_Order(schedule, step),
         num_workers=processes,
         prefetch_factor=AHEAD if processes else None,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # or beginning to load would draw from the one that dropout draws from
     )
-    ready = iter(loader)
+    ready = (clip for stacked in loader for clip in _apart(stacked))
     held: list[Clip] = []
     while True:
         places = [schedule.place(step, row) for row in schedule.rows]
@@ -100,6 +105,12 @@ def stretches(
                 held[index] = next(ready)
         yield [(clip, chunk) for clip, (_, chunk) in zip(held, places, strict=True)]
         step += 1
+
+
+def _apart(stacked: Any) -> Iterator[Any]:
+    """Clips that torch stacked for the way, each its parts in the kind of tuple that it was."""
+    make = getattr(type(stacked), "_make", tuple)
+    return (make(parts) for parts in zip(*stacked, strict=True))
 
 
 def _start_worker(_: int) -> None:
