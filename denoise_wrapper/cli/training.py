@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.errors import ConfigError, needs_package
 
+FAMILIES = {
+    "rnnoise": ("the network of the rnnoise backend", "denoise_wrapper.training.rnnoise.pipeline"),
+    "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
+    "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
+}
+
 
 def add_train(verbs: Any, epilog: str) -> None:
     kinds = verbs.add_parser("train", help="train a model of your own").add_subparsers(metavar="KIND", required=True)
-    for name, text in (("rnnoise", "the network of the rnnoise backend"), ("dtln", "those of dtln-16k and dtln-32k")):
+    for name, (text, module) in FAMILIES.items():
         kind = kinds.add_parser(name, help=text, epilog=epilog)
         kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
         kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
-        kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
-        kind.set_defaults(run=run_train, kind=name)
-    kind.add_argument(
-        "--pretrained",
-        type=Path,
-        metavar="PATH",
-        help="weights to start from: the folder of a run, or one file that convert reads",
-    )
-    kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
-    kind = kinds.add_parser("enhancer", help="a full-band network of bands that grow with frequency", epilog=epilog)
-    kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
-    kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
-    kind.add_argument("--profile", action="store_true", help="say what a step consists of, and keep nothing")
-    kind.set_defaults(run=run_train_enhancer)
+        kind.add_argument(
+            "-P",
+            "--pretrained",
+            type=Path,
+            metavar="PATH",
+            help="weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads",
+        )
+        kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
+        kind.set_defaults(run=run_train, module=module, export=None)
+        if name != "enhancer":  # whose weights are its checkpoints
+            kind.add_argument(
+                "--export", type=Path, metavar="DIR", help="train no more: write model and card so far there"
+            )
 
 
 def add_convert(verbs: Any, epilog: str) -> None:
@@ -192,43 +198,27 @@ def run_model_wheel(args: argparse.Namespace) -> int:
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError:
-    """What to say where a package that only training needs is absent; raises error again if it is one of ours."""
+    """An error about a package that only training needs and is absent; raises it again if it is one of ours."""
     if (error.name or "").startswith("denoise_wrapper"):
         raise error
     return ConfigError(needs_package("training needs", error, "training"))
 
 
 def exit_code(outcome: int) -> int:
-    """That of a training's outcome: 0 done, or interrupted."""
+    """Exit code for a training's outcome: 0 done, or interrupted."""
     return 130 if outcome else 0
 
 
 def run_train(args: argparse.Namespace) -> int:
-    if args.export is not None and (args.resume or getattr(args, "pretrained", None) or getattr(args, "profile", None)):
+    if args.export is not None and (args.resume or args.pretrained or args.profile):
         raise ConfigError("--export trains no more; leave away -R, --pretrained and --profile")
     try:
-        if args.kind == "dtln":
-            from denoise_wrapper.training.dtln import train as dtln
-
-            if args.export is None:
-                return exit_code(dtln.main(args.config, args.resume, args.pretrained, args.profile))
-            dtln.export(args.config, args.export)
-        else:
-            from denoise_wrapper.training.rnnoise import pipeline
-
-            if args.export is None:
-                return exit_code(pipeline.main(args.config, args.resume))
-            pipeline.export(args.config, args.export)
-        return 0
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
-
-
-def run_train_enhancer(args: argparse.Namespace) -> int:
-    try:
-        from denoise_wrapper.training.enhancer import train
-
-        return exit_code(train.main(args.config, args.resume, args.profile))
+        family = importlib.import_module(args.module)
+        config = family.load(args.config, args.pretrained)
+        if args.export is not None:
+            family.export(config, args.export)
+            return 0
+        return exit_code(family.main(config, args.resume, args.profile, args.config.read_text(encoding="utf-8")))
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
@@ -237,8 +227,8 @@ def run_convert(args: argparse.Namespace) -> int:
     try:
         from denoise_wrapper.training.dtln.convert import convert
 
-        given = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
-        changes = {key: str(value) for key, value in given.items() if value is not None}
+        options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
+        changes = {key: str(value) for key, value in options.items() if value is not None}
         for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
             print(path)
         return 0
@@ -268,8 +258,8 @@ def run_data_prepare(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.data import prepare
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    for found in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
-        for line in prepare.prepared_lines(found):
+    for table in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
+        for line in prepare.prepared_lines(table):
             print(line)
     return 0
 
@@ -286,13 +276,13 @@ def run_data_join(args: argparse.Namespace) -> int:
 
 def run_data_features(args: argparse.Namespace) -> int:
     try:
-        from denoise_wrapper.training.rnnoise import extract, recipe
+        from denoise_wrapper.training.rnnoise import extract, pipeline
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     if args.source.suffix.lower() == ".toml":
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
-        config = recipe.read_recipe(args.source).training
+        config = pipeline.load(args.source).training
         family: str = config.network.family
         rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
     elif args.rows is not None:

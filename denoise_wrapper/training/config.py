@@ -1,4 +1,4 @@
-"""Settings: one TOML file becomes one frozen dataclass, and anything that does not fit is refused by name."""
+"""Settings that all trainings have: TOML becomes frozen dataclasses, and what does not fit is refused by name."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import math
 import os
 import tomllib
 import types
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from denoise_wrapper.errors import ConfigError
 
 T = TypeVar("T")
 Range = tuple[float, float]
-NEED_ENERGIES = ("loudness", "perceptual", "pesq")  # terms of the loss that look at the clean speech itself
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the audio is. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
+    """Folders of audio. A folder holds audio files, and perhaps a segments.csv that names voices and licences."""
 
     speech: tuple[Path, ...] = ()  # folders of clean speech
     noise: tuple[Path, ...] = ()  # folders of noise
@@ -31,41 +31,35 @@ class DataConfig:
     validation: float = 0.1  # share of the hours, by voice and by noise source, kept for validation
 
     def __post_init__(self) -> None:
-        check_share(self, "validation")
         if not 0.0 < self.validation < 1.0:
-            raise ConfigError(f"validation is the share of data kept for validation, above 0, not {self.validation}")
+            raise ConfigError(f"'validation' is the share of data kept for validation, above 0, not {self.validation}")
 
 
 @dataclass(frozen=True)
-class DTLNDataConfig:
-    """Where the audio is: speech and noise to be mixed, pairs that were mixed before, or both; own recordings too."""
+class BlendConfig(DataConfig):
+    """Speech and noise to be mixed, pairs that were mixed before, or both; own recordings too."""
 
-    speech: tuple[Path, ...] = ()  # folders of clean speech
-    noise: tuple[Path, ...] = ()  # folders of noise
-    rooms: tuple[Path, ...] = ()  # folders of room impulse responses
     pairs: tuple[Path, ...] = ()  # folders of pairs: clean/clean_fileid_N.wav, noisy/*_fileid_N.wav
     pairs_share: float = 0.5  # of the clips that are not own, if there are speech and noise to be mixed too
     pairs_db: Range = (-6.0, 6.0)  # level of a clip from pairs against the recorded one, less where it would clip
     own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/ and perhaps noise/ and rooms/
     own_share: float = 0.5  # of all clips
-    validation: float = 0.1  # share of the hours, by voice and by noise source, kept for validation
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_share(self, "pairs_share")
         check_share(self, "own_share")
         check_range(self, "pairs_db")
-        if not 0.0 < self.validation < 1.0:
-            raise ConfigError(f"'validation' is the share of data kept for validation, above 0, not {self.validation}")
         if bool(self.speech) != bool(self.noise):
-            given, missing = ("speech", "noise") if self.speech else ("noise", "speech")
-            raise ConfigError(f"'{given}' without '{missing}' makes no mixture; give [data] {missing} folders too")
+            named, missing = ("speech", "noise") if self.speech else ("noise", "speech")
+            raise ConfigError(f"'{named}' without '{missing}' makes no mixture; give [data] {missing} folders too")
         if not self.speech and not self.pairs:
             raise ConfigError("there is nothing to train on; give [data] speech and noise, or pairs, folders of audio")
 
 
 @dataclass(frozen=True)
 class MixConfig:
-    """How clips are made. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
+    """Settings of how clips are mixed. Shares are of clips, ranges are drawn uniformly unless it says otherwise."""
 
     clip_s: float = 10.0  # seconds a clip
     first_clip: int = 0  # of the endless row of clips: a training that goes on from another's weights hears new ones
@@ -110,161 +104,125 @@ class MixConfig:
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
-    """How much is mixed for training and for validation, and kept as features."""
-
-    hours: float = 40.0  # of mixtures for training
-    validation_hours: float = 1.0
-    shard_hours: float = 0.5  # one file
-    processes: int = 1
-    online: bool = False  # the clips to train on are mixed as they are needed, none twice; hours does not count then
-    file: Path | None = None  # a feature file to train on in place of mixtures; made of [data] if it is not there
-
-    def __post_init__(self) -> None:
-        check_positive(self, "hours", "validation_hours", "shard_hours", "processes")
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Which of the two networks, and its sizes; those of the other one do not count."""
-
-    family: Literal["classic", "v0.2"] = "classic"
-    dense: int = 24  # classic
-    vad_gru: int = 24
-    noise_gru: int = 48
-    denoise_gru: int = 96
-    activations: tuple[Literal["tanh", "relu"], ...] = ("tanh", "relu", "tanh")  # candidates of the three GRUs
-    conv: int = 96  # v0.2: outputs of the first convolution
-    units: int = 128  # of the second one, and of each of the three GRUs
-
-    def __post_init__(self) -> None:
-        check_positive(self, "dense", "vad_gru", "noise_gru", "denoise_gru", "conv", "units")
-        if len(self.activations) != 3:
-            raise ConfigError(f"activations takes one of tanh, relu for each of three GRUs, not {self.activations}")
-        for name in ("conv", "units"):
-            if getattr(self, name) % 8:
-                raise ConfigError(
-                    f"'{name}' is a multiple of 8, as the weights are stored so, not {getattr(self, name)}"
-                )
-
-
-@dataclass(frozen=True)
 class TrainConfig:
-    """The loop: how many steps of which size, what counts in their loss, and how often it is told and saved."""
+    """The loop of any family: how many steps of which size, at which rates, and how often it logs and validates.
 
-    start_from: Path | None = None  # a model file to go on from, instead of random weights
+    decay, of the rate: linear and cosine fall to final_rate over the last decay_share of the run; step multiplies by
+    gamma after every step_size validations, plateau after patience validations without a better one.
+    """
+
+    start_from: Path | None = None  # weights to go on from, instead of random ones
     steps: int = 20000
-    batch: int = 128  # clips side by side
-    frames: int = 200  # of each clip a step; the states are carried on to the next
-    method: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for the vectors
+    minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
+    batch: int = 16  # clips side by side, over all processes of torchrun
+    method: Literal["adam", "adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for all else
     rate: float = 2e-3  # of the method, the peak
     vector_rate: float = 2e-3  # of AdamW beside Muon
-    final_rate: float = 1e-5  # reached on a straight line
-    decay_share: float = 0.5  # of the steps, the last ones, in which the rate falls
+    decay: Literal["linear", "cosine", "step", "plateau"] = "linear"
+    decay_share: float = 0.5
+    final_rate: float = 0.0
+    gamma: float = 0.97
+    step_size: int = 5
+    patience: int = 3
     warm_up: int = 200  # steps from 0 to the peak
-    clip_norm: float = 1.0  # of the gradient
+    clip_norm: float = 1.0  # of all gradients together
     weight_decay: float = 0.0
-    dropout: float = 0.0  # of what goes from layer to layer, while training
     average: float = 0.0  # decay of the running mean of the weights, which is what is validated and written; 0: none
-    bf16: bool = True  # products over many frames in bfloat16, where the processor computes with it
-    gain_power: float = 0.5  # gains are compared after this power
-    sharpen: float = 0.0  # s of gains wanted, g, times tanh(s g)^2: what is mostly noise goes further down; 0: as it is
-    fourth: float = 10.0  # weight of the fourth power of that difference
-    speech_weight: float = 0.0  # frames of speech count 1 + this
-    loudness: float = 1.0  # weight of the error in compressed band energies
-    loudness_power: float = 0.3  # their compression, a power of the amplitude
-    over: float = 0.0  # extra weight of too small gains (lost speech) in the loudness term
-    perceptual: float = 0.0  # weight of the disturbances that an ear would hear, much as PESQ counts them
-    pesq: float = 0.0  # the same, as forgiving of levels and colouring as PESQ is
-    spectral: float = 0.0  # weight of the error in the spectra that the engine would put out
-    vad: float = 0.05  # weight of the voice probability's cross entropy
-    quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
+    bf16: bool = True  # products in bfloat16, where the processor or the GPU computes with it
+    early_stop: int = 0  # validations without a better one after which the run ends; 0: never
     log_every: int = 50  # steps
-    evaluate_every: int = 1000  # steps; a checkpoint is saved then too
-    threads: int = 2
+    evaluate_every: int = 1000  # steps: an epoch, which ends with a validation and a checkpoint
+    threads: int = 1  # of torch; more than one pays only where no other work is done
 
     def __post_init__(self) -> None:
-        check_positive(self, "steps", "batch", "frames", "rate", "vector_rate", "clip_norm", "gain_power",
-                       "loudness_power", "log_every", "evaluate_every", "threads")  # fmt: skip
-        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "fourth", "speech_weight", "loudness",
-                           "over", "perceptual", "pesq", "spectral", "vad", "sharpen")  # fmt: skip
-        for name in ("quantise_from", "decay_share", "dropout", "average"):
+        check_positive(self, "steps", "batch", "rate", "vector_rate", "step_size", "patience", "clip_norm", "log_every",
+                       "evaluate_every", "threads")  # fmt: skip
+        check_not_negative(self, "minutes", "final_rate", "warm_up", "weight_decay", "early_stop")
+        for name in ("decay_share", "gamma", "average"):
             check_share(self, name)
 
 
 @dataclass(frozen=True)
-class RNNoiseConfig:
-    """All that one training of an RNNoise network needs."""
+class StretchConfig(TrainConfig):
+    """The loop of a family that learns from stretches of clips, mixed as they are needed."""
 
-    work_dir: Path  # cache, features, checkpoints and results; nothing else is written
-    data: DataConfig = field(default_factory=DataConfig)
-    name: str = "rnnoise"
+    seconds: float = 2.0  # of each clip a step; the state is carried on to the next
+    processes: int = 1  # that mix; 0 mixes in the loop itself
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "seconds")
+        check_not_negative(self, "processes")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training of any family; a family adds its own tables."""
+
+    work_dir: Path  # checkpoints, logs and results
+    data: DataConfig
+    name: str = "run"
     seed: int = 1
     licence: str = "MIT"  # of the weights
+    cache_dir: Path | None = None  # where the decoded audio is kept, which several runs may share; None: in work_dir
     mix: MixConfig = field(default_factory=MixConfig)
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-    network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_run_name("name", self.name)
-        for kind in ("speech", "noise") if self.features.file is None else ():
-            if not getattr(self.data, kind):
-                raise ConfigError(f"there is no {kind}; name folders in [data] {kind}, or a file in [features] file")
-        for term in NEED_ENERGIES if self.features.file is not None else ():
-            if getattr(self.train, term):
-                raise ConfigError(
-                    f"'train.{term}' needs the energies of clean speech, which no feature file holds; set it to 0.0, "
-                    "or train without [features] file"
-                )
-        if self.features.online and self.features.file is not None:
-            raise ConfigError("[features] online mixes what is trained on, and file names it; leave one of them out")
-        if self.train.spectral and not self.features.online:
-            raise ConfigError(
-                f"[train] spectral is {self.train.spectral}, but features that are kept hold no spectra; set [features]"
-                " online = true, or spectral = 0.0"
-            )
+
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Self:
+        """Make the config of TOML's tables."""
+        return build(table, cls)
+
+    def starting_from(self, path: Path | None) -> Self:
+        """These settings, with other weights to start from; None: their own."""
+        return self if path is None else replace(self, train=replace(self.train, start_from=path))
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the decoded audio."""
+        return self.cache_dir or self.work_dir
 
 
-def load_config(path: Path, kind: type[T]) -> T:
-    """Read a TOML file into kind, a frozen dataclass.
+def load_config(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
+    """Read a TOML file.
 
-    Relative paths in it are relative to the current folder; ~ and $NAME are expanded.
-    Raises ConfigError for a file that is absent or no TOML, a setting that is unknown (naming the nearest known one),
-    missing, of the wrong type or out of range.
+    read: makes a config of its tables, as `RunConfig.read` does. Relative paths are relative to the current folder;
+    ~ and $NAME are expanded. Raises ConfigError for a file that is absent or no TOML, a setting that is unknown (naming
+    the nearest known one), missing, of the wrong type or out of range.
     """
-    table = load_toml(path)
     try:
-        return build(table, kind, "")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def load_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigError where it is absent or none."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
-def build(table: dict[str, Any], kind: type[T], where: str) -> T:
-    """Make kind, a dataclass, of a table. where is the table's own name, for messages: "mix." or ""."""
+def build(table: dict[str, Any], kind: type[T], where: str = "") -> T:
+    """Make kind, a dataclass, of a table. where: the table's own name, for messages: "mix." or ""."""
     known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
-            raise ConfigError(f"no setting called '{where}{key}'; {hint}")
+            raise unknown_setting(where, key, known)
     for name, item in known.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in table:
             raise ConfigError(f"the setting '{where}{name}' is missing; it has no default")
     return kind(**{key: convert(value, hints[key], where + key) for key, value in table.items()})
+
+
+def unknown_setting(where: str, key: str, known: Collection[str]) -> ConfigError:
+    """An error about a setting that there is not, with the nearest known one."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+    return ConfigError(f"no setting called '{where}{key}'; {hint}")
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:

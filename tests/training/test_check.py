@@ -93,8 +93,10 @@ def test_rows_that_do_not_fit_are_named_by_line(tmp_path: Path) -> None:
     rows = ["file,start_s,end_s,voice", "a.wav,0,1,v", "absent.wav,0,1,v", "a.wav,5,6,v", "a.wav,1,9,v",
             "a.wav,2,1,v", "a.wav,0", "a.wav,1,1,v"]  # fmt: skip
     (tmp_path / "segments.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    found = [(finding.verdict, finding.problem, finding.detail[:8]) for finding in check_folders([tmp_path]).findings]
-    assert found == [
+    findings = [
+        (finding.verdict, finding.problem, finding.detail[:8]) for finding in check_folders([tmp_path]).findings
+    ]
+    assert findings == [
         ("unusable", "row", "line 3: "), ("unusable", "row", "line 4: "), ("unusable", "row", "line 6: "),
         ("unusable", "row", "line 7: "), ("unusable", "row", "line 8: "), ("doubtful", "no row", f"{tmp_path}"[:8]),
         ("doubtful", "row", "line 5: "),
@@ -116,8 +118,8 @@ def test_pairs_that_lack_each_other_are_named(tmp_path: Path) -> None:
     put(speechlike())(folder / "noisy/stray.wav")
     (folder / "noise").mkdir()
     put(speechlike())(folder / "noise/noise_fileid_0.wav")
-    found = check_folders([folder]).findings
-    assert [item for item in problems(found) if item[2] in ("no pair", "no number", "lengths", "no noise")] == [
+    findings = check_folders([folder]).findings
+    assert [item for item in problems(findings) if item[2] in ("no pair", "no number", "lengths", "no noise")] == [
         ("unusable", "talk_snr5_tl-25_fileid_3.wav", "lengths"),
         ("unusable", "stray.wav", "no number"),
         ("unusable", "clean_fileid_2.wav", "no pair"),
@@ -164,12 +166,12 @@ def languages(folder: Path) -> Path:
 def test_equal_hours_of_each_language(tmp_path: Path) -> None:
     shares = balance(open_pack(languages(tmp_path / "speech")), "language", None)
     assert [share.group for share in shares] == ["de", "fr", "ru"]
-    assert [share.taken_s for share in shares] == [pytest.approx(2.0)] * 3
+    assert [share.chosen_s for share in shares] == [pytest.approx(2.0)] * 3
 
 
 def test_hours_asked_for_are_given_where_there_are_as_many(tmp_path: Path) -> None:
     shares = balance(open_pack(languages(tmp_path / "speech")), "language", 5.0 / 3600.0)
-    assert [share.taken_s for share in shares] == [pytest.approx(5.0), pytest.approx(5.0), pytest.approx(2.0)]
+    assert [share.chosen_s for share in shares] == [pytest.approx(5.0), pytest.approx(5.0), pytest.approx(2.0)]
 
 
 def test_a_language_is_taken_evenly_from_its_voices(tmp_path: Path) -> None:
@@ -178,13 +180,13 @@ def test_a_language_is_taken_evenly_from_its_voices(tmp_path: Path) -> None:
     rows = [rows[0] + ",language", *(row + ",xx" for row in rows[1:])]
     (speech / "segments.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     [share] = balance(open_pack(speech), "language", 4.8 / 3600.0)
-    voices = [part.voice for part in share.taken]
+    voices = [part.voice for part in share.chosen]
     assert sorted(voices) == sorted([f"voice{number}" for number in range(4)] * 2)
 
 
 def test_the_choice_depends_on_the_seed_alone(tmp_path: Path) -> None:
     pack = open_pack(languages(tmp_path / "speech"))
-    chosen = [[part.file for part in balance(pack, "folder", None, seed)[0].taken] for seed in (1, 1, 2, 3, 4, 5)]
+    chosen = [[part.file for part in balance(pack, "folder", None, seed)[0].chosen] for seed in (1, 1, 2, 3, 4, 5)]
     assert chosen[0] == chosen[1]
     assert any(other != chosen[0] for other in chosen[2:])
 
@@ -290,5 +292,5 @@ def test_pairs_with_an_empty_folder_of_noises_are_looked_at_all_the_same(tmp_pat
     folder = write_pairs(tmp_path / "set", lengths=[RATE] * 2)
     (folder / "noise").mkdir()
     (folder / "clean/clean_fileid_1.wav").unlink()
-    found = problems(check_folders([folder]).findings)
-    assert [item[2] for item in found if item[2] in ("no pair", "no noise")] == ["no pair"]
+    listed = problems(check_folders([folder]).findings)
+    assert [item[2] for item in listed if item[2] in ("no pair", "no noise")] == ["no pair"]

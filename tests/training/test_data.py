@@ -16,13 +16,14 @@ from training_packs import GOOD_TOML, MIX, RATE, write_packs
 
 from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
-from denoise_wrapper.training.config import DataConfig, RNNoiseConfig, load_config
+from denoise_wrapper.training.config import DataConfig, load_config
 from denoise_wrapper.training.data.corpus import Corpus, Float32, open_corpora, read_rooms
-from denoise_wrapper.training.data.decoding import decode, measure_bandwidth
+from denoise_wrapper.training.data.decoding import Bandwidth, decode
 from denoise_wrapper.training.data.packs import licences, open_pack
 from denoise_wrapper.training.mix.mixing import Mixer, expander, frame_energies, turn_down
 from denoise_wrapper.training.mix.noises import clicks, coloured, hum, pulsed, whistle
 from denoise_wrapper.training.mix.rooms import early_part, simulate_room
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
 
 def corpora(folder: Path, seed: int = 1) -> tuple[Corpus, Corpus]:
@@ -38,7 +39,7 @@ def write_toml(folder: Path, text: str) -> Path:
 
 
 def test_a_toml_file_becomes_one_frozen_dataclass(tmp_path: Path) -> None:
-    config = load_config(write_toml(tmp_path, GOOD_TOML + "[mix]\nsnr_db = [0, 15]\n"), RNNoiseConfig)
+    config = load_config(write_toml(tmp_path, GOOD_TOML + "[mix]\nsnr_db = [0, 15]\n"), RNNoiseConfig.read)
     assert config.mix.snr_db == (0.0, 15.0)
     assert config.data.speech == (Path("speech"),)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -79,12 +80,12 @@ def test_a_toml_file_becomes_one_frozen_dataclass(tmp_path: Path) -> None:
 )
 def test_a_setting_that_does_not_fit_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_config(write_toml(tmp_path, text), RNNoiseConfig)
+        load_config(write_toml(tmp_path, text), RNNoiseConfig.read)
 
 
 def test_an_absent_settings_file_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_config(tmp_path / "absent.toml", RNNoiseConfig)
+        load_config(tmp_path / "absent.toml", RNNoiseConfig.read)
 
 
 CONFIGS = Path(__file__).parents[2] / "denoise_wrapper" / "training" / "configs"
@@ -94,11 +95,11 @@ CONFIGS = Path(__file__).parents[2] / "denoise_wrapper" / "training" / "configs"
     "name", ["rnnoise-base", "rnnoise-tuned", "rnnoise", "rnnoise-classic-base", "rnnoise-classic"]
 )
 def test_shipped_settings_load_and_go_on_from_each_other(name: str) -> None:
-    config = load_config(CONFIGS / f"{name}.toml", RNNoiseConfig)
+    config = load_config(CONFIGS / f"{name}.toml", RNNoiseConfig.read)
     assert config.name == name
     start = config.train.start_from
     if start is not None:
-        before = load_config(CONFIGS / f"{start.stem}.toml", RNNoiseConfig)
+        before = load_config(CONFIGS / f"{start.stem}.toml", RNNoiseConfig.read)
         assert start == before.work_dir / f"{before.name}.dnnw"
         assert config.network == before.network
         assert config.mix.first_clip != before.mix.first_clip or config.mix == before.mix
@@ -210,7 +211,9 @@ def test_bandwidth_of_a_low_passed_noise_is_its_cut_off() -> None:
     spectrum = np.fft.rfft(rng.standard_normal(48000))
     spectrum[6000:] = 0.0
     audio = np.fft.irfft(spectrum).astype(np.float32)
-    assert measure_bandwidth(audio, 48000) == pytest.approx(6000.0, abs=150.0)
+    meter = Bandwidth(48000, len(audio))
+    meter.add(audio)
+    assert meter.measure() == pytest.approx(6000.0, abs=150.0)
 
 
 def test_a_clip_depends_on_seed_and_index_alone(tmp_path: Path) -> None:

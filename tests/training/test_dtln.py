@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
+import itertools
 import math
 import os
 import signal
@@ -19,58 +18,55 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
 from training_packs import MIX, write_packs  # noqa: E402
+from training_runs import check_resumed_run, read_log, save_toml, stopped  # noqa: E402
 
 from denoise_wrapper.cli import main as cli  # noqa: E402
-from denoise_wrapper.errors import ConfigError, FileError  # noqa: E402
-from denoise_wrapper.training.config import DTLNDataConfig, load_config, plain  # noqa: E402
+from denoise_wrapper.errors import ConfigError  # noqa: E402
+from denoise_wrapper.training.config import BlendConfig  # noqa: E402
 from denoise_wrapper.training.dtln import train  # noqa: E402
-from denoise_wrapper.training.dtln.batches import Walk, batches  # noqa: E402
+from denoise_wrapper.training.dtln.batches import batches, make_schedule, stretch_samples  # noqa: E402
 from denoise_wrapper.training.dtln.config import (  # noqa: E402
-    DTLNAudioConfig,
     DTLNConfig,
     DTLNLossConfig,
-    DTLNMetaConfig,
     DTLNNetworkConfig,
-    DTLNOptimizerConfig,
-    DTLNSchedulerConfig,
+    DTLNTrainConfig,
+    DTLNValidationConfig,
 )
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
-from denoise_wrapper.training.dtln.lineage import LOG, describe, history  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
 from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
-from denoise_wrapper.training.dtln.schedule import Progress, learning_factor  # noqa: E402
-from denoise_wrapper.training.run import loop  # noqa: E402
-from denoise_wrapper.training.run.card import settings_toml, sha256  # noqa: E402
+from denoise_wrapper.training.run.card import sha256  # noqa: E402
+from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
+from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
+from denoise_wrapper.training.run.processes import Processes  # noqa: E402
+from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
 SMALL = DTLNNetworkConfig(frame_length=64, hop_length=16, hidden_size=6, encoder_size=8)
 
 
-def small_config(folder: Path, **meta: Any) -> DTLNConfig:
-    """Two epochs of three steps, two rows of half a second."""
+def small_config(folder: Path, **changes: Any) -> DTLNConfig:
+    """Two epochs of three steps, two rows of half a second. changes: to [train]."""
     speech, noise = write_packs(folder)
-    settings = {"num_epochs": 2, "steps_per_epoch": 3, "batch_size": 2, "num_workers": 0, "log_every": 1,
-                "validation_clips": 2}  # fmt: skip
+    chosen = {"steps": 6, "evaluate_every": 3, "log_every": 1, "batch": 2, "seconds": 0.25, "processes": 0}
     return DTLNConfig(
-        meta=DTLNMetaConfig(save_model_dir=folder / "runs", experiment_name="small", **(settings | meta)),
-        data=DTLNDataConfig(speech=(speech,), noise=(noise,), validation=0.3),
-        audio=DTLNAudioConfig(samplerate=8000, duration=0.25),
+        work_dir=folder / "runs/small",
+        cache_dir=folder / "runs",
+        name="small",
+        data=BlendConfig(speech=(speech,), noise=(noise,), validation=0.3),
+        sample_rate=8000,
         mix=MIX,
-        model=SMALL,
+        network=SMALL,
         loss=DTLNLossConfig(sizes=(64, 128)),
-        scheduler=DTLNSchedulerConfig(warm_up=2),
+        train=DTLNTrainConfig(**(chosen | {"warm_up": 2} | changes)),
+        validation=DTLNValidationConfig(2),
     )
 
 
-def save_toml(config: DTLNConfig, path: Path) -> Path:
-    path.write_text(settings_toml(plain(config)), encoding="utf-8")
-    return path
-
-
-def read_log(config: DTLNConfig) -> list[dict[str, str]]:
-    with (config.run_dir / LOG).open(newline="") as stream:
-        return list(csv.DictReader(stream))
+def training(config: DTLNConfig, **changes: Any) -> DTLNConfig:
+    """Settings with changes to [train]."""
+    return replace(config, train=replace(config.train, **changes))
 
 
 @pytest.mark.parametrize("norm", [True, False])
@@ -119,8 +115,8 @@ def test_a_lifted_network_does_in_the_lower_band_what_it_did() -> None:
     audio = 0.1 * torch.fft.irfft(spectrum, 16000) * 16000**0.5
     with torch.no_grad():
         expected = network.denoise(audio)
-        found = lifted.denoise(2.0 * torch.fft.irfft(spectrum, 32000) * 0.1 * 16000**0.5)[:, ::2]
-    error = (found - expected)[:, 1000:-1000].square().mean() / expected.square().mean()
+        estimate = lifted.denoise(2.0 * torch.fft.irfft(spectrum, 32000) * 0.1 * 16000**0.5)[:, ::2]
+    error = (estimate - expected)[:, 1000:-1000].square().mean() / expected.square().mean()
     assert error < 1e-2
 
 
@@ -156,65 +152,39 @@ def test_the_ratio_is_the_published_loss_up_to_a_constant_of_the_clip() -> None:
 
 def test_rows_walk_through_whole_clips_and_begin_anew_with_each(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    walk = Walk(config)
-    assert (walk.samples, walk.chunks) == (2000, 4)
-    feed = batches(config, walk, 48, 0)
-    heard = [next(feed) for _ in range(9)]
-    assert [batch.fresh.tolist() for batch in heard[:5]] == [[True, False], [False, False], [False, False],
+    schedule = make_schedule(config)
+    assert (stretch_samples(config), schedule.chunks) == (2000, 4)
+    feed = batches(config, schedule, 48, 0)
+    first = [next(feed) for _ in range(9)]
+    assert [batch.fresh.tolist() for batch in first[:5]] == [[True, False], [False, False], [False, False],
                                                            [False, True], [True, False]]  # fmt: skip
-    later = batches(config, walk, 48, 5)
-    for batch in heard[5:]:
+    later = batches(config, schedule, 48, 5)
+    for batch in first[5:]:
         for ours, theirs in zip(batch, next(later), strict=True):
             assert torch.equal(ours, theirs)
-    halves = [next(batches(config, Walk(config, rank, 2), 48, 6)) for rank in range(2)]
-    assert torch.equal(torch.cat([half.noisy for half in halves]), heard[6].noisy)
-    ahead = next(batches(replace(config, meta=replace(config.meta, num_workers=2)), walk, 48, 6))
-    assert torch.equal(ahead.clean, heard[6].clean)
+    halves = [next(batches(config, make_schedule(config, Processes(rank, 2).rows(2)), 48, 6)) for rank in range(2)]
+    assert torch.equal(torch.cat([half.noisy for half in halves]), first[6].noisy)
+    ahead = next(batches(training(config, processes=2), schedule, 48, 6))
+    assert torch.equal(ahead.clean, first[6].clean)
 
 
 @pytest.mark.parametrize("method", ["adam", "muon"])
 def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    config = replace(small_config(tmp_path), optimizer=DTLNOptimizerConfig(method=method, lr=1e-2))
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    whole, rows = loop.load_checkpoint(config.run_dir / train.LAST), read_log(config)
-    assert load_config(config.run_dir / train.COPY, DTLNConfig) == config
-    assert list((config.run_dir / "logs").glob("events*")) or "tensorboard" not in sys.modules
-    for name in (train.LAST, train.BEST, LOG):
-        (config.run_dir / name).unlink()
-
-    calls = iter([False] * 4)
-    with monkeypatch.context() as patch:  # as Ctrl-C after four steps does
-        patch.setattr(train, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
-        assert train.main(path) == 1
-    assert loop.load_checkpoint(config.run_dir / train.LAST)["progress"]["step"] == 4
-    assert train.main(path, resume=True) == 0
-    again = loop.load_checkpoint(config.run_dir / train.LAST)
-    for part in ("network", "training"):
-        ours, theirs = (one["training"]["network"] if part == "training" else one["network"] for one in (whole, again))
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    untimed = [[row | {"hours_a_minute": ""} for row in log] for log in (rows, read_log(config))]
-    assert untimed[0] == untimed[1]
-    assert len(rows) == 6
+    config = replace(small_config(tmp_path, method=method, rate=1e-2), network=replace(SMALL, dropout=0.2))
+    rows = check_resumed_run(train.main, config, train.DTLNRun, monkeypatch)
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(path)
-    changed = replace(config, optimizer=replace(config.optimizer, lr=0.5))
-    with pytest.raises(ConfigError, match=r"optimizer\.lr"):
-        train.main(save_toml(changed, tmp_path / "changed.toml"), resume=True)
-    longer = replace(config, meta=replace(config.meta, num_epochs=3))
-    assert train.main(save_toml(longer, tmp_path / "longer.toml"), resume=True) == 0
-    assert int(read_log(config)[-1]["step"]) == 9
+    assert list((config.work_dir / "logs").glob("events*")) or "tensorboard" not in sys.modules
+    assert train.main(training(config, steps=9), resume=True) == 0
+    assert int(read_log(config.work_dir / LOG)[-1]["step"]) == 9
 
 
 def test_a_run_that_is_killed_goes_on_from_a_whole_checkpoint(tmp_path: Path) -> None:
-    config = small_config(tmp_path, num_epochs=2000, steps_per_epoch=1, log_every=100, num_workers=1)
+    config = small_config(tmp_path, steps=2000, evaluate_every=1, log_every=100, processes=1)
     path = save_toml(config, tmp_path / "settings.toml")
     command = [sys.executable, "-m", "denoise_wrapper", "train", "dtln", "-C", str(path)]
-    last = config.run_dir / train.LAST
+    last = config.work_dir / LAST
     for attempt in range(3):
         arguments = command + (["-R"] if attempt else [])
         process = subprocess.Popen(arguments, stderr=subprocess.PIPE, start_new_session=True)
@@ -227,61 +197,67 @@ def test_a_run_that_is_killed_goes_on_from_a_whole_checkpoint(tmp_path: Path) ->
         time.sleep(0.03 * attempt)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    done = loop.load_checkpoint(last)["progress"]["step"]
+    done = load_checkpoint(last)["progress"]["step"]
     assert done >= 3
-    shorter = replace(config, meta=replace(config.meta, num_epochs=done + 1))
-    assert train.main(save_toml(shorter, path), resume=True) == 0
+    assert train.main(training(config, steps=done + 1), resume=True) == 0
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     config = small_config(tmp_path)  # two epochs: all have to go on from the first one's end
     path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    alone = loop.load_checkpoint(config.run_dir / train.LAST)["network"]
-    (config.run_dir / train.LAST).unlink()
+    assert train.main(config) == 0
+    alone = load_checkpoint(config.work_dir / LAST)["network"]
+    (config.work_dir / LAST).unlink()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m",
                "denoise_wrapper", "train", "dtln", "-C", str(path)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    together = loop.load_checkpoint(config.run_dir / train.LAST)
+    together = load_checkpoint(config.work_dir / LAST)
     for name, values in alone.items():
         torch.testing.assert_close(together["network"][name], values, rtol=0, atol=2e-3)
     assert len(together["training"]["states"]) == 2
 
 
 def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = small_config(tmp_path, num_epochs=1)
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    best = config.run_dir / train.BEST
-    learned = loop.load_checkpoint(best)["network"]
+    config = small_config(tmp_path, steps=3)
+    assert train.main(config) == 0
+    best = config.work_dir / BEST
+    learned = load_checkpoint(best)["network"]
 
-    start = replace(config, meta=replace(config.meta, experiment_name="tuned", preload_model_path=best))
-    run = train.Run(start)
+    start = replace(config, name="tuned", work_dir=tmp_path / "tuned").starting_from(best)
+    run = train.DTLNRun(start)
     run.start(None)
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
-    (start.run_dir / train.BEST).parent.mkdir(parents=True)
+    (start.work_dir / BEST).parent.mkdir(parents=True)
     run.save(best=True)
-    text = describe(history(run.config.run_dir))
+    text = describe(history(start.work_dir))
     assert text.endswith("0 h heard: small (3 steps, 0 h)")
     assert "step" in run.history[0].log
     assert not describe(history(tmp_path / "settings.toml")).startswith("trained from nothing")
-    twice = replace(start, model=replace(SMALL, frame_length=128, hop_length=32))
-    train.Run(twice).start(None)
+    twice = replace(start, network=replace(SMALL, frame_length=128, hop_length=32))
+    train.DTLNRun(twice).start(None)
     assert "half the rate" in capsys.readouterr().err
-    other = replace(start, model=replace(SMALL, hidden_size=7))
+    other = replace(start, network=replace(SMALL, hidden_size=7))
     with pytest.raises(ConfigError, match=r"another architecture: hidden_size 6 \(7 is wanted\)"):
-        train.Run(other).start(None)
+        train.DTLNRun(other).start(None)
+
+
+def test_a_checkpoint_of_more_voices_is_one_to_start_from(shared: Path, tmp_path: Path) -> None:
+    path = shared / "weights/dtln-16k-more-voices.pt"
+    data = BlendConfig(pairs=(tmp_path,))
+    run = train.DTLNRun(DTLNConfig(work_dir=tmp_path, data=data).starting_from(path))
+    run.start(None)
+    learned = load_checkpoint(path)["network"]
+    assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
 
 
 def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="pip install 'denoise-wrapper[training]'")
-    config = replace(small_config(tmp_path), model=replace(SMALL, frame_length=512, hop_length=128))
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    (config.run_dir / "quality.csv").write_text("set,clip,PESQ\ndev,mean,1.5\n")
+    config = replace(small_config(tmp_path), network=replace(SMALL, frame_length=512, hop_length=128))
+    assert train.main(config) == 0
+    (config.work_dir / "quality.csv").write_text("set,clip,PESQ\ndev,mean,1.5\n")
     paths = publish(config, tmp_path / "models")
-    train.export(path, tmp_path / "again")
+    train.export(config, tmp_path / "again")
     assert (tmp_path / "again" / "small_2.onnx").read_bytes() == paths[1].read_bytes()
     assert [item.name for item in paths] == ["small_1.onnx", "small_2.onnx", "small.md", "small.png"]
     text = paths[2].read_text(encoding="utf-8")
@@ -296,7 +272,7 @@ def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
 def test_a_card_tells_of_pairs_and_own_recordings_too(tmp_path: Path) -> None:
     for name in ("pairs/noisy", "own/speech", "talks/noisy"):
         (tmp_path / name).mkdir(parents=True)
-    data = DTLNDataConfig(pairs=(tmp_path / "pairs",), own=(tmp_path / "own", tmp_path / "talks"))
+    data = BlendConfig(pairs=(tmp_path / "pairs",), own=(tmp_path / "own", tmp_path / "talks"))
     assert audio_heard(data) == {
         "Pairs": (tmp_path / "pairs/noisy",),
         "Own recordings": (tmp_path / "own/speech", tmp_path / "talks/noisy"),
@@ -310,32 +286,37 @@ def test_profile_says_what_a_step_consists_of_and_keeps_nothing(
     path = save_toml(config, tmp_path / "settings.toml")
     assert cli.main(["train", "dtln", "-C", str(path), "--profile"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == list(train.STAGES)
-    assert sum(float(line.split()[-2]) for line in lines[:4]) == pytest.approx(100.0, abs=0.5)
-    assert not config.run_dir.exists()
+    assert [line.split()[0] for line in lines[:5]] == ["loading", "forward", "loss", "backward", "update"]
+    assert sum(float(line.split()[-2]) for line in lines[:5]) == pytest.approx(100.0, abs=0.5)
+    assert not config.work_dir.exists()
 
 
 def test_rates_follow_the_schedule() -> None:
-    def config(**scheduler: Any) -> DTLNConfig:
-        meta = DTLNMetaConfig(save_model_dir=Path("runs"), num_epochs=10, steps_per_epoch=10)
-        data = DTLNDataConfig(pairs=(Path("pairs"),))
-        return DTLNConfig(meta=meta, data=data, scheduler=DTLNSchedulerConfig(warm_up=10, **scheduler))
-
-    def at(step: int, **scheduler: Any) -> float:
-        return learning_factor(config(**scheduler), Progress(step))
+    def at(step: int, **schedule: Any) -> float:
+        return learning_factor(DTLNTrainConfig(steps=100, evaluate_every=10, warm_up=10, **schedule), Progress(step))
 
     assert at(0) == pytest.approx(0.1)
     assert at(9) == 1.0
     assert at(60, decay_share=0.3) == 1.0
     assert at(85, decay_share=0.3) == pytest.approx(0.5)
-    assert at(55, method="cosine") == pytest.approx(0.5)
-    assert at(100, method="cosine") == pytest.approx(0.0)
-    assert at(49, method="step", gamma=0.5, step_size=2) == pytest.approx(0.25)
-    plateau, progress = config(method="plateau", gamma=0.5, patience=2), Progress(50)
-    judged = [progress.judge(loss, plateau) for loss in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 1.0)]
+    assert at(55, decay="cosine", decay_share=0.9) == pytest.approx(0.5)
+    assert at(100, decay="cosine", decay_share=0.9) == pytest.approx(0.0)
+    assert at(49, decay="step", gamma=0.5, step_size=2) == pytest.approx(0.25)
+    assert at(80, final_rate=5e-4) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    plateau, progress = DTLNTrainConfig(decay="plateau", gamma=0.5, warm_up=10), Progress(50)
+    judged = [progress.judge(loss, 2) for loss in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 1.0)]
     assert judged == [True, True, False, False, False, False, True]
     assert learning_factor(plateau, progress) == pytest.approx(0.25)
     assert progress.epochs_since_best == 0
+
+
+@pytest.mark.parametrize("rate", [16, 32])
+def test_shipped_settings_go_on_from_each_other(rate: int) -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    stages = [train.load(folder / f"dtln-{rate}k{part}.toml") for part in ("-base", "-tuned", "")]
+    for before, after in itertools.pairwise(stages):
+        assert after.train.start_from == before.work_dir / LAST
+        assert (after.network.frame_length, after.sample_rate) == (rate * 32, rate * 1000)
 
 
 @pytest.mark.parametrize(
@@ -343,11 +324,11 @@ def test_rates_follow_the_schedule() -> None:
     [
         ("[audio]\nsampelrate = 16000", "did you mean 'samplerate'"),
         ("[meta]\nbatch_size = 2.5", "'meta.batch_size' is of type int"),
-        ("[model]\nframe_length = 500", "'frame_length' is even and two or more times 'hop_length'"),
-        ("[audio]\nduration = 20.0", "a clip is as long as one duration or longer"),
+        ("[model]\nframe_length = 500", "'model.frame_length' is even and two or more times 'model.hop_length'"),
+        ("[audio]\nduration = 20.0", r"\[audio\] duration\) is longer than the clip"),
         ("[loss]\nmethod = 'mse'", "'loss.method' is one of 'snr', 'si-sdr', 'snr\\+magnitude'"),
-        ("[optimizer]\nlr = 0", "'lr' is above 0"),
-        ("[audio]\nsamplerate = 16001", "a multiple of 100 Hz"),
+        ("[optimizer]\nlr = 0", "'optimizer.lr' is above 0"),
+        ("[audio]\nsamplerate = 16001", "'audio.samplerate' is a multiple of 100 Hz"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_by_name(tmp_path: Path, toml: str, words: str) -> None:
@@ -358,7 +339,7 @@ def test_settings_that_do_not_fit_are_refused_by_name(tmp_path: Path, toml: str,
     path = tmp_path / "settings.toml"
     path.write_text("\n".join(f"[{key}]\n{value}" for key, value in text.items()), encoding="utf-8")
     with pytest.raises(ConfigError, match=words):
-        train.main(path)
+        train.main(train.load(path))
 
 
 def test_half_precision_learns_nearly_the_same(tmp_path: Path) -> None:
@@ -367,10 +348,10 @@ def test_half_precision_learns_nearly_the_same(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     results = []
     for half in (False, True):
-        run = train.Run(config)
+        run = train.DTLNRun(config)
         run.half = half
-        feed = batches(config, run.walk, run.network.delay, 0)
-        results.append([run.step(feed)[0].total.item() for _ in range(4)])
+        feed = run.batches(0)
+        results.append([run.step(feed)[0][0].item() for _ in range(4)])
     np.testing.assert_allclose(results[0], results[1], rtol=0.05)
 
 
@@ -378,6 +359,6 @@ def test_the_command_line_tells_an_interrupted_training_from_one_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save_toml(small_config(tmp_path), tmp_path / "settings.toml")
-    monkeypatch.setattr(train, "stop_request", lambda: contextlib.nullcontext(lambda: True))
-    assert cli.main(["train", "dtln", "-C", str(path)]) == 130
+    with stopped(monkeypatch, 0):
+        assert cli.main(["train", "dtln", "-C", str(path)]) == 130
     assert cli.main(["train", "dtln", "-C", str(path)]) == 2

@@ -38,14 +38,14 @@ def run_model(content: bytes, signal: Array, frames: int, units: int) -> Array:
 
 
 def clean(network: DTLN, pair: tuple[bytes, bytes], audio: Array, frames: int) -> Array:
-    """What network(audio) should give, through the pair: (streams, T * hop)."""
+    """The answer of network(audio) by way of the pair: (streams, T * hop)."""
     block, hop, units = network.block, network.hop, network.config.hidden_size
-    heard = np.concatenate([np.zeros((len(audio), block - hop), np.float32), audio], axis=1)
-    blocks = np.lib.stride_tricks.sliding_window_view(heard, block, axis=1)[:, ::hop]
+    padded = np.concatenate([np.zeros((len(audio), block - hop), np.float32), audio], axis=1)
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, block, axis=1)[:, ::hop]
     spectra = np.fft.rfft(blocks)
     mask = run_model(pair[0], np.abs(spectra).astype(np.float32), frames, units)
     answer = run_model(pair[1], np.fft.irfft(spectra * mask).astype(np.float32), frames, units)
-    summed = np.zeros((len(audio), heard.shape[1]))
+    summed = np.zeros((len(audio), padded.shape[1]))
     for index in range(answer.shape[1]):
         summed[:, index * hop : index * hop + block] += answer[:, index]
     return summed[:, : audio.shape[1]]
@@ -115,14 +115,14 @@ def test_a_pair_that_answers_otherwise_than_torch_is_not_written(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("taken", ["a_1.onnx", "a_2.onnx"])
-def test_both_files_are_written_or_neither(taken: str, tmp_path: Path) -> None:
-    (tmp_path / taken).write_text("mine")
+@pytest.mark.parametrize("name", ["a_1.onnx", "a_2.onnx"])
+def test_both_files_are_written_or_neither(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
     targets = tmp_path / "a_1.onnx", tmp_path / "a_2.onnx"
     with pytest.raises(FileError, match="exists"):
         export_pair(make_network(), *targets, NOTES)
-    assert [path.name for path in tmp_path.iterdir()] == [taken]
-    assert (tmp_path / taken).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
     export_pair(make_network(), *targets, NOTES, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"a_1.onnx", "a_2.onnx"}
     with pytest.raises(ModelError, match="named twice"):

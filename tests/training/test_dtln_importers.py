@@ -59,30 +59,30 @@ def test_a_run_is_read_from_its_folder_and_its_checkpoints(tmp_path: Path) -> No
 
 def as_other_torch(network: DTLN) -> dict[str, Any]:
     """The names and shapes of the torch ports, whose LSTMs have two biases that count."""
-    found: dict[str, Any] = {}
+    weights_of: dict[str, Any] = {}
     cores: dict[str, MaskCore | FrameCore] = {"sep1": network.mask_core, "sep2": network.frame_core}
     for part, core in cores.items():
         for layer, lstm in ((1, core.lstm1), (2, core.lstm2)):
             weights = lstm.state_dict()
             weights["bias_hh_l0"] = torch.full_like(weights["bias_ih_l0"], 0.25)
             weights["bias_ih_l0"] = weights["bias_ih_l0"] - 0.25
-            found |= {f"{part}.rnn{layer}.{name}": value for name, value in weights.items()}
-        found |= {f"{part}.dense.{name}": value for name, value in core.dense.state_dict().items()}
+            weights_of |= {f"{part}.rnn{layer}.{name}": value for name, value in weights.items()}
+        weights_of |= {f"{part}.dense.{name}": value for name, value in core.dense.state_dict().items()}
         if core.norm is not None:
             shape = (1, 1, -1)
-            found |= {f"norm_{part}.gamma": core.norm.weight.detach().reshape(shape)}
-            found |= {f"norm_{part}.beta": core.norm.bias.detach().reshape(shape)}
-    found["decoder_conv1.weight"] = network.frame_core.decode.weight.detach()[..., None]
-    found["encoder_conv1.weight"] = network.frame_core.encode.weight.detach()[..., None]
-    return found
+            weights_of |= {f"norm_{part}.gamma": core.norm.weight.detach().reshape(shape)}
+            weights_of |= {f"norm_{part}.beta": core.norm.bias.detach().reshape(shape)}
+    weights_of["decoder_conv1.weight"] = network.frame_core.decode.weight.detach()[..., None]
+    weights_of["encoder_conv1.weight"] = network.frame_core.encode.weight.detach()[..., None]
+    return weights_of
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("norm", [False, True])
 def test_weights_of_the_torch_ports_are_found_by_their_shapes(norm: bool, wrapped: bool, tmp_path: Path) -> None:
     network, path = make_network(norm), tmp_path / "model_0042.pth"
-    found = as_other_torch(network)
-    torch.save({"epoch": 42, "model": found} if wrapped else found, path)
+    weights_of = as_other_torch(network)
+    torch.save({"epoch": 42, "model": weights_of} if wrapped else weights_of, path)
     back, notes = import_network([path])
     for name, value in network.state_dict().items():
         torch.testing.assert_close(back.state_dict()[name], value, rtol=0, atol=1e-6)
@@ -173,7 +173,7 @@ def test_another_network_is_refused_by_what_it_holds(content: Any, message: str,
 
 
 class Trap:
-    """What runs code when it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return exec, ("raise SystemExit('code of a model file was run')",)

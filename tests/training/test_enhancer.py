@@ -29,8 +29,8 @@ def judged(estimate: Any, clean: Any, noisy: Any = None, bandwidth_hz: float = R
     spectrum, _ = network.analyse(estimate[:, HOP:], estimate[:, :HOP])
     target = Target(clean, torch.ones(1, frames), known_bins(bandwidth_hz).unsqueeze(0))
     answer = Estimate(spectrum, torch.zeros(1, frames), [])
-    heard = clean[:, HOP:] if noisy is None else noisy[:, HOP:]
-    return Judge(LossConfig(**(ONE_PART | {"magnitude": 1.0} | weights)), network).compare(answer, target, heard)
+    recent = clean[:, HOP:] if noisy is None else noisy[:, HOP:]
+    return Judge(LossConfig(**(ONE_PART | {"magnitude": 1.0} | weights)), network).compare(answer, target, recent)
 
 
 @pytest.mark.parametrize("hops", [1, 3, 7, 40])
@@ -40,9 +40,9 @@ def test_blocks_of_any_number_of_hops_give_what_the_whole_clip_gives(hops: int) 
         whole, voice, _ = network(audio, network.new_state(2))
         state, parts, voices = network.new_state(2), [], []
         for block in audio.split(hops * HOP, dim=1):
-            part, said, state = network(block, state)
+            part, probability, state = network(block, state)
             parts.append(part)
-            voices.append(said)
+            voices.append(probability)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(torch.cat(voices, dim=1), voice, rtol=0, atol=1e-5)
 
@@ -176,7 +176,7 @@ def test_silence_has_a_finite_loss_and_finite_gradients() -> None:
     noisy[1] = 1e-4 * torch.randn(10 * HOP)
     target = Target(torch.zeros(2, 11 * HOP), torch.full((2, 10), 0.5), torch.ones(2, BINS, dtype=torch.bool))
     state = network.new_state(2)
-    spectrum, _ = network.analyse(noisy, state.heard)
+    spectrum, _ = network.analyse(noisy, state.recent)
     loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
     loss.total.backward()
     assert torch.isfinite(loss.total)
@@ -194,7 +194,7 @@ def test_one_batch_is_learned_by_heart() -> None:
     losses = []
     for _ in range(60):
         state = network.new_state(1)
-        spectrum, _ = network.analyse(noisy, state.heard)
+        spectrum, _ = network.analyse(noisy, state.recent)
         loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
         optimiser.zero_grad()
         loss.total.backward()

@@ -91,7 +91,7 @@ def test_a_state_has_the_clips_first_and_keeps_its_shapes(kind: str) -> None:
 
 
 def count_frame(body: Body) -> Cost:
-    """What one frame takes, counted from the operators."""
+    """Cost of one frame, counted from the operators."""
     x, state = torch.randn(1, body.features, 1, body.bands), body.new_state(1, torch.device("cpu"))
     return Cost(*count_operations(body, lambda: body(x, state)))
 

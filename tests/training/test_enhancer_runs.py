@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +14,14 @@ torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[traini
 from enhancers import SMALL  # noqa: E402
 from sets import quick_opinions, write_set  # noqa: E402
 from training_packs import write_packs  # noqa: E402
+from training_runs import check_resumed_run, read_log, save_toml  # noqa: E402
 
 from denoise_wrapper.cli.main import main as cli_main  # noqa: E402
-from denoise_wrapper.errors import ConfigError, DataError, FileError  # noqa: E402
-from denoise_wrapper.training.config import DTLNDataConfig, MixConfig, load_config, plain  # noqa: E402
+from denoise_wrapper.errors import ConfigError, DataError  # noqa: E402
+from denoise_wrapper.training.config import BlendConfig, MixConfig  # noqa: E402
 from denoise_wrapper.training.enhancer import scoring, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import HOP  # noqa: E402
-from denoise_wrapper.training.enhancer.batches import batches, open_clips, take_clip  # noqa: E402
+from denoise_wrapper.training.enhancer.batches import batches, make_clip, make_schedule, open_clips  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
@@ -33,9 +32,9 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     ValidationConfig,
 )
 from denoise_wrapper.training.enhancer.network import Enhancer  # noqa: E402
-from denoise_wrapper.training.run import loop  # noqa: E402
-from denoise_wrapper.training.run.card import settings_toml  # noqa: E402
+from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
+from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
 IDS = {"0": 10.0, "1": 10.0, "2": 10.0, "3": 10.0}  # clips of a set, and their ratios in dB
 
@@ -48,7 +47,7 @@ def small_config(folder: Path, **settings: Any) -> EnhancerConfig:
     return EnhancerConfig(
         work_dir=folder / "run",
         cache_dir=folder / "cache",
-        data=DTLNDataConfig(speech=(speech,), noise=(noise,), validation=0.3),
+        data=BlendConfig(speech=(speech,), noise=(noise,), validation=0.3),
         mix=MixConfig(clip_s=1.0, gap_s=(0.05, 0.1), long_gap_share=0.0),
         body=SMALL,
         train=EnhancerTrainConfig(**(loop_settings | settings)),
@@ -56,86 +55,51 @@ def small_config(folder: Path, **settings: Any) -> EnhancerConfig:
     )
 
 
-def save_toml(config: EnhancerConfig, path: Path) -> Path:
-    path.write_text(settings_toml(plain(config)), encoding="utf-8")
-    return path
-
-
-def read_log(config: EnhancerConfig) -> list[dict[str, str]]:
-    with (config.work_dir / train.LOG).open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    feed = batches(config, 0)
-    heard = [next(feed) for _ in range(4)]
-    clip = take_clip(open_clips(config)[0], 0)
+    feed = batches(config, make_schedule(config), 0)
+    first = [next(feed) for _ in range(4)]
+    clip = make_clip(open_clips(config)[0].clip(0))
     hops = 25
-    for chunk, batch in enumerate(heard):
+    for chunk, batch in enumerate(first):
         start, stop = chunk * hops * HOP, (chunk + 1) * hops * HOP
         assert torch.equal(batch.noisy[0], clip.noisy[start:stop])
         assert torch.equal(batch.target.clean[0, HOP:], clip.clean[HOP:][start:stop])
         assert torch.equal(batch.target.voice[0], clip.voice[chunk * hops : (chunk + 1) * hops])
         assert bool(batch.fresh[0]) == (chunk == 0)
-    assert torch.equal(heard[1].target.clean[0, :HOP], heard[0].target.clean[0, -HOP:])
-    assert not heard[0].target.clean[0, :HOP].any()
-    later = next(batches(config, 3))
-    assert torch.equal(later.noisy, heard[3].noisy)
+    assert torch.equal(first[1].target.clean[0, :HOP], first[0].target.clean[0, -HOP:])
+    assert not first[0].target.clean[0, :HOP].any()
+    later = next(batches(config, make_schedule(config), 3))
+    assert torch.equal(later.noisy, first[3].noisy)
 
 
 @pytest.mark.parametrize("method", ["adamw", "muon"])
 def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Any
 ) -> None:
-    config = small_config(tmp_path, method=method)
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    whole, rows = loop.load_checkpoint(config.work_dir / train.LAST), read_log(config)
-    assert load_config(config.work_dir / train.COPY, EnhancerConfig) == config
-    for name in (train.LAST, train.BEST, train.LOG):
-        (config.work_dir / name).unlink()
-
-    calls = iter([False] * 4)
-    with monkeypatch.context() as patch:  # as Ctrl-C after four steps does
-        patch.setattr(train, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
-        assert train.main(path) == 1
-    assert loop.load_checkpoint(config.work_dir / train.LAST)["progress"]["step"] == 4
-    assert train.main(path, resume=True) == 0
-    again = loop.load_checkpoint(config.work_dir / train.LAST)
-    for ours, theirs in ((whole["network"], again["network"]),
-                         (whole["training"]["network"], again["training"]["network"])):  # fmt: skip
-        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    untimed = [[row | {"hours_a_minute": ""} for row in log] for log in (rows, read_log(config))]
-    assert untimed[0] == untimed[1]
+    rows = check_resumed_run(train.main, small_config(tmp_path, method=method), train.EnhancerRun, monkeypatch)
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(path)
-    changed = replace(config, train=replace(config.train, rate=0.5))
-    with pytest.raises(ConfigError, match=r"train\.rate"):
-        train.main(save_toml(changed, tmp_path / "changed.toml"), resume=True)
 
 
 def test_weights_to_start_from(tmp_path: Path) -> None:
     config = small_config(tmp_path, steps=1)
-    assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
-    last = config.work_dir / train.LAST
-    learned = loop.load_checkpoint(last)["network"]
+    assert train.main(config) == 0
+    last = config.work_dir / LAST
+    learned = load_checkpoint(last)["network"]
     tuned = replace(config, work_dir=tmp_path / "tuned", train=replace(config.train, start_from=last))
-    run = train.Run(tuned)
+    run = train.EnhancerRun(tuned)
     run.start(None)
     assert all(torch.equal(part, learned[name]) for name, part in run.network.state_dict().items())
     assert run.progress.step == 0
     other = replace(tuned, body=replace(SMALL, channels=8))
     with pytest.raises(ConfigError, match="of other sizes"):
-        train.Run(other).start(None)
+        train.EnhancerRun(other).start(None)
 
 
 def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
     config = replace(small_config(tmp_path), body=BodyConfig(channels=96, recurrent_width=96))
     with pytest.raises(ConfigError, match=r"over the budget of 'enhancer': [\d,]+ multiply-adds of 1,200,000"):
-        train.main(save_toml(config, tmp_path / "settings.toml"))
+        train.main(config)
     assert not config.work_dir.exists()
     for name, most in BUDGETS.items():
         check_budget(most, name)
@@ -147,8 +111,8 @@ def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
 
 def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path: Path) -> None:
     config = small_config(tmp_path, freeze_norms=0.5)
-    run, feed = train.Run(config), batches(config, 0)
-    kept = []
+    run = train.EnhancerRun(config)
+    feed, kept = run.batches(0), []
     for _ in range(config.train.steps):
         run.step(feed)
         kept.append(run.norms[0].state_dict()["running_mean"].clone())
@@ -156,12 +120,12 @@ def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path:
     assert torch.equal(kept[2], kept[-1])
     batch = next(feed)
     state = run.state.reset(batch.fresh)
-    spectrum, _ = run.network.analyse(batch.noisy, state.heard)
+    spectrum, _ = run.network.analyse(batch.noisy, state.recent)
     with torch.no_grad():
         answer = run.network.eval().estimate(spectrum, state.body)
     expected = run.judge.compare(answer, batch.target, batch.noisy).total.item()
     run.network.train()
-    assert run.step(iter([batch]))[0].total.item() == pytest.approx(expected, rel=1e-4)
+    assert run.step(iter([batch]))[0][0].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_statistics_of_norms_are_averaged_with_the_weights() -> None:
@@ -178,7 +142,7 @@ def test_rates_rise_and_fall_with_the_share_of_the_run_that_is_over() -> None:
     config = EnhancerTrainConfig(steps=100, warm_up=10, rate=1e-2, final_rate=1e-4)
 
     def at(step: int, config: EnhancerTrainConfig = config, seconds: float = 0.0) -> float:
-        return train.learning_factor(config, train.Progress(step, seconds=seconds))
+        return learning_factor(config, Progress(step, seconds=seconds))
 
     assert at(0) == pytest.approx(0.1)
     assert at(50) == pytest.approx(0.505)
@@ -193,14 +157,13 @@ def test_rates_rise_and_fall_with_the_share_of_the_run_that_is_over() -> None:
 
 def test_a_run_by_the_clock_ends_when_its_time_is_over_and_not_before(tmp_path: Path) -> None:
     config = small_config(tmp_path, steps=1, minutes=0.03, evaluate_every=2)
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    progress = loop.load_checkpoint(config.work_dir / train.LAST)["progress"]
+    assert train.main(config) == 0
+    progress = load_checkpoint(config.work_dir / LAST)["progress"]
     assert progress["seconds"] >= 1.8
-    assert progress["step"] == int(read_log(config)[-1]["step"]) > 1
-    assert read_log(config)[-1]["validation_loss"]
-    assert train.main(path, resume=True) == 0
-    assert loop.load_checkpoint(config.work_dir / train.LAST)["progress"] == progress
+    assert progress["step"] == int(read_log(config.work_dir / LOG)[-1]["step"]) > 1
+    assert read_log(config.work_dir / LOG)[-1]["validation_loss"]
+    assert train.main(config, resume=True) == 0
+    assert load_checkpoint(config.work_dir / LAST)["progress"] == progress
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
@@ -231,9 +194,9 @@ def test_the_best_weights_are_those_of_the_highest_score(tmp_path: Path, monkeyp
     config = replace(config, validation=ValidationConfig(clips=2, set=write_set(tmp_path / "set", IDS), every=2))
     scores = iter([3.0, 5.0, 4.0])
     monkeypatch.setattr(scoring, "score_set", lambda *_: dict.fromkeys(scoring.COLUMNS, 0.0) | {"score": next(scores)})
-    assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
-    assert loop.load_checkpoint(config.work_dir / train.BEST)["progress"] == {"step": 4, "best": 5.0, "seconds": 0.0}
-    reported = [row["validation_score"] or "" for row in read_log(config)]
+    assert train.main(config) == 0
+    assert load_checkpoint(config.work_dir / BEST)["progress"]["best"] == -5.0
+    reported = [row["validation_score"] or "" for row in read_log(config.work_dir / LOG)]
     assert reported == ["", "3", "", "5", "", "4"]
 
 
@@ -252,7 +215,7 @@ def test_a_profile_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert cli_main(["train", "enhancer", "-C", str(path), "--profile"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "multiply-adds" in lines[0]
-    assert [line.split()[0] for line in lines[1:]] == [*train.STAGES, "step"]
+    assert [line.split()[0] for line in lines[1:]] == ["loading", "forward", "loss", "backward", "update", "step"]
     assert sum(float(line.split()[-2]) for line in lines[1:-1]) == pytest.approx(100.0, abs=0.5)
     assert not config.work_dir.exists()
 
@@ -260,7 +223,7 @@ def test_a_profile_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("kind", KINDS)
 def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget(kind: str) -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    config, other = (load_config(folder / f"enhancer-{name}.toml", EnhancerConfig) for name in (kind, "rows"))
+    config, other = (train.load(folder / f"enhancer-{name}.toml") for name in (kind, "rows"))
     assert config.body == SIZES[kind, "enhancer"]
     check_budget(Enhancer(config.body).cost(), config.budget)
     named = replace(other, name=f"enhancer-{kind}", work_dir=Path(f"runs/enhancer-{kind}"), body=config.body)

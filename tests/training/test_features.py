@@ -22,9 +22,10 @@ from denoise_wrapper.atomic import atomic_path  # noqa: E402
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.cli.main import main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, FileError  # noqa: E402
-from denoise_wrapper.training.config import DataConfig, FeatureConfig, NetworkConfig, RNNoiseConfig  # noqa: E402
+from denoise_wrapper.training.config import DataConfig  # noqa: E402
 from denoise_wrapper.training.mix.mixing import Mix  # noqa: E402
 from denoise_wrapper.training.rnnoise import feature_files  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import FeatureConfig, NetworkConfig, RNNoiseConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise.extract import convert_features, extract_features, mix_rows  # noqa: E402
 from denoise_wrapper.training.rnnoise.feature_files import (  # noqa: E402
     SEQUENCE,
@@ -186,7 +187,7 @@ def test_without_h5py_hdf5_is_refused_in_words_and_bare_files_are_read(
 
 
 def test_reading_takes_a_file_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for 30 frames gets 30 read, and the check takes so many rows at a time."""
+    """Readers that ask for 30 frames get 30 read, and the check takes so many rows at a time."""
     path = write_file(tmp_path / "a.h5", "classic", made_rows("classic", 3 * SEQUENCE))
     most, real = 0, feature_files.read_rows
 
@@ -214,10 +215,10 @@ def mixture() -> Mix:
 def test_rows_are_what_the_engine_extracts() -> None:
     mix = mixture()
     for family, layout in LAYOUTS.items():
-        rows, found = mix_rows(mix, family), FeatureExtractor(family).extract(mix.noisy, mix.clean)
+        rows, extracted = mix_rows(mix, family), FeatureExtractor(family).extract(mix.noisy, mix.clean)
         assert rows.shape == (100, WIDTHS[family])
-        np.testing.assert_array_equal(rows[:, layout.features], found.features)
-        np.testing.assert_array_equal(rows[:, layout.gains], found.gains)
+        np.testing.assert_array_equal(rows[:, layout.features], extracted.features)
+        np.testing.assert_array_equal(rows[:, layout.gains], extracted.gains)
         np.testing.assert_array_equal(rows[:, -1], mix.voice)
     noise = mix.noisy - mix.clean
     energy = FeatureExtractor("classic").extract(noise, noise).energy

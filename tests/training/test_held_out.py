@@ -12,7 +12,7 @@ import soundfile
 from training_packs import write_packs
 
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import DataConfig, RNNoiseConfig, fingerprint
+from denoise_wrapper.training.config import DataConfig, fingerprint
 from denoise_wrapper.training.data import held_out
 from denoise_wrapper.training.data.balance import balance, write_table
 from denoise_wrapper.training.data.choose_held_out import choose
@@ -20,6 +20,7 @@ from denoise_wrapper.training.data.corpus import open_corpora, read_pack, read_r
 from denoise_wrapper.training.data.join import join
 from denoise_wrapper.training.data.packs import held_out_names, licences, open_pack
 from denoise_wrapper.training.data.prepare import prepare
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.features import FEATURES_VERSION, shards
 
 RATE = 48000
@@ -65,8 +66,8 @@ def test_what_is_on_the_list_is_on_neither_side_and_the_number_of_it_is_said(
         sides = open_corpora(config, RATE, tmp_path / "work", 1)
     assert {source.name for side in sides for source in side.voices} == {"voice0", "voice2", "voice3"}
     assert {source.name for side in sides for source in side.noises} == {"noise0", "noise1", "noise3"}
-    said = capsys.readouterr().err.splitlines()
-    assert said == [f"{name}: 1 of 4 voices, noises or rooms are held out for the blind set, and left out"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"{name}: 1 of 4 voices, noises or rooms are held out for the blind set, and left out"
                     for name in ("speech", "noise")]  # fmt: skip
     assert sum(hours for *_, hours in licences((speech,))) == pytest.approx(9 * 0.6 / 3600.0)
 

@@ -1,4 +1,4 @@
-"""What every mixture owes at any rate, and each thing that may happen to one."""
+"""Invariants of every mixture at any rate, and each thing that may happen to one."""
 
 from __future__ import annotations
 
@@ -197,13 +197,13 @@ def test_babble_is_several_voices(corpora: dict[int, Corpus]) -> None:
     mixer = Mixer(corpus, dataclasses.replace(PLAIN, clip_s=4.0, babble_share=1.0), 1)
     pitches = [100.0 + 30.0 * int(voice.name[-1]) for voice in corpus.voices]
     frequency = np.fft.rfftfreq(mixer.length, 1.0 / 16000.0)
-    heard = []
+    counts = []
     for seed in range(10):
         noise, _ = mixer.one_noise(np.random.default_rng(seed))
         assert np.sqrt(np.mean(noise**2)) == pytest.approx(1.0, rel=1e-3)
         power = np.abs(np.fft.rfft(noise)) ** 2
-        heard.append(sum(power[np.abs(frequency - pitch) < 8.0].sum() > 0.02 * power.sum() for pitch in pitches))
-    assert np.mean(heard) > 2.0
+        counts.append(sum(power[np.abs(frequency - pitch) < 8.0].sum() > 0.02 * power.sum() for pitch in pitches))
+    assert np.mean(counts) > 2.0
 
 
 def test_computed_noise_comes_in_its_share(corpora: dict[int, Corpus], monkeypatch: pytest.MonkeyPatch) -> None:

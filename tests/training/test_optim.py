@@ -36,7 +36,7 @@ def descend(optimiser: Optimizer, matrices: Sequence[Tensor], steps: range) -> N
 
 
 def apart(ours: list[Tensor], theirs: list[Tensor], start: list[Tensor]) -> float:
-    """How far two runs ended from each other, against the way that one went."""
+    """Distance between the ends of two runs, against the way that one went."""
     way, between = (
         sum(float((one - other).detach().square().sum()) for one, other in zip(theirs, others, strict=True))
         for others in (start, ours)

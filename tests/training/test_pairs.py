@@ -13,7 +13,7 @@ import soundfile
 from training_packs import MIX, write_packs, write_pairs
 
 from denoise_wrapper.errors import ConfigError, DataError
-from denoise_wrapper.training.config import DTLNDataConfig, load_config
+from denoise_wrapper.training.config import BlendConfig, build, load_config
 from denoise_wrapper.training.data.pairs import PairSource, group_pairs, read_pairs
 from denoise_wrapper.training.mix.mixing import Mix
 from denoise_wrapper.training.mix.sources import Blend, ClipSource, open_sources
@@ -157,7 +157,7 @@ def test_no_reader_is_on_both_sides(tmp_path: Path) -> None:
 
 
 def sides(folder: Path, work: Path, seed: int = 1) -> tuple[PairSource, PairSource]:
-    one, other = open_sources(DTLNDataConfig(pairs=(folder,), validation=0.3), MIX, RATE, work / "work", seed)
+    one, other = open_sources(BlendConfig(pairs=(folder,), validation=0.3), MIX, RATE, work / "work", seed)
     assert isinstance(one, PairSource)
     assert isinstance(other, PairSource)
     return one, other
@@ -216,7 +216,7 @@ def test_own_pairs_come_in_their_share(tmp_path: Path) -> None:
     """The noise of own pairs is a step below zero, that of the others one above."""
     base = write_pairs(tmp_path / "base", lengths=[2 * RATE] * 6)
     own = write_pairs(tmp_path / "own", lengths=[2 * RATE] * 6, sign=-1.0)
-    data = DTLNDataConfig(pairs=(base,), own=(own,), own_share=0.25, validation=0.3)
+    data = BlendConfig(pairs=(base,), own=(own,), own_share=0.25, validation=0.3)
     for source in open_sources(data, MIX, RATE, tmp_path / "work", 1):
         mixes = [source.clip(index) for index in range(40)]
         assert sum(float(np.mean(mix.noisy - mix.clean)) < 0.0 for mix in mixes) == 10
@@ -228,7 +228,7 @@ def test_own_speech_is_mixed_with_own_noise_even_of_one_file_each(tmp_path: Path
     for name in ("speech", "noise"):
         (tmp_path / "own" / name).mkdir(parents=True)
         soundfile.write(tmp_path / "own" / name / "one.wav", 0.1 * rng.standard_normal(20 * RATE), RATE)
-    data = DTLNDataConfig(pairs=(base,), own=(tmp_path / "own",), own_share=1.0)
+    data = BlendConfig(pairs=(base,), own=(tmp_path / "own",), own_share=1.0)
     training, validation = open_sources(data, MIX, RATE, tmp_path / "work", 1)
     for source in (training, validation):
         assert source.clip(1).noisy.any()
@@ -248,17 +248,17 @@ def test_own_speech_without_noise_takes_the_noise_of_the_others(tmp_path: Path) 
     (tmp_path / "own").mkdir()
     (speech).rename(tmp_path / "own" / "speech")
     base = write_pairs(tmp_path / "base", lengths=[2 * RATE] * 6)
-    alone = DTLNDataConfig(pairs=(base,), own=(tmp_path / "own",))
+    alone = BlendConfig(pairs=(base,), own=(tmp_path / "own",))
     with pytest.raises(DataError, match="has no folder noise, and"):
         open_sources(alone, MIX, RATE, tmp_path / "work", 1)
-    both = DTLNDataConfig((tmp_path / "own" / "speech",), (noise,), own=(tmp_path / "own",), pairs=(base,))
+    both = BlendConfig((tmp_path / "own" / "speech",), (noise,), own=(tmp_path / "own",), pairs=(base,))
     training, _ = open_sources(both, MIX, RATE, tmp_path / "work", 1)
     assert all(training.clip(index).noisy.any() for index in range(8))
 
 
 def test_a_folder_without_own_recordings_is_refused(tmp_path: Path) -> None:
     base = write_pairs(tmp_path / "base", lengths=[2 * RATE] * 3)
-    data = DTLNDataConfig(pairs=(base,), own=(base / "noisy",))
+    data = BlendConfig(pairs=(base,), own=(base / "noisy",))
     with pytest.raises(DataError, match="holds no own recordings; they lie in clean/ and noisy/, or in speech/"):
         open_sources(data, MIX, RATE, tmp_path / "work", 1)
 
@@ -279,14 +279,14 @@ def test_data_settings_that_do_not_fit_are_refused(tmp_path: Path, text: str, me
     path = tmp_path / "data.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=message):
-        load_config(path, DTLNDataConfig)
+        load_config(path, lambda table: build(table, BlendConfig))
 
 
 def all_kinds(folder: Path) -> ClipSource:
     """A source of mixtures, pairs and own recordings."""
     speech, noise = write_packs(folder)
     base = write_pairs(folder / "base", lengths=[2 * RATE] * 6)
-    data = DTLNDataConfig((speech,), (noise,), pairs=(base,), own=(base,))
+    data = BlendConfig((speech,), (noise,), pairs=(base,), own=(base,))
     return open_sources(data, MIX, RATE, folder / "work", 1)[0]
 
 

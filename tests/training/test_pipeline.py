@@ -29,10 +29,10 @@ from denoise_wrapper.backends.convert import fingerprint, read_any_model, read_m
 from denoise_wrapper.cli.main import main  # noqa: E402
 from denoise_wrapper.compare.measure import metrics  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError, DenoiseError, FileError, ModelError  # noqa: E402
-from denoise_wrapper.training.config import RNNoiseConfig, load_config  # noqa: E402
+from denoise_wrapper.training.config import load_config  # noqa: E402
 from denoise_wrapper.training.data import balance  # noqa: E402
 from denoise_wrapper.training.rnnoise import pipeline  # noqa: E402
-from denoise_wrapper.training.rnnoise.recipe import read_recipe  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig  # noqa: E402
 from denoise_wrapper.training.run import wheel  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,17 +91,16 @@ class FakeTraining:
     def __init__(self) -> None:
         self.configs: list[RNNoiseConfig] = []
         self.outcome, self.resumed = 0, False
+        self.toml: str | None = None
 
-    def main(self, path: Path, resume: bool) -> int:
-        config = load_config(path, RNNoiseConfig)
+    def main(self, config: RNNoiseConfig, resume: bool, toml: str | None) -> int:
         self.configs.append(config)
-        self.resumed = resume
+        self.resumed, self.toml = resume, toml
         if not self.outcome:
-            self.export(path, config.work_dir)
+            self.export(config, config.work_dir)
         return self.outcome
 
-    def export(self, path: Path, target: Path) -> None:
-        config = load_config(path, RNNoiseConfig)
+    def export(self, config: RNNoiseConfig, target: Path) -> None:
         write_model(read_model("model.rnnn"), target / f"{config.name}.dnnw", overwrite=True)
 
 
@@ -113,28 +112,28 @@ def training(place: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     return fake
 
 
-def taken(said: str) -> list[str]:
+def begun(output: str) -> list[str]:
     """The steps that were begun, by what was said on stderr."""
-    return re.findall(r"^(.*): begins$", said, re.MULTILINE)
+    return re.findall(r"^(.*): begins$", output, re.MULTILINE)
 
 
 def test_from_folders_to_a_table_of_results(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The real training, on what the steps before it made."""
     path = write_recipe(place, PREPARE + BALANCE + JOIN + COMPARE)
     assert main(["train", "rnnoise", "-C", str(path)]) == 0
-    said = capsys.readouterr()
-    assert taken(said.err) == ["prepare", "balance", "join speech-1", "train", "compare"]
-    assert "tiny against standard on set" in said.out
+    output = capsys.readouterr()
+    assert begun(output.err) == ["prepare", "balance", "join speech-1", "train", "compare"]
+    assert "tiny against standard on set" in output.out
     assert {"tiny.dnnw", "tiny.rnnn", "tiny.md", "quality.csv", "compare.txt", "config.toml"} <= set(os.listdir("run"))
     kept = tomllib.loads((place / "run/config.toml").read_text())
     assert kept["data"]["speech"] == ["run/joined/speech-1"]
     assert kept["data"]["noise"] == ["run/prepared/noise.csv"]
     assert "| set |" in (place / "run/tiny.md").read_text()  # the card quotes what was measured
     assert main(["train", "rnnoise", "-C", str(path)]) == 0
-    said = capsys.readouterr()
-    assert taken(said.err) == []
-    assert said.err.count(": unchanged, ") == 5
-    assert "tiny against standard on set" in said.out
+    output = capsys.readouterr()
+    assert begun(output.err) == []
+    assert output.err.count(": unchanged, ") == 5
+    assert "tiny against standard on set" in output.out
     assert main(["train", "rnnoise", "-C", str(path), "--export", "out"]) == 0
     assert fingerprint(read_any_model("out/tiny.rnnn")) == fingerprint(read_any_model("run/tiny.rnnn"))
 
@@ -160,11 +159,11 @@ def test_a_step_is_taken_again_where_what_it_is_made_of_has_changed(
     steps: list[str],
 ) -> None:
     path = write_recipe(place, PREPARE + BALANCE + JOIN, TRAINING + "rate = 0.001\n")
-    assert pipeline.main(path) == 0
-    assert taken(capsys.readouterr().err) == ["prepare", "balance", "join speech-1", "train"]
+    assert pipeline.main(pipeline.load(path)) == 0
+    assert begun(capsys.readouterr().err) == ["prepare", "balance", "join speech-1", "train"]
     change()
-    assert pipeline.main(path) == 0
-    assert taken(capsys.readouterr().err) == steps
+    assert pipeline.main(pipeline.load(path)) == 0
+    assert begun(capsys.readouterr().err) == steps
 
 
 def replace(old: str, new: str) -> None:
@@ -179,7 +178,7 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     path = write_recipe(place, PREPARE + COMPARE)
     training.outcome = 1
     assert main(["train", "rnnoise", "-C", str(path)]) == 130
-    assert taken(capsys.readouterr().err) == ["prepare", "train"]
+    assert begun(capsys.readouterr().err) == ["prepare", "train"]
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 130  # as if it had been stopped before that
     assert not training.resumed
     capsys.readouterr()
@@ -187,14 +186,14 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     Path("run/checkpoint.pt").touch()
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 0
     assert training.resumed
-    assert taken(capsys.readouterr().err) == ["train", "compare"]
+    assert begun(capsys.readouterr().err) == ["train", "compare"]
 
 
 def test_an_interrupted_step_is_taken_again(
     place: Path, training: FakeTraining, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_recipe(place, PREPARE + BALANCE)
-    assert pipeline.main(path) == 0
+    assert pipeline.main(pipeline.load(path)) == 0
     replace("hours = 0.0004", "hours = 0.0003")
 
     def interrupted(*_: object, **__: object) -> None:
@@ -203,38 +202,38 @@ def test_an_interrupted_step_is_taken_again(
     with monkeypatch.context() as patch:
         patch.setattr(balance, "write_table", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.main(path)
+            pipeline.main(pipeline.load(path))
     replace("hours = 0.0003", "hours = 0.0004")
     capsys.readouterr()
-    assert pipeline.main(path) == 0
-    assert taken(capsys.readouterr().err)[0] == "balance"
+    assert pipeline.main(pipeline.load(path)) == 0
+    assert begun(capsys.readouterr().err)[0] == "balance"
 
 
 def test_settings_without_steps_train_as_they_are(place: Path, training: FakeTraining) -> None:
     path = write_recipe(place, "", data='speech = ["speech"]\nnoise = ["noise"]\nrooms = ["rir"]')
-    assert pipeline.main(path) == 0
+    assert pipeline.main(pipeline.load(path)) == 0
     (config,) = training.configs
-    assert config == load_config(path, RNNoiseConfig)
-    assert sorted(os.listdir("run")) == ["config.toml", "steps.json", "tiny.dnnw"]
+    assert config == load_config(path, RNNoiseConfig.read)
+    assert sorted(os.listdir("run")) == ["steps.json", "tiny.dnnw"]
 
 
 def test_a_feature_file_is_made_once_and_another_s_is_left_alone(
     place: Path, training: FakeTraining, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = (
+    training_table = (
         TRAINING.replace("[features]\nhours = 0.0005", '[features]\nfile = "rows.f32"\nhours = 0.012')
         + "loudness = 0.0\n"
     )
-    path = write_recipe(place, "", given, 'speech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3')
-    assert pipeline.main(path) == 0
-    assert taken(capsys.readouterr().err) == ["features", "train"]
+    path = write_recipe(place, "", training_table, 'speech = ["speech"]\nnoise = ["noise"]\nvalidation = 0.3')
+    assert pipeline.main(pipeline.load(path)) == 0
+    assert begun(capsys.readouterr().err) == ["features", "train"]
     assert Path("rows.f32").stat().st_size == 4320 * 87 * 4
-    assert pipeline.main(path) == 0
-    assert taken(capsys.readouterr().err) == []
+    assert pipeline.main(pipeline.load(path)) == 0
+    assert begun(capsys.readouterr().err) == []
     Path("run/steps.json").unlink()
     bare(Path("rows.f32"), made_rows("classic", 4000))
     before = Path("rows.f32").read_bytes()
-    assert pipeline.main(path) == 0
+    assert pipeline.main(pipeline.load(path)) == 0
     assert "features: rows.f32 is given" in capsys.readouterr().err
     assert Path("rows.f32").read_bytes() == before
 
@@ -242,12 +241,12 @@ def test_a_feature_file_is_made_once_and_another_s_is_left_alone(
 def test_a_feature_file_alone_is_enough(place: Path, training: FakeTraining) -> None:
     bare(place / "rows.f32", made_rows("classic", 4000))
     path = write_recipe(place, "", TRAINING.replace("[features]", '[features]\nfile = "rows.f32"') + "loudness = 0.0\n")
-    assert pipeline.main(path) == 0
+    assert pipeline.main(pipeline.load(path)) == 0
     (config,) = training.configs
     assert config.features.file == Path("rows.f32")
     Path("rows.f32").unlink()
     with pytest.raises(DataError, match=r"no feature file rows.f32, and .data. names no speech and noise"):
-        pipeline.main(path)
+        pipeline.main(pipeline.load(path))
 
 
 @pytest.mark.parametrize(
@@ -276,12 +275,12 @@ def test_what_cannot_end_well_is_refused_before_it_begins(
     place: Path, training: FakeTraining, steps: str, data: str, error: type[DenoiseError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        pipeline.main(write_recipe(place, steps, TRAINING if "[features]" not in steps else "", data))
+        pipeline.main(pipeline.load(write_recipe(place, steps, TRAINING if "[features]" not in steps else "", data)))
     assert not training.configs
 
 
 def test_what_the_steps_make_is_what_the_training_is_given(place: Path) -> None:
-    recipe = read_recipe(write_recipe(place, PREPARE + "[join]\n", data='noise = ["hum"]\nrooms = ["rir"]'))
+    recipe = pipeline.load(write_recipe(place, PREPARE + "[join]\n", data='noise = ["hum"]\nrooms = ["rir"]'))
     data = recipe.training.data
     assert data.speech == (Path("run/joined/speech-1"),)
     assert data.noise == (Path("run/joined/noise-1"), Path("run/joined/noise-2"))

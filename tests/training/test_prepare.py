@@ -43,9 +43,9 @@ def voices(path: Path) -> dict[str, str]:
 
 def test_tables_of_packs_keep_their_recordings_and_what_is_known_of_them(tmp_path: Path) -> None:
     speech, noise = write_packs(tmp_path)
-    found = prepare(tmp_path / "out", speech=[speech], noise=[noise])
-    assert [len(part.rows) for part in found] == [12, 4]
-    assert found[0].hours == pytest.approx(12 * 0.6 / 3600.0)
+    tables = prepare(tmp_path / "out", speech=[speech], noise=[noise])
+    assert [len(part.rows) for part in tables] == [12, 4]
+    assert tables[0].hours == pytest.approx(12 * 0.6 / 3600.0)
     row = read_table(tmp_path / "out" / "speech.csv")[4]
     assert (row["file"], row["voice"], row["source"], row["licence"]) == (
         "../speech/voice1.wav",
@@ -65,8 +65,8 @@ def test_the_layout_of_the_challenge_tells_readers_and_noise(tmp_path: Path) -> 
     for number in range(5):
         write_noise(folder / "noise" / f"noise_fileid_{number}.wav", seed=number)
     prepare(tmp_path / "out", [folder])
-    told = voices(tmp_path / "out" / "speech.csv")
-    assert told == {f"clean_fileid_{number}": f"reader_{number % 2:05}" for number in range(5)}
+    named = voices(tmp_path / "out" / "speech.csv")
+    assert named == {f"clean_fileid_{number}": f"reader_{number % 2:05}" for number in range(5)}
     assert voices(tmp_path / "out" / "noise.csv") == {f"noise_fileid_{n}": f"noise_fileid_{n}" for n in range(5)}
 
 
@@ -125,7 +125,7 @@ def test_languages_that_folders_tell_can_be_balanced(tmp_path: Path) -> None:
     write_noise(tmp_path / "noise/a.wav")
     prepare(tmp_path / "out", speech=[tmp_path / "speech"], noise=[tmp_path / "noise"], folders="language")
     shares = balance(open_pack(tmp_path / "out/speech.csv"), "language", None)
-    assert [(share.group, round(share.taken_s, 3)) for share in shares] == [("de", 2.0), ("ru", 2.0)]
+    assert [(share.group, round(share.chosen_s, 3)) for share in shares] == [("de", 2.0), ("ru", 2.0)]
 
 
 def test_what_is_of_no_use_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,9 +136,9 @@ def test_what_is_of_no_use_is_left_out_and_named(tmp_path: Path, capsys: pytest.
     write_noise(tmp_path / "noise/a.wav")
     command = ["data", "prepare", "--speech", str(tmp_path / "speech"), "--noise", str(tmp_path / "noise")]
     assert main([*command, "-o", str(tmp_path / "out")]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "speech: 0.000 h, 1 recordings of 1 voices"
-    assert sorted(line.split(":")[0] for line in said[1:4]) == [
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "speech: 0.000 h, 1 recordings of 1 voices"
+    assert sorted(line.split(":")[0] for line in lines[1:4]) == [
         "left out, silent",
         "left out, too short",
         "left out, undecodable",
@@ -176,10 +176,10 @@ def test_pairs_that_do_not_fit_tell_no_noise(tmp_path: Path) -> None:
 
 
 def joined_recordings(path: Path, work_dir: Path) -> dict[str, list[np.ndarray]]:
-    found: dict[str, list[np.ndarray]] = {}
+    recordings: dict[str, list[np.ndarray]] = {}
     for voice, recording in read_pack(path, RATE, work_dir):
-        found.setdefault(voice, []).append(recording.read())
-    return found
+        recordings.setdefault(voice, []).append(recording.read())
+    return recordings
 
 
 def test_joined_recordings_are_those_that_went_in(tmp_path: Path) -> None:

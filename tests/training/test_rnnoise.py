@@ -5,39 +5,35 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
-import json
 import signal
-import threading
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
-import soundfile
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
+from training_runs import check_resumed_run  # noqa: E402
 
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
-from denoise_wrapper.compare.clips.sets import read_set  # noqa: E402
 from denoise_wrapper.errors import ConfigError, FileError, ModelError  # noqa: E402
-from denoise_wrapper.training import evaluate  # noqa: E402
-from denoise_wrapper.training.config import (  # noqa: E402
-    DataConfig,
+from denoise_wrapper.training.config import DataConfig  # noqa: E402
+from denoise_wrapper.training.mix.mixing import Mix  # noqa: E402
+from denoise_wrapper.training.mix.stretches import RowSchedule  # noqa: E402
+from denoise_wrapper.training.rnnoise import feature_files, train  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import (  # noqa: E402
     FeatureConfig,
     NetworkConfig,
     RNNoiseConfig,
-    TrainConfig,
+    RNNoiseTrainConfig,
 )
-from denoise_wrapper.training.mix.mixing import Mix, Mixer  # noqa: E402
-from denoise_wrapper.training.rnnoise import feature_files, train  # noqa: E402
-from denoise_wrapper.training.rnnoise.export import LOG, settings  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import LOG  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
     LAYOUTS,
     FeatureSet,
@@ -49,8 +45,9 @@ from denoise_wrapper.training.rnnoise.features import (  # noqa: E402
 from denoise_wrapper.training.rnnoise.loss import Judge  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import LIMIT, ClassicNetwork, Gru, Recurrence, rounded  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
-from denoise_wrapper.training.run import loop  # noqa: E402
-from denoise_wrapper.training.run.card import quality_section, settings_toml  # noqa: E402
+from denoise_wrapper.training.run.card import quality_section  # noqa: E402
+from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
+from denoise_wrapper.training.run.log import Log  # noqa: E402
 
 SMALL = NetworkConfig(dense=4, vad_gru=3, noise_gru=5, denoise_gru=6)
 SMALL_V02 = NetworkConfig(family="v0.2", conv=8, units=16)
@@ -145,10 +142,10 @@ def test_an_exported_network_answers_in_the_engine_as_in_torch(
     features = FeatureExtractor().extract(audio, audio).features
     with torch.no_grad():
         _, voice, _ = network(torch.from_numpy(features)[:, None], network.new_state(1), quantise=True)
-    _, heard = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
+    _, voices = RNNoiseBackend(tmp_path / "test.dnnw").new_state(1).process(audio[None])
     run = (features != 0.0).any(axis=1)
     assert run.sum() > 80
-    np.testing.assert_allclose(torch.sigmoid(voice)[:, 0].numpy()[run], heard[0][run], atol=1e-3)
+    np.testing.assert_allclose(torch.sigmoid(voice)[:, 0].numpy()[run], voices[0][run], atol=1e-3)
 
 
 def test_a_stored_model_can_be_gone_on_from(tmp_path: Path) -> None:
@@ -175,7 +172,10 @@ def made_rows(frames: int, batch: int, layout: Layout = CLASSIC) -> Tensor:
 def test_one_batch_is_learned_by_heart(kind: type[train.Network], config: NetworkConfig) -> None:
     torch.manual_seed(1)
     network = kind(config)
-    rows, judge = made_rows(9, 4, network.layout), Judge(network.layout, TrainConfig(loudness=0.3), network.look_ahead)
+    rows, judge = (
+        made_rows(9, 4, network.layout),
+        Judge(network.layout, RNNoiseTrainConfig(loudness=0.3), network.look_ahead),
+    )
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     losses = []
     for _ in range(200):
@@ -191,8 +191,8 @@ def test_one_batch_is_learned_by_heart(kind: type[train.Network], config: Networ
         assert max(float(parameter.detach().abs().max()) for parameter in network.parameters()) <= LIMIT + 1e-6
 
 
-@pytest.mark.parametrize("config", [TrainConfig(), TrainConfig(loudness=0.0, perceptual=1.0)])
-def test_what_is_unknown_does_not_count(config: TrainConfig) -> None:
+@pytest.mark.parametrize("config", [RNNoiseTrainConfig(), RNNoiseTrainConfig(loudness=0.0, perceptual=1.0)])
+def test_what_is_unknown_does_not_count(config: RNNoiseTrainConfig) -> None:
     rows = made_rows(80, 4)
     rows[2:4, :, CLASSIC.gains] = -1.0
     rows[2:4, :, CLASSIC.voice] = 0.5
@@ -207,7 +207,7 @@ def test_all_unknown_is_no_nan() -> None:
     rows = made_rows(4, 2)
     rows[:, :, CLASSIC.gains], rows[:, :, CLASSIC.voice], rows[:, :, CLASSIC.features] = -1.0, 0.5, 0.0
     rows[:, :, CLASSIC.energy] = -3.0
-    loss = Judge(CLASSIC, TrainConfig(perceptual=1.0), 0).compare(torch.zeros(4, 2, 22), torch.zeros(4, 2), rows)
+    loss = Judge(CLASSIC, RNNoiseTrainConfig(perceptual=1.0), 0).compare(torch.zeros(4, 2, 22), torch.zeros(4, 2), rows)
     assert float(loss.total) == 0.0
 
 
@@ -215,7 +215,7 @@ def test_an_answer_is_judged_by_the_frame_that_it_is_for() -> None:
     layout = LAYOUTS["v0.2"]
     rows = made_rows(60, 2, layout)
     gains, voice = torch.logit(rows[:, :, layout.gains].clamp(1e-4, 1 - 1e-4)), 8.0 * rows[:, :, layout.voice] - 4.0
-    judge = Judge(layout, TrainConfig(loudness=1.0, perceptual=1.0), look_ahead=1)
+    judge = Judge(layout, RNNoiseTrainConfig(loudness=1.0, perceptual=1.0), look_ahead=1)
     late = judge.compare(gains.roll(1, 0), voice.roll(1, 0), rows)
     at_once = judge.compare(gains, voice, rows)
     assert float(late.gain) < 1e-6 < float(at_once.gain)
@@ -248,23 +248,9 @@ def small_config(folder: Path, **changes: Any) -> RNNoiseConfig:
         "mix": MIX,
         "features": FeatureConfig(hours=6 / 3600, validation_hours=2 / 3600, shard_hours=2 / 3600),
         "network": SMALL,
-        "train": TrainConfig(steps=8, batch=3, frames=40, warm_up=2, log_every=2, evaluate_every=3, threads=1),
+        "train": RNNoiseTrainConfig(steps=8, batch=3, frames=40, warm_up=2, log_every=2, evaluate_every=3, threads=1),
     }
     return RNNoiseConfig(**{**values, **changes})
-
-
-def save_toml(config: RNNoiseConfig, path: Path) -> Path:
-    """The settings as a file that main reads."""
-    tables = tomllib.loads(settings_toml(settings(config)))
-    for key in ("speech", "noise"):
-        tables["data"][key] = [str(item) for item in getattr(config.data, key)]
-    tables["work_dir"] = str(config.work_dir)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, dict)]
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 def test_features_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
@@ -291,36 +277,12 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
     config = small_config(tmp_path, network=network)
     learning = dataclasses.replace(config.train, method=method, dropout=0.1, average=0.9, perceptual=0.1)
     config = dataclasses.replace(config, train=learning)
-    path = save_toml(config, tmp_path / "settings.toml")
-    assert train.main(path) == 0
-    whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
-    kept = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
-    (config.work_dir / train.CHECKPOINT).unlink()
-
-    calls = iter([False] * 5)
-    with monkeypatch.context() as patch:  # as Ctrl-C after five steps does
-        patch.setattr(threading.Event, "is_set", lambda self: next(calls, True))
-        assert train.main(path) == 1
-    assert torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)["step"] == 5
-    assert train.main(path, resume=True) == 0
-    assert (config.work_dir / f"rnnoise.{suffix}").read_bytes() == whole
-    resumed = torch.load(config.work_dir / train.CHECKPOINT, weights_only=True)
-    for part in ("network", "averaged"):
-        for name, tensor in kept[part].items():
-            assert torch.equal(tensor, resumed[part][name])
-
-    with (config.work_dir / LOG).open(newline="") as stream:
-        steps = [int(row["step"]) for row in csv.DictReader(stream)]
-    assert steps == [2, 3, 4, 6, 8]
+    rows = check_resumed_run(train.main, config, train.RNNoiseRun, monkeypatch)
+    assert [int(row["step"]) for row in rows] == [2, 3, 4, 6, 8]
     assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
     assert read_any_model(config.work_dir / "rnn_data.c").metadata["name"] == "rnnoise"
-
-    with pytest.raises(FileError, match="go on with -R"):
-        train.main(path)
-    changed = dataclasses.replace(config, train=dataclasses.replace(config.train, rate=0.5))
-    with pytest.raises(ConfigError, match=r"train\.rate"):
-        train.main(save_toml(changed, tmp_path / "changed.toml"), resume=True)
-    train.export(path, tmp_path / "exported")
+    whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
+    train.export(config, tmp_path / "exported")
     assert (tmp_path / "exported" / f"rnnoise.{suffix}").read_bytes() == whole
 
 
@@ -328,7 +290,7 @@ def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"no checkpoint")
     with pytest.raises(FileError, match="no whole checkpoint"):
-        loop.load_checkpoint(path)
+        load_checkpoint(path)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,10 +299,10 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
 
     config = small_config(tmp_path)
     config.work_dir.mkdir()
-    run = train.Run(config, None)
-    run.step = 1
+    run = train.RNNoiseRun(config)
+    run.progress.step = 1
     run.save()
-    log = loop.Log(config.work_dir / LOG, train.LOG_COLUMNS, 0)
+    log = Log(config.work_dir / LOG, ("step", "hours"), 0)
     monkeypatch.setattr(Path, "write_bytes", refuse)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FileError, match="the disk is full"):
@@ -348,7 +310,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(FileError, match=r"log\.csv cannot be written"):
         log.add(1, [0.5])
     monkeypatch.undo()
-    assert loop.load_checkpoint(config.work_dir / train.CHECKPOINT)["step"] == 1
+    assert load_checkpoint(config.work_dir / train.CHECKPOINT)["progress"]["step"] == 1
 
 
 def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:
@@ -362,28 +324,12 @@ def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:
 
 def test_all_clips_pass_before_any_comes_again(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    batches = train.Batches(FeatureSet(make_features(config), "train", CLASSIC), config.train, 1)
-    seen = [batches.clip(number) for number in range(12)]
+    clips = train.ShardClips(FeatureSet(make_features(config), "train", CLASSIC), 1)
+    seen = [clips.clip(number) for number in range(12)]
     assert sorted(seen[:6]) == sorted(seen[6:]) == list(range(6))
-    rows, fresh = batches.read(0)
+    rows, fresh = clips.read(RowSchedule(3, 2), 0, 40)
     assert rows.shape == (40, 3, 87)
     assert fresh.tolist() == [True, False, True]
-
-
-def test_a_set_is_made_that_can_be_evaluated(tmp_path: Path) -> None:
-    from denoise_wrapper.training.data.corpus import open_corpora
-
-    config = small_config(tmp_path)
-    corpus, _ = open_corpora(config.data, 48000, config.work_dir, 1)
-    mixer = Mixer(corpus, MIX, 1)
-    evaluate.make_set(mixer, 2, tmp_path / "set")
-    clips = read_set(tmp_path / "set")
-    assert [(clip.id, clip.rate) for clip in clips] == [("000", 48000), ("001", 48000)]
-    for index, clip in enumerate(clips):
-        mix = mixer.clip(index)
-        for path, audio in ((clip.clean, mix.clean), (clip.noisy, mix.noisy)):
-            assert path is not None
-            np.testing.assert_allclose(soundfile.read(path, dtype="float32")[0], np.clip(audio, -1, 1), atol=1e-4)
 
 
 def test_a_card_quotes_what_was_measured(tmp_path: Path) -> None:
@@ -411,9 +357,9 @@ def test_a_feature_file_trains_too(tmp_path: Path, network: NetworkConfig, famil
         tmp_path,
         network=network,
         features=FeatureConfig(file=tmp_path / "rows.f32"),
-        train=TrainConfig(steps=3, batch=2, frames=40, evaluate_every=3, threads=1, loudness=0.0),
+        train=RNNoiseTrainConfig(steps=3, batch=2, frames=40, evaluate_every=3, threads=1, loudness=0.0),
     )
-    assert train.main(save_toml(config, tmp_path / "settings.toml")) == 0
+    assert train.main(config) == 0
     with (config.work_dir / LOG).open(newline="") as stream:
         last = list(csv.DictReader(stream))[-1]
     assert np.isfinite([float(last[name]) for name in ("loss", "gain", "validation_loss")]).all()

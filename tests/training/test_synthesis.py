@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,17 @@ from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.models.records import MapWeights, encode_blob  # noqa: E402
-from denoise_wrapper.training.config import (  # noqa: E402
-    DataConfig,
+from denoise_wrapper.training.config import DataConfig, load_config  # noqa: E402
+from denoise_wrapper.training.rnnoise import train  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import (  # noqa: E402
     FeatureConfig,
     NetworkConfig,
     RNNoiseConfig,
-    TrainConfig,
+    RNNoiseTrainConfig,
 )
-from denoise_wrapper.training.rnnoise import train  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, mix_features, open_mixers  # noqa: E402
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork  # noqa: E402
-from denoise_wrapper.training.rnnoise.online import OnlineBatches  # noqa: E402
+from denoise_wrapper.training.rnnoise.online import online_batches  # noqa: E402
 from denoise_wrapper.training.rnnoise.synthesis import Synthesis, fall_slowly, waveform  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import V02Network  # noqa: E402
 
@@ -80,9 +81,9 @@ def network_and_engine(family: str, folder: Path) -> tuple[ClassicNetwork | V02N
 def test_what_comes_out_is_what_the_engine_puts_out(family: str, tmp_path: Path) -> None:
     network, backend = network_and_engine(family, tmp_path)
     audio = voice_in_noise(150)
-    found, spectra = FeatureExtractor(family).extract_spectra(audio, audio)
+    extracted, spectra = FeatureExtractor(family).extract_spectra(audio, audio)
     assert spectra is not None
-    features = torch.from_numpy(found.features)[:, None]
+    features = torch.from_numpy(extracted.features)[:, None]
     run = (features != 0.0).any(dim=2)
     assert 10 < (~run).sum() < 20
     synthesis = Synthesis(LAYOUTS[family], AHEAD[family])
@@ -116,14 +117,14 @@ def test_gains_of_one_change_little_and_gains_of_nothing_leave_nothing(family: s
 
 def plain_fall(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
     """As native/state.c has it, a frame after the other."""
-    last, found = torch.zeros_like(gains[0]), []
+    last, result = torch.zeros_like(gains[0]), []
     for t in range(len(gains)):
-        heard = run[t][:, None]
+        sounding = run[t][:, None]
         now = torch.maximum(gains[t], 0.6 * last)
-        found.append(now)
+        result.append(now)
         after = now if fall is None else (now * fall[t]).clamp(max=1.0)
-        last = torch.where(heard, after, last)
-    return torch.stack(found)
+        last = torch.where(sounding, after, last)
+    return torch.stack(result)
 
 
 @pytest.mark.parametrize("falls", [False, True])
@@ -135,9 +136,9 @@ def test_gains_fall_as_in_the_engine_and_gradients_go_to_the_frame_that_they_com
     grads = []
     for function in (fall_slowly, plain_fall):
         x = gains.clone().requires_grad_()
-        found = function(x, run, fall)
-        (found * wanted).sum().backward()
-        grads.append((found[run].detach(), x.grad))
+        result = function(x, run, fall)
+        (result * wanted).sum().backward()
+        grads.append((result[run].detach(), x.grad))
     torch.testing.assert_close(grads[0], grads[1])
 
 
@@ -200,7 +201,7 @@ def online_config(folder: Path, spectral: float, processes: int = 1) -> RNNoiseC
         mix=MIX,
         features=FeatureConfig(validation_hours=0.001, shard_hours=0.001, processes=processes, online=True),
         network=NetworkConfig(family="v0.2", conv=8, units=8),
-        train=TrainConfig(
+        train=RNNoiseTrainConfig(
             steps=4, batch=2, frames=25, warm_up=1, log_every=2, evaluate_every=4, threads=1, spectral=spectral
         ),
     )
@@ -208,27 +209,27 @@ def online_config(folder: Path, spectral: float, processes: int = 1) -> RNNoiseC
 
 def test_clips_are_those_of_shards_and_a_function_of_the_step(tmp_path: Path) -> None:
     config = online_config(tmp_path, spectral=1.0)
-    batches = OnlineBatches(config)
-    heard = [batches.read(step) for step in range(6)]
-    assert [fresh.tolist() for _, fresh, _ in heard[:5]] == [[True, False], *[[False, False]] * 2, [False, True],
+    first_steps = list(itertools.islice(online_batches(config, range(2), 0), 6))
+    assert [fresh.tolist() for _, fresh, _ in first_steps[:5]] == [[True, False], *[[False, False]] * 2, [False, True],
                                                              [True, False]]  # fmt: skip
-    mixer = open_mixers(config)["train"]
+    mixer, _ = open_mixers(config)
     for clip, row, first in ((0, 0, 0), (2, 0, 4), (3, 1, 3)):
         whole = mix_features(mixer.clip(clip), LAYOUTS["v0.2"])[:25]
-        np.testing.assert_array_equal(heard[first][0][:, row].numpy(), whole)
-    spectra = heard[0][2]
+        np.testing.assert_array_equal(first_steps[first][0][:, row].numpy(), whole)
+    spectra = first_steps[0][2]
     assert spectra.dtype == torch.float16
     assert spectra.shape == (3, 2, 25, 2, 400)
     energy = np.log10(
         1e-3 + (spectra[2].float() ** 2).sum(dim=0).numpy() @ Synthesis(LAYOUTS["v0.2"], 1).gather.numpy()
     )
-    np.testing.assert_allclose(energy, heard[0][0][:, :, LAYOUTS["v0.2"].energy].numpy(), atol=0.02)
-    later = OnlineBatches(dataclasses.replace(config, features=dataclasses.replace(config.features, processes=2)))
-    for ours, theirs in zip(heard[5], later.read(5), strict=True):
+    np.testing.assert_allclose(energy, first_steps[0][0][:, :, LAYOUTS["v0.2"].energy].numpy(), atol=0.02)
+    two = dataclasses.replace(config, features=dataclasses.replace(config.features, processes=2))
+    for ours, theirs in zip(first_steps[5], next(online_batches(two, range(2), 5)), strict=True):
         assert torch.equal(ours, theirs)
-    rows = OnlineBatches(dataclasses.replace(config, train=dataclasses.replace(config.train, spectral=0.0))).read(5)
+    plain = dataclasses.replace(config, train=dataclasses.replace(config.train, spectral=0.0))
+    rows = next(online_batches(plain, range(2), 5))
     assert len(rows) == 2
-    assert torch.equal(rows[0], heard[5][0])
+    assert torch.equal(rows[0], first_steps[5][0])
 
 
 TOML = """
@@ -259,6 +260,7 @@ threads = 1
 quantise_from = 0.0
 decay_share = 0.0
 spectral = 0.5
+dropout = 0.2
 """
 
 
@@ -274,7 +276,8 @@ def test_a_training_without_shards_ends_the_same_where_it_was_resumed(tmp_path: 
     for stops in ((4,), (2, 4)):
         (work / train.CHECKPOINT).unlink(missing_ok=True)
         for number, steps in enumerate(stops):
-            assert train.main(write_toml(tmp_path, steps), resume=number > 0) == 0
+            config = load_config(write_toml(tmp_path, steps), RNNoiseConfig.read)
+            assert train.main(config, resume=number > 0) == 0
         with (work / "log.csv").open(newline="") as stream:
             log = list(csv.DictReader(stream))
         assert len(log) == 4
@@ -295,10 +298,11 @@ def test_what_does_not_go_together_is_refused(online: str, message: str, tmp_pat
     path = write_toml(tmp_path, online=online)
     path.write_text(path.read_text().replace("spectral = 0.5", "spectral = 0.5\nloudness = 0.0"))
     with pytest.raises(ConfigError, match=message):
-        train.main(path)
+        load_config(path, RNNoiseConfig.read)
 
 
 def test_clips_shorter_than_a_step_are_refused(tmp_path: Path) -> None:
     config = online_config(tmp_path, spectral=0.0)
-    with pytest.raises(ConfigError, match="frames is 101, but a clip has 100"):
-        OnlineBatches(dataclasses.replace(config, train=dataclasses.replace(config.train, frames=101)))
+    config = dataclasses.replace(config, train=dataclasses.replace(config.train, frames=101))
+    with pytest.raises(ConfigError, match=r"frames; .* is longer than the clip"):
+        next(online_batches(config, range(2), 0))

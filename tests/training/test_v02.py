@@ -19,7 +19,7 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
 from denoise_wrapper.errors import ConfigError, ModelError  # noqa: E402
 from denoise_wrapper.models.records import MAP_NAMES, MapWeights, column_scales, decode_blob, encode_blob  # noqa: E402
 from denoise_wrapper.models.shipped import MODELS  # noqa: E402
-from denoise_wrapper.training.config import NetworkConfig  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import NetworkConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise.v02 import Recurrence, V02Network, last_runs, rounded, windows  # noqa: E402
 
 SMALL = NetworkConfig(family="v0.2", conv=8, units=16)
@@ -100,8 +100,8 @@ def test_an_exported_network_answers_in_the_engine_as_in_torch(tmp_path: Path, u
     assert 80 < run.sum() < 100
     with torch.no_grad():
         _, voice, _ = network(torch.from_numpy(features)[:, None], network.new_state(1), quantise=True)
-    _, heard = backend.new_state(1).process(audio[None])
-    difference = np.abs(torch.sigmoid(voice)[:, 0].numpy()[run] - heard[0][run])
+    _, voices = backend.new_state(1).process(audio[None])
+    difference = np.abs(torch.sigmoid(voice)[:, 0].numpy()[run] - voices[0][run])
     assert difference.max() < 0.02  # inputs of int8 layers fall to one side or the other of a step of 1/127
     assert difference.mean() < 0.002
 

@@ -51,11 +51,11 @@ class Share:
 
     group: str
     there_s: float
-    taken: tuple[Part, ...]
+    chosen: tuple[Part, ...]
 
     @property
-    def taken_s(self) -> float:
-        return sum(part.seconds for part in self.taken)
+    def chosen_s(self) -> float:
+        return sum(part.seconds for part in self.chosen)
 
 
 def balance(pack: Pack, by: By, hours: float | None, seed: int = 1) -> list[Share]:
@@ -116,31 +116,31 @@ def take(parts: Sequence[Part], budget_s: float, rng: np.random.Generator) -> li
     queues: dict[str, list[Part]] = defaultdict(list)
     for index in rng.permutation(len(parts)):
         queues[parts[index].voice].append(parts[index])
-    given = [(0.0, order, voice) for order, voice in enumerate(queues)]
-    taken: list[Part] = []
-    while given and budget_s > 0.0:
-        seconds, order, voice = heapq.heappop(given)
+    queue = [(0.0, order, voice) for order, voice in enumerate(queues)]
+    chosen: list[Part] = []
+    while queue and budget_s > 0.0:
+        seconds, order, voice = heapq.heappop(queue)
         part = queues[voice].pop()
         if part.seconds > budget_s:
-            if taken and budget_s < SHORTEST_S:
+            if chosen and budget_s < SHORTEST_S:
                 break
             part = dataclasses.replace(part, end_s=part.start_s + budget_s)
-        taken.append(part)
+        chosen.append(part)
         budget_s -= part.seconds
         if queues[voice]:
-            heapq.heappush(given, (seconds + part.seconds, order, voice))
-    return sorted(taken, key=lambda part: (part.file, part.start_s))
+            heapq.heappush(queue, (seconds + part.seconds, order, voice))
+    return sorted(chosen, key=lambda part: (part.file, part.start_s))
 
 
 def table_text(shares: Sequence[Share], by: By, names: dict[str, str]) -> str:
     """The table of what was taken. names: what each file is called in it."""
     stream = io.StringIO(newline="")
-    others = {key: None for share in shares for part in share.taken for key in part.row}
+    others = {key: None for share in shares for part in share.chosen for key in part.row}
     columns = [*COLUMNS, *(key for key in others if key not in COLUMNS)]
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for share in shares:
-        for part in share.taken:
+        for part in share.chosen:
             row = {**part.row, "file": names[part.file], "voice": part.voice}
             row |= {"start_s": f"{part.start_s:.4f}", "end_s": f"{part.end_s:.4f}"}
             writer.writerow(row | ({"language": part.group} if by == "language" else {}))
@@ -152,7 +152,7 @@ def write_table(pack: Pack, shares: Sequence[Share], by: By, target: Path, overw
     if target.suffix.lower() != ".csv" or target.name == TABLE:
         raise DataError(f"{target}: a table that stands for a pack is called NAME.csv, but not {TABLE}")
     base = target.absolute().parent
-    files = {part.file for share in shares for part in share.taken}
+    files = {part.file for share in shares for part in share.chosen}
     names = {file: Path(os.path.relpath((pack.base / file).absolute(), base)).as_posix() for file in files}
     with atomic_path(target, overwrite) as temporary:
         temporary.write_text(table_text(shares, by, names), encoding="utf-8", newline="")
@@ -166,7 +166,7 @@ def write_folder(pack: Pack, shares: Sequence[Share], by: By, target: Path) -> N
     if target.exists():
         raise FileError(f"{target} exists; name a folder that does not")
     part_of = target.absolute().parent / f".{secrets.token_hex(6)}"
-    files = sorted({part.file for share in shares for part in share.taken})
+    files = sorted({part.file for share in shares for part in share.chosen})
     outside = {file for file in files if ".." in Path(file).parts or Path(file).is_absolute()}
     names = {file: f"{number}-{Path(file).name}" if file in outside else file for number, file in enumerate(files)}
     try:
@@ -187,15 +187,15 @@ def write_folder(pack: Pack, shares: Sequence[Share], by: By, target: Path) -> N
 
 
 def balance_lines(shares: Sequence[Share], by: By) -> Iterator[str]:
-    """What was taken of what was there, as a table to be read."""
+    """A table to be read, of what was taken and what was there."""
     rows: list[tuple[str, ...]] = [(by, "there", "taken", "voices", "recordings")]
     rows += [
-        (share.group, f"{share.there_s / 3600.0:.3f} h", f"{share.taken_s / 3600.0:.3f} h",
-         str(len({part.voice for part in share.taken})), str(len(share.taken))) for share in shares
+        (share.group, f"{share.there_s / 3600.0:.3f} h", f"{share.chosen_s / 3600.0:.3f} h",
+         str(len({part.voice for part in share.chosen})), str(len(share.chosen))) for share in shares
     ]  # fmt: skip
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join(cells)
-    total = sum(share.taken_s for share in shares) / 3600.0
+    total = sum(share.chosen_s for share in shares) / 3600.0
     yield f"{len(shares)} of {by}: {total:.3f} h taken of {sum(share.there_s for share in shares) / 3600.0:.3f} h"

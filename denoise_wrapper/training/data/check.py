@@ -1,4 +1,4 @@
-"""What of a data folder is of no use for training, what is doubtful, and why."""
+"""Check of data folders: files of no use for training, doubtful ones, and the reasons."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass
 class Facts:
-    """What is measured of a file while it is read, block by block."""
+    """Measures of a file, taken while it is read, block by block."""
 
     rate: int
     frames: int = 0
@@ -74,7 +74,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what was found."""
+    """Files that were checked, and the findings."""
 
     files: int
     hours: float
@@ -101,10 +101,10 @@ def check_folders(folders: Sequence[Path], rate: int | None = None, kind: Kind |
                 seen = {}  # both sides may well be the same where nobody speaks, or nothing else sounds
             for name, path in tracked(pack.files.items(), len(pack.files), f"looking at {pack.name}"):
                 label = (pack.base / name).as_posix()
-                fact, found = check_file(path, label, rate, held, seen)
+                fact, problems = check_file(path, label, rate, held, seen)
                 if fact is not None:
                     facts[label] = fact
-                findings += found
+                findings += problems
             if not paired:
                 findings += check_rows(pack, facts, held)
             files += len(pack.files)
@@ -133,22 +133,22 @@ def packs_of(folder: Path, paired: bool, kind: Kind | None) -> Iterator[tuple[Pa
 
 
 def has_noise(folder: Path) -> bool:
-    """Whether a folder of pairs comes with its noises, which no training needs."""
+    """True if a folder of pairs comes with its noises, which no training needs."""
     return any(path.suffix.lower() in SOUNDFILE_SUFFIXES for path in (folder / "noise").rglob("*"))
 
 
 def check_file(
     path: Path, label: str, rate: int | None, kind: Kind, seen: dict[str, str]
 ) -> tuple[Facts | None, list[Finding]]:
-    """What a file holds, and what is wrong with it. seen: content met before, by its digest; added to."""
+    """Measure a file, and list what is wrong with it. seen: content met before, by its digest; added to."""
     try:
         fact = examine(path)
     except (soundfile.SoundFileError, OSError) as error:
         return None, [Finding(UNUSABLE, label, "undecodable", str(error))]
-    found = [Finding(verdict, label, problem, detail) for verdict, problem, detail in judge(fact, rate, kind)]
+    problems = [Finding(verdict, label, problem, detail) for verdict, problem, detail in judge(fact, rate, kind)]
     if fact.frames and fact.highest > 0.0 and seen.setdefault(fact.digest, label) != label:
-        found.append(Finding(DOUBTFUL, label, "duplicate", f"the same samples as {seen[fact.digest]}"))
-    return fact, found
+        problems.append(Finding(DOUBTFUL, label, "duplicate", f"the same samples as {seen[fact.digest]}"))
+    return fact, problems
 
 
 def examine(path: Path) -> Facts:
@@ -207,8 +207,8 @@ def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str,
 
 
 def check_rows(pack: Pack, facts: dict[str, Facts], kind: Kind) -> list[Finding]:
-    """What of a pack's table does not fit its files, and recordings of speech that are not clean."""
-    found = []
+    """List rows of a pack's table that do not fit its files, and recordings of speech that are not clean."""
+    problems = []
     parts: dict[str, list[tuple[float, float]]] = {}
     table = "" if pack.table is None else pack.table.as_posix()
     voiced = False
@@ -219,21 +219,21 @@ def check_rows(pack: Pack, facts: dict[str, Facts], kind: Kind) -> list[Finding]
         if not complaint and name not in pack.files:
             complaint = f"there is no file {name}"
         if complaint:
-            found.append(Finding(UNUSABLE, table, "row", f"line {line}: {complaint}"))
+            problems.append(Finding(UNUSABLE, table, "row", f"line {line}: {complaint}"))
         elif label in facts:
             start_s, end_s, length_s = float(row["start_s"]), float(row["end_s"]), facts[label].seconds
             parts.setdefault(label, []).append((start_s, end_s))
             stretch = f"line {line}: {start_s:g} to {end_s:g} s of {name}, {length_s:.2f} s long"
             if start_s >= min(end_s, length_s):
-                found.append(Finding(UNUSABLE, table, "row", f"{stretch}, is nothing"))
+                problems.append(Finding(UNUSABLE, table, "row", f"{stretch}, is nothing"))
             elif end_s > length_s + LATE_S:
-                found.append(Finding(DOUBTFUL, table, "row", f"{stretch}, is cut there"))
+                problems.append(Finding(DOUBTFUL, table, "row", f"{stretch}, is cut there"))
     for label in sorted(facts) if voiced else ():
         if label not in parts:
-            found.append(Finding(DOUBTFUL, label, "no row", f"{table} does not name it, so it is not used"))
+            problems.append(Finding(DOUBTFUL, label, "no row", f"{table} does not name it, so it is not used"))
     for label, fact in facts.items() if kind == "speech" else ():
-        found += noisy_parts(label, fact, parts.get(label, [(0.0, fact.seconds)]))
-    return found
+        problems += noisy_parts(label, fact, parts.get(label, [(0.0, fact.seconds)]))
+    return problems
 
 
 def noisy_parts(label: str, fact: Facts, parts: Iterable[tuple[float, float]]) -> Iterator[Finding]:
@@ -254,27 +254,27 @@ def noisy_parts(label: str, fact: Facts, parts: Iterable[tuple[float, float]]) -
 def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
     """Files of a folder of pairs that have no number, no counterpart, or one of another length."""
     sides, strange = number_files(folder)
-    found = [Finding(UNUSABLE, f"{folder.as_posix()}/{name}", "no number", "no _fileid_N at its end")
+    problems = [Finding(UNUSABLE, f"{folder.as_posix()}/{name}", "no number", "no _fileid_N at its end")
              for name in strange]  # fmt: skip
     for here, there in (("noisy", "clean"), ("clean", "noisy")):
         for number in sorted(sides[here].keys() - sides[there].keys()):
             for name in sides[here][number]:
                 text = f"id {number} has no file in {there}"
-                found.append(Finding(UNUSABLE, (folder / here / name).as_posix(), "no pair", text))
+                problems.append(Finding(UNUSABLE, (folder / here / name).as_posix(), "no pair", text))
     for number, noisy, clean in counterparts(sides):
         labels = [(folder / part / name).as_posix() for part, name in (("noisy", noisy), ("clean", clean))]
         if all(label in facts for label in labels):
             lengths = [facts[label].seconds for label in labels]
             if abs(lengths[0] - lengths[1]) > APART_S:
                 text = f"id {number}: {lengths[0]:.2f} s, clean {lengths[1]:.2f} s"
-                found.append(Finding(UNUSABLE, labels[0], "lengths", text))
+                problems.append(Finding(UNUSABLE, labels[0], "lengths", text))
     if has_noise(folder):
         numbered, _ = number_files(folder, ("noise",))
         lacking = sorted(sides["noisy"].keys() - numbered["noise"].keys())
         if lacking:
             text = f"ids {few(lacking)} have none; training does not ask for it"
-            found.append(Finding(DOUBTFUL, f"{folder.as_posix()}/noise", "no noise", text))
-    return found
+            problems.append(Finding(DOUBTFUL, f"{folder.as_posix()}/noise", "no noise", text))
+    return problems
 
 
 def report_lines(report: Report) -> Iterator[str]:

@@ -54,7 +54,7 @@ class Source:
 
 
 class Named(Protocol):
-    """What can be split: it has a name, and a length in samples."""
+    """Something that can be split: it has a name, and a length in samples."""
 
     @property
     def name(self) -> str: ...
@@ -99,13 +99,13 @@ def read_sources(folders: tuple[Path, ...], rate: int, work_dir: Path, kind: str
     """The sources of all packs, by name."""
     if not folders:
         raise DataError(f"the training set names no {kind}; give [data] {kind} at least one folder")
-    found: dict[str, list[Recording]] = defaultdict(list)
+    recordings: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
         for name, recording in read_pack(folder, rate, work_dir):
-            found[name].append(recording)
-    if not found:
+            recordings[name].append(recording)
+    if not recordings:
         raise DataError(f"all {kind} in {folders[0]} is held out for the blind set; give [data] {kind} other folders")
-    return tuple(Source(name, tuple(found[name])) for name in sorted(found))
+    return tuple(Source(name, tuple(recordings[name])) for name in sorted(recordings))
 
 
 def parts(sources: tuple[Source, ...]) -> tuple[Source, ...]:
@@ -148,7 +148,7 @@ def read_pack(path: Path, rate: int, work_dir: Path) -> list[tuple[str, Recordin
     """The recordings of one pack that are not held out for the blind set, each with the name of its source."""
     pack = open_pack(path)
     audio, files = open_cache(pack.name, pack.files, rate, work_dir)
-    found: list[tuple[str, Recording]] = []
+    recordings: list[tuple[str, Recording]] = []
     left_out: set[str] = set()
     if any("voice" in row for row in pack.rows):
         for row in pack.rows:
@@ -161,7 +161,9 @@ def read_pack(path: Path, rate: int, work_dir: Path) -> list[tuple[str, Recordin
             first, last = (round(float(row[key]) * rate) for key in ("start_s", "end_s"))
             length = min(last, entry["length"]) - first
             if length > 0:
-                found.append((row["voice"], Recording(audio, entry["start"] + first, length, entry["bandwidth_hz"])))
+                recordings.append(
+                    (row["voice"], Recording(audio, entry["start"] + first, length, entry["bandwidth_hz"]))
+                )
     else:
         rows = {row["file"]: row for row in pack.rows}
         for name, entry in files.items():
@@ -169,9 +171,9 @@ def read_pack(path: Path, rate: int, work_dir: Path) -> list[tuple[str, Recordin
                 left_out.add(source_name(name))
                 continue
             recording = Recording(audio, entry["start"], entry["length"], entry["bandwidth_hz"])
-            found.append((source_name(name), recording))
-    held_out.report(pack.name, len(left_out), len(left_out.union(name for name, _ in found)))
-    return found
+            recordings.append((source_name(name), recording))
+    held_out.report(pack.name, len(left_out), len(left_out.union(name for name, _ in recordings)))
+    return recordings
 
 
 def open_cache(

@@ -60,7 +60,7 @@ def decode_files(folder: str, files: dict[str, Path], rate: int, target: Path) -
             else:
                 stream.seek(2 * position)
                 stream.truncate()
-    other = ", ".join(f"{count} of {given} Hz" for given, count in sorted(rates.items()) if given != rate)
+    other = ", ".join(f"{count} of {hertz} Hz" for hertz, count in sorted(rates.items()) if hertz != rate)
     if other:
         print(f"{folder}: {len(files)} files, resampled to {rate} Hz: {other}", file=sys.stderr)
     return index
@@ -111,7 +111,7 @@ def undecodable(path: Path, error: Exception) -> DataError:
 
 
 class Bandwidth:
-    """Where a recording ends: Hz above which its loud frames have less than floor_db against their 0.3 to 3 kHz.
+    """Bandwidth of a recording: Hz above which its loud frames have less than floor_db against their 0.3 to 3 kHz.
 
     rate: Hz. frames: samples to come, about; of long recordings a part of the spectra is looked at.
     """
@@ -142,10 +142,3 @@ class Bandwidth:
         middle = (frequency > 300.0) & (frequency < 3000.0)
         audible = frequency[level_db > level_db[middle].max(initial=-120.0) + self.floor_db]
         return float(max(audible[-1], 2000.0)) if len(audible) else self.rate / 2
-
-
-def measure_bandwidth(audio: Float32, rate: int) -> float:
-    """The bandwidth in Hz of a whole recording, float32 (n,)."""
-    meter = Bandwidth(rate, len(audio))
-    meter.add(audio)
-    return meter.measure()

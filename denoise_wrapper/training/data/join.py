@@ -45,7 +45,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Joined:
-    """What became of a pack."""
+    """The result of joining a pack."""
 
     files: int
     recordings: int
@@ -122,9 +122,9 @@ def file_stem(voice: str, stems: dict[str, str]) -> str:
     """A file's name for a voice, another for each. stems: those given so far; added to."""
     if voice not in stems:
         plain = re.sub(r"[^\w.-]+", "-", voice).strip("-.") or "voice"
-        taken = {stem.lower() for stem in stems.values()}
-        names = (plain if count == 0 else f"{plain}-{count}" for count in range(len(taken) + 1))
-        stems[voice] = next(name for name in names if name.lower() not in taken)
+        used = {stem.lower() for stem in stems.values()}
+        names = (plain if count == 0 else f"{plain}-{count}" for count in range(len(used) + 1))
+        stems[voice] = next(name for name in names if name.lower() not in used)
     return stems[voice]
 
 

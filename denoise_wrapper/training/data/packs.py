@@ -119,7 +119,7 @@ def scan_table(path: Path) -> Iterator[tuple[int, Row, str]]:
 
 
 def row_complaint(row: Row) -> str:
-    """What is wrong with a row that has too few or too many cells, or no stretch of time; "" if nothing is."""
+    """Complaint about a row that has too few or too many cells, or no stretch of time; "" if nothing is."""
     if None in row or None in row.values():
         return "the row has not as many cells as the first line; repair it"
     try:

@@ -116,9 +116,9 @@ def number_files(folder: Path, parts: Sequence[str] = ("clean", "noisy")) -> tup
     for part in parts:
         sides[part] = defaultdict(list)
         for name in open_pack(folder / part).files:
-            found = NUMBER.search(Path(name).stem)
-            if found:
-                sides[part][int(found[1])].append(name)
+            numbered = NUMBER.search(Path(name).stem)
+            if numbered:
+                sides[part][int(numbered[1])].append(name)
             else:
                 strange.append(f"{part}/{name}")
     return sides, strange
@@ -138,7 +138,7 @@ def group_pairs(prefix: str, pairs: Iterable[tuple[str, Pair]]) -> tuple[PairGro
 
 
 def speakers(files: Sequence[tuple[str, int]]) -> list[str]:
-    """Who speaks in each of (noisy file, its number), by the names of readers, else books, else by the number alone.
+    """Speakers of each (noisy file, its number), by the names of readers, else books, else by the number alone.
 
     A file may join the speech of several readers, who then go by one name.
     """

@@ -34,7 +34,7 @@ PEAK = 0.5  # of the noises that are written
 
 @dataclass
 class Prepared:
-    """What became of the audio. rows: those of the table. left_out: what is unusable, and why."""
+    """The usable audio. rows: those of the table. left_out: what is unusable, and why."""
 
     kind: str
     rows: list[Row] = field(default_factory=list)
@@ -75,15 +75,16 @@ def prepare(
     noisy = Prepared("noise")
     for path in [*noises, *noise]:
         add_pack(noisy, open_pack(path), "noise", "voice", {})
-    for found in (spoken, noisy):
-        if not found.rows:
-            first = f": {found.left_out[0].file} is {found.left_out[0].problem}" if found.left_out else ""
+    for result in (spoken, noisy):
+        if not result.rows:
+            first = f": {result.left_out[0].file} is {result.left_out[0].problem}" if result.left_out else ""
+            kind = result.kind
             raise DataError(
-                f"there is no {found.kind} to train with{first}; give --{found.kind} FOLDER ([prepare] {found.kind}), "
-                f"or a folder with {'clean' if found.kind == 'speech' else 'noise or noisy'} in it"
+                f"there is no {kind} to train with{first}; give --{kind} FOLDER ([prepare] {kind}), "
+                f"or a folder with {'clean' if result.kind == 'speech' else 'noise or noisy'} in it"
             )
-    for found, path in zip((spoken, noisy), tables, strict=True):
-        save_table(found.rows, path, overwrite)
+    for result, path in zip((spoken, noisy), tables, strict=True):
+        save_table(result.rows, path, overwrite)
     return spoken, noisy
 
 
@@ -97,7 +98,7 @@ def check_layout(folder: Path) -> Path:
 
 
 def clean_voices(folder: Path) -> dict[str, str]:
-    """Who speaks in the files of clean/ by the names of their counterparts in noisy/, as far as these tell it."""
+    """Speakers in the files of clean/ by the names of their counterparts in noisy/, as far as these tell it."""
     if not (folder / "noisy").is_dir():
         return {}
     sides, _ = number_files(folder)
@@ -107,21 +108,21 @@ def clean_voices(folder: Path) -> dict[str, str]:
             if number in by_number}  # fmt: skip
 
 
-def add_pack(found: Prepared, pack: Pack, kind: Kind, folders: Folders, voices: dict[str, str]) -> None:
+def add_pack(result: Prepared, pack: Pack, kind: Kind, folders: Folders, voices: dict[str, str]) -> None:
     """Look at all files of a pack and add the rows of those that can be used. voices: those known of some files."""
     seen: dict[str, str] = {}
     facts: dict[str, Facts] = {}
     for name, path in tracked(pack.files.items(), len(pack.files), f"looking at {pack.name}"):
         fact, findings = check_file(path, (pack.base / name).as_posix(), None, kind, seen)
         unusable = [finding for finding in findings if finding.verdict == UNUSABLE]
-        found.left_out += unusable
-        found.doubtful += len(findings) - len(unusable)
+        result.left_out += unusable
+        result.doubtful += len(findings) - len(unusable)
         if fact is not None and not unusable:
             facts[name] = fact
     if kind == "noise":  # which is another one, whoever speaks over it
         voices = {name: source_name(name) for name in facts}
     for row in pack_rows(pack, facts, folders, voices):
-        found.rows.append({**row, "file": str((pack.base / row["file"]).absolute())})
+        result.rows.append({**row, "file": str((pack.base / row["file"]).absolute())})
 
 
 def pack_rows(pack: Pack, facts: dict[str, Facts], folders: Folders, voices: dict[str, str]) -> Iterator[Row]:
@@ -132,10 +133,10 @@ def pack_rows(pack: Pack, facts: dict[str, Facts], folders: Folders, voices: dic
             if stop_s > float(row["start_s"]):
                 yield {**row, "end_s": f"{stop_s:.4f}"}
         return
-    told = {row["file"]: row for row in pack.rows}
+    rows = {row["file"]: row for row in pack.rows}
     for name, fact in facts.items():
         voice, language = voice_of(name, folders)
-        row = {"language": language, **told.get(name, {}), "file": name, "voice": voices.get(name, voice)}
+        row = {"language": language, **rows.get(name, {}), "file": name, "voice": voices.get(name, voice)}
         yield {**row, "start_s": "0", "end_s": f"{fact.seconds:.4f}"}
 
 
@@ -150,7 +151,7 @@ def voice_of(name: str, folders: Folders) -> tuple[str, str]:
 
 
 def write_noises(folder: Path, target: Path) -> Path:
-    """What each noisy file of a folder of pairs has more than its clean one, as FLAC files in target/NAME.
+    """Write what each noisy file of a folder of pairs has more than its clean one, as FLAC files in target/NAME.
 
     Those that are there already and younger than both are kept. Returns their folder. Raises DataError where no pair
     differs, or files do not fit together.
@@ -207,16 +208,16 @@ def save_table(rows: Sequence[Row], target: Path, overwrite: bool = False) -> No
         part.write_text(stream.getvalue(), encoding="utf-8", newline="")
 
 
-def prepared_lines(found: Prepared, named: int = 5) -> Iterator[str]:
-    """What is in a table and what is not, to be read."""
-    sources = len({row["voice"] for row in found.rows})
-    what = "voices" if found.kind == "speech" else "sources"
-    yield f"{found.kind}: {found.hours:.3f} h, {len(found.rows)} recordings of {sources} {what}"
-    for problem in dict.fromkeys(finding.problem for finding in found.left_out):
-        files = [finding.file for finding in found.left_out if finding.problem == problem]
+def prepared_lines(result: Prepared, named: int = 5) -> Iterator[str]:
+    """Lines to be read: what is in a table and what is not."""
+    sources = len({row["voice"] for row in result.rows})
+    what = "voices" if result.kind == "speech" else "sources"
+    yield f"{result.kind}: {result.hours:.3f} h, {len(result.rows)} recordings of {sources} {what}"
+    for problem in dict.fromkeys(finding.problem for finding in result.left_out):
+        files = [finding.file for finding in result.left_out if finding.problem == problem]
         yield f"left out, {problem}: {few(files, named)}"
-    if found.doubtful:
-        yield f"{found.doubtful} things to look at: see 'denoise-wrapper data check'"
+    if result.doubtful:
+        yield f"{result.doubtful} things to look at: see 'denoise-wrapper data check'"
 
 
 def check_sources(layouts: Sequence[Path], speech: Sequence[Path], noise: Sequence[Path]) -> None:

@@ -1,21 +1,26 @@
-"""The settings of a DTLN's training, a TOML table each."""
+"""The settings of a DTLN's training, a TOML table each, by our names or by those of DTLNPytorch's users."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
-    DTLNDataConfig,
-    MixConfig,
+    BlendConfig,
+    RunConfig,
+    StretchConfig,
+    build,
     check_not_negative,
     check_positive,
-    check_run_name,
-    check_seed,
     check_share,
+    convert,
+    unknown_setting,
 )
+from denoise_wrapper.training.run.lineage import setting
 
 
 @dataclass(frozen=True)
@@ -40,44 +45,8 @@ class DTLNNetworkConfig:
 
 
 @dataclass(frozen=True)
-class DTLNMetaConfig:
-    """Where a run lives, and how much is done in it."""
-
-    save_model_dir: Path  # the run's folder is save_model_dir/experiment_name; the decoded audio is kept in it too
-    experiment_name: str = "dtln"
-    seed: int = 42
-    licence: str = "MIT"  # of the weights
-    num_epochs: int = 100
-    steps_per_epoch: int = 1000  # after each epoch comes a validation, and a checkpoint
-    batch_size: int = 16  # clips side by side, over all processes of torchrun
-    num_workers: int = 1  # processes that mix; 0 mixes in the loop itself
-    threads: int = 1  # of torch; more than one pays only where no other work is done
-    use_amp: bool = True  # bf16 where the processor or the GPU computes with it
-    log_every: int = 100  # steps
-    validation_clips: int = 90
-    preload_model_path: Path | None = None  # weights to start from: a checkpoint, or what `convert` reads
-
-    def __post_init__(self) -> None:
-        check_positive(self, "num_epochs", "steps_per_epoch", "batch_size", "threads", "log_every", "validation_clips")
-        check_not_negative(self, "num_workers")
-        check_run_name("experiment_name", self.experiment_name)
-        check_seed(self.seed)
-
-
-@dataclass(frozen=True)
-class DTLNAudioConfig:
-    """What a step hears."""
-
-    samplerate: int = 16000  # Hz; audio of other rates is resampled
-    duration: float = 2.0  # seconds of each clip a step; the clip's state is carried on to the next step
-
-    def __post_init__(self) -> None:
-        check_positive(self, "samplerate", "duration")
-
-
-@dataclass(frozen=True)
 class DTLNLossConfig:
-    """What is made small. Levels are taken out: each clip counts as if its mixture had power 1."""
+    """The loss. Levels are taken out: each clip counts as if its mixture had power 1."""
 
     method: Literal["snr", "si-sdr", "snr+magnitude"] = "snr+magnitude"
     snr_weight: float = 1.0  # of the ratio, in units of 10 dB
@@ -94,75 +63,146 @@ class DTLNLossConfig:
 
 
 @dataclass(frozen=True)
-class DTLNOptimizerConfig:
-    """muon: Muon for the matrices (its rate is lr), AdamW with vector_lr for all else."""
+class DTLNTrainConfig(StretchConfig):
+    """The loop. start_from: a run, a checkpoint, or what `convert` reads in one file."""
 
+    steps: int = 100_000
     method: Literal["adam", "adamw", "muon"] = "adam"
-    lr: float = 1e-3
-    vector_lr: float = 1e-3
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_positive(self, "lr", "vector_lr")
-        check_not_negative(self, "weight_decay")
-
-
-@dataclass(frozen=True)
-class DTLNSchedulerConfig:
-    """How the rate goes, as a factor of lr. All begin with a straight rise over warm_up steps.
-
-    cosine: down to nothing at the end. hold: flat, then straight down to nothing over the last decay_share of the
-    steps. step: times gamma after every step_size epochs. plateau: times gamma after patience epochs without a better
-    validation loss.
-    """
-
-    method: Literal["cosine", "hold", "step", "plateau"] = "hold"
-    warm_up: int = 500
+    rate: float = 1e-3
+    vector_rate: float = 1e-3
     decay_share: float = 0.3
-    gamma: float = 0.97
-    step_size: int = 5
-    patience: int = 3
-
-    def __post_init__(self) -> None:
-        check_share(self, "decay_share")
-        check_share(self, "gamma")
-        check_positive(self, "step_size", "patience")
-        check_not_negative(self, "warm_up")
-
-
-@dataclass(frozen=True)
-class DTLNTrainerConfig:
-    """What keeps a run steady."""
-
-    clip_grad_norm: float = 3.0  # of all gradients together
-    average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
-    early_stop: int = 0  # epochs without a better validation loss after which the run ends; 0: never
+    warm_up: int = 500
+    clip_norm: float = 3.0
+    average: float = 0.999
+    log_every: int = 100
     export_from: Literal["best", "last"] = "best"  # the checkpoint whose weights are exported
 
+
+@dataclass(frozen=True)
+class DTLNValidationConfig:
+    """The clips that every validation compares."""
+
+    clips: int = 90
+
     def __post_init__(self) -> None:
-        check_positive(self, "clip_grad_norm")
-        check_share(self, "average")
-        check_not_negative(self, "early_stop")
+        check_positive(self, "clips")
 
 
 @dataclass(frozen=True)
-class DTLNConfig:
+class DTLNConfig(RunConfig):
     """All that one training of a DTLN needs."""
 
-    meta: DTLNMetaConfig
-    data: DTLNDataConfig
-    audio: DTLNAudioConfig = field(default_factory=DTLNAudioConfig)
-    mix: MixConfig = field(default_factory=MixConfig)
-    model: DTLNNetworkConfig = field(default_factory=DTLNNetworkConfig)
+    data: BlendConfig
+    name: str = "dtln"
+    seed: int = 42
+    sample_rate: int = 16000  # Hz; audio of other rates is resampled
+    network: DTLNNetworkConfig = field(default_factory=DTLNNetworkConfig)
     loss: DTLNLossConfig = field(default_factory=DTLNLossConfig)
-    optimizer: DTLNOptimizerConfig = field(default_factory=DTLNOptimizerConfig)
-    scheduler: DTLNSchedulerConfig = field(default_factory=DTLNSchedulerConfig)
-    trainer: DTLNTrainerConfig = field(default_factory=DTLNTrainerConfig)
+    train: DTLNTrainConfig = field(default_factory=DTLNTrainConfig)
+    validation: DTLNValidationConfig = field(default_factory=DTLNValidationConfig)
 
     def __post_init__(self) -> None:
-        if self.audio.samplerate % 100:
-            raise ConfigError(f"[audio] samplerate is a multiple of 100 Hz, not {self.audio.samplerate}")
+        super().__post_init__()
+        check_positive(self, "sample_rate")
+        if self.sample_rate % 100:
+            raise ConfigError(f"'sample_rate' is a multiple of 100 Hz, not {self.sample_rate}")
 
-    @property
-    def run_dir(self) -> Path:
-        return self.meta.save_model_dir / self.meta.experiment_name
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> Self:
+        """Make the config of TOML's tables, by our names or DTLNPytorch's; messages have the names that stood there."""
+        if not OLD_TABLES & table.keys():
+            return build(table, cls)
+        try:
+            return build(translate(table), cls)
+        except ConfigError as error:
+            raise ConfigError(by_old_names(str(error))) from None
+
+
+# DTLNPytorch's names of settings, TABLE.NAME, and ours. [data], [mix] and [loss] are alike in both.
+NAMES = {
+    "meta.experiment_name": "name",
+    "meta.seed": "seed",
+    "meta.licence": "licence",
+    "meta.steps_per_epoch": "train.evaluate_every",
+    "meta.batch_size": "train.batch",
+    "meta.num_workers": "train.processes",
+    "meta.threads": "train.threads",
+    "meta.use_amp": "train.bf16",
+    "meta.log_every": "train.log_every",
+    "meta.validation_clips": "validation.clips",
+    "meta.preload_model_path": "train.start_from",
+    "audio.samplerate": "sample_rate",
+    "audio.duration": "train.seconds",
+    "model.frame_length": "network.frame_length",
+    "model.hop_length": "network.hop_length",
+    "model.hidden_size": "network.hidden_size",
+    "model.encoder_size": "network.encoder_size",
+    "model.norm": "network.norm",
+    "model.dropout": "network.dropout",
+    "optimizer.method": "train.method",
+    "optimizer.lr": "train.rate",
+    "optimizer.vector_lr": "train.vector_rate",
+    "optimizer.weight_decay": "train.weight_decay",
+    "scheduler.method": "train.decay",
+    "scheduler.warm_up": "train.warm_up",
+    "scheduler.decay_share": "train.decay_share",
+    "scheduler.gamma": "train.gamma",
+    "scheduler.step_size": "train.step_size",
+    "scheduler.patience": "train.patience",
+    "trainer.clip_grad_norm": "train.clip_norm",
+    "trainer.average": "train.average",
+    "trainer.early_stop": "train.early_stop",
+    "trainer.export_from": "train.export_from",
+}
+ONLY_THEIRS = ("meta.save_model_dir", "meta.num_epochs")  # which ours follow from
+OLD_TABLES = {name.split(".")[0] for name in NAMES}
+
+
+def translate(table: Mapping[str, Any]) -> dict[str, Any]:
+    """DTLNPytorch's tables as ours. Raises ConfigError for names in them that there are not."""
+    result: dict[str, Any] = {key: value for key, value in table.items() if key not in OLD_TABLES}
+    train: dict[str, Any] = dict(convert(result.get("train", {}), dict, "train"))
+    result["train"] = train
+    theirs: dict[str, Any] = {}
+    for name in (name for name in table if name in OLD_TABLES):
+        known = [full.split(".")[1] for full in (*NAMES, *ONLY_THEIRS) if full.split(".")[0] == name]
+        for key, value in convert(table[name], dict, name).items():
+            if key not in known:
+                raise unknown_setting(f"{name}.", key, known)
+            put(result if f"{name}.{key}" in NAMES else theirs, NAMES.get(f"{name}.{key}", key), value)
+    if "save_model_dir" in theirs:  # of several runs, each in a folder of its own
+        folder = convert(theirs["save_model_dir"], Path, "meta.save_model_dir")
+        result |= {"work_dir": str(folder / str(result.get("name", DTLNConfig.name))), "cache_dir": str(folder)}
+    elif "work_dir" not in result:
+        raise ConfigError("the setting 'meta.save_model_dir' is missing; it has no default")
+    if "num_epochs" in theirs or "evaluate_every" in train:
+        epochs = convert(theirs.get("num_epochs", 100), int, "meta.num_epochs")
+        train["steps"] = epochs * convert(train.get("evaluate_every", 1000), int, "meta.steps_per_epoch")
+        if epochs <= 0:
+            raise ConfigError(f"'num_epochs' is above 0, not {epochs}")
+    if train.get("decay") == "hold":
+        train["decay"] = "linear"
+    elif train.get("decay") == "cosine":  # which falls from the end of the warm-up on
+        rise = convert(train.get("warm_up", DTLNTrainConfig.warm_up), int, "scheduler.warm_up")
+        train["decay_share"] = max(0.0, 1.0 - rise / train.get("steps", DTLNTrainConfig.steps))
+    return result
+
+
+def put(tables: dict[str, Any], name: str, value: Any) -> None:
+    """Set TABLE.NAME, or NAME, in tables."""
+    *folder, key = name.split(".")
+    (tables.setdefault(folder[0], {}) if folder else tables)[key] = value
+
+
+def by_old_names(message: str) -> str:
+    """A message about settings by our names, with DTLNPytorch's instead: 'train.rate' and 'rate' are 'optimizer.lr'."""
+    old = {ours: theirs for theirs, ours in NAMES.items()}
+    old |= {ours.split(".")[-1]: theirs for theirs, ours in NAMES.items()}
+    return re.sub(r"'([\w.]+)'", lambda match: f"'{old.get(match[1], match[1])}'", message)
+
+
+def stored(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting, by our name, of a checkpoint's settings, which may have either names; None where it is lacking."""
+    value = setting(settings, name)
+    theirs = next((theirs for theirs, ours in NAMES.items() if ours == name), name)
+    return setting(settings, theirs) if value is None else value

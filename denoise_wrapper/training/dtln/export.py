@@ -130,7 +130,8 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def constant(self, name: str, values: Array | list[int] | float) -> str:
-        """Whole numbers are int64 (shapes, axes), others float32; matrices perhaps float16, made float32 by a node."""
+        """Add a constant: whole numbers as int64 (shapes, axes), others as float32; matrices perhaps as float16, made
+        float32 by a node."""
         content = np.array(values, np.int64 if isinstance(values, list) else np.float32)
         if self.half and content.dtype == np.float32 and content.squeeze().ndim > 1:
             self.weights.append(numpy_helper.from_array(content.astype(np.float16), f"{name}_half"))
@@ -264,7 +265,7 @@ def check_pair(pair: tuple[bytes, bytes], network: DTLN) -> None:
 
 
 def by_torch(core: MaskCore | FrameCore, signal: Array, state: Array) -> tuple[Array, Array]:
-    """What the core answers, in the models' layout."""
+    """Answer of the core, in the models' layout."""
     before: CoreState = tuple(torch.from_numpy(state).split(1))  # type: ignore[assignment]
     with torch.no_grad():
         answer, after = core(torch.from_numpy(signal), before)

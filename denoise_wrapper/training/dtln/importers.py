@@ -13,17 +13,17 @@ from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError, FileError, ModelError, needs_package
 from denoise_wrapper.training.config import build
-from denoise_wrapper.training.dtln.config import DTLNNetworkConfig
+from denoise_wrapper.training.dtln.config import DTLNNetworkConfig, stored
 from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent, assemble
 from denoise_wrapper.training.run.card import sha256
+from denoise_wrapper.training.run.lineage import run_checkpoint
 
 Array = NDArray[Any]
 
 HDF5_MAGIC, ZIP_MAGIC, PICKLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 STATE_KEYS = ("network", "model", "state_dict", "model_state_dict")  # of a checkpoint, under which the weights lie
 LSTM_NAMES = {f"{kind}_{side}_l0" for kind in ("weight", "bias") for side in ("ih", "hh")}  # of torch, one layer
-RUN_CHECKPOINTS = ("checkpoints/best.pt", "checkpoints/last.pt")
 DERIVED = ("block", "hop", "norm", "stage", "pair", "precision")  # of a pair's metadata: written anew at each export
 RATES = {512: "16000", 1024: "32000"}  # of the published networks, by their blocks
 
@@ -48,14 +48,6 @@ def import_network(paths: Sequence[Path]) -> tuple[DTLN, dict[str, str]]:
         raise ModelError(f"a DTLN is one file of weights or two ONNX models, not {len(files)} files")
     origin = ", ".join(f"{path.name} (sha256 {sha256(path)})" for path in files)
     return network, {"name": files[0].stem, "origin": f"converted from {origin}", **known}
-
-
-def run_checkpoint(folder: Path) -> Path:
-    """The best checkpoint of a run, or else its last."""
-    for name in RUN_CHECKPOINTS:
-        if (folder / name).is_file():
-            return folder / name
-    raise FileError(f"{folder} is no folder of a training run: there is no {' or '.join(RUN_CHECKPOINTS)} in it")
 
 
 def rate(network: DTLN) -> dict[str, str]:
@@ -108,18 +100,15 @@ def from_torch(path: Path) -> tuple[DTLN, dict[str, str]]:
     if not tensors:
         raise ModelError(f"{path} holds no weights; a state dict is wanted, or a checkpoint that has one")
     config = as_dict(content.get("config"))
-    model, meta, audio = (as_dict(config.get(key)) for key in ("model", "meta", "audio"))
+    table = "network" if "network" in config else "model"
+    layers = as_dict(config.get(table))
     try:
-        sizes = build(model, DTLNNetworkConfig, "model.") if model else None
+        sizes = build(layers, DTLNNetworkConfig, f"{table}.") if layers else None
     except ConfigError as error:
         raise ModelError(f"the settings in {path} are not those of a DTLN: {error}") from error
     hop, dropout = (sizes.hop_length, sizes.dropout) if sizes else (None, 0.0)
     network = assemble(torch_parts(tensors), path.name, hop, dropout)
-    known = {
-        "name": meta.get("experiment_name"),
-        "licence": meta.get("licence"),
-        "sample_rate": audio.get("samplerate"),
-    }
+    known = {name: stored(config, name) for name in ("name", "licence", "sample_rate")}
     return network, rate(network) | {key: str(value) for key, value in known.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""How far denoised audio is from clean audio, as the DTLN is trained to see it."""
+"""Loss of denoised audio against clean audio, as the DTLN is trained."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SILENCE = 1e-9  # power below which a mixture counts as silent, -90 dBFS
 
 
 class Loss(NamedTuple):
-    """What is minimised, and its parts."""
+    """The loss that is minimised, and its parts: numbers."""
 
-    total: Tensor
+    total: Tensor  # the weighted sum, no unit
     snr_db: Tensor  # signal-to-error ratio, a mean over the clips that hold speech; a larger one is better
-    magnitude: Tensor
+    magnitude: Tensor  # mean squared error of compressed spectra, no unit
 
 
 def compare(estimate: Tensor, clean: Tensor, noisy: Tensor, config: DTLNLossConfig, turn: int) -> Loss:
@@ -36,14 +36,16 @@ def compare(estimate: Tensor, clean: Tensor, noisy: Tensor, config: DTLNLossConf
     total = config.snr_weight * ratio.mean() + config.magnitude_weight * magnitude
     with torch.no_grad():
         wanted = clean.square().mean(dim=1)
-        heard = wanted > 1e-3
+        speaking = wanted > 1e-3
         snr_db = 10.0 * torch.log10(wanted / ((estimate - clean).square().mean(dim=1) + 1e-9))
-        snr_db = snr_db[heard].mean() if bool(heard.any()) else snr_db.new_tensor(math.nan)
+        snr_db = snr_db[speaking].mean() if bool(speaking.any()) else snr_db.new_tensor(math.nan)
     return Loss(total, snr_db, magnitude)
 
 
 def error_ratio(estimate: Tensor, clean: Tensor, config: DTLNLossConfig) -> Tensor:
     """Power of the error against the mixture's, whose power is 1, in units of 10 dB: (batch,).
+
+    estimate, clean: float32 (batch, n).
 
     Errors more than limit_db below the mixture count no longer, so that easy clips do not outweigh hard ones.
     """
@@ -59,6 +61,8 @@ def error_ratio(estimate: Tensor, clean: Tensor, config: DTLNLossConfig) -> Tens
 
 def spectral_error(estimate: Tensor, clean: Tensor, size: int, config: DTLNLossConfig) -> Tensor:
     """Mean squared error of spectra whose magnitudes are raised to power, in part with phases: a number.
+
+    estimate, clean: float32 (batch, n). size: of the Hann windows, samples, half of which is their hop.
 
     After S. Braun and I. Tashev, "A consolidated view of loss functions for supervised deep learning-based speech
     enhancement", 2021.

@@ -24,23 +24,24 @@ class DTLNState(NamedTuple):
 
     mask: CoreState
     frame: CoreState
-    heard: Tensor  # (batch, block - hop): the newest samples, which the next blocks still overlap
+    recent: Tensor  # (batch, block - hop): the newest samples, which the next blocks still overlap
     pending: Tensor  # (batch, block - hop): what is known of the output still to come
 
     def parts(self) -> list[Tensor]:
         """The ten tensors, as `join` takes them."""
-        return [*self.mask, *self.frame, self.heard, self.pending]
+        return [*self.mask, *self.frame, self.recent, self.pending]
 
     @classmethod
     def join(cls, parts: Sequence[Tensor]) -> DTLNState:
+        """The state of ten tensors, as `parts` gives them."""
         return cls((parts[0], parts[1], parts[2], parts[3]), (parts[4], parts[5], parts[6], parts[7]), *parts[8:])
 
     def detach(self) -> DTLNState:
-        """Without its history, in full precision: gradients end here."""
+        """The state without its history, in full precision: gradients end here."""
         return self.join([part.detach().float() for part in self.parts()])
 
     def reset(self, fresh: Tensor) -> DTLNState:
-        """With those streams zeroed that begin anew; fresh: bool (batch,)."""
+        """The state with those streams zeroed that begin anew; fresh: bool (batch,)."""
         keep = (~fresh).float().unsqueeze(1)
         return self.join([part * keep for part in self.parts()])
 
@@ -54,11 +55,12 @@ class InstantNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, signal: Tensor) -> Tensor:
+        """signal: (frames, batch, channels), of any scale; returns the same shape, in units of its deviation."""
         return nn.functional.layer_norm(signal, self.weight.shape, self.weight, self.bias, EPSILON)
 
 
 class TwoLSTMs(nn.Module):
-    """What both cores have in the middle: two LSTMs and a dense layer whose sigmoid is a mask."""
+    """The middle of both cores: two LSTMs and a dense layer whose sigmoid is a mask."""
 
     def __init__(self, inputs: int, units: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -67,6 +69,7 @@ class TwoLSTMs(nn.Module):
         self.dropout = dropout
 
     def mask(self, signal: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        """signal: (frames, batch, inputs). Returns gains, 0 to 1, (frames, batch, outputs), and the next state."""
         signal, (h1, c1) = self.lstm1(signal, state[:2])
         signal = nn.functional.dropout(signal, self.dropout, self.training)
         signal, (h2, c2) = self.lstm2(signal, state[2:])
@@ -82,6 +85,10 @@ class MaskCore(TwoLSTMs):
         self.norm = InstantNorm(bins) if config.norm else None
 
     def forward(self, magnitude: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        """magnitude: of the transform of blocks whose full scale is 1, (frames, batch, bins), 0 or more.
+
+        Returns gains, 0 to 1, (frames, batch, bins), and the next state.
+        """
         if self.norm is not None:
             magnitude = self.norm(torch.log(magnitude + EPSILON))
         return self.mask(magnitude, state)
@@ -97,6 +104,7 @@ class FrameCore(TwoLSTMs):
         self.decode = nn.Linear(config.encoder_size, config.frame_length, bias=False)
 
     def forward(self, frame: Tensor, state: CoreState) -> tuple[Tensor, CoreState]:
+        """frame: samples, full scale +-1, (frames, batch, block). Returns as many, and the next state."""
         code = self.encode(frame)
         mask, state = self.mask(self.norm(code), state)
         return self.decode(code * mask), state
@@ -149,8 +157,8 @@ class DTLN(nn.Module):
 
         audio: float32 (batch, T * hop), T >= 1. Returns as many samples, late by `delay`, and the next state.
         """
-        heard = torch.cat([state.heard, audio], dim=1)
-        frames = heard.unfold(1, self.block, self.hop).transpose(0, 1)
+        joined = torch.cat([state.recent, audio], dim=1)
+        frames = joined.unfold(1, self.block, self.hop).transpose(0, 1)
         with torch.autocast(audio.device.type, enabled=False):  # no transform in half precision
             spectrum = torch.fft.rfft(frames)
             magnitude = spectrum.abs()
@@ -161,11 +169,11 @@ class DTLN(nn.Module):
         summed = OverlapAdd.apply(blocks.float(), self.hop)
         length = audio.shape[1]
         summed = torch.cat([summed[:, : self.delay] + state.pending, summed[:, self.delay :]], dim=1)
-        next_state = DTLNState(mask_state, frame_state, heard[:, length:], summed[:, length:])
+        next_state = DTLNState(mask_state, frame_state, joined[:, length:], summed[:, length:])
         return summed[:, :length], next_state
 
     def denoise(self, audio: Tensor) -> Tensor:
-        """Whole clips (batch, n), from a fresh state: as long, and in time."""
+        """Denoise whole clips (batch, n), from a fresh state: as long, and in time."""
         length = audio.shape[1]
         hops = -(-(length + self.delay) // self.hop)
         padded = nn.functional.pad(audio, (0, hops * self.hop - length))

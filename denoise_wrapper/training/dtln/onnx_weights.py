@@ -47,10 +47,10 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise
     except Exception as error:  # protobuf and the checker each have their own
         raise ModelError(f"{path} is no ONNX model: {error}") from error
-    found = sorted({node.op_type for node in model.graph.node} & QUANTISED)
-    if found:
+    kinds = sorted({node.op_type for node in model.graph.node} & QUANTISED)
+    if kinds:
         raise ModelError(
-            f"{path} is quantised ({', '.join(found)}), its weights are gone; give the pair it was made of"
+            f"{path} is quantised ({', '.join(kinds)}), its weights are gone; give the pair it was made of"
         )
     return model
 
@@ -216,13 +216,13 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
         signal = generator.uniform(0.1, 1, (1, 1, width)).astype(np.float32)
         state = generator.uniform(-1, 1, (4, 1, network.config.hidden_size)).astype(np.float32)
         try:
-            found = recognise(make_session(model.SerializeToString()))
-            answer, after = found.run(signal, by_unit(state) if found.by_unit else state)
+            half = recognise(make_session(model.SerializeToString()))
+            answer, after = half.run(signal, by_unit(state) if half.by_unit else state)
         except Exception as error:  # ONNX Runtime has many of its own
             raise ModelError(f"model {stage} of {source} cannot be run on a frame and its state: {error}") from error
         wanted, wanted_after = by_torch(core, signal, state)
-        answer = found.mask(answer, signal) if stage == 1 else answer
-        off = max(greatest(answer, wanted), greatest(after, by_unit(wanted_after) if found.by_unit else wanted_after))
+        answer = half.mask(answer, signal) if stage == 1 else answer
+        off = max(greatest(answer, wanted), greatest(after, by_unit(wanted_after) if half.by_unit else wanted_after))
         if not off <= ALIKE:
             raise ModelError(
                 f"model {stage} of {source} does not answer what a DTLN of its weights does ({off:.2g} off), so it can "

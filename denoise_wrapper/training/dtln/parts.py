@@ -71,8 +71,8 @@ class Parts:
             ("maps", [sizes(part) for part in self.maps]),
             ("layer norms", [str(part.weight.size) for part in self.norms]),
         ]
-        found = [f"{name} {', '.join(items)}" for name, items in kinds if items] + self.others[:6]
-        return "; ".join(found) or "no layer of a DTLN"
+        lines = [f"{name} {', '.join(items)}" for name, items in kinds if items] + self.others[:6]
+        return "; ".join(lines) or "no layer of a DTLN"
 
 
 def sizes(matrix: Array, gates: int = 1) -> str:

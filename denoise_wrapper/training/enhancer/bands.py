@@ -19,13 +19,13 @@ BANDS = LOW + UPPER
 
 
 def centres() -> Tensor:
-    """Where the upper bands have their peaks, in bins: float64 (UPPER,)."""
+    """Peaks of the upper bands, in bins: float64 (UPPER,)."""
     steps = torch.linspace(0.0, 1.0, UPPER, dtype=torch.float64)
     return LOW * ((BINS - 1) / LOW) ** steps
 
 
 def spread() -> Tensor:
-    """How a value of each upper band reaches its bins: float32 (UPPER, BINS - LOW), the columns sum to 1.
+    """Weights that spread a value of each upper band over its bins: float32 (UPPER, BINS - LOW), the columns sum to 1.
 
     Between the centres of two bands a bin has a straight blend of them.
     """
@@ -41,12 +41,12 @@ def spread() -> Tensor:
 
 
 def gather() -> Tensor:
-    """What each upper band is the mean of: float32 (BINS - LOW, UPPER), the columns sum to 1."""
+    """Weights of the mean that each upper band is: float32 (BINS - LOW, UPPER), the columns sum to 1."""
     weights = spread()
     return (weights / weights.sum(dim=1, keepdim=True)).T.contiguous()
 
 
 def bin_weights(power: float) -> Tensor:
-    """What each bin counts in a loss: float32 (BINS,), 1 below 4 kHz, then (1 / bins of its band) to power."""
+    """Weights of the bins in a loss: float32 (BINS,), 1 below 4 kHz, then (1 / bins of its band) to power."""
     widths = torch.gradient(centres())[0].float()
     return torch.cat([torch.ones(LOW), (widths @ spread()).clamp(min=1.0) ** -power])

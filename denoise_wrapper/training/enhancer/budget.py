@@ -1,4 +1,4 @@
-"""What a network costs a hop in the C engine's terms, and how much it may."""
+"""Cost of a network a hop in the C engine's terms, and its budgets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from denoise_wrapper.errors import ConfigError
 
 
 class Cost(NamedTuple):
-    """What one hop of 10 ms takes."""
+    """Cost of one hop of 10 ms."""
 
     multiply_adds: int
     exponentials: int  # values of exp, sigmoid, tanh, log or a power; a sigmoid or a tanh counts as one

@@ -8,19 +8,18 @@ from typing import Literal
 
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
-    DTLNDataConfig,
-    MixConfig,
+    BlendConfig,
+    RunConfig,
+    StretchConfig,
     check_not_negative,
     check_positive,
-    check_run_name,
-    check_seed,
     check_share,
 )
 
 
 @dataclass(frozen=True)
 class BodyConfig:
-    """What lies between the network's bands: which kind, and its sizes. A kind makes no use of some of them.
+    """The network between its bands: which kind, and its sizes. A kind makes no use of some of them.
 
     rows: convolutions over frequency, a GRU along time for each of a few rows, attention over the rows. depthwise:
     depthwise convolutions over time and frequency, dual-path GRUs, attention along time. mixed: parts of both.
@@ -28,7 +27,7 @@ class BodyConfig:
 
     kind: Literal["rows", "depthwise", "mixed"] = "rows"
     channels: int = 24  # of the convolutions over frequency
-    width: int = 24  # of what the body puts out for each band
+    width: int = 24  # of the body's output for each band
     blocks: int = 2  # of convolutions, on each side of the recurrent ones
     rows: int = 24  # that the bands are reduced to for the recurrent blocks
     recurrent_blocks: int = 2
@@ -46,7 +45,7 @@ class BodyConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is made small: a sum of parts, each a mean, times their weights; 0 leaves a part out.
+    """The loss: a sum of parts, each a mean, times their weights; 0 leaves a part out.
 
     Magnitudes are compared after power; bins above a recording's bandwidth count nowhere.
     """
@@ -72,42 +71,29 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class EnhancerTrainConfig:
-    """The loop: how many steps of which size, at which rate, and how often it is told and saved."""
+class EnhancerTrainConfig(StretchConfig):
+    """The loop. start_from: a checkpoint of such a training."""
 
-    start_from: Path | None = None  # a checkpoint whose weights are gone on from, instead of random ones
-    steps: int = 20000
-    minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
-    batch: int = 16  # clips side by side
-    seconds: float = 2.0  # of each clip a step; the states are carried on to the next
-    method: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for the rest
-    rate: float = 3e-3  # of the method, the peak
-    vector_rate: float = 3e-3  # of AdamW beside Muon
-    decay: Literal["cosine", "linear"] = "cosine"  # from the peak to final_rate
-    decay_share: float = 1.0  # of the run, its last part, in which the rate falls
+    rate: float = 3e-3
+    vector_rate: float = 3e-3
+    decay: Literal["linear", "cosine", "step", "plateau"] = "cosine"
+    decay_share: float = 1.0
     final_rate: float = 1e-5
-    warm_up: int = 200  # steps from 0 to the peak
     weight_decay: float = 0.01
-    clip_norm: float = 3.0  # of the gradient
+    clip_norm: float = 3.0
+    average: float = 0.999
+    threads: int = 2
+    evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
-    average: float = 0.999  # decay of the running mean of the weights, which is what is validated and shipped
-    bf16: bool = True  # where the processor or the GPU computes with it
-    threads: int = 2  # of torch
-    processes: int = 1  # that mix; 0 mixes in the loop itself
-    log_every: int = 50  # steps
-    evaluate_every: int = 500  # steps: an epoch, which ends with a validation and a checkpoint
 
     def __post_init__(self) -> None:
-        check_positive(self, "steps", "batch", "seconds", "rate", "vector_rate", "clip_norm", "threads", "log_every",
-                       "evaluate_every")  # fmt: skip
-        check_not_negative(self, "final_rate", "warm_up", "weight_decay", "processes", "minutes")
-        for name in ("decay_share", "freeze_norms", "average"):
-            check_share(self, name)
+        super().__post_init__()
+        check_share(self, "freeze_norms")
 
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What the best checkpoint is chosen by: metrics on a set if there is one, else the loss on mixed clips."""
+    """The choice of the best checkpoint: by metrics on a set if there is one, else by the loss on mixed clips."""
 
     clips: int = 32  # mixed ones, of the voices and noises that training leaves out
     set: Path | None = None  # a folder with clean/, noisy/ and perhaps manifest.json
@@ -121,32 +107,13 @@ class ValidationConfig:
 
 
 @dataclass(frozen=True)
-class EnhancerConfig:
+class EnhancerConfig(RunConfig):
     """All that one training of an enhancer needs."""
 
-    work_dir: Path  # checkpoints, logs and results
-    data: DTLNDataConfig
+    data: BlendConfig
     name: str = "enhancer"
-    budget: Literal["enhancer", "enhancer-tiny"] = "enhancer"  # what the network may cost a hop
-    seed: int = 1
-    licence: str = "MIT"  # of the weights
-    cache_dir: Path | None = None  # where the decoded audio is kept, which several runs may share; None: in work_dir
-    mix: MixConfig = field(default_factory=MixConfig)
+    budget: Literal["enhancer", "enhancer-tiny"] = "enhancer"  # limits of a network's cost a hop
     body: BodyConfig = field(default_factory=BodyConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: EnhancerTrainConfig = field(default_factory=EnhancerTrainConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
-        check_run_name("name", self.name)
-        if self.mix.clip_s < self.train.seconds:
-            raise ConfigError(
-                f"[mix] clip_s is {self.mix.clip_s} s, and [train] seconds {self.train.seconds} s; a clip is as long "
-                "as what a step hears of it, or longer"
-            )
-
-    @property
-    def cache(self) -> Path:
-        """Where the decoded audio is."""
-        return self.cache_dir or self.work_dir

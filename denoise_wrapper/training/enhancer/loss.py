@@ -1,4 +1,4 @@
-"""How far an enhancer's answer is from clean speech, in parts that can be tried one by one."""
+"""Loss of an enhancer's answer against clean speech, in parts that can be tried one by one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PESQ_RATE = 16000  # Hz
 
 
 class Loss(NamedTuple):
-    """What is minimised, and its parts before their weights."""
+    """The loss that is minimised, and its parts before their weights: numbers."""
 
     total: Tensor
     magnitude: Tensor
@@ -34,7 +34,7 @@ class Loss(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What a step's answer should be."""
+    """Target of a step."""
 
     clean: Tensor  # float32 (clips, HOP + T * HOP): the hop before the stretch, then the stretch
     voice: Tensor  # float32 (clips, T): 1 speech, 0 none, 0.5 where nobody can say
@@ -86,7 +86,7 @@ class Judge:
         return Loss(total, *parts)
 
     def scale(self, noisy: Tensor) -> Tensor:
-        """What clips are multiplied with so that levels matter as little as they should: (clips, 1)."""
+        """Factors of clips by which levels matter as little as they should: (clips, 1)."""
         level = noisy.square().mean(dim=1, keepdim=True).sqrt().clamp(min=QUIETEST)
         return (LEVEL / level) ** self.config.even_level
 

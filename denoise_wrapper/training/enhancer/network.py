@@ -23,24 +23,24 @@ VOICE_UNITS = 12
 
 
 class EnhancerState(NamedTuple):
-    """What a batch of streams remembers."""
+    """State of a batch of streams."""
 
-    heard: Tensor  # float32 (clips, HOP), the samples before
+    recent: Tensor  # float32 (clips, HOP), the samples before
     pending: Tensor  # float32 (clips, HOP), what the last frame has left for the next hop
     body: list[Tensor]  # each (clips, ...)
 
     def reset(self, fresh: Tensor) -> EnhancerState:
         """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
-        heard, pending = clear(self.heard, fresh), clear(self.pending, fresh)
-        return EnhancerState(heard, pending, [clear(part, fresh) for part in self.body])
+        recent, pending = clear(self.recent, fresh), clear(self.pending, fresh)
+        return EnhancerState(recent, pending, [clear(part, fresh) for part in self.body])
 
     def detach(self) -> EnhancerState:
-        """The same values, with no gradient through them."""
-        return EnhancerState(self.heard.detach(), self.pending.detach(), [part.detach() for part in self.body])
+        """These values, with no gradient through them."""
+        return EnhancerState(self.recent.detach(), self.pending.detach(), [part.detach() for part in self.body])
 
 
 class Estimate(NamedTuple):
-    """What a network makes of some frames."""
+    """Answer of a network for some frames."""
 
     spectrum: Tensor  # complex64 (clips, frames, BINS)
     voice: Tensor  # float32 (clips, frames), the speech probability before its sigmoid
@@ -82,8 +82,8 @@ class Enhancer(nn.Module):
     def new_state(self, clips: int) -> EnhancerState:
         """The state before the first sample: all zeros."""
         device = self.window.device
-        heard, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
-        return EnhancerState(heard, pending, self.body.new_state(clips, device))
+        recent, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
+        return EnhancerState(recent, pending, self.body.new_state(clips, device))
 
     def forward(self, audio: Tensor, state: EnhancerState) -> tuple[Tensor, Tensor, EnhancerState]:
         """Denoise the next hops of a batch of streams.
@@ -91,24 +91,24 @@ class Enhancer(nn.Module):
         audio: float32 (clips, T * HOP), T >= 1, full scale +-1. Returns as many samples, late by `delay`; the speech
         probability of each frame before its sigmoid, (clips, T); the next state.
         """
-        spectrum, heard = self.analyse(audio, state.heard)
+        spectrum, recent = self.analyse(audio, state.recent)
         estimate = self.estimate(spectrum, state.body)
         output, pending = self.synthesise(estimate.spectrum, state.pending)
-        return output, estimate.voice, EnhancerState(heard, pending, estimate.body)
+        return output, estimate.voice, EnhancerState(recent, pending, estimate.body)
 
     def denoise(self, audio: Tensor) -> Tensor:
-        """Whole clips (clips, n), from a fresh state: as long, and in time."""
+        """Denoise whole clips (clips, n), from a fresh state: as long, and in time."""
         length = audio.shape[1]
         hops = -(-(length + self.delay) // HOP)
         padded = nn.functional.pad(audio, (0, hops * HOP - length))
         return self(padded, self.new_state(len(audio)))[0][:, self.delay : self.delay + length]
 
-    def analyse(self, audio: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+    def analyse(self, audio: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra of the frames that end with each hop: complex64 (clips, T, BINS); the samples to remember.
 
-        audio: (clips, T * HOP). heard: (clips, HOP), the samples before.
+        audio: (clips, T * HOP). recent: (clips, HOP), the samples before.
         """
-        joined = torch.cat([heard, audio], dim=1)
+        joined = torch.cat([recent, audio], dim=1)
         frames = joined.unfold(1, BLOCK, HOP) * self.window
         return torch.fft.rfft(frames), joined[:, -HOP:]
 
@@ -134,7 +134,7 @@ class Enhancer(nn.Module):
         return Estimate(masked, voice.float(), body_state)
 
     def features(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-        """What the body sees, float32 (clips, FEATURES, T, BANDS), and the compressed magnitudes (clips, T, BINS).
+        """Input of the body, float32 (clips, FEATURES, T, BANDS), and the compressed magnitudes (clips, T, BINS).
 
         Low: magnitude, real and imaginary part, compressed. Upper: the band's mean compressed magnitude, its root mean
         square, and the mean difference of neighbouring bins, which is large where harmonics stand apart.
@@ -161,7 +161,7 @@ class Enhancer(nn.Module):
         return (gain * wanted / (wanted + noise + 1e-9)) ** 3
 
     def cost(self) -> Cost:
-        """What one hop takes, body and shell; the transforms, which every frequency-domain denoiser has, left out."""
+        """Cost of one hop, body and shell; the transforms, which every frequency-domain denoiser has, left out."""
         width = self.low_head.in_channels
         upper = BINS - LOW
         products = 2 * width * BANDS + 2 * width * VOICE_UNITS + VOICE_UNITS + 2 * width

@@ -1,4 +1,4 @@
-"""What a network is worth on a set of clips with references: the usual metrics, and one number of them."""
+"""Scores of a network on a set of clips with references: the usual metrics, and one number of them."""
 
 from __future__ import annotations
 
@@ -69,15 +69,13 @@ def score(means: Mapping[str, float]) -> float:
 
 @torch.no_grad()
 def clean_clip(network: Enhancer, clip: Clip) -> Answer:
-    """Read a clip and denoise it in full precision."""
-    assert clip.clean is not None
+    """Read a clip and denoise it in full precision, by a network in evaluation mode."""
+    assert clip.clean is not None  # as `read_set` gives them
     (noisy, rate), (clean, clean_rate) = (read_mono(path) for path in (clip.noisy, clip.clean))
     if clean_rate != rate:
         raise DataError(f"{clip.noisy} is at {rate} Hz, {clip.clean} at {clean_rate}; both are at one rate")
-    heard = torch.from_numpy(resample(noisy, rate, RATE).astype(np.float32)).unsqueeze(0)
-    network.eval()
-    output = network.denoise(heard.to(network.window.device)).squeeze(0).cpu().numpy().astype(np.float64)
-    network.train()
+    samples = torch.from_numpy(resample(noisy, rate, RATE).astype(np.float32)).unsqueeze(0)
+    output = network.denoise(samples.to(network.window.device)).squeeze(0).cpu().numpy().astype(np.float64)
     return Answer(resample(output, RATE, rate)[: len(noisy)], noisy, clean, rate)
 
 

@@ -118,7 +118,7 @@ def repeated(items: Sequence[T], count: int) -> list[T]:
 
 
 def deal(items: Sequence[T], count: int, what: str) -> list[T]:
-    """So many of the items, each as often as any other but for one, in an order by chance.
+    """Deal so many of the items, each as often as any other but for one, in an order by chance.
 
     Of Python's generator only random() is used, as nothing else of it is sure to stay as it is.
     """

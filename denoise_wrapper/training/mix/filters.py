@@ -31,7 +31,7 @@ def run_sections(sections: Sections, signal: Float32, other: Float32 | None = No
 
 
 def run_room(signal: Float32, response: Float32) -> Float32:
-    """What a room makes of a signal: float32, as long as signal. response: (n,), a room's impulse response."""
+    """Put a signal into a room: float32, as long as signal. response: (n,), a room's impulse response."""
     ring = len(response)
     block = max(SMALLEST, 1 << (2 * ring - 1).bit_length())
     return overlap_add(signal, scipy.fft.rfft(response, block), block, block - min(ring, block // 2))
@@ -60,7 +60,7 @@ def round_speed(speed: float) -> float:
 
 @functools.lru_cache(maxsize=512)
 def speed_ratio(steps: int) -> object:
-    """What leads to steps / STEPS of the speed."""
+    """Filters that lead to steps / STEPS of the speed."""
     created = ffi.new("dn_ratio **")
     status = lib.dn_ratio_create_quick(steps, STEPS, created)
     if status == lib.DN_NO_MEMORY:

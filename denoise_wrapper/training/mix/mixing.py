@@ -1,6 +1,6 @@
 """Mixing: clip number i of a seed is always the same pair of noisy and clean audio, whoever asks for it and when.
 
-What a clip goes through: segments of a voice with pauses between them, speed, hiss of the recording taken out of the
+The way of a clip: segments of a voice with pauses between them, speed, hiss of the recording taken out of the
 target, a random filter, a room; noises likewise; the levels; a low-pass on the mix; clipping, digital silence.
 """
 
@@ -135,7 +135,7 @@ class Mixer:
         return float(np.exp(rng.uniform(low, high)))
 
     def colour_speech(self, rng: np.random.Generator, raw: Float32, down_db: Float32) -> tuple[Float32, Float32]:
-        """The same random filter on raw and clean, which is raw turned down; a room, whose early part clean gets."""
+        """Filter raw, and clean (raw turned down), alike; put both into a room, clean with its early part alone."""
         sections = self.filter(rng, self.config.speech_peaks)
         if rng.uniform() < self.config.room_share:
             response = self.room(rng)
@@ -157,7 +157,7 @@ class Mixer:
         return self.corpus.rooms[rng.integers(len(self.corpus.rooms))] if measured else simulate_room(rng, self.rate)
 
     def noise(self, rng: np.random.Generator, bandwidth_hz: float) -> Float32:
-        """What is laid over speech that reaches up to bandwidth_hz: float32 (n,), any level."""
+        """Noise for speech that reaches up to bandwidth_hz: float32 (n,), any level."""
         noise, noise_hz = self.one_noise(rng)
         second = rng.uniform() < self.config.second_noise_share
         if noise_hz < 0.9 * bandwidth_hz and rng.uniform() < 0.8:  # or the network learns that noise ends early
@@ -269,7 +269,7 @@ class Mixer:
 
 
 def odds(sources: tuple[Source, ...], power: float) -> NDArray[np.float64]:
-    """How often each source is drawn, summed up to 1: by its length, but less than in proportion."""
+    """Cumulative probabilities of the sources, up to 1: by their lengths, but less than in proportion."""
     weight = np.array([source.length for source in sources], np.float64) ** power
     return np.cumsum(weight) / weight.sum()
 
@@ -311,7 +311,7 @@ def active_level(energies: Float32) -> float:
 
 
 def expander(energies: Float32, below_db: float) -> tuple[Float32, Float32]:
-    """What takes the hiss out of a recording's pauses, and where its speech is, by its power in each hop.
+    """Gains that take the hiss out of a recording's pauses, and labels of its speech, by its power in each hop.
 
     Returns (dB (hops,), labels (hops,)). The gain is 0 dB within 30 ms of frames louder than below_db against the loud
     ones, and falls by 1.5 dB a dB under that, to -30 dB.
@@ -350,7 +350,7 @@ def turn_down(signal: Float32, down_db: Float32) -> Float32:
 
 
 def speech_labels(clean: Float32, hop: int) -> Float32:
-    """Where speech is in clean audio: (hops,), 1, 0 or 0.5 where nobody can say."""
+    """Labels of speech in clean audio: (hops,), 1, 0 or 0.5 where nobody can say."""
     level_db = np.float32(10.0) * np.log10(frame_energies(clean, hop) + np.float32(1e-10))
     level_db -= max(loud_level(level_db), np.float32(-50.0))  # digital silence, -100 dB, holds no speech
     return label(level_db, level_db)

@@ -1,4 +1,4 @@
-"""Where clips come from: mixing, pairs and own recordings, each in its share, behind one method."""
+"""Sources of clips: mixing, pairs and own recordings, each in its share, behind one method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import DataConfig, DTLNDataConfig, MixConfig
+from denoise_wrapper.training.config import BlendConfig, DataConfig, MixConfig
 from denoise_wrapper.training.data.corpus import open_corpora, split
 from denoise_wrapper.training.data.pairs import PairSource, read_pairs
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
@@ -47,7 +47,7 @@ class Blend:
 
 
 def open_sources(
-    data: DTLNDataConfig, mix: MixConfig, rate: int, work_dir: Path, seed: int
+    data: BlendConfig, mix: MixConfig, rate: int, work_dir: Path, seed: int
 ) -> tuple[ClipSource, ClipSource]:
     """The clips to train on and those to validate on, which share no voice, no reader and no noise.
 
@@ -55,16 +55,16 @@ def open_sources(
     Both sides blend as the shares of [data] say. Raises DataError for folders that are absent, unusable or too small
     to be split.
     """
-    opening = _Opening(data, mix, rate, work_dir, seed)
+    opener = _Opener(data, mix, rate, work_dir, seed)
     base: Sides | None = None
     if data.speech:
-        base = opening.mixing(data.speech, data.noise, data.rooms)
+        base = opener.mixing(data.speech, data.noise, data.rooms)
     if data.pairs:
-        pairs = opening.pairs(data.pairs)
+        pairs = opener.pairs(data.pairs)
         base = pairs if base is None else _blend(pairs, base, data.pairs_share)
     if base is None:
         raise DataError("there is nothing to train on; give [data] speech and noise, or pairs, folders of audio")
-    own = opening.own()
+    own = opener.own()
     return base if own is None else _blend(own, base, data.own_share)
 
 
@@ -73,10 +73,10 @@ def _blend(first: Sides, second: Sides, share: float) -> Sides:
 
 
 @dataclass
-class _Opening:
-    """What the sources of one training have in common while they are opened."""
+class _Opener:
+    """Opens the sources of one training, and holds what they have in common."""
 
-    data: DTLNDataConfig
+    data: BlendConfig
     mix: MixConfig
     rate: int
     work_dir: Path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.convert import read_any_model, write_model
-from denoise_wrapper.training.config import NetworkConfig, RNNoiseConfig, plain
+from denoise_wrapper.training.rnnoise.config import NetworkConfig, RNNoiseConfig
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 from denoise_wrapper.training.run import card
@@ -27,9 +27,9 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     quality*.csv there, as `denoise-wrapper evaluate --csv` writes it, if there is one.
     """
     make_folder(target)
-    heard = config.train.batch * config.train.frames / 360000.0 * step
+    hours = config.train.batch * config.train.frames / 360000.0 * step
     begun = Beginning.of(config.train.start_from)
-    origin = f"trained {begun.words}, {step} steps, {heard:.0f} h heard"
+    origin = f"trained {begun.words}, {step} steps, {hours:.0f} h heard"
     model = network.to_model({"name": config.name, "licence": config.licence, "origin": origin, "seed": config.seed})
     other = "rnnn" if config.network.family == "classic" else "bin"
     paths = [target / f"{config.name}.dnnw", target / f"{config.name}.{other}", target / "rnn_data.c"]
@@ -40,14 +40,14 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     if log.is_file():
         drawn = log.read_text(encoding="utf-8")
         curves = {name: label for name, label in CURVES.items() if not is_idle(drawn, name)}
-        draw_course([*begun.stages, (config.name, heard, drawn)], curves, picture)
+        draw_course([*begun.stages, (config.name, hours, drawn)], curves, picture)
     with atomic_path(text, overwrite=True) as temporary:
         temporary.write_text(model_card(config, origin, paths[:2], picture), encoding="utf-8")
     return [*paths, text, *([picture] if picture.is_file() else [])]
 
 
 class Beginning(NamedTuple):
-    """What a training began with: in words, and the runs before it, as far as their logs lie beside their models."""
+    """The weights that a training began with: in words, and the runs before it whose logs lie beside their models."""
 
     words: str
     stages: list[tuple[str, float, str]]
@@ -69,12 +69,12 @@ class Beginning(NamedTuple):
 
 
 def is_idle(log: str, column: str) -> bool:
-    """Whether a term of the loss was never counted, or is not in the log."""
+    """True if a term of the loss was never counted, or is not in the log."""
     return not any(float(row.get(column) or 0.0) for row in csv.DictReader(log.splitlines()))
 
 
 def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: Path) -> str:
-    """Markdown: what the model is, what it was trained on, how, and what it reached."""
+    """Markdown: the model, the audio that it was trained on, the settings, and the results."""
     parts = [
         f"# {config.name}\n",
         f"{described(config.network)}, {origin}.\n",
@@ -86,26 +86,16 @@ def model_card(config: RNNoiseConfig, origin: str, files: list[Path], picture: P
         card.audio_section({"Speech": config.data.speech, "Noise": config.data.noise}),
         card.losses_section(config.work_dir / LOG, LOSSES),
         *([f"![course of the training]({picture.name})\n"] if picture.is_file() else []),
-        card.settings_section(settings(config)),
+        card.settings_section(config),
     ]
     return "\n".join(parts)
 
 
 def described(network: NetworkConfig) -> str:
-    """Which network it is."""
+    """The network in words."""
     if network.family == "classic":
         return "The classic RNNoise network (48 kHz, 10 ms frames, 22 bands)"
     return (
         "The network of RNNoise 0.2 (48 kHz, 10 ms frames, 32 bands, one frame of look-ahead, int8) with "
         f"{network.conv} units in its first convolution and {network.units} in the second and in each of three GRUs"
     )
-
-
-def settings(config: RNNoiseConfig) -> dict[str, Any]:
-    """All settings but work_dir, defaults too; folders by their last name."""
-    tables = {key: value for key, value in plain(config).items() if key != "work_dir"}
-    for key in ("speech", "noise", "rooms"):
-        tables["data"][key] = [path.name for path in getattr(config.data, key)]
-    if config.train.start_from is not None:
-        tables["train"]["start_from"] = config.train.start_from.name
-    return tables

@@ -16,8 +16,8 @@ from denoise_wrapper.backends.features import FeatureExtractor
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.progress import tracked
-from denoise_wrapper.training.config import RNNoiseConfig
 from denoise_wrapper.training.mix.mixing import Mix
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.feature_files import (
     SEQUENCE,
     WIDTHS,
@@ -30,6 +30,7 @@ from denoise_wrapper.training.rnnoise.feature_files import (
 )
 from denoise_wrapper.training.rnnoise.features import (
     RATE,
+    SIDES,
     check_finite,
     extract_mix,
     open_mixers,
@@ -65,7 +66,7 @@ def extracted_clips(config: RNNoiseConfig, rows: int) -> Iterator[Float32]:
     kept = whole - validation_sequences(whole)
     sides = [("train", index) if index < kept else ("validation", index - kept) for index in range(count)]
     jobs = [(*side, config.network.family) for side in sides]
-    worker_mixers.update(open_mixers(config))  # decodes once, before the workers all want to
+    worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))  # decodes once, before the workers all want to
     if config.features.processes == 1:
         yield from tracked(map(clip_rows, jobs), count, "extracting")
         return
@@ -83,10 +84,10 @@ def clip_rows(job: tuple[str, int, str]) -> Float32:
 def mix_rows(mix: Mix, family: str) -> Float32:
     """A clip as rows of a feature file, float32 (frames, 87 or 98): see `feature_files`."""
     layout = layout_of(family)
-    found, _ = extract_mix(mix, layout)
-    parts = [found.features, found.gains, mix.voice[:, None]]
+    extracted, _ = extract_mix(mix, layout)
+    parts = [extracted.features, extracted.gains, mix.voice[:, None]]
     if family == "classic":
-        samples = len(found.features) * FRAME
+        samples = len(extracted.features) * FRAME
         noise = mix.noisy[:samples] - mix.clean[:samples]
         parts.insert(2, np.log10(FeatureExtractor(family).extract(noise, noise).energy + np.float32(0.01)))
     return check_finite(np.concatenate(parts, axis=1).astype(np.float32))

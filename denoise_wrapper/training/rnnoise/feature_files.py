@@ -80,7 +80,7 @@ def open_feature_file(path: Path, family: str) -> tuple[FeatureFile, FeatureFile
 
 
 def validation_sequences(sequences: int) -> int:
-    """How many of a file's sequences are for validation."""
+    """Number of a file's sequences that are for validation."""
     return max(1, round(VALIDATION * sequences))
 
 
@@ -93,14 +93,14 @@ def layout_of(family: str) -> Layout:
 def spread(rows: Float32, layout: Layout) -> Float32:
     """Rows of a file as rows of a layout: the clean energies, which are not in it, are NaN."""
     spread_rows = np.full((len(rows), layout.columns), np.nan, np.float32)
-    told = layout.feature_count + layout.bands  # features and gains, which come first in both
-    spread_rows[:, :told] = rows[:, :told]
+    known = layout.feature_count + layout.bands  # features and gains, which come first in both
+    spread_rows[:, :known] = rows[:, :known]
     spread_rows[:, layout.voice] = rows[:, -1]
     return spread_rows
 
 
 def open_rows(path: Path, family: str | None) -> Any:
-    """What a file holds as something with a shape (rows, columns) that is read by slicing.
+    """Open a file as something with a shape (rows, columns) that is read by slicing.
 
     family: whose width it must have; None: that of either. Raises FileError, DataError.
     """
@@ -130,14 +130,16 @@ def open_hdf5(path: Path) -> Any:
     h5py = load_h5py()
     try:
         file = h5py.File(path, "r")
-        found: dict[str, Any] = {}
-        file.visititems(lambda name, item: found.update({name: item}) if len(getattr(item, "shape", ())) == 2 else None)
+        tables: dict[str, Any] = {}
+        file.visititems(
+            lambda name, item: tables.update({name: item}) if len(getattr(item, "shape", ())) == 2 else None
+        )
     except (OSError, RuntimeError, KeyError) as error:
         raise DataError(f"{path} is no whole HDF5 file ({error}); copy or make it anew") from error
-    if len(found) != 1 and DATASET not in found:
-        names = ", ".join(sorted(found)) or "none"
+    if len(tables) != 1 and DATASET not in tables:
+        names = ", ".join(sorted(tables)) or "none"
         raise DataError(f"{path} holds no dataset called {DATASET!r} of rows; those of two dimensions are: {names}")
-    rows = found[DATASET] if DATASET in found else next(iter(found.values()))
+    rows = tables[DATASET] if DATASET in tables else next(iter(tables.values()))
     if rows.dtype.kind != "f":
         raise DataError(f"{path}: {rows.name} is of type {rows.dtype}, but features are floating point numbers")
     return rows
@@ -269,6 +271,6 @@ class FeatureWriter:
 
 
 def disk_error(error: Exception) -> OSError:
-    """What HDF5 makes of a full disk, as the system would have said it."""
+    """HDF5's error for a full disk, as the system would have raised it."""
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
     return OSError(errno.ENOSPC if full else errno.EIO, "the disk is full" if full else str(error))

@@ -20,20 +20,21 @@ from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spectra
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import RNNoiseConfig, fingerprint
-from denoise_wrapper.training.data.corpus import Corpus, open_corpora
+from denoise_wrapper.training.config import fingerprint
+from denoise_wrapper.training.data.corpus import open_corpora
 from denoise_wrapper.training.data.packs import held_out_names
 from denoise_wrapper.training.mix.mixing import Mix, Mixer
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
 RATE = 48000
 FEATURES_VERSION = 3
-SIDES = {"train": 0, "validation": 1}
+SIDES = ("train", "validation")
 KNOWN_SHARE = 0.37  # of a band that lies below the end of the speech: above it, something can be said of the band
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a row are: those of the network's features, then of its bands, then the voice label."""
+    """Columns of a row: those of the network's features, then of its bands, then the voice label."""
 
     family: str
     feature_count: int
@@ -104,22 +105,26 @@ def mix_features(mix: Mix, layout: Layout) -> NDArray[np.float16]:
 
 
 def mix_spectra(mix: Mix, layout: Layout, spectra: bool = True) -> tuple[NDArray[np.float16], Spectra | None]:
-    """The same, and the spectra that they come from."""
-    found, bins = extract_mix(mix, layout, spectra)
-    rows = np.empty((len(found.features), layout.columns), np.float32)
-    rows[:, layout.features], rows[:, layout.gains], rows[:, layout.voice] = found.features, found.gains, mix.voice
-    rows[:, layout.energy] = np.log10(found.clean_energy + 1e-3)
+    """A clip as rows of a shard, as `mix_features`, and the spectra that they come from."""
+    extracted, bins = extract_mix(mix, layout, spectra)
+    rows = np.empty((len(extracted.features), layout.columns), np.float32)
+    rows[:, layout.features], rows[:, layout.gains], rows[:, layout.voice] = (
+        extracted.features,
+        extracted.gains,
+        mix.voice,
+    )
+    rows[:, layout.energy] = np.log10(extracted.clean_energy + 1e-3)
     return check_finite(rows).astype(np.float16), bins
 
 
 def extract_mix(mix: Mix, layout: Layout, spectra: bool = False) -> tuple[Extracted, Spectra | None]:
-    """What the engine finds of a clip's whole frames; gains above the bandwidth of sounding speech are unknown."""
+    """The engine's features and targets of a clip's whole frames; gains above sounding speech are unknown."""
     samples = len(mix.noisy) // FRAME * FRAME
     extractor = FeatureExtractor(layout.family)
-    found, bins = extractor.extract_spectra(mix.noisy[:samples], mix.clean[:samples], spectra)
+    extracted, bins = extractor.extract_spectra(mix.noisy[:samples], mix.clean[:samples], spectra)
     sounding = np.maximum(mix.voice, np.append(0.0, mix.voice[:-1])) > 0.0
-    found.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
-    return found, bins
+    extracted.gains[np.ix_(sounding, layout.unknown_bands(mix.bandwidth_hz))] = -1.0
+    return extracted, bins
 
 
 def check_finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,7 +140,7 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
     left_out = held_out_names((*config.data.speech, *config.data.noise, *config.data.rooms))
     settings = [FEATURES_VERSION, family, config.data, config.mix, config.seed, per_file]
     data = fingerprint(*settings, *([left_out] if left_out else []))
-    found = []
+    files = []
     per_shard = max(1, round(config.features.shard_hours * 3600.0 / config.mix.clip_s))
     hours_of = {"validation": config.features.validation_hours, "train": config.features.hours}
     for side, hours in hours_of.items():
@@ -144,8 +149,8 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
         clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
-            found.append(Shard(path, side, LAYOUTS[family], first, per_shard))
-    return found
+            files.append(Shard(path, side, LAYOUTS[family], first, per_shard))
+    return files
 
 
 def make_features(config: RNNoiseConfig) -> list[Shard]:
@@ -155,7 +160,7 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
     if not missing:
         return wanted
     make_folder(missing[0].path.parent)
-    open_corpora(config.data, RATE, config.work_dir, config.seed)  # decode once, before the workers all want to
+    open_corpora(config.data, RATE, config.cache, config.seed)  # decode once, before the workers all want to
     columns = (TextColumn("mixing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(*columns) as progress:
         task = progress.add_task("mixing", total=len(missing), rate="")
@@ -171,15 +176,14 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 def start_worker(config: RNNoiseConfig) -> None:
     """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker_mixers.update(open_mixers(config))
+    worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))
 
 
-def open_mixers(config: RNNoiseConfig) -> dict[str, Mixer]:
-    """What makes the clips of each side."""
-    corpora: tuple[Corpus, Corpus] = open_corpora(config.data, RATE, config.work_dir, config.seed)
-    return {
-        side: Mixer(corpora[number], config.mix, config.seed * len(SIDES) + number) for side, number in SIDES.items()
-    }
+def open_mixers(config: RNNoiseConfig) -> tuple[Mixer, Mixer]:
+    """Open what makes the clips of each side."""
+    corpora = open_corpora(config.data, RATE, config.cache, config.seed)
+    one, other = (Mixer(corpus, config.mix, config.seed * len(SIDES) + side) for side, corpus in enumerate(corpora))
+    return one, other
 
 
 def make_shard(shard: Shard) -> Shard:

@@ -1,4 +1,4 @@
-"""How far the network's answers are from what was wanted."""
+"""Loss of the network's answers against the targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from denoise_wrapper.training.config import TrainConfig
+from denoise_wrapper.training.rnnoise.config import RNNoiseTrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
 from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Scale, disturbance
 from denoise_wrapper.training.rnnoise.synthesis import Synthesis
@@ -32,7 +32,7 @@ class Judge:
     """Compares answers with the rows of a shard."""
 
     def __init__(
-        self, layout: Layout, config: TrainConfig, look_ahead: int, device: torch.device | None = None
+        self, layout: Layout, config: RNNoiseTrainConfig, look_ahead: int, device: torch.device | None = None
     ) -> None:
         """look_ahead: how many frames an answer is behind the features that it was given for."""
         self.layout, self.config, self.look_ahead = layout, config, look_ahead
@@ -56,20 +56,24 @@ class Judge:
         nothing = gain.new_zeros(())
         energy = rows[:, :, layout.energy]
         loudness = loudness_error(log_gain, target, energy, known, config) if config.loudness else nothing
-        heard, forgiving = self.heard(log_gain, target, energy)
+        strict, forgiving = self.disturbances(log_gain, target, energy)
         decided = ((label != 0.5) & run[: len(rows)]).to(label.dtype)
         cross = binary_cross_entropy_with_logits(voice, label, reduction="none")
         speech = (cross * decided).sum() / decided.sum().clamp(min=1.0)
-        total = gain + config.loudness * loudness + config.perceptual * heard + config.pesq * forgiving
+        total = gain + config.loudness * loudness + config.perceptual * strict + config.pesq * forgiving
         spectral = nothing
         if spectra is not None:
             spectral = self.synthesis.error(torch.sigmoid(answers), spectra.float(), run, known)
         total = total + config.vad * speech + config.spectral * spectral
-        parts = (gain, loudness, heard, forgiving, speech, spectral)
+        parts = (gain, loudness, strict, forgiving, speech, spectral)
         return Loss(total, *(part.detach() for part in parts))
 
     def gain_error(self, log_gain: Tensor, target: Tensor, known: Tensor, label: Tensor) -> Tensor:
-        """Squared difference of gains ** gain_power, and its square, frames of speech counted more."""
+        """Squared difference of gains ** gain_power, and its square, frames of speech counted more: a number.
+
+        log_gain, target, known (T, B, bands): natural logarithms of gains, gains 0 to 1, 1 where a band counts, else 0.
+        label (T, B): 1 speech, 0 none.
+        """
         if self.config.sharpen:
             target = target * torch.tanh(self.config.sharpen * target) ** 2
         difference = torch.exp(self.config.gain_power * log_gain) - target**self.config.gain_power
@@ -78,9 +82,12 @@ class Judge:
         error: Tensor = (weight * (square + self.config.fourth * square * square)).sum() / known.sum().clamp(min=1.0)
         return error
 
-    def heard(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> list[Tensor]:
-        """Disturbances of clean bands' energies by what the gains leave, strict and as PESQ has it; those that have a
-        weight. energy: log10 of the clean ones."""
+    def disturbances(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> list[Tensor]:
+        """Disturbances of clean bands' energies by what the gains leave, strict and as PESQ has it, in its points.
+
+        Those without a weight are 0. log_gain, target (T, B, bands) as in `gain_error`; energy: log10 of the clean
+        ones.
+        """
         wanted = ((self.config.perceptual, STRICT), (self.config.pesq, PESQ))
         if not any(weight for weight, _ in wanted):
             return [log_gain.new_zeros(()) for _ in wanted]
@@ -92,11 +99,14 @@ class Judge:
         ]
 
 
-def loudness_error(log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: TrainConfig) -> Tensor:
+def loudness_error(
+    log_gain: Tensor, target: Tensor, energy: Tensor, known: Tensor, config: RNNoiseTrainConfig
+) -> Tensor:
     """Squared error of (gain * noisy amplitude) ** power, what an ear makes of it, over each clip's noisy mean square.
 
-    energy: log10 of the clean bands' energy, which with the target gives the noisy bands'. Gains that are too small
-    count 1 + config.over times.
+    log_gain, target, known (T, B, bands) as in `Judge.gain_error`; returns a number. energy (T, B, bands): log10 of the
+    clean bands' energy, which with the target gives the noisy bands'. Gains that are too small count 1 + config.over
+    times.
     """
     power = config.loudness_power
     log_target = torch.log(target)

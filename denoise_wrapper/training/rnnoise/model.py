@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.classic import SHAPES, ClassicModel, Layer, quantise
 from denoise_wrapper.models.v02 import V02Model
-from denoise_wrapper.training.config import NetworkConfig
+from denoise_wrapper.training.rnnoise.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 
 LAYOUT = LAYOUTS["classic"]
@@ -101,6 +101,7 @@ class Dense(nn.Module):
         nn.init.xavier_uniform_(self.weights)
 
     def forward(self, x: Tensor, quantise: bool) -> Tensor:
+        """x: (T, B, inputs). Returns (T, B, units), before any activation. quantise: weights as in the file."""
         weights, bias = (rounded(self.weights), rounded(self.bias)) if quantise else (self.weights, self.bias)
         return torch.addmm(bias, x.flatten(0, 1), weights).view(x.shape[0], x.shape[1], -1)
 
@@ -119,7 +120,10 @@ class Gru(nn.Module):
             nn.init.orthogonal_(block)
 
     def forward(self, x: Tensor, state: Tensor, hold: Tensor, quantise: bool) -> Tensor:
-        """x (T, B, inputs), state (B, units), hold (T, B, 1): HOLD in frames that leave the state alone, else 0."""
+        """x (T, B, inputs), state (B, units), hold (T, B, 1): HOLD in frames that leave the state alone, else 0.
+
+        Returns the states of all frames, (T, B, units), within +-1 where the candidate is tanh.
+        """
         parts = (self.weights, self.recurrent, self.bias)
         weights, recurrent, bias = (rounded(part) for part in parts) if quantise else parts
         steps, batch, n = x.shape[0], x.shape[1], self.units
@@ -165,14 +169,15 @@ class ClassicNetwork(nn.Module):
         hold = HOLD * (features == 0).all(dim=2, keepdim=True).to(features.dtype)
         dense = self.drop(torch.tanh(self.input_dense(features, quantise)))
         vad = self.vad_gru(dense, state[0], hold, quantise)
-        heard = self.drop(vad)
-        noise = self.noise_gru(torch.cat([dense, heard, features], dim=2), state[1], hold, quantise)
-        denoise = self.denoise_gru(torch.cat([heard, self.drop(noise), features], dim=2), state[2], hold, quantise)
+        activity = self.drop(vad)
+        noise = self.noise_gru(torch.cat([dense, activity, features], dim=2), state[1], hold, quantise)
+        denoise = self.denoise_gru(torch.cat([activity, self.drop(noise), features], dim=2), state[2], hold, quantise)
         gains = self.denoise_output(self.drop(denoise), quantise)
-        voice = self.vad_output(heard, quantise).squeeze(2)
+        voice = self.vad_output(activity, quantise).squeeze(2)
         return gains, voice, (vad[-1].detach(), noise[-1].detach(), denoise[-1].detach())
 
     def drop(self, x: Tensor) -> Tensor:
+        """x of any shape, some of it zeroed while training."""
         return nn.functional.dropout(x, self.dropout, self.training)
 
     @torch.no_grad()

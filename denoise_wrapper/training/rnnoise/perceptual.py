@@ -1,4 +1,4 @@
-"""What an ear hears of a difference between two signals, told from the energies of their bands, with gradients.
+"""Audible difference of two signals, computed from the energies of their bands, with gradients.
 
 The quantities are those of PESQ (ITU-T P.862: loudness densities, a dead zone of a quarter of the softer one, and the
 added parts counted apart), over the network's own bands and frames in place of PESQ's, which is near enough to learn
@@ -41,7 +41,7 @@ STRICT = Forgiveness((0.25, 4.0), (0.5, 2.0))
 
 @dataclass(frozen=True)
 class Scale:
-    """What is known of the bands that count: how many, their widths in Bark, and their thresholds in quiet."""
+    """The bands that count: their number, their widths in Bark, and their thresholds in quiet."""
 
     bands: int
     width: Tensor
@@ -75,10 +75,10 @@ def disturbance(clean: Tensor, output: Tensor, scale: Scale, forgiven: Forgivene
     clean, output = (0.5 * (part[1:] + part[:-1])[:, :, : scale.bands] for part in (clean, output))
     total = clean.sum(dim=2)
     active = total > total.mean(dim=0) * 10.0 ** (0.1 * ACTIVE_DB)
-    heard = (active.sum(dim=0) >= LEAST_ACTIVE) & (total.mean(dim=0) > 0.1)
-    if not bool(heard.any()):
+    counted = (active.sum(dim=0) >= LEAST_ACTIVE) & (total.mean(dim=0) > 0.1)
+    if not bool(counted.any()):
         return output.sum() * 0.0
-    clean, output, active = clean[:, heard], output[:, heard], active[:, heard, None].to(clean.dtype)
+    clean, output, active = clean[:, counted], output[:, counted], active[:, counted, None].to(clean.dtype)
     level = 10.0 ** (0.1 * LEVEL_DB) / ((clean.sum(dim=2, keepdim=True) * active).sum(dim=0) / active.sum(dim=0))
     clean, output = clean * level, output * level
     clean = clean * colouring(clean, output, active).clamp(*forgiven.colour)
@@ -90,20 +90,21 @@ def disturbance(clean: Tensor, output: Tensor, scale: Scale, forgiven: Forgivene
 
 
 def colouring(clean: Tensor, output: Tensor, active: Tensor) -> Tensor:
-    """What a steady filter would explain: the ratio of the bands' means over the frames of speech."""
+    """Gains of a steady filter between both, (B, bands): ratios of the bands' means over the frames of speech."""
     return ((output * active).mean(dim=0) + 1e3) / ((clean * active).mean(dim=0) + 1e3)
 
 
 def swelling(clean: Tensor, output: Tensor) -> Tensor:
-    """What a change of level would explain: the ratio of frames' energies."""
+    """Gains of a change of level between both, (T, B, 1): ratios of frames' energies."""
     return (clean.sum(dim=2, keepdim=True) + 5e3) / (output.sum(dim=2, keepdim=True) + 5e3)
 
 
 def frame_disturbances(clean: Tensor, output: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
-    """Of each frame (T, B): all that differs, and that with what was added counted by how far it stands out."""
-    wanted, found = loudness(clean, scale), loudness(output, scale)
-    apart = found - wanted
-    audible = (apart.abs() - 0.25 * torch.minimum(found, wanted)).clamp(min=0.0)
+    """Disturbances of each frame, (T, B), in sone: all that differs, and that with what was added counted by how far it
+    stands out. clean, output (T, B, bands): energies, 1 being 0 dB of sound pressure level."""
+    wanted, estimated = loudness(clean, scale), loudness(output, scale)
+    apart = estimated - wanted
+    audible = (apart.abs() - 0.25 * torch.minimum(estimated, wanted)).clamp(min=0.0)
     stands_out = ((output + ADDED_FLOOR) / (clean + ADDED_FLOOR)) ** ADDED_POWER
     stands_out = torch.where(stands_out < ADDED_LEAST, torch.zeros_like(stands_out), stands_out.clamp(max=ADDED_MOST))
     whole = scale.width.sum()
@@ -113,13 +114,13 @@ def frame_disturbances(clean: Tensor, output: Tensor, scale: Scale) -> tuple[Ten
 
 
 def loudness(power: Tensor, scale: Scale) -> Tensor:
-    """Sone a Bark, Zwicker's law above the threshold."""
+    """Loudness density (T, B, bands), sone a Bark, of energies, by Zwicker's law above the threshold."""
     law = (0.5 + 0.5 * power / scale.threshold) ** EXPONENT - 1.0
     return LOUDNESS * (scale.threshold / 0.5) ** EXPONENT * law.clamp(min=0.0)
 
 
 def over_time(points: Tensor) -> Tensor:
-    """(T, B) to (B,): a sixth power within blocks, a square over them."""
+    """Mean over frames, (T, B) to (B,): a sixth power within blocks, a square over them."""
     whole = len(points) // BLOCK * BLOCK
     blocks = points[:whole].reshape(-1, BLOCK, points.shape[1]) if whole >= BLOCK else points[None]
     worst = ((blocks + 1e-6) ** 6).mean(dim=1) ** (1.0 / 6.0)

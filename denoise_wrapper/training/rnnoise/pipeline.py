@@ -10,35 +10,50 @@ import dataclasses
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import RNNoiseConfig, fingerprint, plain
+from denoise_wrapper.training.config import fingerprint, load_config, plain
 from denoise_wrapper.training.data import balance, join, prepare
 from denoise_wrapper.training.data.check import has_noise
 from denoise_wrapper.training.data.packs import held_out_names, open_pack
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.recipe import Recipe, StepsConfig, read_recipe
 from denoise_wrapper.training.run import wheel
-from denoise_wrapper.training.run.card import settings_toml, sha256
+from denoise_wrapper.training.run.card import sha256
 
 Name = tuple[str, ...]  # of a setting: its table, and it
 # No result depends on these.
-FREE = {("features", "processes"), ("train", "threads"), ("train", "log_every"), ("train", "evaluate_every")}
+FREE = {
+    ("cache_dir",),
+    ("features", "processes"),
+    ("train", "threads"),
+    ("train", "log_every"),
+    ("train", "evaluate_every"),
+}
 RECORD = "steps.json"
-KEPT = "config.toml"  # the settings of the training alone, with the data that the steps made
 
 
-def main(config_path: Path, resume: bool = False) -> int:
-    """Take all steps that a TOML file asks for. Returns 0 when all is done, 1 when the training was interrupted.
+def load(path: Path, start_from: Path | None = None) -> Recipe:
+    """Read a recipe from a TOML file. start_from: in place of its own."""
+    recipe = load_config(path, read_recipe)
+    return dataclasses.replace(recipe, training=recipe.training.starting_from(start_from))
 
-    resume: go on with a training that was interrupted. Raises DenoiseError of each kind.
+
+def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
+    """Take all steps of a recipe. Returns 0 when all is done, 1 when the training was interrupted.
+
+    resume: go on with a training that was interrupted. profile: take a few steps of the training alone, print what they
+    consist of, and keep nothing. toml: the recipe as the user wrote it, which is kept with a training that stands
+    alone; one with steps around it keeps its own settings, with the data that the steps made. Raises DenoiseError of
+    each kind.
     """
+    if profile:
+        return int(train_module().main(recipe.training, profile=True))
     train_module()  # whose packages may be absent
-    recipe = read_recipe(config_path)
     check_early(recipe)
     make_folder(recipe.training.work_dir)
     steps = Steps(recipe.training.work_dir / RECORD)
@@ -46,16 +61,16 @@ def main(config_path: Path, resume: bool = False) -> int:
     balance_step(recipe, steps)
     join_step(recipe, steps)
     features_step(recipe, steps)
-    if train_step(recipe, steps, resume):
+    if train_step(recipe, steps, resume, toml if recipe.steps == StepsConfig() else None):
         return 1
     compare_step(recipe, steps)
     wheel_step(recipe, steps)
     return 0
 
 
-def export(config_path: Path, target: Path) -> None:
+def export(recipe: Recipe, target: Path) -> None:
     """Write the model and its card from the last checkpoint of a run into the folder target."""
-    run_training(read_recipe(config_path).training, lambda path: train_module().export(path, target))
+    train_module().export(recipe.training, target)
 
 
 def check_early(recipe: Recipe) -> None:
@@ -75,7 +90,7 @@ def check_early(recipe: Recipe) -> None:
 
 
 class Steps:
-    """What was made of what: for each step the fingerprint of its settings and of the files that went into it."""
+    """Record of the steps: for each the fingerprint of its settings and of the files that went into it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,9 +111,9 @@ class Steps:
             return False
         say(f"{name}: begins")
         self.note(name, "")
-        said = make()
+        message = make()
         self.note(name, key)
-        say(f"{name}: {said}")
+        say(f"{name}: {message}")
         return True
 
     def note(self, name: str, key: str) -> None:
@@ -115,18 +130,18 @@ def say(line: str) -> None:
 def state(*paths: Path) -> list[list[Any]]:
     """Name, size and time of files, and of all audio of packs: what changes when they do. Of tables, what they say."""
     files: list[Path] = []
-    found: list[list[Any]] = []
+    entries: list[list[Any]] = []
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".csv":
             pack = open_pack(path)
-            found += [[str(pack.table), sha256(pack.table)]] if pack.table else []
+            entries += [[str(pack.table), sha256(pack.table)]] if pack.table else []
             files += pack.files.values()
         else:
             files.append(path)
     for file in files:
         facts = file.stat()
-        found.append([str(file), facts.st_size, facts.st_mtime_ns])
-    return found
+        entries.append([str(file), facts.st_size, facts.st_mtime_ns])
+    return entries
 
 
 def prepare_step(recipe: Recipe, steps: Steps) -> None:
@@ -139,8 +154,8 @@ def prepare_step(recipe: Recipe, steps: Steps) -> None:
 
     def make() -> str:
         target = recipe.tables[0].parent
-        found = prepare.prepare(target, config.folders, config.speech, config.noise, config.by, overwrite=True)
-        lines = [line for part in found for line in prepare.prepared_lines(part)]
+        tables = prepare.prepare(target, config.folders, config.speech, config.noise, config.by, overwrite=True)
+        lines = [line for part in tables for line in prepare.prepared_lines(part)]
         return "; ".join(lines)
 
     steps.take("prepare", key, recipe.tables, make)
@@ -206,23 +221,19 @@ def features_step(recipe: Recipe, steps: Steps) -> None:
     steps.take("features", key, [file], make)
 
 
-def train_step(recipe: Recipe, steps: Steps, resume: bool) -> bool:
+def train_step(recipe: Recipe, steps: Steps, resume: bool, toml: str | None) -> bool:
     """Train and write the model; True if it was interrupted."""
     config, train = recipe.training, train_module()
     file = config.features.file
     made = {name: key for name, key in steps.made.items() if name not in ("train", "compare", "wheel")}
     key = fingerprint(without(plain(config), FREE), made, state(file) if file is not None else [])
-    interrupted = 0
-
     begun = (config.work_dir / train.CHECKPOINT).exists()
     if resume and not begun and recipe.steps != StepsConfig():  # an earlier step was interrupted
         say("train: there is no checkpoint yet, so it begins anew")
         resume = False
 
     def make() -> str:
-        nonlocal interrupted
-        interrupted = run_training(config, lambda path: train.main(path, resume))
-        if interrupted:
+        if train.main(config, resume, toml=toml):
             raise Interrupted
         return f"{model_path(config)}"
 
@@ -250,17 +261,6 @@ def train_module() -> Any:
     from denoise_wrapper.training.rnnoise import train
 
     return train
-
-
-def run_training(config: RNNoiseConfig, call: Callable[[Path], Any]) -> Any:
-    """Call something with a file of the training's settings alone, which is kept in work_dir after it has begun."""
-    with tempfile.TemporaryDirectory(prefix="denoise-train-") as folder:
-        path = Path(folder) / KEPT
-        path.write_text(settings_toml(plain(config)), encoding="utf-8")
-        outcome = call(path)
-        with atomic_path(config.work_dir / KEPT, overwrite=True) as part:
-            shutil.copyfile(path, part)
-    return outcome
 
 
 def model_path(config: RNNoiseConfig) -> Path:
@@ -294,7 +294,7 @@ def compare_step(recipe: Recipe, steps: Steps) -> None:
         lines = format_pair(both)
         with atomic_path(text, overwrite=True) as part:
             part.write_text(lines + "\n", encoding="utf-8")
-        run_training(training, lambda path: train_module().export(path, training.work_dir))  # its card quotes the table
+        train_module().export(training, training.work_dir)  # its card quotes the table
         print(lines)
         return f"{table}, {text}"
 

@@ -10,13 +10,12 @@ from typing import Any, Literal
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
     DataConfig,
-    RNNoiseConfig,
     build,
     check_positive,
     check_seed,
     convert,
-    load_toml,
 )
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
 
 @dataclass(frozen=True)
@@ -83,30 +82,32 @@ class StepsConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """steps: those around the training. given: [data] as it was written. training: with what the steps make of it."""
+    """A training and the steps around it."""
 
-    steps: StepsConfig
-    given: DataConfig
-    training: RNNoiseConfig
+    steps: StepsConfig  # those around the training
+    written: DataConfig  # [data] as it was written
+    training: RNNoiseConfig  # with what the steps make of it
 
     @property
     def tables(self) -> tuple[Path, Path]:
-        """What [prepare] makes: the tables of speech and of noise."""
+        """The tables of speech and of noise that [prepare] makes."""
         folder = self.training.work_dir / "prepared"
         return folder / "speech.csv", folder / "noise.csv"
 
     @property
     def balanced(self) -> Path:
-        """What [balance] makes."""
+        """The table that [balance] makes."""
         return self.training.work_dir / "balanced.csv"
 
     @property
     def prepared(self) -> DataConfig:
         """The data after [prepare]."""
         if self.steps.prepare is None:
-            return self.given
+            return self.written
         speech, noise = self.tables
-        return dataclasses.replace(self.given, speech=(*self.given.speech, speech), noise=(*self.given.noise, noise))
+        return dataclasses.replace(
+            self.written, speech=(*self.written.speech, speech), noise=(*self.written.noise, noise)
+        )
 
     @property
     def chosen(self) -> DataConfig:
@@ -116,27 +117,23 @@ class Recipe:
         return dataclasses.replace(self.prepared, speech=(self.balanced,))
 
     def joined(self, kind: Literal["speech", "noise"]) -> tuple[Path, ...]:
-        """What [join] makes of each pack of a kind; the packs themselves where they are left as they are."""
+        """The packs of a kind after [join]: joined, or themselves where they are left as they are."""
         packs: tuple[Path, ...] = getattr(self.chosen, kind)
         if self.steps.join is None or not getattr(self.steps.join, kind):
             return packs
         return tuple(self.training.work_dir / "joined" / f"{kind}-{number}" for number in range(1, len(packs) + 1))
 
 
-def read_recipe(path: Path) -> Recipe:
-    """The steps and settings of a TOML file. Raises ConfigError as `config.load_config` does."""
-    table = load_toml(path)
+def read_recipe(table: dict[str, Any]) -> Recipe:
+    """Make a recipe of TOML's tables."""
     names = [item.name for item in dataclasses.fields(StepsConfig)]
-    try:
-        steps = build({name: table.pop(name) for name in names if name in table}, StepsConfig, "")
-        given = convert(table.get("data", {}), DataConfig, "data")
-        if steps.prepare is not None:  # whatever it finds, there will be both
-            absent: dict[str, Any] = {kind: ["prepared"] for kind in ("speech", "noise") if not getattr(given, kind)}
-            table = {**table, "data": {**table.get("data", {}), **absent}}
-        recipe = Recipe(steps, given, build(table, RNNoiseConfig, ""))
-        check_steps(recipe)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    steps = build({name: table.pop(name) for name in names if name in table}, StepsConfig)
+    written = convert(table.get("data", {}), DataConfig, "data")
+    if steps.prepare is not None:  # whatever it comes to, there will be both
+        absent: dict[str, Any] = {kind: ["prepared"] for kind in ("speech", "noise") if not getattr(written, kind)}
+        table = {**table, "data": {**table.get("data", {}), **absent}}
+    recipe = Recipe(steps, written, RNNoiseConfig.read(table))
+    check_steps(recipe)
     data = dataclasses.replace(recipe.chosen, speech=recipe.joined("speech"), noise=recipe.joined("noise"))
     return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, data=data))
 

@@ -1,4 +1,4 @@
-"""From gains to what is heard, as native/state.c does it, in torch and with gradients: the pitch filter, gains that
+"""Synthesis from gains to sound, as native/state.c does it, in torch and with gradients: the pitch filter, gains that
 fall no faster than a room's echo, their spread over the bins, and the sum of the windows.
 
 A spectrum is real and imaginary part, (2, T, B, bins), scaled as the engine's: of T frames of B clips, 50 Hz a bin.
@@ -28,7 +28,7 @@ SOFTEST = 1e-3  # power of a bin, below which differences matter less and less
 
 
 class Synthesis:
-    """What the engine makes of the gains of a network with such bands."""
+    """The engine's output for the gains of a network with such bands."""
 
     def __init__(self, layout: Layout, look_ahead: int, device: torch.device | None = None) -> None:
         """look_ahead: how many frames an answer is behind the frame that it was given for; 1 for the v0.2 network."""
@@ -44,8 +44,8 @@ class Synthesis:
         gather[[0, -1]] *= ends
         self.gather = gather.t().contiguous()  # (BAND_BINS, bands): powers of bins to energies of bands
         hertz = BIN_HZ * torch.arange(BAND_BINS, device=device)
-        heard = torch.tensor([bark(float(at) + BIN_HZ) - bark(float(at)) for at in hertz], device=device)
-        self.weight = heard / heard.mean()  # (BAND_BINS,): how much of the ear's scale a bin takes
+        width = torch.tensor([bark(float(at) + BIN_HZ) - bark(float(at)) for at in hertz], device=device)
+        self.weight = width / width.mean()  # (BAND_BINS,): how much of the ear's scale a bin takes
 
     def spectra(self, gains: Tensor, noisy: Tensor, pitch: Tensor, run: Tensor) -> Tensor:
         """The engine's output for the first T - look_ahead frames, with as many bins as noisy.
@@ -67,8 +67,8 @@ class Synthesis:
         return torch.cat([shaped, above], dim=3) if above.shape[3] else shaped
 
     def pitch_filter(self, gains: Tensor, noisy: Tensor, pitch: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-        """What is one pitch period old added to bands, the more the more of them is voice that their gain would not
-        bring out: (the sum, factors (T, B, BAND_BINS) that bring it back to the energy that it had)."""
+        """Add to bands what is one pitch period old, the more the more of them is voice that their gain would not bring
+        out: (the sum, factors (T, B, BAND_BINS) that bring it back to the energy that it had)."""
         pitch_energy = power(pitch) @ self.gather
         coherence = (noisy * pitch).sum(dim=0) @ self.gather / (1e-3 + energy * pitch_energy).sqrt()
         voiced, square = coherence * coherence, gains * gains
@@ -80,19 +80,19 @@ class Synthesis:
         return filtered, level @ self.spread
 
     def error(self, gains: Tensor, spectra: Tensor, run: Tensor, known: Tensor) -> Tensor:
-        """How far the output is from the clean spectra: squared differences of magnitudes to the power of POWER, and of
-        the spectra so compressed, against the noisy ones' mean square; bins count by what an ear makes of them.
+        """Error of the output's spectra: squared differences of magnitudes to the power of POWER, and of the spectra so
+        compressed, against the noisy ones' mean square; bins count by what an ear makes of them.
 
         spectra (3, 2, T, B, BAND_BINS): noisy, pitch, clean. known (T - look_ahead, B, bands), 0 to 1: what counts.
         """
         noisy, pitch, clean = spectra
-        found = self.spectra(gains, noisy, pitch, run)
+        output = self.spectra(gains, noisy, pitch, run)
         noisy, clean = noisy[:, : len(known)], clean[:, : len(known)]
         weight = (known @ self.spread) * self.weight
-        found_power, clean_power = power(found) + SOFTEST, power(clean) + SOFTEST
-        magnitude = found_power ** (0.5 * POWER) - clean_power ** (0.5 * POWER)
+        output_power, clean_power = power(output) + SOFTEST, power(clean) + SOFTEST
+        magnitude = output_power ** (0.5 * POWER) - clean_power ** (0.5 * POWER)
         shrink = 0.5 * (POWER - 1.0)
-        apart = power(found * found_power**shrink - clean * clean_power**shrink)
+        apart = power(output * output_power**shrink - clean * clean_power**shrink)
         square = (1.0 - COMPLEX_SHARE) * magnitude * magnitude + COMPLEX_SHARE * apart
         scale = (weight * (power(noisy) + SOFTEST) ** POWER).sum(dim=(0, 2)).clamp(min=1e-3)
         return ((weight * square).sum(dim=(0, 2)) / scale).mean()
@@ -103,13 +103,13 @@ def triangles(edges: Tensor) -> Tensor:
     place = torch.arange(BAND_BINS)
     low = torch.searchsorted(edges, place, right=True) - 1
     rise = (place - edges[low]) / (edges[low + 1] - edges[low])
-    found = torch.zeros(len(edges), BAND_BINS)
-    found[low, place], found[low + 1, place] = 1.0 - rise, rise
-    return found
+    weights = torch.zeros(len(edges), BAND_BINS)
+    weights[low, place], weights[low + 1, place] = 1.0 - rise, rise
+    return weights
 
 
 def power(spectrum: Tensor) -> Tensor:
-    """(T, B, bins)."""
+    """Squared magnitudes (T, B, bins) of a spectrum (2, T, B, bins)."""
     real, imaginary = spectrum
     return real * real + imaginary * imaginary
 
@@ -125,21 +125,21 @@ def fall_slowly(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
 
 
 def follow(gains: Tensor, run: Tensor, fall: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Which frame's gain each goes back to, the factor of it, and what is added; all (T, B, bands)."""
+    """The frame whose gain each goes back to, the factor of it, and what is added; all (T, B, bands)."""
     own = torch.stack([gains, torch.ones_like(gains), torch.zeros_like(gains)], dim=1)  # value, factor, offset
     full = own.new_tensor([1.0, 0.0, 1.0])[:, None, None]  # the gain 1, which goes back to no frame
-    found, source = torch.empty_like(own), torch.empty(gains.shape, dtype=torch.int64, device=gains.device)
+    result, source = torch.empty_like(own), torch.empty(gains.shape, dtype=torch.int64, device=gains.device)
     last, place = torch.zeros_like(own[0]), torch.zeros_like(source[0])
     for t in range(len(gains)):
         louder = gains[t] >= FALL * last[0]
-        found[t] = torch.where(louder, own[t], FALL * last)
+        result[t] = torch.where(louder, own[t], FALL * last)
         source[t] = torch.where(louder, t, place)
-        after = found[t]
+        after = result[t]
         if fall is not None:
             after = torch.where(after[0] * fall[t] < 1.0, after * fall[t], full)
-        heard = run[t][:, None]
-        last, place = torch.where(heard, after, last), torch.where(heard, source[t], place)
-    return source, found[:, 1], found[:, 2]
+        sounding = run[t][:, None]
+        last, place = torch.where(sounding, after, last), torch.where(sounding, source[t], place)
+    return source, result[:, 1], result[:, 2]
 
 
 def waveform(spectra: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
-"""Trains the networks of RNNoise: one flat loop. `main` is what `denoise-wrapper train rnnoise` calls."""
+"""Training of RNNoise's networks: what they learn from, and how their answers are judged; the loop is `run.run`'s."""
 
 from __future__ import annotations
 
-import math
-import sys
-import time
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,22 +12,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.backends.convert import read_any_model
-from denoise_wrapper.errors import ConfigError, DataError
-from denoise_wrapper.training.config import RNNoiseConfig, TrainConfig, load_config, plain
-from denoise_wrapper.training.mix.walk import Walk
+from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND
+from denoise_wrapper.training.mix.stretches import RowSchedule
+from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 from denoise_wrapper.training.rnnoise.export import LOG, export_network
 from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
-from denoise_wrapper.training.rnnoise.loss import Judge
+from denoise_wrapper.training.rnnoise.loss import Judge, Loss
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
-from denoise_wrapper.training.rnnoise.online import OnlineBatches
+from denoise_wrapper.training.rnnoise.online import Batch, online_batches
 from denoise_wrapper.training.rnnoise.v02 import V02Network
-from denoise_wrapper.training.run import loop
-from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
+from denoise_wrapper.training.run.checkpoint import load_checkpoint
+from denoise_wrapper.training.run.processes import Processes
+from denoise_wrapper.training.run.run import FREE, Run, train
 
 Network = ClassicNetwork | V02Network
+CHECKPOINT = "checkpoint.pt"
 
 
 class Rows(Protocol):
@@ -42,205 +42,140 @@ class Rows(Protocol):
         """Frames first to first + count of a clip: (count, layout.columns)."""
 
 
-CHECKPOINT = "checkpoint.pt"
-LOSSES = ("loss", "gain", "loudness", "perceptual", "pesq", "voice", "spectral")
-VALIDATED = LOSSES[:-1]  # the shards of validation hold no spectra
-LOG_COLUMNS = ("step", "hours", "rate", *LOSSES, "gradient", "hours_a_minute",
-               *(f"validation_{name}" for name in VALIDATED), "validation_voice_right")  # fmt: skip
-FREE = {("features", "processes"), *(("train", name) for name in (
-    "threads", "log_every", "evaluate_every", "steps", "decay_share", "final_rate", "quantise_from"))}  # fmt: skip
+class RNNoiseRun(Run[RNNoiseConfig, Network]):
+    """One training of an RNNoise network, from shards, a feature file, or clips that are mixed as they are needed."""
 
+    last, best, log = CHECKPOINT, None, LOG
+    losses = ("loss", "gain", "loudness", "perceptual", "pesq", "voice", "spectral")
+    results = (*losses[:-1], "voice_right")  # the shards of validation hold no spectra
+    free = FREE | {("features", "processes"), ("train", "evaluate_every"), ("train", "decay_share"),
+                   ("train", "final_rate"), ("train", "quantise_from")}  # fmt: skip
 
-def main(config_path: Path, resume: bool = False) -> int:
-    """Train as a TOML file says, and write the model, its card and a log into its work_dir.
+    def __init__(self, config: RNNoiseConfig, group: Processes | None = None) -> None:
+        super().__init__(config, group)
+        self.rows = self.group.rows(config.train.batch)
+        self.state = self.network.new_state(len(self.rows))
+        self.judge = Judge(self.network.layout, config.train, self.network.look_ahead, self.device)
+        self.half = self.half and config.network.family == "v0.2"
+        self.hours_a_step = config.train.batch * config.train.frames / 3600.0 / HOPS_PER_SECOND
 
-    resume: go on from the checkpoint in work_dir. Ctrl-C saves one and leaves. Returns 0 when the training is done,
-    1 when it was interrupted. Raises ConfigError, DataError, FileError.
-    """
-    config = load_config(config_path, RNNoiseConfig)
-    make_folder(config.work_dir)
-    torch.set_num_threads(config.train.threads)
-    torch.set_flush_denormal(True)
-    checkpoint = loop.open_checkpoint(config.work_dir / CHECKPOINT, resume, plain(config), FREE)
-    batches, validation = open_batches(config)
-    run = Run(config, batches)
-    run.start(checkpoint)
-    log = loop.Log(config.work_dir / LOG, LOG_COLUMNS, run.step)
-    with loop.stop_request() as asked:
-        began, counted = time.perf_counter(), run.step
-        while run.step < config.train.steps and not asked():
-            values = run.learn()
-            evaluating = run.step % config.train.evaluate_every == 0 or run.step == config.train.steps
-            if run.step % config.train.log_every == 0 or evaluating:
-                hours = run.batches.hours_a_step
-                pace = (run.step - counted) * hours / (time.perf_counter() - began) * 60.0
-                found = run.evaluate(validation) if evaluating else []
-                log.add(run.step, [run.step * hours, *values, pace, *found])
-                began, counted = time.perf_counter(), run.step
-            if evaluating:
-                run.save()
-        run.save()
-    if run.step < config.train.steps:
-        print(f"stopped at step {run.step} and saved; go on with -R", file=sys.stderr)
-        return 1
-    export_network(config, run.averaged.network, run.step, config.work_dir)
-    return 0
+    def make_network(self) -> Network:
+        """A network of the settings' family and sizes, with random weights, or those of start_from."""
+        chosen = self.config.train
+        kind: type[Network] = ClassicNetwork if self.config.network.family == "classic" else V02Network
+        network = kind(self.config.network, chosen.dropout)
+        if chosen.start_from is not None:
+            network.load_model(read_any_model(chosen.start_from))
+        return network
 
+    @cached_property
+    def sides(self) -> tuple[Rows | None, Rows]:
+        """The rows to learn from, unless their clips are mixed as they are needed, and those to validate on; made if
+        need be."""
+        config, family = self.config, self.config.network.family
+        if config.features.file is not None:
+            return open_feature_file(config.features.file, family)
+        files, layout = make_features(config), LAYOUTS[family]
+        learned = None if config.features.online else FeatureSet(files, "train", layout)
+        return learned, FeatureSet(files, "validation", layout)
 
-def export(config_path: Path, target: Path) -> None:
-    """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
-    config = load_config(config_path, RNNoiseConfig)
-    run = Run(config, None)
-    run.start(loop.load_checkpoint(config.work_dir / CHECKPOINT))
-    export_network(config, run.averaged.network, run.step, target)
+    def batches(self, step: int) -> Iterator[Batch]:
+        """The batches from step on: rows float32 (frames, rows of the batch, columns); bool (rows,), those whose state
+        starts anew; with [train] spectral the spectra."""
+        chosen = self.config.train
+        if self.sides[0] is None:
+            yield from online_batches(self.config, self.rows, step)
+        else:
+            clips = ShardClips(self.sides[0], self.config.seed)
+            schedule = RowSchedule(chosen.batch, self.sides[0].frames // chosen.frames, self.rows)
+            while True:
+                yield clips.read(schedule, step, chosen.frames)
+                step += 1
 
-
-def open_batches(config: RNNoiseConfig) -> tuple[Batches | OnlineBatches, Rows]:
-    """What is learned from, and what validates: the feature file that the settings name, or shards, made if need be, or
-    clips that are mixed as they are needed."""
-    if config.features.file is None:
-        files, layout = make_features(config), LAYOUTS[config.network.family]
-        validation = FeatureSet(files, "validation", layout)
-        if config.features.online:
-            return OnlineBatches(config), validation
-        return Batches(FeatureSet(files, "train", layout), config.train, config.seed), validation
-    learned, held_out = open_feature_file(config.features.file, config.network.family)
-    return Batches(learned, config.train, config.seed), held_out
-
-
-def make_network(config: RNNoiseConfig) -> Network:
-    """A network of the settings' family and sizes, with random weights, or those of start_from."""
-    kind: type[Network] = ClassicNetwork if config.network.family == "classic" else V02Network
-    network = kind(config.network, config.train.dropout)
-    if config.train.start_from is not None:
-        network.load_model(read_any_model(config.train.start_from))
-    return network
-
-
-def learning_factor(config: TrainConfig, step: int) -> float:
-    """Of the rate: a straight rise over warm_up steps, 1, and in the last decay_share straight down to final_rate."""
-    least = min(1.0, config.final_rate / config.rate)
-    left = (config.steps - step) / max(1.0, config.decay_share * config.steps)
-    rise = (step + 1) / config.warm_up if step < config.warm_up else 1.0
-    return min(rise, least + (1.0 - least) * min(1.0, left))
-
-
-class Run:
-    """One training: the network, and all that changes while it learns."""
-
-    def __init__(self, config: RNNoiseConfig, batches: Batches | OnlineBatches | None) -> None:
-        """batches None: for its weights alone."""
-        settings = config.train
-        torch.manual_seed(config.seed)
-        self.config = config
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = make_network(config).to(self.device)
-        self.averaged: Averaged[Network] = Averaged(self.network, settings.average)
-        self.optimisers = make_optimisers(
-            self.network, settings.method, settings.rate, settings.vector_rate, settings.weight_decay
-        )
-        self.state: tuple[Tensor, ...] = self.network.new_state(settings.batch)
-        self.judge = Judge(self.network.layout, settings, self.network.look_ahead, self.device)
-        self.half = settings.bf16 and config.network.family == "v0.2" and has_bf16(self.device)
-        self.step = 0
-        if batches is not None:
-            self.batches = batches
-
-    def start(self, checkpoint: dict[str, Any] | None) -> None:
-        """Take up a run where its checkpoint was written; None begins one."""
-        if checkpoint is None:
-            return
-        self.network.load_state_dict(checkpoint["network"])
-        self.averaged.network.load_state_dict(checkpoint["averaged"])
-        for optimiser, state in zip(self.optimisers, checkpoint["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        torch.set_rng_state(checkpoint["random"])
-        self.state = tuple(part.to(self.device) for part in checkpoint["state"])
-        self.step = int(checkpoint["step"])
-
-    def save(self) -> None:
-        """Write all that the loop needs to go on as if it had never stopped."""
-        content = {
-            "config": plain(self.config),
-            "step": self.step,
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.network.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "state": [part.cpu() for part in self.state],
-            "random": torch.get_rng_state(),
-        }
-        loop.save_checkpoint(self.config.work_dir / CHECKPOINT, content)
-
-    def learn(self) -> list[Any]:
-        """One update. Returns the rate, the parts of the loss and the norm of the gradient."""
-        settings, layout = self.config.train, self.network.layout
-        rows, fresh, *spectra = (part.to(self.device) for part in self.batches.read(self.step))
+    def compare(self, batch: Batch) -> Loss:
+        """Loss of the answers to rows of features; the states are carried on."""
+        rows, fresh, *spectra = batch
+        chosen = self.config.train
         state = tuple(part * ~fresh[:, None] for part in self.state)
-        set_rates(self.optimisers, learning_factor(settings, self.step))
-        quantise = self.step >= settings.quantise_from * settings.steps
+        quantise = self.progress.step >= chosen.quantise_from * chosen.steps
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            gains, voice, self.state = self.network(rows[:, :, layout.features], state, quantise)
-        loss = self.judge.compare(gains, voice, rows, *spectra)
-        self.network.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
-        if not math.isfinite(float(norm)):
-            raise DataError(
-                f"step {self.step}: the gradient is not finite; lower [train] rate, or look at the features"
-            )
-        for optimiser in self.optimisers:
-            optimiser.step()
-        self.network.clip_weights()
-        self.averaged.update(self.network, self.step)
-        self.step += 1
-        return [self.optimisers[0].param_groups[0]["lr"], *loss, norm]
+            gains, voice, self.state = self.network(rows[:, :, self.network.layout.features], state, quantise)
+        self.clock.lap("forward")
+        return self.judge.compare(gains, voice, rows, *spectra)
 
-    @torch.no_grad()
-    def evaluate(self, features: Rows) -> list[float]:
-        """Losses over whole validation clips with the weights as they will be stored, and the share of voice labels
-        met."""
-        network, layout, batch = self.averaged.network.eval(), self.network.layout, self.config.train.batch
-        sums, clips = np.zeros(len(VALIDATED) + 1), len(features)
-        for first in range(0, clips, batch):
-            chosen = range(first, min(first + batch, clips))
-            stacked = np.stack([features.read(clip, 0, features.frames) for clip in chosen], axis=1)
+    def constrain(self) -> None:
+        self.network.clip_weights()
+
+    def open_validation(self) -> Rows:
+        return self.sides[1]
+
+    def validate(self, clips: Rows) -> tuple[list[float], float]:
+        """Losses over whole clips with the weights as they will be stored, and the share of voice labels met."""
+        network, layout, batch = self.averaged.network, self.network.layout, self.config.train.batch
+        sums, count = np.zeros(len(self.results)), len(clips)
+        for first in range(0, count, batch):
+            chosen = range(first, min(first + batch, count))
+            stacked = np.stack([clips.read(clip, 0, clips.frames) for clip in chosen], axis=1)
             rows = torch.from_numpy(stacked.astype(np.float32)).to(self.device)
             gains, voice, _ = network(rows[:, :, layout.features], network.new_state(len(chosen)), quantise=True)
             loss = self.judge.compare(gains, voice, rows)
             label = rows[: len(rows) - network.look_ahead, :, layout.voice]
             right = ((voice[network.look_ahead :] > 0.0) == (label > 0.5))[label != 0.5].float().mean()
-            sums += len(chosen) * np.array([float(part) for part in (*loss[: len(VALIDATED)], right)])
-        return [float(value) for value in sums / clips]
+            sums += len(chosen) * np.array([float(part) for part in (*loss[: len(self.results) - 1], right)])
+        means = [float(value) for value in sums / count]
+        return means, means[0]
+
+    def publish(self, target: Path) -> None:
+        """Write the model in each form, and its card."""
+        export_network(self.config, self.averaged.network, self.progress.step, target)
+
+    @classmethod
+    def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """A checkpoint as it is written now; before there was one level, and one process."""
+        if "training" in checkpoint:
+            return checkpoint
+        training = {key: checkpoint[key] for key in ("network", "optimisers", "random")}
+        return {
+            "network": checkpoint["averaged"],
+            "config": checkpoint["config"],
+            "progress": {"step": checkpoint["step"]},
+            "training": training | {"states": [checkpoint["state"]]},
+        }
 
 
-class Batches:
-    """Which frames a step learns from: a function of the step alone, so that a resumed training sees the same.
+class ShardClips:
+    """Clips by their places in an endless row: all pass in random order before any comes again."""
 
-    Each of the batch's rows walks through clips, frames of them a step, its recurrent state carried on; rows begin at
-    different places, so that every step holds beginnings and ends. All clips pass before any comes again.
-    """
-
-    def __init__(self, features: Rows, config: TrainConfig, seed: int) -> None:
-        self.features, self.frames, self.seed = features, config.frames, seed
-        self.walk = Walk(config.batch, features.frames // config.frames)
-        if self.walk.chunks == 0:
-            raise ConfigError(f"[train] frames is {config.frames}, but a clip has {features.frames}; lower it")
-        self.hours_a_step = config.batch * config.frames / 360000.0
+    def __init__(self, features: Rows, seed: int) -> None:
+        self.features, self.seed = features, seed
         self._order: tuple[int, np.ndarray[Any, np.dtype[np.int64]]] = (-1, np.zeros(0, np.int64))
 
     def clip(self, number: int) -> int:
-        """The clip that comes at a place in the endless sequence of passes over all of them."""
+        """The clip at a place."""
         cycle, place = divmod(number, len(self.features))
         if self._order[0] != cycle:
             self._order = (cycle, np.random.default_rng([self.seed, cycle]).permutation(len(self.features)))
         return int(self._order[1][place])
 
-    def read(self, step: int) -> tuple[Tensor, Tensor]:
-        """rows float32 (frames, batch, columns), and bool (batch,): the rows whose state starts anew."""
-        rows = np.empty((self.frames, self.walk.batch, self.features.layout.columns), np.float32)
-        fresh = np.zeros(self.walk.batch, bool)
-        for row in self.walk.rows:
-            number, chunk = self.walk.place(step, row)
-            rows[:, row] = self.features.read(self.clip(number), chunk * self.frames, self.frames)
-            fresh[row] = chunk == 0
+    def read(self, schedule: RowSchedule, step: int, frames: int) -> tuple[Tensor, Tensor]:
+        """The batch of a step: rows float32 (frames, rows of the batch, columns), and bool (rows,), those whose
+        state starts anew."""
+        rows = np.empty((frames, len(schedule.rows), self.features.layout.columns), np.float32)
+        fresh = np.zeros(len(schedule.rows), bool)
+        for index, row in enumerate(schedule.rows):
+            number, chunk = schedule.place(step, row)
+            rows[:, index] = self.features.read(self.clip(number), chunk * frames, frames)
+            fresh[index] = chunk == 0
         return torch.from_numpy(rows), torch.from_numpy(fresh)
+
+
+def main(config: RNNoiseConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
+    """Train as a config says: see `run.train`."""
+    return train(RNNoiseRun, config, resume, profile, toml)
+
+
+def export(config: RNNoiseConfig, target: Path) -> None:
+    """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
+    run = RNNoiseRun(config)
+    run.start(load_checkpoint(config.work_dir / CHECKPOINT))
+    run.publish(target)

@@ -15,7 +15,7 @@ from denoise_wrapper.backends.convert import ClassicModel, V02Model, read_any_mo
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.records import MAP_NAMES, PAIR_STEPS, STEPS, MapWeights, decode_blob, encode_blob
 from denoise_wrapper.models.v02 import with_metadata
-from denoise_wrapper.training.config import NetworkConfig
+from denoise_wrapper.training.rnnoise.config import NetworkConfig
 from denoise_wrapper.training.rnnoise.features import LAYOUTS
 
 LAYOUT = LAYOUTS["v0.2"]
@@ -25,7 +25,7 @@ GRUS = ("gru1", "gru2", "gru3")
 
 
 class V02State(NamedTuple):
-    """What the network remembers: the last two inputs of each convolution (2, B, n), each GRU's state (B, units)."""
+    """Memory of the network: the last two inputs of each convolution (2, B, n), each GRU's state (B, units)."""
 
     features: Tensor
     convolved: Tensor
@@ -52,7 +52,7 @@ class Recurrence(torch.autograd.Function):
         steps, batch, columns = projected.shape
         units = columns // 3
         opened = projected[:, :, : 2 * units] + bias[: 2 * units]
-        heard, drawn = projected.new_empty(steps, batch, units), projected.new_empty(steps, batch, units)
+        carried, drawn = projected.new_empty(steps, batch, units), projected.new_empty(steps, batch, units)
         states = projected.new_empty(steps + 1, batch, units)
         states[0] = h0
         matrix = recurrent.to(torch.bfloat16) if half else recurrent
@@ -61,24 +61,24 @@ class Recurrence(torch.autograd.Function):
             zr, n, h = opened[t], drawn[t], states[t]
             torch.mm(h.to(matrix.dtype), matrix, out=product)
             zr.add_(product[:, : 2 * units]).sigmoid_()
-            torch.add(bias[2 * units :], product[:, 2 * units :], out=heard[t])
-            torch.addcmul(projected[t, :, 2 * units :], zr[:, units:], heard[t], out=n)
+            torch.add(bias[2 * units :], product[:, 2 * units :], out=carried[t])
+            torch.addcmul(projected[t, :, 2 * units :], zr[:, units:], carried[t], out=n)
             n.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)  # tanh, in half its time
             if held is not None:
                 zr[:, :units] += held[t] * (1.0 - zr[:, :units])
             torch.lerp(n, h, zr[:, :units], out=states[t + 1])
-        ctx.save_for_backward(opened, heard, drawn, states, matrix)
+        ctx.save_for_backward(opened, carried, drawn, states, matrix)
         return states[1:]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        opened, heard, drawn, states, matrix = ctx.saved_tensors
+        opened, carried, drawn, states, matrix = ctx.saved_tensors
         grad = grads[0]
         steps, batch, units = drawn.shape
         z, r, before = opened[:, :, :units], opened[:, :, units:], states[:-1]
         by_n = (1.0 - z) * (1.0 - drawn * drawn)
         by_z = (before - drawn) * z * (1.0 - z)
-        by_r = heard * r * (1.0 - r)
+        by_r = carried * r * (1.0 - r)
         d_projected = opened.new_empty(steps, batch, 3 * units)  # of z, r and what is drawn
         d_product = torch.empty_like(d_projected)  # of h U
         back = matrix.t().contiguous()
@@ -128,7 +128,7 @@ class Linear(nn.Module):
         nn.init.xavier_uniform_(self.weights)
 
     def forward(self, x: Tensor, quantise: bool) -> Tensor:
-        """x (T, B, inputs)."""
+        """x (T, B, inputs), within +-1 if int8. Returns (T, B, outputs), before any activation."""
         stored = quantise and self.int8
         weights = rounded(self.weights) if stored else self.weights
         x = rounded_input(x) if stored else x
@@ -147,7 +147,7 @@ class Gru(nn.Module):
             nn.init.orthogonal_(block)
 
     def forward(self, x: Tensor, state: Tensor, held: Tensor | None, quantise: bool) -> Tensor:
-        """x (T, B, units), state (B, units)."""
+        """x (T, B, units), state (B, units), held (T, B, 1) as in `Recurrence`. Returns all states, (T, B, units)."""
         recurrent = rounded(self.recurrent.weights) if quantise else self.recurrent.weights
         half = torch.is_autocast_enabled(x.device.type)
         states: Tensor = Recurrence.apply(self.input(x, quantise), state, recurrent, self.recurrent.bias, held, half)
@@ -178,8 +178,8 @@ class V02Network(nn.Module):
     def forward(
         self, features: Tensor, state: tuple[Tensor, ...], quantise: bool = False
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Returns logits of gains and voice, and the state after; frames of zeros, which the engine does not run, leave
-        it as it was."""
+        """features (T, B, 65). Returns logits of gains (T, B, 32) and of voice (T, B), and the state after; frames of
+        zeros, which the engine does not run, leave it as it was."""
         state = V02State(*state)
         run = (features != 0.0).any(dim=2)
         held = None if bool(run.all()) else (~run[:, :, None]).to(features.dtype)
@@ -198,6 +198,7 @@ class V02Network(nn.Module):
         return self.dense_out(joined, quantise), self.vad_dense(joined, quantise)[:, :, 0], after
 
     def drop(self, x: Tensor) -> Tensor:
+        """x of any shape, some of it zeroed while training."""
         return nn.functional.dropout(x, self.dropout, self.training)
 
     def maps(self) -> dict[str, Linear]:

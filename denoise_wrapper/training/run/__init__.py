@@ -1,1 +1,1 @@
-"""What every training run needs: loop, optimisers, curves, cards, wheels."""
+"""Parts of every training run: its loop, checkpoints, log, optimisers, rates, curves, cards, wheels."""

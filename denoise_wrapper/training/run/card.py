@@ -7,10 +7,12 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.compare.measure.metrics import METRICS
+from denoise_wrapper.training.config import RunConfig
 from denoise_wrapper.training.data.packs import licences
 
 
@@ -80,13 +82,25 @@ def losses_section(path: Path, columns: tuple[str, ...], rows: int = 12) -> str:
     return title + "\n".join(table) + "\n"
 
 
-def settings_section(settings: Mapping[str, Any]) -> str:
-    return f"## Settings\n\n```toml\n{settings_toml(settings)}```\n"
+def settings_section(config: RunConfig) -> str:
+    """All settings but those of folders to write to, defaults too; files and folders by their last name."""
+    tables = {key: value for key, value in named(asdict(config)).items() if key not in ("work_dir", "cache_dir")}
+    return f"## Settings\n\n```toml\n{settings_toml(tables)}```\n"
+
+
+def named(value: Any) -> Any:
+    """Settings with each path, in tables and lists, by its last name."""
+    if isinstance(value, dict):
+        return {key: named(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [named(item) for item in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def settings_toml(settings: Mapping[str, Any]) -> str:
     """Settings, as `plain` gives them, as TOML; what is None is left out."""
-    lines = [f"{key} = {toml(value)}" for key, value in settings.items() if not isinstance(value, dict)]
+    plain = {key: value for key, value in settings.items() if value is not None and not isinstance(value, dict)}
+    lines = [f"{key} = {toml(value)}" for key, value in plain.items()]
     for name, table in settings.items():
         if isinstance(table, dict):
             lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items() if value is not None)]

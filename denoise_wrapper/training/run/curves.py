@@ -22,7 +22,7 @@ def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, s
     figure = matplotlib.figure.Figure(figsize=(4.5 * len(labels), 3.4), layout="constrained")
     for axes, (column, label) in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels.items(), strict=True):
         before, seen = 0.0, []
-        for name, heard, log in stages:
+        for name, total, log in stages:
             rows = [row for row in csv.DictReader(log.splitlines()) if row.get(column)]
             hours, values = ([float(row[key]) for row in rows] for key in ("hours", column))
             smooth = [sum(values[max(0, end - WINDOW) : end]) / min(end, WINDOW) for end in range(1, len(values) + 1)]
@@ -30,7 +30,7 @@ def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, s
             checked = [row for row in rows if row.get(f"validation_{column}")]
             checks = [float(row[f"validation_{column}"]) for row in checked]
             axes.plot([before + float(row["hours"]) for row in checked], checks, label=f"{name}, validation")
-            before += heard
+            before += total
             seen += smooth[len(smooth) // 10 :] + checks[len(checks) // 10 :]
         axes.set(xlabel="hours of mixtures heard", ylabel=label)
         if len(set(seen)) > 1:

@@ -1,4 +1,4 @@
-"""Optimisers by name, and the running mean of weights: what both trainings need."""
+"""Optimisers by name, and the running mean of weights."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 @functools.cache
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes with bf16 itself, rather than slowly by other means."""
+    """True if the device computes with bf16 itself, rather than slowly by other means."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())

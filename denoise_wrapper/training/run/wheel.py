@@ -67,8 +67,8 @@ def find_tree(source: Path | None) -> Path:
 
 def tree_files(tree: Path) -> list[Path]:
     """The files of a tree that a wheel is made of, in order."""
-    found = [path for name in NEEDED for path in (tree / name, *(tree / name).rglob("*")) if path.is_file()]
-    return sorted(path for path in found if not any(path.match(pattern) for pattern in BUILT))
+    files = [path for name in NEEDED for path in (tree / name, *(tree / name).rglob("*")) if path.is_file()]
+    return sorted(path for path in files if not any(path.match(pattern) for pattern in BUILT))
 
 
 def copy_tree(tree: Path, copy: Path) -> None:
@@ -97,7 +97,7 @@ def put_model(model: ClassicModel | V02Model, path: Path, name: str, tree: Path)
     text = init.read_text(encoding="utf-8")
     changed, count = re.subn(
         r'^__version__ = "([^"+]*)[^"]*"$',
-        lambda found: f'__version__ = "{found[1]}+{local_version(model, name)}"',
+        lambda match: f'__version__ = "{match[1]}+{local_version(model, name)}"',
         text,
         flags=re.MULTILINE,
     )
@@ -107,7 +107,7 @@ def put_model(model: ClassicModel | V02Model, path: Path, name: str, tree: Path)
 
 
 def local_version(model: ClassicModel | V02Model, name: str) -> str:
-    """What follows the + of the version: the name, as far as versions can say it, and digits of the weights' sha256."""
+    """Local part of the version: the name, as far as versions can say it, and digits of the weights' sha256."""
     plain = re.sub(r"[^a-z0-9]+", ".", name.lower()).strip(".")
     return ".".join(part for part in (plain, fingerprint(model)[:HEX]) if part)
 

@@ -34,7 +34,7 @@ class Body(nn.Module, ABC):
 
     @abstractmethod
     def cost(self) -> Cost:
-        """What one frame takes: products, norms folded into them and additions left out."""
+        """Cost of one frame: products, norms folded into them and additions left out."""
 
     def new_state(self, clips: int, device: torch.device) -> list[Tensor]:
         """The state before the first frame: zeros, the clips along the first axis."""

@@ -56,7 +56,7 @@ class DepthwiseBlock(nn.Module):
         return [self.conv.past_shape(self.bands), (self.attention.gru.hidden_size,)]
 
     def cost(self) -> Cost:
-        """What a frame takes."""
+        """Cost of a frame."""
         maps = self.enter.cost(self.bands) + self.leave.cost(self.bands // self.stride)
         return maps + self.conv.cost(self.bands) + self.attention.cost()
 
@@ -76,7 +76,7 @@ class DualPath(nn.Module):
         return x + self.after_time(answer), state
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         maps = self.after_rows.cost(rows) + self.after_time.cost(rows)
         return self.along_rows.cost(rows) + self.along_time.cost(rows) + maps
 
@@ -94,7 +94,7 @@ class Doubling(nn.Module):
         return self.bend(interleave(shuffle(self.map(x))))
 
     def cost(self) -> Cost:
-        """What a frame takes."""
+        """Cost of a frame."""
         return self.map.cost(self.bands)
 
 

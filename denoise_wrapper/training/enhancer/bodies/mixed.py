@@ -56,7 +56,7 @@ class MixedBlock(nn.Module):
         return [(self.rows, self.memory.units), self.conv.past_shape(self.rows)]
 
     def cost(self) -> Cost:
-        """What a frame takes."""
+        """Cost of a frame."""
         parts = (
             self.memory,
             self.after_memory,

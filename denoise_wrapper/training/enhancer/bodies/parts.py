@@ -40,7 +40,7 @@ class BandConv(nn.Module):
         return self.norm(self.conv(x))
 
     def cost(self, bands: int) -> Cost:
-        """What a frame of so many bands takes."""
+        """Cost of a frame of so many bands."""
         return Cost(self.conv.weight.numel() * (bands // self.conv.stride[1]), 0, 0)
 
 
@@ -57,7 +57,7 @@ class RowMap(nn.Module):
         return as_rows(self.norm(as_maps(self.matrix(x))))
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         return Cost(self.matrix.weight.numel() * rows, 0, 0)
 
 
@@ -75,7 +75,7 @@ class Regrid(nn.Module):
         return torch.matmul(self.weight, x)
 
     def cost(self, channels: int) -> Cost:
-        """What a frame of so many channels takes."""
+        """Cost of a frame of so many channels."""
         return Cost(self.weight.numel() * channels, 0, 0)
 
 
@@ -104,7 +104,7 @@ class RowAttention(nn.Module):
         return mixed.transpose(1, 2).reshape(x.shape)
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         products = self.queries.weight.numel() * rows + 2 * rows * rows * self.channels
         return Cost(products, self.heads * rows * rows, 0)
 
@@ -133,7 +133,7 @@ class NarrowAttention(nn.Module):
         return mixed.transpose(1, 2).reshape(x.shape)
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         scores = self.heads * rows * rows
         return Cost(self.queries.weight.numel() * rows + scores * self.KEYS + rows * rows * self.channels, scores, 0)
 
@@ -165,7 +165,7 @@ class CausalConv(nn.Module):
         return self.conv.in_channels, (self.conv.kernel_size[0] - 1) * self.conv.dilation[0], bands
 
     def cost(self, bands: int) -> Cost:
-        """What a frame of so many bands takes."""
+        """Cost of a frame of so many bands."""
         return Cost(self.conv.weight.numel() * (bands // self.conv.stride[1]), 0, 0)
 
 

@@ -27,7 +27,7 @@ class TimeGRU(nn.Module):
         return answer.view(frames, clips, rows, -1).transpose(0, 1), last.view_as(state)
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         units = rows * self.gru.hidden_size
         return Cost(units * 3 * (self.gru.input_size + self.gru.hidden_size), 3 * units, 1)
 
@@ -46,7 +46,7 @@ class BandGRU(nn.Module):
         return answer.view(rows, clips, frames, -1).permute(1, 2, 0, 3)
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes; both directions go at once."""
+        """Cost of a frame of so many rows; both directions go at once."""
         units = 2 * rows * self.gru.hidden_size
         return Cost(units * 3 * (self.gru.input_size + self.gru.hidden_size), 3 * units, rows)
 
@@ -66,7 +66,7 @@ class TimeAttention(nn.Module):
         return x * gain.unsqueeze(3), last.squeeze(0)
 
     def cost(self) -> Cost:
-        """What a frame takes."""
+        """Cost of a frame."""
         units, channels = self.gru.hidden_size, self.gru.input_size
         return Cost(3 * units * (channels + units) + units * channels, 3 * units + channels, 1)
 
@@ -127,5 +127,5 @@ class LightMemory(nn.Module):
         return answer.transpose(0, 1), answer[-1]
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes; no product waits for another."""
+        """Cost of a frame of so many rows; no product waits for another."""
         return Cost(self.matrix.weight.numel() * rows, self.units * rows, 0)

@@ -48,13 +48,13 @@ class RowBlock(nn.Module):
         return x + self.after_attention(self.attention(x)), state
 
     def cost(self, rows: int) -> Cost:
-        """What a frame of so many rows takes."""
+        """Cost of a frame of so many rows."""
         maps = self.after_gru.cost(rows) + self.after_attention.cost(rows)
         return self.gru.cost(rows) + self.attention.cost(rows) + maps
 
 
 class DecoderBlock(nn.Module):
-    """What comes from below and the encoder's block of the same depth, mixed and convolved."""
+    """Mixes and convolves what comes from below and from the encoder's block of the same depth."""
 
     def __init__(self, channels: int, taps: int, bend: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class DecoderBlock(nn.Module):
         return x if self.conv is None else self.bend(self.conv(x))
 
     def cost(self, bands: int) -> Cost:
-        """What a frame of so many bands takes."""
+        """Cost of a frame of so many bands."""
         cost = self.join.cost(bands)
         return cost if self.conv is None else cost + self.conv.cost(bands)
 

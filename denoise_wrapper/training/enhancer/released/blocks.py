@@ -1,4 +1,4 @@
-"""What UL-UNAS and GTCRN have in common beside our own parts."""
+"""Parts that UL-UNAS and GTCRN have in common beside our own."""
 
 from __future__ import annotations
 

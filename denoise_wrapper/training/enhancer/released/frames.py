@@ -57,7 +57,7 @@ class Released(nn.Module, ABC):
 
     @torch.no_grad()
     def denoise(self, audio: Tensor) -> Tensor:
-        """Whole clips, float32 (clips, n) at `rate`, from a fresh state: as long, and in time."""
+        """Denoise whole clips, float32 (clips, n) at `rate`, from a fresh state: as long, and in time."""
         length = audio.shape[1]
         hops = -(-length // self.hop) + 1
         spectrum = self.analyse(functional.pad(audio, (self.hop, hops * self.hop - length)))

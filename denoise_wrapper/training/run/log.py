@@ -1,0 +1,92 @@
+"""A run's log: CSV lines and, where it is installed, TensorBoard; Ctrl-C that cuts no step in two; a step's clock."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import FileError
+
+
+class Log:
+    """The course of the training: a CSV file, a line on stderr, and a board's curves."""
+
+    def __init__(self, path: Path, columns: tuple[str, ...], step: int, board: Any = None) -> None:
+        """Take out lines later than step, of a run that was not saved in time. board: as `open_board` makes it."""
+        kept: list[list[str]] = []
+        if step and path.is_file():
+            with path.open(newline="", encoding="utf-8") as stream:
+                kept = [row for row in list(csv.reader(stream))[1:] if int(row[0]) <= step]
+        self.path, self.columns, self.board = path, columns, board
+        with (
+            atomic_path(path, overwrite=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
+            csv.writer(stream).writerows([columns, *kept])
+
+    def add(self, step: int, values: Sequence[float | Tensor]) -> None:
+        """Write one line: values in the order of the columns after the step."""
+        numbers = [float(torch.as_tensor(value).detach()) for value in values]
+        texts = [str(step), *(f"{number:.6g}" for number in numbers)]
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerow(texts)
+        except OSError as error:
+            raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
+        print("  ".join(f"{name} {text}" for name, text in zip(self.columns, texts, strict=False)), file=sys.stderr)
+        for name, number in zip(self.columns[1:], numbers, strict=False) if self.board else ():
+            self.board.add_scalar(name, number, step)
+
+
+def open_board(folder: Path) -> Any:
+    """A TensorBoard writer into a folder, or None where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
+
+
+@contextlib.contextmanager
+def stop_request() -> Iterator[Callable[[], bool]]:
+    """Within this, Ctrl-C only sets what the yielded function returns, so that no step is cut in two."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Clock:
+    """Adds up the seconds that each stage of the steps takes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.began = device, time.perf_counter()
+        self.seconds: dict[str, float] = {}  # of each stage, in their order
+
+    def start(self) -> None:
+        """Begin a step."""
+        self.began = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """End a stage and begin the next."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.began
+        self.began = now

@@ -1,0 +1,273 @@
+"""A training of any family: all that changes while a network learns, and one flat loop."""
+
+from __future__ import annotations
+
+import abc
+import math
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.errors import DataError
+from denoise_wrapper.training.config import RunConfig, plain
+from denoise_wrapper.training.run.card import settings_toml
+from denoise_wrapper.training.run.checkpoint import (
+    BEST,
+    LAST,
+    LOG,
+    Name,
+    flatten,
+    map_tensors,
+    open_checkpoint,
+    save_checkpoint,
+)
+from denoise_wrapper.training.run.lineage import Stage, stages
+from denoise_wrapper.training.run.log import Clock, Log, open_board, stop_request
+from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
+from denoise_wrapper.training.run.processes import Processes, processes
+from denoise_wrapper.training.run.rates import Progress, learning_factor
+
+C = TypeVar("C", bound=RunConfig)
+N = TypeVar("N", bound=nn.Module)
+COPY = "config.toml"  # the settings that the run was started or last resumed with
+PROFILE_STEPS = 20
+LENGTH = ("steps", "minutes", "early_stop")
+FREE: frozenset[Name] = frozenset({("work_dir",), ("cache_dir",)}) | {
+    ("train", name) for name in (*LENGTH, "threads", "log_every")
+}
+
+
+class Run(abc.ABC, Generic[C, N]):
+    """One training: the network and all that changes while it learns. A family says how its network is made, fed,
+    judged and validated."""
+
+    last: ClassVar[str] = LAST  # files in work_dir
+    best: ClassVar[str | None] = BEST
+    log: ClassVar[str] = LOG
+    losses: ClassVar[tuple[str, ...]]  # names of what `compare` returns
+    results: ClassVar[tuple[str, ...]]  # names of what `validate` returns
+    free: ClassVar[frozenset[Name]] = FREE  # settings that may differ from those of the checkpoint that a run resumes
+    hours_a_step: float  # of audio, over all processes
+    state: Any  # of the network in each row: tensors in tuples or lists
+
+    def __init__(self, config: C, group: Processes | None = None) -> None:
+        """group: the processes that share the work; None: this one alone, on the CPU."""
+        self.config, self.group = config, group or Processes()
+        self.device, chosen = self.group.device, config.train
+        torch.manual_seed(config.seed)
+        self.network: N = self.make_network().to(self.device)
+        self.averaged = Averaged(self.network, chosen.average)
+        self.optimisers = make_optimisers(
+            self.network, chosen.method, chosen.rate, chosen.vector_rate, chosen.weight_decay
+        )
+        self.half = chosen.bf16 and has_bf16(self.device)
+        self.progress = Progress()
+        self.history: list[Stage] = []  # the runs that the weights come from
+        self.clock = Clock(self.device)
+
+    @abc.abstractmethod
+    def make_network(self) -> N:
+        """A network with random weights."""
+
+    @abc.abstractmethod
+    def batches(self, step: int) -> Iterator[Any]:
+        """The batches of this process's rows from step on, endless: tensors in tuples."""
+
+    @abc.abstractmethod
+    def compare(self, batch: Any) -> tuple[Tensor, ...]:
+        """Go through a batch on the device, from `state` on, which is set anew; returns the loss, then its parts.
+
+        The clock's lap "forward" ends before the loss.
+        """
+
+    @abc.abstractmethod
+    def open_validation(self) -> Any:
+        """The clips to validate on."""
+
+    @abc.abstractmethod
+    def validate(self, clips: Any) -> tuple[list[float], float | None]:
+        """Compare the averaged network's answers, without gradients; returns `results`, and the number of them that the
+        best weights have the least of, or None where these cannot be the best."""
+
+    def begin(self) -> None:
+        """Take over what a new run starts from."""
+
+    def constrain(self) -> None:
+        """Bring weights back into their range after an update."""
+
+    def publish(self, target: Path) -> None:
+        """Write the finished model into a folder."""
+
+    @classmethod
+    def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """A checkpoint as it is written now, of one as it may have been written before."""
+        return checkpoint
+
+    def train(self) -> int:
+        """The loop. Returns 0 when it is done, 1 when it was interrupted."""
+        chosen, progress, first = self.config.train, self.progress, self.group.rank == 0
+        clips = self.open_validation() if first else None
+        log = self.open_log() if first else None
+        feed = self.batches(progress.step)
+        with stop_request() as asked:
+            ticked = began = time.perf_counter()
+            counted, over = progress.step, progress.done(chosen) >= 1.0
+            while not over and not self.group.any(asked()):
+                loss, norm = self.step(feed)
+                now = time.perf_counter()
+                progress.seconds, ticked = progress.seconds + now - ticked, now
+                over = self.group.any(progress.done(chosen) >= 1.0)
+                epoch_ends = over or progress.step % chosen.evaluate_every == 0
+                better = False
+                if log and (epoch_ends or progress.step % chosen.log_every == 0):
+                    pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
+                    values: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm, pace]
+                    if epoch_ends:
+                        results, better = self.evaluate(clips)
+                        values += results
+                    log.add(progress.step, values)
+                    began, counted = time.perf_counter(), progress.step
+                if epoch_ends:
+                    self.group.share(vars(progress))
+                    self.save(better)
+                    if chosen.early_stop and progress.epochs_since_best >= chosen.early_stop:
+                        return 0
+            self.save()
+        if not over:
+            print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
+            return 1
+        return 0
+
+    def step(self, feed: Iterator[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """One update; returns its loss, with its parts, and the norm of its gradient."""
+        self.clock.start()
+        batch = map_tensors(lambda part: part.to(self.device), next(feed))
+        self.clock.lap("loading")
+        set_rates(self.optimisers, learning_factor(self.config.train, self.progress))
+        loss = self.compare(batch)
+        self.clock.lap("loss")
+        self.network.zero_grad()
+        loss[0].backward()  # type: ignore[no-untyped-call]
+        self.clock.lap("backward")
+        self.group.average_gradients(self.network)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise DataError(f"step {self.progress.step}: the gradient is not finite; lower the rate and go on with -R "
+                            "from the last checkpoint, or look at the data")  # fmt: skip
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.constrain()
+        self.averaged.update(self.network, self.progress.step)
+        self.progress.step += 1
+        self.clock.lap("update")
+        return loss, norm
+
+    @torch.no_grad()
+    def evaluate(self, clips: Any) -> tuple[list[float], bool]:
+        """Validate; returns what the log has of it, and True if the weights are the best so far."""
+        self.averaged.network.eval()
+        results, result = self.validate(clips)
+        return results, result is not None and self.progress.judge(result, self.config.train.patience)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimisers[0].param_groups[0]["lr"])
+
+    def open_log(self) -> Log:
+        columns = ("step", "hours", "rate", *self.losses, "gradient", "hours_a_minute")
+        columns += tuple(f"validation_{name}" for name in self.results)
+        path = self.config.work_dir / self.log
+        return Log(path, columns, self.progress.step, open_board(self.config.work_dir / "logs"))
+
+    def start(self, checkpoint: dict[str, Any] | None) -> None:
+        """Take up a run where its checkpoint was written; None begins one."""
+        if checkpoint is None:
+            self.begin()
+            return
+        checkpoint = self.upgrade(checkpoint)
+        training = checkpoint["training"]
+        self.history = stages(checkpoint)
+        self.averaged.network.load_state_dict(checkpoint["network"])
+        self.network.load_state_dict(training["network"])
+        for optimiser, state in zip(self.optimisers, training["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.progress = Progress(**checkpoint["progress"])
+        torch.set_rng_state(training["random"])
+        states = training["states"]
+        if len(states) == self.group.world:  # otherwise the clips in progress go on from silence
+            kept = iter(states[self.group.rank])
+            self.state = map_tensors(lambda _: next(kept).to(self.device), self.state)
+
+    def save(self, best: bool = False) -> None:
+        """Write what the loop needs to go on as if it had never stopped; best: and the weights for themselves."""
+        states = self.group.gather([part.cpu() for part in flatten(self.state)])
+        if self.group.rank > 0:
+            return
+        content = {
+            "network": self.averaged.network.state_dict(),
+            "config": plain(self.config),
+            "progress": vars(self.progress),
+            "history": [stage._asdict() for stage in self.history],
+        }
+        if best and self.best is not None:
+            save_checkpoint(self.config.work_dir / self.best, content)
+        training = {
+            "network": self.network.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "states": states,
+            "random": torch.get_rng_state(),
+        }
+        save_checkpoint(self.config.work_dir / self.last, content | {"training": training})
+
+    def profile(self) -> int:
+        """Print what a step consists of, in milliseconds and shares, and keep nothing."""
+        feed = self.batches(0)
+        self.step(feed)
+        self.clock.seconds.clear()
+        for _ in range(PROFILE_STEPS):
+            self.step(feed)
+        total = sum(self.clock.seconds.values())
+        for stage, seconds in self.clock.seconds.items():
+            print(f"{stage:<9}{1e3 * seconds / PROFILE_STEPS:8.1f} ms {100.0 * seconds / total:5.1f} %")
+        pace = PROFILE_STEPS * self.hours_a_step / total * 60.0
+        kind = "bf16" if self.half else "float32"
+        print(
+            f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.2f} h of audio a minute, {kind} on {self.device}"
+        )
+        return 0
+
+
+def train(
+    kind: type[Run[C, Any]], config: C, resume: bool = False, profile: bool = False, toml: str | None = None
+) -> int:
+    """Train as a config says; checkpoints, the log and at last the model go into its work_dir.
+
+    resume: go on from the last checkpoint. Ctrl-C saves one and leaves. profile: take a few steps, print what of them
+    is loading, forward and backward, and keep nothing. toml: the settings as the user wrote them, to be kept with the
+    run; None: as they are. Returns 0 when the training is done, 1 when it was interrupted. Raises ConfigError,
+    DataError, FileError and ModelError.
+    """
+    torch.set_num_threads(config.train.threads)
+    torch.set_flush_denormal(True)
+    with processes() as group:
+        run = kind(config, group)
+        if profile:
+            return run.profile()
+        checkpoint = open_checkpoint(config.work_dir / kind.last, resume, config, kind.free)
+        if group.rank == 0:
+            for file in (kind.last, kind.log):
+                make_folder((config.work_dir / file).parent)
+            with atomic_path(config.work_dir / COPY, overwrite=True) as temporary:
+                temporary.write_text(toml or settings_toml(plain(config)), encoding="utf-8")
+        run.start(checkpoint)
+        code = run.train()
+        if code == 0 and group.rank == 0:
+            run.publish(config.work_dir)
+        return code
