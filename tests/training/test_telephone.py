@@ -53,7 +53,7 @@ def test_both_sides_of_a_set_have_the_same_gaps_and_it_comes_out_alike_each_time
     entries = json.loads((tmp_path / "first" / "manifest.json").read_text(encoding="utf-8"))["clips"]
     assert [entry["codec"] for entry in entries] == ["a-law", "mu-law", "band", "a-law"]
     for clip, entry in zip(clips, entries, strict=True):
-        assert clip.noisy is not None
+        assert clip.clean is not None
         sides = [soundfile.read(path) for path in (clip.clean, clip.noisy)]
         assert all(rate == RATE for _, rate in sides)
         np.testing.assert_array_equal(sides[1][0], soundfile.read(tmp_path / "second/noisy" / clip.noisy.name)[0])

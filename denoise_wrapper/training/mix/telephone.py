@@ -81,7 +81,7 @@ def make_telephone_set(source: Path, target: Path, overwrite: bool = False) -> i
 
 def make_clip(clip: Clip, at: int, target: Path) -> dict[str, Any]:
     """Write both sides of a clip, number at of its set; returns what the manifest says of it."""
-    assert clip.clean is not None  # read_set gives none without
+    assert clip.clean is not None  # as of every clip of `read_set`
     clean, noisy = (telephone_band(read_mono(path, RATE)) for path in (clip.clean, clip.noisy))
     length = min(len(clean), len(noisy))
     codec = CODECS[at % len(CODECS)]
