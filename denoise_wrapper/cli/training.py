@@ -276,13 +276,14 @@ def run_data_join(args: argparse.Namespace) -> int:
 
 def run_data_features(args: argparse.Namespace) -> int:
     try:
-        from denoise_wrapper.training.rnnoise import extract, pipeline
+        from denoise_wrapper.training.config import load_config
+        from denoise_wrapper.training.rnnoise import extract, recipe
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     if args.source.suffix.lower() == ".toml":
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
-        config = pipeline.load(args.source).training
+        config = load_config(args.source, recipe.read_recipe).training
         family: str = config.network.family
         rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
     elif args.rows is not None:

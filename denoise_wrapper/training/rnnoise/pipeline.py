@@ -39,6 +39,7 @@ RECORD = "steps.json"
 
 def load(path: Path, start_from: Path | None = None) -> Recipe:
     """Read a recipe from a TOML file. start_from: in place of its own."""
+    train_module()  # whose packages may be absent
     recipe = load_config(path, read_recipe)
     return dataclasses.replace(recipe, training=recipe.training.starting_from(start_from))
 
@@ -53,7 +54,6 @@ def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str 
     """
     if profile:
         return int(train_module().main(recipe.training, profile=True))
-    train_module()  # whose packages may be absent
     check_early(recipe)
     make_folder(recipe.training.work_dir)
     steps = Steps(recipe.training.work_dir / RECORD)
