@@ -246,7 +246,7 @@ def test_int8_cleans_real_noise_nearly_the_same(clip: str, files: list[str], sha
     full, small = (answer_of(convert(sources, tmp_path, kind, precision=kind), noisy) for kind in ("float32", "int8"))
     agreement_db = signal_to_difference_db(full, small)
     print(f"int8 of {files[0]} {clip}: {agreement_db:.1f} dB")
-    assert agreement_db >= 38
+    assert agreement_db >= 34  # 7 bits a weight, which every processor adds up without saturation
 
 
 def test_a_missing_runtime_is_named(
