@@ -36,8 +36,8 @@ def mixing(options: Options) -> Iterator[Table]:
                 actions[name] = functools.partial(seconds_for, mixer, counts[name])
         times = take_turns(actions, options.effort.rounds)
     rows: list[list[Cell]] = []
-    for (name, taken), length in zip(times.items(), LENGTHS * len(RATES), strict=True):
-        pace = counts[name] / taken.best
+    for (name, clock), length in zip(times.items(), LENGTHS * len(RATES), strict=True):
+        pace = counts[name] / clock.best
         rows.append([name, 1e3 / pace, pace, pace * length])
     yield Table(
         "mixing",

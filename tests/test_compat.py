@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError, ModelError, Stream
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.compat import RNNoise
 
-pydub = pytest.importorskip("pydub")
+pydub = require("pydub")
 Array = NDArray[Any]
 
 

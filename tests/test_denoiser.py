@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fakes import FakeBackend
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper import AudioError, ConfigError, Denoiser, ModelError
 
@@ -42,7 +43,7 @@ def test_bytes_come_back_as_bytes(dtype: str, channels: int) -> None:
 @pytest.mark.parametrize("width", [1, 2, 4])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_segment_comes_back_as_a_segment(width: int, channels: int) -> None:
-    pydub = pytest.importorskip("pydub")
+    pydub = require("pydub")
     samples = (noise(44100, 0.2) * 32767).astype(np.int16).tobytes()
     segment = pydub.AudioSegment(data=samples, sample_width=2, frame_rate=22050, channels=channels)
     segment = segment.set_sample_width(width)

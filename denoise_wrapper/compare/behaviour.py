@@ -199,7 +199,7 @@ def _onset(signal: Float64, first: int, rate: int) -> Float64:
 
 
 def change_db(before: Float64, after: Float64) -> float:
-    """By how much energy has changed, GONE_DB at least."""
+    """Change of energy, GONE_DB at least."""
     return _decibels(float(after @ after) / float(before @ before), 10.0)
 
 

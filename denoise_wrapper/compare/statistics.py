@@ -126,7 +126,7 @@ def _resamples(count: int) -> Float64:
 def differences(
     comparison: Comparison, measure: str, clips: Sequence[int] | None = None
 ) -> dict[tuple[str, str], Interval]:
-    """Of each two results, in their order, the first's measure minus the second's over clips (None: all).
+    """For each two results, in their order, the first's measure minus the second's over clips (None: all).
 
     Of a measure that is best at zero, that of the distances from it.
     """

@@ -95,7 +95,7 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
 
 
 def _lead(lead: Interval, measure: Measure) -> str:
-    """By how much something is better, with the interval and the unit."""
+    """Say how much better something is, with the interval and the unit."""
     ends = "" if math.isnan(lead.low) else f" [{_number(lead.low, measure)}, {_number(lead.high, measure)}]"
     return f"{_number(lead.mean, measure)}{ends} {measure.of_differences.unit}".rstrip()
 

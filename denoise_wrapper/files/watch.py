@@ -1,4 +1,4 @@
-"""How far one file has come, and where its time went."""
+"""Progress of one file, and the time of its stages."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ OTHER = "other"
 class Watch:
     """Looks on while a file is cleaned, in one thread.
 
-    told: called after each block with (frames done, frames in all or 0); what it raises stops the work.
+    report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. total: frames in all, 0 if not known. stages: seconds by the
     clock, which include what a thread waited for another one or for a program that it started.
     """
 
-    def __init__(self, told: Callable[[int, int], object] | None = None) -> None:
+    def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
         self.rate = self.frames = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
-        self._told = told
+        self._report = report
 
     @property
     def seconds(self) -> float:
-        """Of audio that are done."""
+        """Seconds of audio that are done."""
         return self.frames / self.rate if self.rate else 0.0
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """What is done in here is that stage."""
+        """Count the time within as that stage."""
         begin = time.perf_counter()
         try:
             yield
@@ -55,5 +55,5 @@ class Watch:
 
     def advance(self, frames: int) -> None:
         self.frames += frames
-        if self._told is not None:
-            self._told(self.frames, self.total)
+        if self._report is not None:
+            self._report(self.frames, self.total)

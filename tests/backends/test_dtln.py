@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 from pairs import make_pair
 from recorded import signal_to_difference_db
+from require import require
 
 from denoise_wrapper import ConfigError, Denoiser, FileError, ModelError
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.dtln import FRAMES_AT_ONCE, DTLNBackend
 from denoise_wrapper.models.onnx import check_onnx
+
+onnx = require("onnx", "pip install 'denoise-wrapper[training]'")
+TensorProto, helper = onnx.TensorProto, onnx.helper
 
 Array = NDArray[Any]
 PAIR = make_pair()

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from require import require
 from sets import RATE, quick_opinions, voice, write_set
 
 for package in ("jinja2", "librosa", "matplotlib", "pesq", "pystoi", "soxr", "speechmos"):
-    pytest.importorskip(package, reason="a comparison needs packages: pip install 'denoise-wrapper[compare]'")
+    require(package, reason="a comparison needs packages: pip install 'denoise-wrapper[compare]'")
 
 from denoise_wrapper.cli import main as cli  # noqa: E402
 from denoise_wrapper.compare.comparison import Cost  # noqa: E402

@@ -14,10 +14,11 @@ import pytest
 import soundfile
 from fakes import FakeBackend, FakeState
 from numpy.typing import NDArray
+from require import require
 from sets import RATE, write_set
 
 for package in ("pesq", "pystoi", "soxr"):
-    pytest.importorskip(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
+    require(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
 from denoise_wrapper import Denoiser, denoiser  # noqa: E402
 from denoise_wrapper.backends import backend_names  # noqa: E402

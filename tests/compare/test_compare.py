@@ -15,10 +15,11 @@ import pytest
 import soundfile
 from fakes import FakeBackend, Faulty
 from numpy.typing import NDArray
+from require import require
 from sets import RATE, quick_opinions, voice, write_set
 
 for package in ("librosa", "pesq", "pystoi", "soxr", "speechmos"):
-    pytest.importorskip(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
+    require(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
 from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.compare import Candidate, Comparison, compare  # noqa: E402

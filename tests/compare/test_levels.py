@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from require import require
 from sets import RATE, Float64, noise, voice
 
-pytest.importorskip("soxr", reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
+require("soxr", reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
-from denoise_wrapper import Denoiser
-from denoise_wrapper.compare.measure.levels import (
+from denoise_wrapper import Denoiser  # noqa: E402
+from denoise_wrapper.compare.measure.levels import (  # noqa: E402
     GONE_DB,
     MOST_GAIN_DB,
     SILENT_DB,
@@ -23,8 +24,8 @@ from denoise_wrapper.compare.measure.levels import (
     loudness_db,
     speech_and_pauses,
 )
-from denoise_wrapper.compare.measure.metrics import to_rate
-from denoise_wrapper.compare.measure.speech import speech_labels
+from denoise_wrapper.compare.measure.metrics import to_rate  # noqa: E402
+from denoise_wrapper.compare.measure.speech import speech_labels  # noqa: E402
 
 KNOWN = ("PAUSES", "SPEECH", "RMS")
 

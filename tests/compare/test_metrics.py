@@ -11,10 +11,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 import soundfile
+from require import require
 from sets import RATE, Float64, noise, voice
 
 for package in ("librosa", "pesq", "pystoi", "soxr", "speechmos"):
-    pytest.importorskip(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
+    require(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
 from denoise_wrapper.compare.measure import metrics  # noqa: E402
 from denoise_wrapper.compare.measure.metrics import METRICS, measure  # noqa: E402
@@ -205,7 +206,7 @@ def test_more_pauses_than_pesq_has_room_for_do_not_end_the_program() -> None:
 def test_a_long_clip_has_the_pesq_of_one_run() -> None:
     clean = voice(metrics.PESQ_SAFE / RATE + 1.0)
     noisy = clean + noise(clean, 10.0)
-    package = pytest.importorskip("pesq")
+    package = require("pesq")
     assert metrics.pesq(noisy, clean) == pytest.approx(package.pesq(RATE, clean, noisy, "wb"), abs=1e-6)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.comparison import Comparison, Cost, Result, Track
@@ -53,7 +54,7 @@ def verdict(comparison: Comparison, measure: str, clips: list[int] | None = None
 
 @pytest.mark.parametrize("count", [5, 12, 30, 200])
 def test_an_interval_is_that_of_another_bootstrap(count: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
+    stats = require("scipy.stats")
     values = draws(count)
     interval = mean_interval(values)
     other = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=7).confidence_interval

@@ -26,7 +26,7 @@ NAN = math.nan
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """With all that can go wrong in it."""
+    """Make a comparison with all that can go wrong in it."""
     return make_comparison(tmp_path_factory.mktemp("comparison"), (0.0, 0.0, 10.0, 10.0, None))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soak
 from fakes import FakeBackend
+from require import require
 
 from denoise_wrapper import Stream, backend_names
 from denoise_wrapper.backends import load_backend
@@ -30,7 +31,7 @@ def test_a_fault_is_seen() -> None:
 
 def test_the_mode_of_floats_is_seen_to_change() -> None:
     """Needs a mode that can be changed from here: glibc on x86-64."""
-    ctypes = pytest.importorskip("ctypes")
+    ctypes = require("ctypes")
     before = soak.float_mode()
     if before == int(before & 1):
         pytest.skip("nothing tells the mode here")

@@ -17,6 +17,7 @@ from blobs import record
 from classic_models import random_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from require import require
 
 from denoise_wrapper.backends.convert import encode_model, fingerprint, read_any_model, read_model, write_model
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
@@ -71,7 +72,7 @@ def test_a_published_binary_file_is_written_back_to_the_byte(shared: Path) -> No
 
 @pytest.mark.parametrize("name", KERAS)
 def test_a_keras_file_is_read_as_its_weights_times_256(shared: Path, name: str) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = require("h5py")
     path = shared / "reference/rnnoise" / name
     model = read_model(path)
     assert [layer.activation for layer in model.layers] == ["tanh", "tanh", "relu", "tanh", "sigmoid", "sigmoid"]
@@ -274,7 +275,7 @@ def test_layers_that_do_not_fit_together_are_refused_with_their_name() -> None:
 
 def keras_file(change: Callable[[dict[str, Any], dict[str, Any]], None] = lambda configs, arrays: None) -> bytes:
     """An HDF5 file as Keras writes it, of a small random network; change may spoil its settings and arrays."""
-    h5py = pytest.importorskip("h5py")
+    h5py = require("h5py")
     model = random_model(5, 4, 3, 6)
     configs: dict[str, Any] = {}
     arrays: dict[str, Any] = {}

@@ -95,7 +95,7 @@ def test_the_model_compiled_in_is_the_shipped_one_byte_for_byte(needs: Callable[
 
 
 def test_any_model_can_be_compiled_in(needs: Callable[[str], str], tmp_path: Path) -> None:
-    """By its file, or by a file of C that one has."""
+    """Named by its file, or by a file of C that one has."""
     needs("make")
     classic = MODELS / "rnnoise-classic.dnnw"
     make("rnn_data", tmp_path, f"CC_FOR_BUILD={needs('gcc')}", f"MODEL={classic}")

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 from blobs import random_blob
+from require import require
 
 import denoise_wrapper
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 for package in ("hatchling", "setuptools", "cffi"):
-    pytest.importorskip(package, reason="builds without isolation need the build's own packages")
+    require(package, reason="builds without isolation need the build's own packages")
 
 
 def run(*command: str | os.PathLike[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

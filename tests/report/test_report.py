@@ -20,10 +20,11 @@ import pytest
 import soundfile
 from browser import OpenReport
 from comparisons import CANDIDATES, make_comparison
+from require import require
 from sets import RATE, voice
 
 for package in ("jinja2", "matplotlib", "soxr"):
-    pytest.importorskip(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
+    require(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
 
 import soxr  # noqa: E402
 from PIL import Image  # noqa: E402

@@ -27,9 +27,10 @@ from browser import (
     wait_until,
 )
 from comparisons import make_comparison
+from require import require
 
 for package in ("jinja2", "matplotlib"):
-    pytest.importorskip(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
+    require(package, reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
 
 from denoise_wrapper.compare.comparison import Comparison  # noqa: E402
 from denoise_wrapper.compare.report import write_report  # noqa: E402
@@ -307,7 +308,7 @@ def test_compressed_tracks_are_decoded_in_time(open_report: OpenReport, faulty: 
         return [track.name, ({PACK})((await denoiseReport.decode(context, track)).getChannelData(0))];
       }}),
     )""")
-    soundfile = pytest.importorskip("soundfile")
+    soundfile = require("soundfile")
     assert len(tracks) >= 3
     for name, text in tracks:
         sound = unpack(text)

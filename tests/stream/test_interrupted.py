@@ -114,7 +114,7 @@ def test_threads_that_race_for_a_stream_get_samples_or_an_error() -> None:
 
 
 class Interrupted(BaseException):
-    """As Ctrl-C is."""
+    """An exception from outside, as Ctrl-C is."""
 
 
 def interrupted_at(count: int, call: Callable[[], object]) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.comparison import Comparison, Result, Track
@@ -103,7 +104,7 @@ def coded_comparison(folder: Path, clips: int = 2) -> Comparison:
 @functools.cache
 def coded_report(base: Path) -> Path:
     """The report of coded clips, without losses: written once to a run's folder, for all its tests."""
-    pytest.importorskip("matplotlib", reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
+    require("matplotlib", reason="reports need their packages: pip install 'denoise-wrapper[compare]'")
     from denoise_wrapper.compare.report import write_report
 
     folder = base / "coded"
@@ -151,7 +152,7 @@ def hear(page: Page) -> float:
 def chromium(needs: Callable[[str], str]) -> Iterator[Browser]:
     """Chromium, without a window."""
     if os.environ.get("CI") != "true":  # there it must not be absent
-        pytest.importorskip("playwright", reason="drives the report in a browser: pip install 'denoise-wrapper[test]'")
+        require("playwright", reason="drives the report in a browser: pip install 'denoise-wrapper[test]'")
     from playwright.sync_api import sync_playwright
 
     flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]

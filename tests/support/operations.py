@@ -1,4 +1,4 @@
-"""What a torch module computes, counted from the operators that it calls."""
+"""Cost of a torch module, counted from the operators that it calls."""
 
 from __future__ import annotations
 

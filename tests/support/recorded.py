@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper.backends.native import FRAME, known_instruction_sets
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
@@ -22,7 +23,7 @@ WARM_UP = 10 * FRAME  # samples in which a difference may settle
 def make_backend(model: Path | bytes | None, isa: str | None = None) -> RNNoiseBackend:
     """The backend, or a skipped test where this machine has no h5py or not that instruction set."""
     if isinstance(model, Path) and model.suffix == ".hdf5":
-        pytest.importorskip("h5py")
+        require("h5py")
     try:
         return RNNoiseBackend(model, isa=isa)
     except ConfigError as error:

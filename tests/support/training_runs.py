@@ -35,7 +35,7 @@ def read_log(path: Path) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def stopped(monkeypatch: pytest.MonkeyPatch, steps: int) -> Iterator[None]:
-    """Within this, a run is asked to stop after some steps, as by Ctrl-C."""
+    """Ask a run to stop after some steps, as by Ctrl-C."""
     calls = iter([False] * steps)
     with monkeypatch.context() as patch:
         patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
+torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from training_packs import MIX, write_packs  # noqa: E402
 from training_runs import check_resumed_run, read_log, save_toml, stopped  # noqa: E402
 
@@ -252,7 +253,7 @@ def test_a_checkpoint_of_more_voices_is_one_to_start_from(shared: Path, tmp_path
 
 
 def test_a_run_is_published_with_its_card_and_picture(tmp_path: Path) -> None:
-    pytest.importorskip("onnx", reason="pip install 'denoise-wrapper[training]'")
+    require("onnx", reason="pip install 'denoise-wrapper[training]'")
     config = replace(small_config(tmp_path), network=replace(SMALL, frame_length=512, hop_length=128))
     assert train.main(config) == 0
     (config.work_dir / "quality.csv").write_text("set,clip,PESQ\ndev,mean,1.5\n")

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
-onnx = pytest.importorskip("onnx", reason="export needs onnx: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+onnx = require("onnx", reason="export needs onnx: pip install denoise-wrapper[training]")
 
 from dtln_networks import BINS_257, NOTES, Array, answer_of, make_network  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
@@ -239,7 +240,7 @@ def test_a_name_that_is_a_path_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("files", [["DTLN_norm_500h.h5"], ["model_1.onnx", "model_2.onnx"]])
 def test_int8_cleans_real_noise_nearly_the_same(clip: str, files: list[str], shared: Path, tmp_path: Path) -> None:
     if files[0].endswith(".h5"):
-        pytest.importorskip("h5py")
+        require("h5py")
     folder = shared / "reference" / "dtln"
     noisy, _ = soundfile.read(folder / f"{clip}.flac", dtype="float32")
     sources = [folder / name for name in files]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import soundfile
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
-onnx = pytest.importorskip("onnx", reason="export needs onnx: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+onnx = require("onnx", reason="export needs onnx: pip install denoise-wrapper[training]")
 
 from dtln_networks import NOTES, Array, answer_of, make_network, same_weights  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
@@ -120,7 +121,7 @@ def keras_layers(network: DTLN, first: int) -> list[tuple[str, dict[str, Array]]
 @pytest.mark.parametrize("form", ["weights", "whole", "no order"])
 @pytest.mark.parametrize("norm", [False, True])
 def test_keras_weights_are_read_whatever_their_numbers(norm: bool, form: str, tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
+    h5py = require("h5py")
     network, path = make_network(norm), tmp_path / "model.h5"
     layers = keras_layers(network, 8)  # so that lstm_10 comes before lstm_9 in the alphabet
     with h5py.File(path, "w") as file:
@@ -143,7 +144,7 @@ def classic_state() -> dict[str, Any]:
 
 
 def changed_state(**changes: Any) -> dict[str, Any]:
-    """Of a good network, with some weights in place of its own, or taken out by None."""
+    """State of a good network, with some weights replaced, or taken out by None."""
     state = make_network().state_dict() | {name.replace("__", "."): value for name, value in changes.items()}
     return {name: value for name, value in state.items() if value is not None}
 
@@ -266,7 +267,7 @@ def test_converted_weights_answer_as_the_original_program_did(
     clip: str, files: list[str], recording: str, least_db: float, shared: Path, tmp_path: Path
 ) -> None:
     if files[0].endswith(".h5"):
-        pytest.importorskip("h5py")
+        require("h5py")
     folder = shared / "reference" / "dtln"
     noisy, _ = soundfile.read(folder / f"{clip}.flac", dtype="float32")
     wanted, _ = soundfile.read(folder / f"{clip}.{recording}.flac", dtype="float32")

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
+torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from enhancers import SMALL, settled_network, some_speech  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402

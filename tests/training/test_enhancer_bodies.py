@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
+torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from operations import count_operations  # noqa: E402
 from torch import Tensor  # noqa: E402
 

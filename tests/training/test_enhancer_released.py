@@ -13,9 +13,10 @@ import onnxruntime
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from require import require
 
-torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
+torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
+onnx = require("onnx", reason="pip install 'denoise-wrapper[training]'")
 import soxr  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
 from reference_fastenhancer import Network  # noqa: E402
@@ -24,6 +25,7 @@ from torch import Tensor  # noqa: E402
 from denoise_wrapper.errors import ModelError  # noqa: E402
 from denoise_wrapper.training.enhancer.released import Released, frames, load_teacher  # noqa: E402
 
+TensorProto, helper = onnx.TensorProto, onnx.helper
 STREAMING = ["ulunas", "gtcrn"]
 SIZES = ["tiny", "base", "small"]
 FILES = [f"teachers/{name}_stream.onnx" for name in STREAMING] + [f"fastenhancer/fe_{size}_48k.bin" for size in SIZES]

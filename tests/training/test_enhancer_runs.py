@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="pip install 'denoise-wrapper[training]'")
+torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from enhancers import SMALL  # noqa: E402
 from sets import quick_opinions, write_set  # noqa: E402
 from training_packs import write_packs  # noqa: E402

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from feature_rows import bare, made_rows
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
-h5py = pytest.importorskip("h5py", reason="HDF5 needs h5py: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+h5py = require("h5py", reason="HDF5 needs h5py: pip install denoise-wrapper[training]")
 
 from training_packs import MIX, write_packs  # noqa: E402
 

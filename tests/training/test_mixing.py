@@ -147,7 +147,7 @@ def test_a_measured_room_is_heard_and_its_echo_is_not_wanted(corpora: dict[int, 
 
 
 def test_simulated_rooms_decay_within_the_times_asked_for() -> None:
-    """By the slope of the energy still to come, -5 to -25 dB: shorter than the longest decay, as treble dies sooner."""
+    """Slope of the energy still to come, -5 to -25 dB: shorter than the longest decay, as treble dies sooner."""
     times = []
     for seed in range(40):
         room = simulate_room(np.random.default_rng(seed), 16000)
@@ -165,7 +165,7 @@ def test_a_simulated_room_is_heard_where_there_is_no_measured_one(corpora: dict[
 
 
 def flat_share(signal: Float32) -> float:
-    """Of the samples, those at the peak."""
+    """Share of the samples at the peak."""
     return float(np.mean(np.abs(signal) > 0.999 * np.abs(signal).max()))
 
 
@@ -292,7 +292,7 @@ def test_a_tone_at_another_speed_is_that_tone_higher_or_lower_and_aliases_are_go
 
 
 def difference(one: Float32, other: np.ndarray) -> float:
-    """Of two signals, dB of the second's power."""
+    """Difference of two signals, dB of the second's power."""
     assert one.shape == other.shape
     assert one.dtype == np.float32
     return db(np.mean((one - other) ** 2) / np.mean(other**2))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch")
+torch = require("torch")
 
 from torch import Tensor, nn  # noqa: E402
 from torch.optim import Optimizer  # noqa: E402

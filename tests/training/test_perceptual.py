@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from torch import Tensor  # noqa: E402
 
@@ -86,7 +87,7 @@ def test_clips_without_speech_do_not_count_and_give_no_nan(forgiven: Forgiveness
 
 
 def test_it_goes_along_with_pesq(shared: Path) -> None:
-    pesq = pytest.importorskip("pesq", reason="needs the pesq package: pip install denoise-wrapper[metrics]").pesq
+    pesq = require("pesq", reason="needs the pesq package: pip install denoise-wrapper[metrics]").pesq
     manifest = json.loads((shared / "dev" / "manifest.json").read_text())["clips"]
     pairs = []
     for clip in manifest[::4]:

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 for package in ("hatchling", "setuptools", "cffi", "librosa", "pesq", "pystoi", "speechmos"):
-    pytest.importorskip(package, reason="wheels and measures need their packages: pip install 'denoise-wrapper[test]'")
+    require(package, reason="wheels and measures need their packages: pip install 'denoise-wrapper[test]'")
 
 from feature_rows import bare, made_rows  # noqa: E402
 from sets import write_set  # noqa: E402

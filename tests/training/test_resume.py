@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from torch import Tensor, nn  # noqa: E402
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
@@ -116,7 +117,7 @@ def test_gains_of_one_change_little_and_gains_of_nothing_leave_nothing(family: s
 
 
 def plain_fall(gains: Tensor, run: Tensor, fall: Tensor | None) -> Tensor:
-    """As native/state.c has it, a frame after the other."""
+    """The fall of gains as native/gains.c has it, a frame after the other."""
     last, result = torch.zeros_like(gains[0]), []
     for t in range(len(gains)):
         sounding = run[t][:, None]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from require import require
 
-torch = pytest.importorskip("torch", reason="training needs torch: pip install denoise-wrapper[training]")
+torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
 
 from blobs import random_blob  # noqa: E402
 from torch import Tensor  # noqa: E402

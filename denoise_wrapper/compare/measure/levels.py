@@ -100,7 +100,7 @@ def even_gain_db(speech_db: float) -> float:
 
 
 def _speech_db(estimate: Float64, reference: Float64, speech: Labels, pauses: Labels | None) -> float:
-    """By how much the speech is louder. pauses: of a noisy reference, whose noise is to be taken off; else None."""
+    """Change of the speech's level. pauses: of a noisy reference, whose noise is to be taken off; else None."""
     if _still(reference):
         raise AudioError("the reference is silent" if pauses is None else "the noisy clip is silent")
     if pauses is None:

@@ -65,5 +65,5 @@ def encode(audio: Float32, rate: int, kind: str) -> bytes:
 
 
 def to_base64(data: bytes) -> str:
-    """As the page holds it."""
+    """Encode audio as the page holds it."""
     return base64.b64encode(data).decode("ascii")

@@ -128,7 +128,7 @@ def _has(result: Result, name: str, places: list[int]) -> bool:
 
 
 def _usual_count(comparison: Comparison, name: str, places: list[int]) -> int:
-    """Of how many clips most results have a value; of those that have any."""
+    """Number of clips of which most results have a value; of those that have any."""
     counts = [sum(not math.isnan(result.tracks[at].value(name)) for at in places) for result in comparison.results]
     return max(Counter(filter(None, counts)).items(), key=lambda item: (item[1], item[0]))[0]
 

@@ -38,7 +38,7 @@ def bounds(interval: Interval, measure: Measure, signed: bool = False) -> str:
 
 
 def lead(difference: Interval | None, measure: Measure) -> str:
-    """By how much something is better, or worse, with the interval; "" where there is nothing to compare with."""
+    """Say how much better or worse something is, with the interval; "" where there is nothing to compare with."""
     if difference is None:
         return ""
     measure, better = measure.of_differences, ahead(difference, measure)

@@ -59,7 +59,7 @@ class Share:
 
 
 def balance(pack: Pack, by: By, hours: float | None, seed: int = 1) -> list[Share]:
-    """Of each language, voice or folder so many hours, by chance but evenly over its voices.
+    """Choose so many hours of each language, voice or folder, by chance but evenly over its voices.
 
     hours: of each group; those that have less give all they have. None: as much as the smallest group has.
     Raises DataError where the groups cannot be told, or nothing is there.

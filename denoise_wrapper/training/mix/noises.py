@@ -13,7 +13,7 @@ HUM_STEPS = 1 << 14  # of one cycle of the mains
 
 
 def formula_noise(rng: np.random.Generator, length: int, rate: int) -> Float32:
-    """One of the noises below, drawn at random: float32 (length,), mean power about 1."""
+    """Draw one of the noises below at random: float32 (length,), mean power about 1."""
     kinds = (coloured, hum, clicks, pulsed, whistle)
     kind = kinds[rng.choice(len(kinds), p=(0.4, 0.2, 0.1, 0.2, 0.1))]
     noise = kind(rng, length, rate)

@@ -30,7 +30,7 @@ class PrepareConfig:
 
 @dataclass(frozen=True)
 class BalanceConfig:
-    """As many hours of each language or voice: see `balance.balance`."""
+    """Settings of a balanced choice, as many hours of each language or voice: see `balance.balance`."""
 
     by: Literal["language", "voice", "folder"] = "language"
     hours: float | None = None  # of each; as many as the smallest has if it is not given
@@ -64,7 +64,7 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class WheelConfig:
-    """This package with the finished model compiled in: see `wheel.build_wheel`."""
+    """Settings of a wheel with the finished model compiled in: see `wheel.build_wheel`."""
 
     source: Path | None = None  # the source tree; the one that this runs from if it is not given
 

@@ -107,7 +107,7 @@ def rounded(weight: Tensor) -> Tensor:
 
 
 def column_scales(weight: Tensor) -> Tensor:
-    """As `blob.column_scales`."""
+    """Scales of columns, as `models.records.column_scales` computes them."""
     pairs = (weight[0::2] + weight[1::2]).abs().amax(dim=0) / PAIR_STEPS
     return torch.maximum(weight.abs().amax(dim=0) / STEPS, pairs).clamp(min=1e-12)
 

@@ -60,7 +60,7 @@ def open_board(folder: Path) -> Any:
 
 @contextlib.contextmanager
 def stop_request() -> Iterator[Callable[[], bool]]:
-    """Within this, Ctrl-C only sets what the yielded function returns, so that no step is cut in two."""
+    """Let Ctrl-C only set what the yielded function returns, so that no step is cut in two."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -14,7 +14,7 @@ from denoise_wrapper.errors import ConfigError
 
 
 class Processes(NamedTuple):
-    """This process among those of the training."""
+    """Place of this process among those of the training."""
 
     rank: int = 0
     world: int = 1  # how many there are
@@ -66,7 +66,7 @@ class Processes(NamedTuple):
 
 @contextlib.contextmanager
 def processes() -> Iterator[Processes]:
-    """This process among those that torchrun started, or alone."""
+    """Find the place of this process among those that torchrun started, or alone."""
     cuda = torch.cuda.is_available()
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:

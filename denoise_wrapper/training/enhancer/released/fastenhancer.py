@@ -118,7 +118,7 @@ class Floats:
         part.norm.weight.mul_((1.0 + part.norm.eps) ** 0.5)
 
     def block(self, block: RowBlock) -> None:
-        """One of the recurrent blocks."""
+        """Run a recurrent block."""
         self.gru(block.gru)
         self.folded(block.after_gru)
         if block.places is not None:

@@ -135,7 +135,7 @@ class ULUNAS(Released):
         return spectrum * gain, [*(past for past in pasts if past is not None), *powers, *rows]
 
     def blocks(self) -> list[Block]:
-        """Those of both sides."""
+        """Blocks of both sides."""
         return [*self.encoder, *self.decoder]  # type: ignore[list-item]
 
     def split(self, state: list[Tensor]) -> tuple[list[Tensor | None], list[Tensor], list[Tensor]]:
