@@ -9,10 +9,10 @@ build:  ## compile the C engine beside the Python files
 	$(PYTHON) build.py
 
 test:  ## all tests
-	$(PYTEST)
+	$(PYTEST) -n auto --dist loadfile
 
 quick:  ## all tests but the slow ones, in under two minutes
-	$(PYTEST) -m "not slow" -n 2
+	$(PYTEST) -m "not slow" -n auto --dist loadfile
 
 lint:  ## formatting, style and types
 	ruff check .

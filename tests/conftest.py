@@ -37,6 +37,30 @@ float rnnoise_process_frame(state *s, float *out, const float *in) {
 """
 
 
+# Rooms and modules whose tests take more than some seconds each, or together more than half a minute on two cores.
+SLOW = {
+    "long", "native", "project", "report",
+    "backends/test_isa.py", "backends/test_reference.py",
+    "cli/test_cli_compare.py",
+    "compare/test_behaviour.py", "compare/test_compare.py", "compare/test_evaluate.py", "compare/test_metrics.py",
+    "files/test_hardship.py",
+    "stream/test_interrupted.py", "stream/test_stream_properties.py",
+    "training/test_blind.py", "training/test_dtln.py", "training/test_dtln_export.py",
+    "training/test_dtln_importers.py", "training/test_enhancer_bodies.py", "training/test_enhancer_released.py",
+    "training/test_enhancer_runs.py", "training/test_features.py", "training/test_mixing.py",
+    "training/test_pipeline.py", "training/test_resume.py", "training/test_rnnoise.py",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, which `make quick` leaves out."""
+    tests = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(tests)
+        if {path.parts[0], path.as_posix()} & SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of data and reference answers that is not part of the project."""
