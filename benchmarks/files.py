@@ -108,7 +108,7 @@ def many_files(options: Options, folder: Path) -> Table:
     rows: list[list[Cell]] = []
     facts = {}
     for backend in backend_names():
-        (one, one_used), (many, many_used) = min(batches[backend, 1].taken), min(batches[backend, cores].taken)
+        (one, one_used), (many, many_used) = min(batches[backend, 1].spent), min(batches[backend, cores].spent)
         rows.append([backend, BATCH * seconds / one, one_used, BATCH * seconds / many, many_used, one / many])
         facts[f"cores {backend}"] = one / many
     return Table(
@@ -127,12 +127,12 @@ class _Batch:
     """Runs something and keeps, of each run, the seconds by the wall clock and how many cores it got."""
 
     def __init__(self, action: Callable[[], object]) -> None:
-        self.action, self.taken = action, list[tuple[float, float]]()
+        self.action, self.spent = action, list[tuple[float, float]]()
 
     def __call__(self) -> float:
         start = time.process_time()
         wall = wall_s(self.action)
-        self.taken.append((wall, (time.process_time() - start) / wall))
+        self.spent.append((wall, (time.process_time() - start) / wall))
         return wall
 
 

@@ -42,13 +42,13 @@ class _Timed:
     def __init__(self, backend: str, rate: int, chunk_ms: int) -> None:
         self.chunks = pieces(clip(10, rate), rate * chunk_ms // 1000)
         self.process = Denoiser(backend).stream(rate).process
-        self.taken: list[list[NDArray[np.float64]]] = [[] for _ in CLOCKS]
+        self.spent: list[list[NDArray[np.float64]]] = [[] for _ in CLOCKS]
         for chunk in self.chunks[:WARM_UP]:
             self.process(chunk)
 
     def go_on(self, calls: int) -> None:
         chunks, process, count = self.chunks, self.process, len(self.chunks)
-        for spent, clock in zip(self.taken, CLOCKS, strict=True):
+        for spent, clock in zip(self.spent, CLOCKS, strict=True):
             spent.append(calls_us(lambda number: process(chunks[number % count]), calls, clock))
 
 
@@ -73,11 +73,11 @@ def percentiles(options: Options) -> Table:
     facts = {}
     for (backend, rate, chunk_ms), stream in timed.items():
         wall, processor = (
-            np.percentile(np.concatenate(spent), list(PERCENTILES.values())).tolist() for spent in stream.taken
+            np.percentile(np.concatenate(spent), list(PERCENTILES.values())).tolist() for spent in stream.spent
         )
         rows.append([backend, f"{rate} Hz", f"{chunk_ms} ms", *wall, *processor, 1000.0 * chunk_ms / wall[0]])
         facts[f"live {backend} {rate} {chunk_ms}"] = wall[0]
-    calls = sum(map(len, next(iter(timed.values())).taken[0]))
+    calls = sum(map(len, next(iter(timed.values())).spent[0]))
     return Table(
         "live",
         "stream.process, microseconds a call",

@@ -27,7 +27,7 @@ class PerHopLoop:
 
     def reset(self) -> None:
         self.state_1 = self.state_2 = np.zeros((1, 2, 128, 2), np.float32)
-        self.heard, self.pending = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
+        self.newest, self.pending = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
 
     def __call__(self, audio: Float32) -> Float32:
         self.reset()
@@ -38,9 +38,9 @@ class PerHopLoop:
 
     def hop(self, samples: Float32) -> Float32:
         (magnitude_name, state_1_name), (frame_name, state_2_name) = self.names
-        self.heard[:-HOP] = self.heard[HOP:]
-        self.heard[-HOP:] = samples
-        spectrum = np.fft.rfft(self.heard)
+        self.newest[:-HOP] = self.newest[HOP:]
+        self.newest[-HOP:] = samples
+        spectrum = np.fft.rfft(self.newest)
         magnitude = np.abs(spectrum).reshape(1, 1, -1).astype(np.float32)
         phase = np.angle(spectrum)
         mask, self.state_1 = self.first.run(None, {magnitude_name: magnitude, state_1_name: self.state_1})

@@ -149,7 +149,7 @@ class _Batch:
         self._todo = deque(self._jobs)
         self._answers: queue.SimpleQueue[tuple[int, FileResult] | BaseException] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._told = 0.0  # time.monotonic() when the progress was
+        self._reported = 0.0  # time.monotonic() of the last report
 
     def run(self, threads: int, done: Callable[[FileResult], object] | None) -> list[FileResult]:
         results: dict[int, FileResult] = {}
@@ -211,9 +211,9 @@ class _Batch:
     def _tell(self, last: bool = False) -> None:
         """Tell how far all is, unless that was just done; of files not yet open the length is told by the size."""
         now = time.monotonic()
-        if self._progress is None or (now - self._told < TELL_S and not last):
+        if self._progress is None or (now - self._reported < TELL_S and not last):
             return
-        self._told = now
+        self._reported = now
         done = total = known = 0.0
         for job in self._jobs:
             done += job.watch.seconds

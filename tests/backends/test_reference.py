@@ -66,7 +66,7 @@ def follow(network: Network, audio: NDArray[np.float32], answer: Heard) -> tuple
         cleaned.append(out)
         voice.append(probability)
         if reference.held.energy.sum() >= 0.04:
-            apart.append(np.subtract(reference.found, pitch))
+            apart.append(np.subtract(reference.own_pitch, pitch))
     return np.concatenate(cleaned), np.array(voice), np.abs(apart)
 
 

@@ -243,7 +243,7 @@ class Denoiser:
         self.features = Features(self.bands)
         self.x, self.y = [0.0, 0.0], [0.0, 0.0]  # of the high-pass, the newest first
         self.history = np.zeros(MAX_PERIOD + WINDOW)
-        self.pitch = self.found = (0, 0.0)
+        self.pitch = self.own_pitch = (0, 0.0)
         silence, none = np.zeros(BINS, complex), np.zeros(self.bands.count)
         self.held = Frame(silence, silence, none, none, none)
         self.overlap, self.last_gain = np.zeros(FRAME), np.zeros(self.bands.count)
@@ -256,8 +256,8 @@ class Denoiser:
     def frame(self, audio: Float64, pitch_of_engine: Pitch | None = None) -> tuple[Float64, float]:
         """(480,) to (cleaned (480,), probability of speech). told: the pitch to go by, whatever `found` says."""
         self.history = np.append(self.history[FRAME:], self.high_pass(32768 * audio))
-        self.found = find_pitch(self.history, self.pitch)
-        self.pitch = pitch_of_engine or self.found
+        self.own_pitch = find_pitch(self.history, self.pitch)
+        self.pitch = pitch_of_engine or self.own_pitch
         now, bands = self.analyse(), self.bands
         gains, voice = None, 0.0
         if now.energy.sum() >= 0.04:  # or the network is not run
