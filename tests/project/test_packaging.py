@@ -205,7 +205,7 @@ def test_the_script_for_ci_runs_readme_s_own_command() -> None:
     assert match is not None
     install, _, test = match[0].partition("&&")
     assert "constraints.txt" in shlex.split(install)
-    assert shlex.split(test) == ["pytest"]
+    assert shlex.split(test) == ["pytest", "-n", "auto", "--dist", "loadfile"]
 
 
 def test_the_clip_is_what_readme_s_first_command_needs() -> None:
