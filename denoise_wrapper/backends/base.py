@@ -164,13 +164,12 @@ def check_channels(channels: int) -> int:
 
 def check_block(block: Float32, channels: int, hop: int) -> int:
     """Count the hops of a block. Raises AudioError unless it is float32 (channels, n * hop)."""
-    rows, samples = block.shape
-    hops, rest = divmod(samples, hop)
-    if rows != channels or rest or block.dtype != _FLOAT32:
+    (rows, samples), dtype = block.shape, block.dtype
+    if rows != channels or samples % hop or (dtype is not _FLOAT32 and dtype != _FLOAT32):
         raise AudioError(
-            f"a block of {channels} channel(s) is float32 ({channels}, n * {hop}), not {block.dtype} {block.shape}"
+            f"a block of {channels} channel(s) is float32 ({channels}, n * {hop}), not {dtype} {block.shape}"
         )
-    return hops
+    return samples // hop
 
 
 def refuse_bad_sample(block: Float32, loudest: float) -> None:

@@ -251,8 +251,8 @@ def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:
         return cleaned, voice
-    noisy_at, clean_at, voice_at = (_from_buffer(FLOATS, array) for array in (block, cleaned, voice))
-    status = _process(states, channels, noisy_at, clean_at, voice_at, frames, min_gain)
+    noisy_at, clean_at = _from_buffer(FLOATS, block), _from_buffer(FLOATS, cleaned)
+    status = _process(states, channels, noisy_at, clean_at, _from_buffer(FLOATS, voice), frames, min_gain)
     if status:
         check_status(status, block)
     return cleaned, voice
