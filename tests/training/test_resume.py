@@ -30,7 +30,7 @@ from denoise_wrapper.training.rnnoise import train as rnnoise  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import LAYOUTS  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import LAST, open_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe  # noqa: E402
-from denoise_wrapper.training.run.run import Run  # noqa: E402
+from denoise_wrapper.training.run.run import Run, flushed_denormals  # noqa: E402
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -66,6 +66,13 @@ def enhancer_batches(step: int) -> Iterator[EnhancerBatch]:
         step += 1
 
 
+@pytest.fixture(autouse=True)
+def denormals() -> Iterator[None]:
+    """Take denormals for zeros, as a training does."""
+    with flushed_denormals():
+        yield
+
+
 def unpacked(name: str, folder: Path) -> Path:
     """A checkpoint of before, in a folder."""
     (folder / LAST).parent.mkdir(parents=True)
@@ -76,7 +83,6 @@ def unpacked(name: str, folder: Path) -> Path:
 def resumed(run: Run[Any, Any], name: str, folder: Path) -> Run[Any, Any]:
     """A run that has taken up a checkpoint of before."""
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     run.start(open_checkpoint(unpacked(name, folder), True, run.config, run.free))
     return run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
 import sys
 import time
@@ -244,6 +245,16 @@ class Run(abc.ABC, Generic[C, N]):
         return 0
 
 
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Take denormals for zeros within the block: the mode of the whole thread, so it is put back."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def train(
     kind: type[Run[C, Any]], config: C, resume: bool = False, profile: bool = False, toml: str | None = None
 ) -> int:
@@ -255,8 +266,7 @@ def train(
     DataError, FileError and ModelError.
     """
     torch.set_num_threads(config.train.threads)
-    torch.set_flush_denormal(True)
-    with processes() as group:
+    with processes() as group, flushed_denormals():
         run = kind(config, group)
         if profile:
             return run.profile()
