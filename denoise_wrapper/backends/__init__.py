@@ -6,6 +6,7 @@ import functools
 import importlib
 from typing import Any
 
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Backend, State, recalled
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import MODELS
@@ -45,9 +46,9 @@ def load_backend(name: str, model: Any = None) -> Backend:
     if not isinstance(name, str) or name not in known:
         import difflib  # here, as it costs an import of this package a tenth
 
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(shown(name), known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
+        raise ModelError(f"there is no backend {shown(name)}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 
 
@@ -58,7 +59,7 @@ def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
     if model is not None:
         raise ConfigError("model goes with the name of a backend; a Backend has its model already")
     if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
-        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+        raise ConfigError(f"backend is a name or a Backend, not {shown(backend)}")
     return backend
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.backends.base import (
     Float32,
     Loaded,
@@ -48,10 +49,12 @@ class DTLNBackend(Loaded):
         name: str = "dtln-16k",
         threads: int = 1,
     ) -> None:
-        if name not in RATES:
-            raise ModelError(f"there is no DTLN called {name!r}; known are {', '.join(RATES)}")
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ConfigError(f"threads is a number of 1 or more, not {threads!r}")
+        if not isinstance(name, str) or name not in RATES:
+            raise ModelError(f"there is no DTLN called {shown(name)}; known are {', '.join(RATES)}")
+        count = whole(threads)
+        if count is None or count < 1:
+            raise ConfigError(f"threads is a number of 1 or more, not {shown(threads)}")
+        threads = count
         self.name, self.shipped = name, model is None
         self.options = {} if threads == 1 else {"threads": threads}
         self.sample_rate: int = RATES[name]

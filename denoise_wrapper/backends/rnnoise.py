@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
 from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
@@ -57,10 +58,11 @@ class RNNoiseBackend(Loaded):
         self._source = None if model is None else model_bytes(model)
         self._model = _load(self._source, model)
         self.delay: int = lib.dn_model_delay(self._model)
-        isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
-        if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
+        wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
+        known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
+        if not known or (wanted and lib.dn_model_set_isa(self._model, wanted.encode()) != lib.DN_OK):
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows "
+                f"the instruction set {shown(wanted)} cannot be used here; this build knows "
                 f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
         remember(self)

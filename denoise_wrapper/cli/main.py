@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,17 +18,19 @@ from denoise_wrapper import __version__
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
+from denoise_wrapper.cli.screen import PROGRAM, complain, say, show, show_warning
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
 from denoise_wrapper.machine import check_jobs
+from denoise_wrapper.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from denoise_wrapper.atomic import Overwrite
     from denoise_wrapper.denoiser import Denoiser
-    from denoise_wrapper.files.batch import FileResult, Pair
+    from denoise_wrapper.files.batch import FileResult, Plan
 
-PROGRAM = "denoise-wrapper"
 RAW_OPTIONS = ("rate", "channels", "dtype")
 RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
 EXIT_CODES = """\
@@ -92,22 +95,12 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
+    warnings.showwarning = show_warning
     for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
-
-
-def complain(message: object) -> None:
-    """One line on stderr, whatever the message."""
-    line = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
-    _say(f"{PROGRAM}: {line}")
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print would take None for stdout, where the samples go
-        print(line, file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -144,6 +137,7 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    verb.add_argument("--force", action="store_true", help="replace files that exist, read-only ones too")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
@@ -160,8 +154,8 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, default=1.0, metavar="0..1", help="share of the cleaned signal (default: 1)")
     how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
-    how.add_argument("--vad-gate", default="mute", metavar="mute|drop", help="silence it, or take it out")
-    how.add_argument("--vad-hold", type=float, default=0.2, metavar="S", help="gate opens so long after speech")
+    how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
+    how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", default="raise", metavar="raise|zero", help="what to do about NaN and inf")
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
@@ -200,14 +194,17 @@ def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
     (_check_pipe if "-" in args.inputs else _check_files)(args)
+    options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
+    if options and args.vad_threshold is None:
+        raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
     denoiser = Denoiser(
         args.backend,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
         atten_lim_db=args.atten_lim,
         mix=args.mix,
         vad_threshold=args.vad_threshold,
-        vad_gate=args.vad_gate,
-        vad_hold=args.vad_hold,
+        vad_gate="mute" if args.vad_gate is None else args.vad_gate,
+        vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
         non_finite=args.non_finite,
     )
     return _filter_pipe(args, denoiser) if "-" in args.inputs else _filter_files(args, denoiser)
@@ -215,9 +212,12 @@ def run_filter(args: argparse.Namespace) -> int:
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output)
+    made = _plan([Path(name) for name in args.inputs], args.output)
+    pairs, failed = made.pairs, made.failed
     for result in failed:
         complain(result.error)
+    if made.left_out and not args.quiet:
+        say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
     begin = time.perf_counter()
     with FileProgress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
 
@@ -226,25 +226,28 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
                 progress.ended()
                 complain(result.error)
             else:
-                progress.ended(speed_line(f"{result.source} -> {result.target}", result.seconds, result.took))
+                name = f"{result.source} -> {result.target}"
+                progress.ended(speed_line(name, result.seconds, result.took, result.kept))
 
-        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=args.overwrite, done=done, progress=progress.report)
+        overwrite: Overwrite = "force" if args.force else args.overwrite
+        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=overwrite, done=done, progress=progress.report)
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if len(cleaned) > 1 and not args.quiet:
-        _say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
+        seconds, kept = (sum(getattr(result, name) for result in cleaned) for name in ("seconds", "kept"))
+        say(speed_line(f"{len(cleaned)} files", seconds, took, kept))
     if args.profile:
-        print(format_profile(cleaned))
+        show(format_profile(cleaned))
     return 2 if failed or len(cleaned) < len(results) else 0
 
 
-def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[FileResult]]:
-    """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
-    from denoise_wrapper.files.batch import is_folder, plan
+def _plan(inputs: list[Path], output: str | None) -> Plan:
+    """Decide which files are read, and where the results go: for one file -o may name the file to write."""
+    from denoise_wrapper.files.batch import Plan, is_folder, plan
 
     folder = None if output is None else Path(output)
     single = len(inputs) == 1 and not is_folder(inputs[0])
     if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
-        return [(inputs[0], folder)], []
+        return Plan([(inputs[0], folder)], [], [])
     return plan(inputs, folder)
 
 
@@ -302,7 +305,7 @@ def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
     if not args.quiet:
-        _say(speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin))
+        say(speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin))
     return 0
 
 
@@ -313,16 +316,16 @@ def run_model_list(args: argparse.Namespace) -> int:
         try:
             _print_backend(load_backend(name))
         except ModelError as error:
-            print(f"{name}: cannot be used here: {error}")
+            show(f"{name}: cannot be used here: {error}")
     return 0
 
 
 def _print_backend(backend: Any) -> None:
     hop, delay = (f"{1000 * samples / backend.sample_rate:g} ms" for samples in (backend.hop, backend.delay))
     voice = ", tells speech" if backend.has_vad else ""
-    print(f"{backend.name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
+    show(f"{backend.name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
     for key, value in backend.metadata.items():
-        print(f"    {key}: {value}")
+        show(f"    {key}: {value}")
 
 
 def _is_backend(name: str) -> bool:
@@ -354,15 +357,15 @@ def run_model_info(args: argparse.Namespace) -> int:
     if backend is not None and not isinstance(backend, RNNoiseBackend):
         _print_backend(backend)
         for stage, data in enumerate(backend.data, 1):
-            print(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")
+            show(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")
         return 0
     model = _read_model(args.model)
-    print(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
+    show(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
     for key, value in model.metadata.items():
-        print(f"    {key}: {value}")
-    print(f"    sha256 of the weights: {fingerprint(model)}")
+        show(f"    {key}: {value}")
+    show(f"    sha256 of the weights: {fingerprint(model)}")
     for layer in model.layers:
-        print(f"    {layer.name}: {layer.description}")
+        show(f"    {layer.name}: {layer.description}")
     return 0
 
 

@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError, needs_package
 
 FAMILIES = {
@@ -193,7 +194,7 @@ def add_model_wheel(jobs: Any, epilog: str) -> None:
 def run_model_wheel(args: argparse.Namespace) -> int:
     from denoise_wrapper.training.run.wheel import build_wheel
 
-    print(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
+    show(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
     return 0
 
 
@@ -230,7 +231,7 @@ def run_convert(args: argparse.Namespace) -> int:
         options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
         changes = {key: str(value) for key, value in options.items() if value is not None}
         for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
-            print(path)
+            show(path)
         return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
@@ -245,7 +246,7 @@ def run_data_check(args: argparse.Namespace) -> int:
         raise ConfigError(f"--rate is in Hz and above 0, not {args.rate}")
     report = check.check_folders(args.folders, args.rate, args.kind)
     for line in check.report_lines(report):
-        print(line)
+        show(line)
     for path in (args.csv, args.json):
         if path is not None:
             check.save_report(report, path, "json" if path is args.json else "csv", args.overwrite)
@@ -260,7 +261,7 @@ def run_data_prepare(args: argparse.Namespace) -> int:
         raise missing_extra(error) from error
     for table in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
         for line in prepare.prepared_lines(table):
-            print(line)
+            show(line)
     return 0
 
 
@@ -270,7 +271,7 @@ def run_data_join(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
-    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
+    show(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
     return 0
 
 
@@ -290,7 +291,7 @@ def run_data_features(args: argparse.Namespace) -> int:
         raise ConfigError("--rows is for features that are made; a feature file is converted whole")
     else:
         rows, family = extract.convert_features(args.source, args.output, args.family, args.overwrite)
-    print(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
+    show(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
     return 0
 
 
@@ -310,7 +311,7 @@ def run_data_balance(args: argparse.Namespace) -> int:
     else:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
-        print(line)
+        show(line)
     return 0
 
 
@@ -319,7 +320,7 @@ def run_data_blind(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.blind import make_blind_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
+    show(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0
 
 
@@ -328,5 +329,5 @@ def run_data_telephone(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.telephone import make_telephone_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
+    show(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
     return 0
