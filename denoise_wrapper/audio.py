@@ -161,6 +161,8 @@ def check_scale(samples: Array, where: object = None) -> bool:
     """
     if samples.dtype.kind != "f":
         return True
+    if not samples.any():  # which is quick, as silence may last
+        return False
     sizes = np.abs(samples)
     if not np.any(sizes > OVER_SCALE):
         return bool(np.any((sizes > 0) & (sizes < 1)))

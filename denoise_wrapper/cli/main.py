@@ -134,7 +134,12 @@ def _add_filter(verbs: Any) -> None:
         "written beside each. '-' cleans raw PCM from standard input to standard output.",
         epilog=EXIT_CODES,
     )
-    verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
+    verb.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FILE|DIR|-",
+        help="a folder stands for all audio files below it, but results of earlier runs",
+    )
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
     verb.add_argument("--force", action="store_true", help="replace files that exist, read-only ones too")

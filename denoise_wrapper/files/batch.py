@@ -84,8 +84,8 @@ def plan(inputs: Sequence[Path], folder: Path | None) -> Plan:
     check_pairs(list(pairs))
     _, again = part_results(named if len(pairs) > 1 else [])
     for source in again:
-        error = FileError(f"{source} is the result of an earlier run; name it alone to clean it again")
-        made.failed.append(FileResult(source, error=error))
+        why = f"{source} is the result of an earlier run; name it alone to clean it again"
+        made.failed.append(FileResult(source, error=FileError(why)))
     made.pairs.extend(pair for pair in pairs if pair[0] not in again)
     return made
 
