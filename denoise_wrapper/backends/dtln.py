@@ -27,6 +27,7 @@ from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_l
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 BLOCK_S = 0.032  # seconds of a block
+MOST_THREADS = 1024  # beyond which no machine has cores
 OVERLAP = 4  # blocks that each sample is in
 FRAMES_AT_ONCE = 256  # hops times channels in one run: bounds memory; 96 to 1024 are equally fast, 16 an eighth slower
 
@@ -52,8 +53,8 @@ class DTLNBackend(Loaded):
         if not isinstance(name, str) or name not in RATES:
             raise ModelError(f"there is no DTLN called {shown(name)}; known are {', '.join(RATES)}")
         count = whole(threads)
-        if count is None or count < 1:
-            raise ConfigError(f"threads is a number of 1 or more, not {shown(threads)}")
+        if count is None or not 1 <= count <= MOST_THREADS:
+            raise ConfigError(f"threads is a number, 1 to {MOST_THREADS}, not {shown(threads)}")
         threads = count
         self.name, self.shipped = name, model is None
         self.options = {} if threads == 1 else {"threads": threads}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 from denoise_wrapper.wording import visible
 
@@ -25,7 +26,14 @@ def complain(message: object) -> None:
     say(f"{PROGRAM}: {' '.join(str(message).split())}")
 
 
-def show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning for the user in a line; others are for who develops this program, and none of its users."""
     if category is UserWarning:
         complain(message)

