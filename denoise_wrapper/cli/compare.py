@@ -35,7 +35,7 @@ goes of it at 0.5 to 8 Hz <= -20 dB), a click (silent after 200 ms, and the leve
 
 Needs pip install 'denoise-wrapper[metrics]'. """
 CANDIDATES = """\
-a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'model list'), the file of an RNNoise model,
+a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'models'), the file of an RNNoise model,
 a librnnoise that somebody else has built (.so, .dylib, .dll), the pair of a DTLN as FIRST.onnx+SECOND.onnx or the
 folder they are in, or a folder of clips that another program has cleaned, called as the noisy ones are; and the keys
 name (as it is shown), backend (which is to load the model), atten-lim (dB) and mix (0 to 1), as those of 'filter'. The
@@ -49,12 +49,17 @@ Needs pip install 'denoise-wrapper[compare]'. """
 SLOTS = "abcdefg"  # options for a candidate each
 
 
-def add_evaluate(verbs: Any, epilog: str) -> None:
+def add_evaluate(verbs: Any) -> None:
     verb = verbs.add_parser(
         "evaluate",
         help="measure a backend on a set of clips with clean references",
         description="Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.",
-        epilog=COLUMNS + epilog,
+        examples=(
+            ("evaluate --set clips/", "of clips/noisy and clips/clean, the default backend"),
+            ("evaluate --set clips/ -b dtln-16k --csv means.csv", "another one, also as a table"),
+            ("evaluate --set clips/ --model mine.dnnw --against standard", "side by side"),
+        ),
+        epilog=COLUMNS,
     )
     verb.add_argument(
         "--set", required=True, metavar="DIR", help="folder with clean/ and noisy/, and perhaps a manifest.json"
@@ -65,7 +70,9 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
         help="a part of the set, by what its manifest says of the clips, as snr_db=0 or kind=child; 'unseen' of the "
         "blind set: voices that no weights shipped so far were trained on",
     )
-    verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
+    verb.add_argument(
+        "-b", "--backend", metavar="NAME", help="see 'models' (default: rnnoise); 'noisy' for no cleaning"
+    )
     verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
     verb.add_argument(
         "--against",
@@ -85,7 +92,7 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
     results = verb.add_argument_group("results")
     results.add_argument("--clips", action="store_true", help="print each clip too")
-    results.add_argument("--out", metavar="DIR", help="keep the cleaned clips in it")
+    results.add_argument("-o", "--output", metavar="DIR", help="keep the cleaned clips in it")
     results.add_argument("--csv", metavar="FILE", help="write each clip and the means as CSV")
     results.add_argument("--json", metavar="FILE", help="write it all as JSON, with the model's sha256")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -94,13 +101,18 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     verb.set_defaults(run=run_evaluate)
 
 
-def add_compare(verbs: Any, epilog: str) -> None:
+def add_compare(verbs: Any) -> None:
     verb = verbs.add_parser(
         "compare",
         help="hear and see which backend, model or strength is better: a report to listen to",
         description="Cleans clips by several candidates, measures what comes out, and writes a page that opens in a "
         "browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.",
-        epilog=CANDIDATES + epilog,
+        examples=(
+            ("compare talk.flac", "all backends on one file, in compare.html"),
+            ("compare recordings/ -a rnnoise -b dtln-32k -o two.html", "two of them"),
+            ("compare talk.flac -a rnnoise -b rnnoise,atten-lim=12,name=mild", "two strengths"),
+        ),
+        epilog=CANDIDATES,
     )
     verb.add_argument(
         "inputs",
@@ -194,7 +206,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             args.set,
             both,
             only=args.only,
-            keep=args.out,
+            keep=args.output,
             overwrite=args.overwrite,
             jobs=args.jobs,
             progress=report,
@@ -235,7 +247,7 @@ def _measured(
 
 
 def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
-    options = {"--denoised": args.denoised, "--out": args.out, "--against": args.against}
+    options = {"--denoised": args.denoised, "-o": args.output, "--against": args.against}
     wrong = [name for name, value in options.items() if value is not None]
     if wrong or not candidate.cleaned:
         named = " ".join(wrong) or f"--backend {args.backend}"
@@ -277,7 +289,7 @@ def _check_nothing_cleans(args: argparse.Namespace) -> None:
     """Refuse what goes with a denoiser alone."""
     options = [f"--{name.replace('_', '-')}" for name in STRENGTH if getattr(args, name) is not None]
     options += ["--backend"] if args.denoised is not None and args.backend is not None else []
-    options += ["--out"] if args.out is not None else []
+    options += ["-o"] if args.output is not None else []
     if options:
         reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
         raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them away")

@@ -33,14 +33,14 @@ PROGRAMS = ("ffmpeg", "ffprobe")  # for formats that libsndfile does not know
 SHORT = 12  # hexadecimal digits of a checksum that tell models apart
 
 
-def add_info(verbs: Any, epilog: str) -> None:
+def add_info(verbs: Any) -> None:
     verb = verbs.add_parser(
         "info",
         help="tell versions, processor, instruction sets and backends",
         description="Tells what is installed here: versions, the processor, the instruction sets that the engine "
         "knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), "
         "the backends with their models, and the optional packages and programs.",
-        epilog=epilog,
+        examples=(("info", "as lines to read, for the beginning of a report"), ("info --json", "for programs")),
     )
     verb.add_argument("--json", action="store_true", help="as JSON")
     verb.set_defaults(run=run_info)
@@ -80,7 +80,7 @@ def describe_backend(name: str) -> dict[str, Any]:
     """One backend as it is loaded here.
 
     Keys: name; sample_rate (Hz), hop and delay (samples at that rate), has_vad; latency_ms, of a stream at that rate;
-    model, what the model calls itself, and sha256, the first 12 digits for each file of it, as `model info` tells
+    model, what the model calls itself, and sha256, the first 12 digits for each file of it, as `models info` tells
     them. Of one that cannot be loaded: name and error.
     """
     try:

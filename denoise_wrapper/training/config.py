@@ -197,7 +197,9 @@ def load_config(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
     try:
         return read(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); give the path of a TOML file, as 'train --print-config' prints"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ConfigError as error:

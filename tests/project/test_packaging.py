@@ -137,7 +137,7 @@ def test_a_model_of_the_other_family_is_compiled_in(tree: Path, tmp_path: Path) 
     assert done.stdout.split() == ["v0.2", "960", "mine", *hashes]
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "model convert")])
+@pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "convert MODEL")])
 def test_a_model_that_cannot_be_compiled_in_is_a_clear_error(
     tree: Path, tmp_path: Path, content: str | None, words: str
 ) -> None:

@@ -1,0 +1,16 @@
+"""What each backend is for, in the words of who has to choose one."""
+
+from __future__ import annotations
+
+DEFAULT = "rnnoise"  # the backend of who names none
+_PURPOSES = {
+    "rnnoise": "meetings, podcasts, voice agents: the best for its cost",
+    "rnnoise-classic": "small computers: the lightest and soonest; its .rnnn runs in other programs",
+    "dtln-16k": "telephone and recordings at 16 kHz: keeps the speech closest, cuts off what is above 8 kHz",
+    "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
+}
+
+
+def purpose(name: str) -> str:
+    """Say what a shipped backend is for; "" for one of another name."""
+    return _PURPOSES.get(name, "")
