@@ -199,7 +199,8 @@ class Denoiser:
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            return self._cleaned(blocks, rate, (channels,), watch.stages)
+            cleaned = self._cleaned(watch.before.through(blocks, rate), rate, (channels,), watch.stages)
+            return watch.after.through(cleaned, rate)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
+from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
+from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PROGRAM, Parser, complain, say
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
+from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_data, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
+from denoise_wrapper.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +131,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_train(verbs)
     add_data(verbs)
     add_info(verbs)
+    add_completion(verbs)
     add_help(verbs, parser)
     return parser
 
@@ -146,6 +151,8 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add_naming(verb)
+    verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
@@ -189,29 +196,36 @@ def run_filter(args: argparse.Namespace) -> int:
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output)
+    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    pairs, there = part_existing(pairs) if args.skip_existing else (pairs, 0)
     for result in failed:
         complain(result.error)
+        if args.json:
+            print(result_json(result))
     begin = time.perf_counter()
-    with FileProgress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
+    with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 
         def done(result: FileResult) -> None:
+            if args.json:
+                print(result_json(result), flush=True)
             if result.error is not None:
                 progress.ended()
                 complain(result.error)
             else:
-                progress.ended(speed_line(f"{result.source} -> {result.target}", result.seconds, result.took))
+                progress.ended(result_line(result))
 
         results = denoiser.filter_pairs(pairs, args.jobs, overwrite=args.overwrite, done=done, progress=progress.report)
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
-    if len(cleaned) > 1 and not args.quiet:
+    if there and not args.quiet:
+        say(f"{count(there, 'file')} skipped: the results are there already")
+    if len(cleaned) > 1 and not args.quiet and not args.json:
         say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
     if args.profile:
         print(format_profile(cleaned))
     return 2 if failed or len(cleaned) < len(results) else 0
 
 
-def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[FileResult]]:
+def _pairs(inputs: list[Path], output: str | None, suffix: str | None) -> tuple[list[Pair], list[FileResult]]:
     """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
     from denoise_wrapper.files.batch import is_folder, plan
 
@@ -219,12 +233,14 @@ def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[Fil
     single = len(inputs) == 1 and not is_folder(inputs[0])
     if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
         return [(inputs[0], folder)], []
-    return plan(inputs, folder)
+    pairs, failed = plan(inputs, folder)
+    return named(pairs, suffix), failed
 
 
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
+    check_inputs(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
