@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.cli.parser import PRESET_HELP
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.machine import cores
+from denoise_wrapper.presets import strength
 
 if TYPE_CHECKING:
     from denoise_wrapper.compare import Candidate, Comparison
@@ -20,7 +22,7 @@ Measured = TypeVar("Measured")
 Report = Callable[[str, int, int], None]
 
 UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as they came
-STRENGTH = ("model", "atten_lim", "mix")
+STRENGTH = ("model", "preset", "atten_lim", "mix")
 COLUMNS = """\
 columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
 higher is better; LFLSD and HFLSD (log-spectral distance up to 8 kHz and, of full-band clips, from 8 to 20 kHz, dB):
@@ -38,7 +40,8 @@ CANDIDATES = """\
 a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'models'), the file of an RNNoise model,
 a librnnoise that somebody else has built (.so, .dylib, .dll), the pair of a DTLN as FIRST.onnx+SECOND.onnx or the
 folder they are in, or a folder of clips that another program has cleaned, called as the noisy ones are; and the keys
-name (as it is shown), backend (which is to load the model), atten-lim (dB) and mix (0 to 1), as those of 'filter'. The
+name (as it is shown), backend (which is to load the model), preset, atten-lim (dB) and mix (0 to 1), as those of
+'filter'. The
 clips as they came are always in the report.
 
 Beside REPORT.html are written REPORT.csv and REPORT.json, with each clip's values, means, intervals and costs, and
@@ -88,6 +91,7 @@ def add_evaluate(verbs: Any) -> None:
     )
     how = verb.add_argument_group("how to clean")
     how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
+    how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
     results = verb.add_argument_group("results")
@@ -281,7 +285,7 @@ def _candidate(args: argparse.Namespace) -> Candidate:
     model = args.model[0] if args.model and len(args.model) == 1 else args.model and tuple(args.model)
     backend = args.backend or "rnnoise"
     name = Path(args.model[0]).stem if args.model and args.against else backend
-    settings = Settings(atten_lim_db=args.atten_lim, mix=1.0 if args.mix is None else args.mix)
+    settings = Settings(*strength(args.preset, args.atten_lim, args.mix))
     return Candidate(name, backend, model, settings=settings)
 
 

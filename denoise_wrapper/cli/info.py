@@ -14,6 +14,7 @@ from typing import Any
 from denoise_wrapper import __version__
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.cli.config import read_config
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.machine import cores, processor_name
 
@@ -47,9 +48,18 @@ def add_info(verbs: Any) -> None:
 
 
 def run_info(args: argparse.Namespace) -> int:
-    facts = describe()
+    facts = {**describe(), "config": describe_config(args)}
     print(json.dumps(facts, indent=1) if args.json else format_description(facts))
     return 0
+
+
+def describe_config(args: argparse.Namespace) -> dict[str, Any]:
+    """Describe where defaults of options come from: files and values; of files that cannot be used: error."""
+    try:
+        config = read_config(args)
+    except DenoiseError as error:
+        return {"files": [], "values": {}, "error": str(error)}
+    return {"files": [str(path) for path in config.files], "values": config.values}
 
 
 def describe() -> dict[str, Any]:
@@ -119,7 +129,7 @@ def format_description(facts: dict[str, Any]) -> str:
     programs = (
         f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in facts["programs"].items()
     )
-    lines += [f"programs: {', '.join(programs)}", "backends:"]
+    lines += [f"programs: {', '.join(programs)}", *_config_line(facts.get("config")), "backends:"]
     for each in facts["backends"]:
         if "error" in each:
             lines.append(f"    {each['name']}: cannot be used here: {each['error']}")
@@ -131,6 +141,17 @@ def format_description(facts: dict[str, Any]) -> str:
             f"sha256 {' and '.join(each['sha256'])}"
         )
     return "\n".join(lines)
+
+
+def _config_line(config: dict[str, Any] | None) -> list[str]:
+    if config is None:
+        return []
+    if "error" in config:
+        return [f"defaults of options: {config['error']}"]
+    values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in config["values"].items())
+    return [
+        f"defaults of options: {values or 'none'}" + (f"; from {', '.join(config['files'])}" * bool(config["files"]))
+    ]
 
 
 def _listed(versions: dict[str, str | None]) -> str:

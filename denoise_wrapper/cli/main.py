@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
+from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
+from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
 from denoise_wrapper.cli.models import add_convert, add_models
-from denoise_wrapper.cli.parser import PROGRAM, Parser, complain, say
+from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.spelling import modern
@@ -46,7 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         try:
             words, hint = modern(sys.argv[1:] if argv is None else argv)
-            args = make_parser().parse_args(_pair_models(words))
+            args = make_parser().parse_args(hoist(_pair_models(words)))
+            if hasattr(args, "backend"):
+                fill(args, read_config(args))
             if hint is not None:
                 say(f"{PROGRAM}: {hint}")
             code: int = args.run(args)
@@ -121,6 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_config(parser)
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     parser.set_defaults(run=lambda args: print_help(parser, ()))
     _add_filter(verbs)
@@ -157,19 +162,20 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
-    how.add_argument("-b", "--backend", default="rnnoise", metavar="NAME", help="see 'models' (default: %(default)s)")
+    how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
     how.add_argument(
         "--model",
         action="append",
         metavar="FILE [FILE.onnx]",
         help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
     )
+    how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
-    how.add_argument("--mix", type=float, default=1.0, metavar="0..1", help="share of the cleaned signal (default: 1)")
+    how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
     how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
-    how.add_argument("--vad-gate", default="mute", metavar="mute|drop", help="silence it, or take it out")
-    how.add_argument("--vad-hold", type=float, default=0.2, metavar="S", help="gate opens so long after speech")
-    how.add_argument("--non-finite", default="raise", metavar="raise|zero", help="what to do about NaN and inf")
+    how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
+    how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
+    how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -182,14 +188,15 @@ def run_filter(args: argparse.Namespace) -> int:
 
     (_check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
-        args.backend,
+        args.backend or DEFAULT,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
+        preset=args.preset,
         atten_lim_db=args.atten_lim,
         mix=args.mix,
         vad_threshold=args.vad_threshold,
-        vad_gate=args.vad_gate,
-        vad_hold=args.vad_hold,
-        non_finite=args.non_finite,
+        vad_gate="mute" if args.vad_gate is None else args.vad_gate,
+        vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
+        non_finite=args.non_finite or "raise",
     )
     return _filter_pipe(args, denoiser) if "-" in args.inputs else _filter_files(args, denoiser)
 

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from denoise_wrapper.presets import PRESET_NAMES
+
 PROGRAM = "denoise-wrapper"
+PRESET_HELP = f"strength by what it is for: {', '.join(PRESET_NAMES)}"
 # Names of Python's arguments -> options, where a message has them outside of a path.
 _TYPED = {
     "atten_lim_db": "--atten-lim",
@@ -23,6 +26,7 @@ _TYPED = {
     "channels is": "--channels is",
     "dtype is": "--dtype is",
     "jobs is": "--jobs is",
+    "preset is": "--preset is",
 }
 _OWN_WORDS = re.compile(rf"(?<![\w./\\-])({'|'.join(_TYPED)})(?![\w./\\])")
 _BOTH = re.compile(r"\w+=\S+ \((?:\w+ )?(--[a-z-]+)\)")  # overwrite=True (--overwrite)

@@ -49,7 +49,7 @@ def test_the_command_tells_the_same_as_text_and_as_json(
     monkeypatch.setenv("DENOISE_WRAPPER_ISA", "scalar")
     assert cli.main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts == describe()
+    assert {name: facts[name] for name in facts if name != "config"} == describe()
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"denoise-wrapper {__version__}\n")

@@ -10,9 +10,9 @@ _shtab_denoise_wrapper_train_subparsers=(rnnoise dtln enhancer)
 _shtab_denoise_wrapper_data_subparsers=(check prepare join features balance blind telephone)
 _shtab_denoise_wrapper_subparsers=(filter compare evaluate models convert train data info completion help)
 
-_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --skip-existing --name-suffix --json -q --quiet --jobs --profile -b --backend --model --atten-lim --mix --vad-threshold --vad-gate --vad-hold --non-finite --rate --channels --dtype)
+_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --skip-existing --name-suffix --json -q --quiet --jobs --profile -b --backend --model --preset --atten-lim --mix --vad-threshold --vad-gate --vad-hold --non-finite --rate --channels --dtype)
 _shtab_denoise_wrapper_compare_option_strings=(-h --help -a -b -c -d -e -f -g --candidate -o --output --clean --mode --match-levels --jobs --title --audio --seconds --keep --overwrite -q --quiet)
-_shtab_denoise_wrapper_evaluate_option_strings=(-h --help --set --only -b --backend --denoised --against --behaviour --model --atten-lim --mix --clips -o --output --csv --json --overwrite -q --quiet --jobs)
+_shtab_denoise_wrapper_evaluate_option_strings=(-h --help --set --only -b --backend --denoised --against --behaviour --model --preset --atten-lim --mix --clips -o --output --csv --json --overwrite -q --quiet --jobs)
 _shtab_denoise_wrapper_models_info_option_strings=(-h --help --json)
 _shtab_denoise_wrapper_models_wheel_option_strings=(-h --help -o --output --source --name --overwrite)
 _shtab_denoise_wrapper_models_option_strings=(-h --help --json)
@@ -32,7 +32,7 @@ _shtab_denoise_wrapper_data_option_strings=(-h --help)
 _shtab_denoise_wrapper_info_option_strings=(-h --help --json)
 _shtab_denoise_wrapper_completion_option_strings=(-h --help)
 _shtab_denoise_wrapper_help_option_strings=(-h --help)
-_shtab_denoise_wrapper_option_strings=(-h --help -V --version)
+_shtab_denoise_wrapper_option_strings=(-h --help -V --version --config --no-config)
 
 _shtab_denoise_wrapper_filter_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter__o_COMPGEN=_shtab_compgen_files
@@ -40,6 +40,7 @@ _shtab_denoise_wrapper_filter___output_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___name_suffix_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___jobs_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___model_COMPGEN=_shtab_compgen_files
+_shtab_denoise_wrapper_filter___preset_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___atten_lim_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___mix_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___vad_threshold_COMPGEN=_shtab_compgen_files
@@ -70,6 +71,7 @@ _shtab_denoise_wrapper_evaluate___only_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_evaluate___denoised_COMPGEN=_shtab_compgen_dirs
 _shtab_denoise_wrapper_evaluate___against_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_evaluate___model_COMPGEN=_shtab_compgen_files
+_shtab_denoise_wrapper_evaluate___preset_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_evaluate___atten_lim_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_evaluate___mix_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_evaluate__o_COMPGEN=_shtab_compgen_dirs
@@ -140,6 +142,7 @@ _shtab_denoise_wrapper_data_telephone_pos_0_COMPGEN=_shtab_compgen_dirs
 _shtab_denoise_wrapper_data_telephone__o_COMPGEN=_shtab_compgen_dirs
 _shtab_denoise_wrapper_data_telephone___output_COMPGEN=_shtab_compgen_dirs
 _shtab_denoise_wrapper_help_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_denoise_wrapper___config_COMPGEN=_shtab_compgen_files
 
 _shtab_denoise_wrapper_filter__b_choices=(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)
 _shtab_denoise_wrapper_filter___backend_choices=(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)
@@ -262,6 +265,7 @@ _shtab_denoise_wrapper__h_nargs=0
 _shtab_denoise_wrapper___help_nargs=0
 _shtab_denoise_wrapper__V_nargs=0
 _shtab_denoise_wrapper___version_nargs=0
+_shtab_denoise_wrapper___no_config_nargs=0
 
 
 # $1=COMP_WORDS[1]

@@ -51,13 +51,15 @@ function _shtab_denoise_wrapper_using
 end
 
 set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --jobs --json --keep --kind --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --jobs --json --keep --kind --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
 
 complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -s V -l version -d 'show program'"'"'s version number and exit'
+complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read defaults of options from this file alone'
+complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -l no-config -d 'read them from no file'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a filter -d 'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans raw PCM from standard input to standard output.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write, or the folder for several'
@@ -70,12 +72,13 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l jobs -xk
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l profile -d 'tell in the end what took how long'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend: one file, or the two of a DTLN, or their folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-threshold -xka "(__fish_complete_path (commandline -ct))" -d 'gate what is less probably speech than this'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it, or take it out'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate opens so long after speech'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'
@@ -104,6 +107,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l denois
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l against -xka "(__fish_complete_path (commandline -ct))" -d 'measure this too, and put both side by side: a model, the name of a backend, '"'"'standard'"'"' for the model that is compiled in, '"'"'noisy'"'"', or all that '"'"'compare'"'"' takes'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l behaviour -d 'measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l clips -d 'print each clip too'

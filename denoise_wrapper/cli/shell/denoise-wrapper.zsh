@@ -57,6 +57,8 @@ _shtab_denoise_wrapper_train_commands() {
 _shtab_denoise_wrapper_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "(- : *)"{-V,--version}"[show program\'s version number and exit]"
+  "--config[read defaults of options from this file alone]:FILE:_files"
+  "--no-config[read them from no file]"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -208,6 +210,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
   "--model[a model of your own for the backend]:FILE:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
   "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
   "--clips[print each clip too]"
@@ -234,12 +237,13 @@ _shtab_denoise_wrapper_filter_options=(
   "--profile[tell in the end what took how long]"
   {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
   "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
   "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
   "--vad-threshold[gate what is less probably speech than this]:0..1:_files"
-  "--vad-gate[silence it, or take it out]:mute|drop:_files"
-  "--vad-hold[gate opens so long after speech]:S:_files"
-  "--non-finite[what to do about NaN and inf]:raise|zero:_files"
+  "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
+  "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
+  "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
   "--rate[HZ]:HZ:_files"
   "--channels[N]:N:_files"
   "--dtype[int16, int32, float32 or float64]:TYPE:_files"
