@@ -349,7 +349,7 @@ def test_the_table_the_csv_and_the_json_say_the_same(
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--out", "x"], "--out"), (["--denoised", "."], "--denoised"), (["--backend", "noisy"], "--backend noisy")],
+    [(["-o", "x"], "-o"), (["--denoised", "."], "--denoised"), (["--backend", "noisy"], "--backend noisy")],
 )
 def test_only_a_backend_as_it_runs_behaves(
     words: Path, capsys: pytest.CaptureFixture[str], options: list[str], named: str

@@ -196,7 +196,7 @@ def test_weights_are_not_taken_from_int8(tmp_path: Path) -> None:
 def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, folder = tmp_path / "model.pth", tmp_path / "new" / "pairs"
     torch.save(make_network().state_dict(), source)
-    words = ["convert", "dtln", str(source), "-o", str(folder), "--name", "mine"]
+    words = ["convert", str(source), "-o", str(folder), "--name", "mine"]
     assert main(words) == 2
     assert "--rate" in capsys.readouterr().err
     assert main([*words, "--rate", "16000", "--licence", "CC0"]) == 0
@@ -207,10 +207,10 @@ def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (notes["name"], notes["licence"], notes["sample_rate"]) == ("mine", "CC0", "16000")
     assert notes["origin"].startswith("converted from model.pth (sha256 ")
     before = targets[0].read_bytes()
-    assert main([*words, "--rate", "16000", "--precision", "int8"]) == 2
+    assert main([*words, "--rate", "16000", "--to", "int8"]) == 2
     assert "mine_1.onnx exists" in capsys.readouterr().err
     assert targets[0].read_bytes() == before
-    assert main([*words, "--rate", "16000", "--precision", "int8", "--overwrite"]) == 0
+    assert main([*words, "--rate", "16000", "--to", "int8", "--overwrite"]) == 0
     assert len(targets[0].read_bytes()) != len(before)
 
 
@@ -220,7 +220,7 @@ def test_converting_without_the_extra_names_it(
     for name in [name for name in sys.modules if name.startswith("denoise_wrapper.training")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert main(["convert", "dtln", "model.pth", "-o", str(tmp_path), "--name", "a"]) == 2
+    assert main(["convert", "model.pth", "-o", str(tmp_path), "--name", "a"]) == 2
     assert "training needs onnx: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
 
 
@@ -248,7 +248,7 @@ def test_a_missing_runtime_is_named(
 ) -> None:
     torch.save(make_network().state_dict(), tmp_path / "model.pth")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    words = ["convert", "dtln", str(tmp_path / "model.pth"), "-o", str(tmp_path / "out"), "--name", "pair"]
+    words = ["convert", str(tmp_path / "model.pth"), "-o", str(tmp_path / "out"), "--name", "pair"]
     assert main([*words, "--rate", "16000"]) == 2
     assert "onnxruntime: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
     assert not (tmp_path / "out/pair_1.onnx").exists()
