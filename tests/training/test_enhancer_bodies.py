@@ -146,10 +146,10 @@ def assert_alike(
     results = []
     for formula, dtype in ((quick, torch.float32), (plain, torch.float64)):
         copied = copy.deepcopy(part).to(dtype)
-        given = [part.detach().to(dtype).requires_grad_() for part in inputs]
-        answer = formula(copied, *given)
+        leaves = [part.detach().to(dtype).requires_grad_() for part in inputs]
+        answer = formula(copied, *leaves)
         weights = torch.linspace(-1.0, 1.0, answer.numel(), dtype=dtype).view(answer.shape)
-        slopes = torch.autograd.grad((answer * weights).sum(), [*given, *copied.parameters()])
+        slopes = torch.autograd.grad((answer * weights).sum(), [*leaves, *copied.parameters()])
         results.append([answer.detach(), *slopes])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
@@ -252,7 +252,7 @@ def test_grus_along_frequency_learn_as_torch_has_them() -> None:
 
 
 @kinds
-def test_what_learns_answers_as_what_listens(kind: str) -> None:
+def test_a_body_that_learns_answers_as_one_at_rest(kind: str) -> None:
     body, x = small_body(kind), torch.randn(CLIPS, FEATURES, FRAMES, BANDS)
     answer, state = body(x, body.new_state(CLIPS, x.device))
     torch.testing.assert_close(answer.detach(), run(body, x), rtol=1e-4, atol=1e-5)
