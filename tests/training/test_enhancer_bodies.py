@@ -12,7 +12,7 @@ from require import require
 
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from operations import count_operations  # noqa: E402
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS, Body, make_body  # noqa: E402
@@ -31,7 +31,7 @@ from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
 FEATURES, BANDS, CLIPS, FRAMES = 3, 32, 2, 12
 SHELL = Cost(17_000, 1_200, 0)  # what the network around a body takes, at most
 
-Part = TypeVar("Part", bound=torch.nn.Module)
+Part = TypeVar("Part", bound=nn.Module)
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -139,9 +139,7 @@ def test_a_batch_is_learned_by_heart(kind: str) -> None:
     assert loss.item() < 0.6 * target.var()
 
 
-def assert_alike(
-    quick: Callable[..., Tensor], plain: Callable[..., Tensor], part: torch.nn.Module, *inputs: Tensor
-) -> None:
+def assert_alike(quick: Callable[..., Tensor], plain: Callable[..., Tensor], part: nn.Module, *inputs: Tensor) -> None:
     """Values and slopes of quick(part, *inputs) in float32 are those of plain(part, *inputs) in float64."""
     results = []
     for formula, dtype in ((quick, torch.float32), (plain, torch.float64)):
