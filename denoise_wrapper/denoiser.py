@@ -18,6 +18,7 @@ from denoise_wrapper.audio import Array, Clip, check_rate, unpack
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
+from denoise_wrapper.presets import PresetName, strength
 from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.gate import Cutter, make_gate
 from denoise_wrapper.stream.lane import least_latency
@@ -39,8 +40,10 @@ class Denoiser:
 
     backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it; of a DTLN
     two of them, (first, second), or the folder they are in.
-    atten_lim_db: dB, 0 or more, by which noise is turned down at most; None for no limit, 0 passes all through.
-    mix: 0 (dry) to 1 (cleaned).
+    preset: strength by what the result is for: "voice" (calls; 24 dB at most), "asr" (a speech recogniser, which makes
+    more errors the more is taken away; 6 dB), "broadcast" (12 dB) or "max" (no limit). It sets the next two.
+    atten_lim_db: dB, 0 or more, by which noise is turned down at most, 0 passes all through; None for the preset's
+    limit, or none. mix: 0 (dry) to 1 (cleaned); None for the preset's, or 1.
     vad_threshold: 0 to 1; where the probability of speech is below, the gate closes. None for no gate.
     vad_gate: "mute" silences what is gated, "drop" takes it out, so that the result is shorter. The gate acts on the
     cleaned signal and for all channels at once: it is open where any of them holds speech.
@@ -56,13 +59,15 @@ class Denoiser:
         backend: str | Backend = "rnnoise",
         *,
         model: Any = None,
+        preset: PresetName | None = None,
         atten_lim_db: float | None = None,
-        mix: float = 1.0,
+        mix: float | None = None,
         vad_threshold: float | None = None,
         vad_gate: str = "mute",
         vad_hold: float = 0.2,
         non_finite: str = "raise",
     ) -> None:
+        atten_lim_db, mix = strength(preset, atten_lim_db, mix)
         self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
         self._backend = self._resolve(backend, model)
         self._frames: Stream | None = None  # that of filter_frame, made when it is first used
@@ -205,7 +210,9 @@ class Denoiser:
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            return self._cleaned(blocks, rate, (channels,), watch.stages, source)
+            through = watch.before.through(blocks, rate)
+            cleaned = self._cleaned(through, rate, (channels,), watch.stages, source)
+            return watch.after.through(cleaned, rate)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)

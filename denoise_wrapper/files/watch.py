@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from denoise_wrapper.atomic import aside
+from denoise_wrapper.files.levels import Meter
 
 Item = TypeVar("Item")
 
@@ -20,14 +21,16 @@ class Watch:
 
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. written: frames of the result. total: frames in all, 0 if not
-    known. stages: seconds by the
-    clock, which include what a thread waited for another one or for a program that it started.
+    known. stages: seconds by the clock, which include what a thread waited for another one or for a program that it
+    started.
+    before, after: the levels of what was read and of what was written.
     """
 
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
         self.rate = self.frames = self.written = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._report, self._reported = report, 0
+        self.before, self.after = Meter(), Meter()
 
     @property
     def seconds(self) -> float:

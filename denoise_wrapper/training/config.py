@@ -197,7 +197,9 @@ def load_config(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); give the path of a TOML file, as 'train --print-config' prints"
+        ) from error
     try:
         return read(tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
