@@ -21,7 +21,7 @@ ALLOWED = {
     "atomic": {"errors"},
     "machine": {"arguments", "errors"},
     "wording": set(),
-    "presets": {"errors"},
+    "presets": {"arguments", "errors"},
     "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
