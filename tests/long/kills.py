@@ -32,18 +32,22 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from sets import write_set
 from training_packs import write_packs
 
+import denoise_wrapper
 from denoise_wrapper.atomic import is_part
 
 SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
 OLD = b"precious"
 RATE = 48000
+ROWS = (
+    'kind = "rows"\nchannels = 6\nwidth = 4\nblocks = 1\nrows = 8\n'
+    "recurrent_blocks = 1\nrecurrent_width = 4\nheads = 2\n"
+)
 FAMILIES = {
-    "rnnoise": '[features]\nhours = 0.004\nvalidation_hours = 0.001\nprocesses = 2\nonline = false\n[network]\ndense = 4\n'
-    "vad_gru = 3\nnoise_gru = 5\ndenoise_gru = 6\nfamily = \"classic\"\n[train]\nframes = 20\n",
+    "rnnoise": "[features]\nhours = 0.004\nvalidation_hours = 0.001\nprocesses = 2\nonline = false\n[network]\n"
+    'family = "classic"\ndense = 4\nvad_gru = 3\nnoise_gru = 5\ndenoise_gru = 6\n[train]\nframes = 20\n',
     "dtln": "sample_rate = 16000\n[validation]\nclips = 2\n[train]\nseconds = 0.5\nprocesses = 1\n",
-    "enhancer": '[body]\nkind = "rows"\nchannels = 6\nwidth = 4\nblocks = 1\nrows = 8\nrecurrent_blocks = 1\n'
-    "recurrent_width = 4\nheads = 2\n[validation]\nclips = 2\n[train]\nseconds = 0.25\nprocesses = 1\n",
-}  # fmt: skip
+    "enhancer": f"[body]\n{ROWS}[validation]\nclips = 2\n[train]\nseconds = 0.25\nprocesses = 1\n",
+}
 RUN = (
     'work_dir = "run"\n[data]\nspeech = ["{0}/speech"]\nnoise = ["{0}/noise"]\nvalidation = 0.3\n[mix]\nclip_s = 1.0\n'
 )
@@ -173,7 +177,8 @@ class Place:
 
     def start(self, verb: Verb) -> subprocess.Popen[bytes]:
         """Run a verb in a session of its own."""
-        environment = {**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1"}
+        here = str(Path(denoise_wrapper.__file__).parents[1])
+        environment = {**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1", "PYTHONPATH": here}
         with open(self.inputs / "a.raw", "rb") as stdin:
             return subprocess.Popen(
                 [sys.executable, "-m", "denoise_wrapper", *verb.words], cwd=self.folder, env=environment, stdin=stdin,
@@ -276,9 +281,9 @@ def run_verbs(
             for moment in moments(seconds, count, rng):
                 interrupt(place, verb, name, moment, outcome)
             tell(
-                f"{verb.name:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after "
-                f"its end; slowest {outcome.slowest_s:5.2f} s; old {outcome.old}, new {outcome.new}; "
-                f"codes {sorted(outcome.codes)}; {'; '.join(outcome.wrong) or 'nothing left'}"
+                f"{verb.name:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, "
+                f"{outcome.ended_before} after the end; slowest {outcome.slowest_s:5.2f} s; "
+                f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; {'; '.join(outcome.wrong) or 'nothing left'}"
             )
     return outcomes
 
