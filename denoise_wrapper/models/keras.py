@@ -37,6 +37,8 @@ def read_keras(data: bytes) -> ClassicModel:
         with h5py.File(io.BytesIO(data), "r") as file:
             settings = _layer_settings(file, len(data))
             arrays = layer_arrays(layer_group(file, h5py), h5py)
+    except ModelError:
+        raise
     except (OSError, RuntimeError, LookupError, ValueError, OverflowError, TypeError, AttributeError) as error:
         raise ModelError(f"the HDF5 file is damaged: {error}") from error
     return ClassicModel(tuple(_layer(shape, settings, arrays) for shape in SHAPES))
