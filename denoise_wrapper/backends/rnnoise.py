@@ -24,6 +24,7 @@ from denoise_wrapper.models.v02 import Map
 
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
+METADATA_MAX = 1 << 20  # bytes, of which what is read takes many times as much
 
 _FLOAT32 = np.dtype(np.float32)
 _process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer  # at hand, as each live hop needs them
@@ -115,6 +116,8 @@ class RNNoiseBackend(Loaded):
         text = lib.dn_model_metadata(self._model, size)
         if text == ffi.NULL:
             return {}
+        if size[0] > METADATA_MAX:
+            raise ModelError(f"metadata: {size[0]} bytes of it, and there may be {METADATA_MAX}")
         try:
             metadata = json.loads(ffi.buffer(text, size[0])[:].decode("utf-8"))
         except (ValueError, RecursionError) as error:

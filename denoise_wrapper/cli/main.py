@@ -6,14 +6,13 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from denoise_wrapper import __version__
+from denoise_wrapper import __version__, signals
 from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
@@ -104,16 +103,15 @@ def _silence() -> None:
 
 
 def run() -> NoReturn:
-    """The installed command: main, and neither a `kill` nor a closed terminal leaves a half-written file."""
+    """The installed command: main, which no signal keeps from ending soon, with no file half-written."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
     warnings.showwarning = show_warning
-    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
+    signals.end_on_signals()
+    code = main()
+    number = signals.asked()  # what an import makes of the exception that it raised may be another one
+    sys.exit(code if number is None else 128 + number)
 
 
 def make_parser() -> argparse.ArgumentParser:
