@@ -337,6 +337,16 @@ def test_what_is_no_librnnoise_is_refused(tmp_path: Path, needs: Callable[[str],
         RNNoise(other)
 
 
+def test_a_library_is_a_backend_by_its_own_name(library: Callable[..., Path]) -> None:
+    raw = segment_of(9600).raw_data
+    denoiser = Denoiser("librnnoise", model=library())
+    assert denoiser.filter(raw, 48000, channels=1, dtype="int16") == RNNoise(library()).filter(raw, whole=True)
+    with pytest.raises(ModelError, match=r"shared library; its backend is librnnoise \(-b librnnoise"):
+        Denoiser(model=library())
+    with pytest.raises(ModelError, match="comes with no model; name a library"):
+        Denoiser("librnnoise")
+
+
 def test_a_library_is_told_by_its_bytes_not_its_name(tmp_path: Path) -> None:
     for name, content, wanted in (("a.rnnn", b"\x7fELF", True), ("b.so", b"rnnoise-nu model", False)):
         (tmp_path / name).write_bytes(content)

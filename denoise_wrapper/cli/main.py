@@ -185,8 +185,9 @@ def _add_model(verbs: Any) -> None:
         "convert",
         help="write a model in another form",
         description="Writes a model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), "
-        ".dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in). A v0.2 network is "
-        "written as .bin, .dnnw (both the same) or .c.",
+        ".dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for "
+        "a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package "
+        "alone). A v0.2 network is written as .bin, .dnnw (both the same) or .dnnw.c. Prints what it wrote.",
         epilog=EXIT_CODES,
     )
     job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .bin, .c, Keras .hdf5, or a backend")
@@ -369,5 +370,6 @@ def run_model_info(args: argparse.Namespace) -> int:
 def run_model_convert(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends.convert import write_model
 
-    write_model(_read_model(args.model), args.output, args.overwrite)
+    for path in write_model(_read_model(args.model), args.output, args.overwrite):
+        print(path)
     return 0

@@ -361,10 +361,10 @@ def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -
 def test_models_are_listed_shown_and_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model", "list"]) == 0
     assert "rnnoise: 48000 Hz" in capsys.readouterr().out
-    forms = [tmp_path / f"model{suffix}" for suffix in (".rnnn", ".rnn", ".dnnw", ".c")]
+    forms = [tmp_path / f"model{suffix}" for suffix in (".rnnn", ".rnn", ".dnnw", ".dnnw.c", ".c")]
     for source, target in zip(["rnnoise-classic", *forms], forms, strict=False):
         assert cli.main(["model", "convert", str(source), str(target)]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr().out.split() == [str(path) for path in (*forms[:4], tmp_path / "model.h", forms[4])]
     sums = set()
     for source in ["rnnoise-classic", *forms]:
         assert cli.main(["model", "info", str(source)]) == 0

@@ -20,8 +20,8 @@ CURVES = {"gain": "error of the gains", "pesq": "points lost, as PESQ", "percept
 
 
 def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, step: int, target: Path) -> list[Path]:
-    """Write NAME.dnnw, NAME.rnnn (NAME.bin of a v0.2 network), rnn_data.c, the card NAME.md and its picture NAME.png
-    into the folder target, over older ones.
+    """Write NAME.dnnw, NAME.rnnn and rnn_data.c with rnn_data.h (NAME.bin and NAME.dnnw.c of a v0.2 network), the card
+    NAME.md and its picture NAME.png into the folder target, over older ones.
 
     step: how far the training came. The card takes its losses from the log in work_dir, and what was measured from
     quality*.csv there, as `denoise-wrapper evaluate --csv` writes it, if there is one.
@@ -31,10 +31,11 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     begun = Beginning.of(config.train.start_from)
     origin = f"trained {begun.words}, {step} steps, {hours:.0f} h heard"
     model = network.to_model({"name": config.name, "licence": config.licence, "origin": origin, "seed": config.seed})
-    other = "rnnn" if config.network.family == "classic" else "bin"
-    paths = [target / f"{config.name}.dnnw", target / f"{config.name}.{other}", target / "rnn_data.c"]
-    for path in paths:
-        write_model(model, path, overwrite=True)
+    classic = config.network.family == "classic"
+    forms = [f"{config.name}.{'rnnn' if classic else 'bin'}", "rnn_data.c" if classic else f"{config.name}.dnnw.c"]
+    paths = [
+        path for name in (f"{config.name}.dnnw", *forms) for path in write_model(model, target / name, overwrite=True)
+    ]
     text, picture = target / f"{config.name}.md", target / f"{config.name}.png"
     log = config.work_dir / LOG
     if log.is_file():
