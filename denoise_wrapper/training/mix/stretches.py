@@ -114,6 +114,7 @@ def _apart(stacked: Any) -> Iterator[Any]:
 
 
 def _start_worker(_: int) -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and SIGTERM, which come to a whole group, to the parent, which ends its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
