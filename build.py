@@ -3,8 +3,8 @@
 `pip install .` runs the hook below through hatchling; `python build.py` builds in place, beside the Python files.
 The model compiled in is denoise_wrapper/models/rnnoise.dnnw, which native/tools/embed.c, itself built first, writes as
 C. Set CC_FOR_BUILD to the compiler of this machine where CC compiles for another one. Set DENOISE_WRAPPER_RNN_DATA to
-the path of your own rnn_data.c, as RNNoise's training tools or `denoise-wrapper model convert MODEL rnn_data.c` write
-it, or of a MODEL.dnnw.c, which holds a network of either family, to compile that model in instead.
+the path of your own rnn_data.c, as RNNoise's training tools or `denoise-wrapper convert MODEL -o rnn_data.c` write it,
+or of a MODEL.dnnw.c, which holds a network of either family, to compile that model in instead.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def own_model(name: str, folder: Path) -> Path:
     if not rnn_data.is_rnn_data(content):
         raise SystemExit(
             f"DENOISE_WRAPPER_RNN_DATA: {name} is no rnn_data.c; "
-            "write one with 'denoise-wrapper model convert MODEL rnn_data.c'"
+            "write one with 'denoise-wrapper convert MODEL -o rnn_data.c'"
         )
     try:
         text = rnn_data.to_text(content)

@@ -57,7 +57,7 @@ class SoundFileSource:
         self.facts = Facts(
             path, self.rate, self.channels, self.total, path.stat().st_size, file.format, file.subtype, file.endian
         )
-        if missing := shortfall(file.extra_info):
+        if missing := _shortfall(file.extra_info):
             raise self._truncated(missing)
 
     def blocks(self, size: int) -> Iterator[Array]:
@@ -84,7 +84,7 @@ class SoundFileSource:
         )
 
 
-def shortfall(info: str) -> str | None:
+def _shortfall(info: str) -> str | None:
     """Say what a file lacks of its header's promise, by libsndfile's notes on opening; None if it is all there."""
     match = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
     if match is not None and int(match[2]) < int(match[1]) < _UNKNOWN_LENGTH:

@@ -17,7 +17,8 @@ from denoise_wrapper.models.records import INT8, INT32, record
 
 Int8 = NDArray[np.int8]
 ACTIVATIONS = ("tanh", "sigmoid", "relu")  # by their number in every file form
-C_HEAD = "/* A model compiled in, written by `denoise-wrapper model convert`: do not edit."
+C_START = "/* A model compiled in,"
+C_HEAD = f"{C_START} written by `denoise-wrapper convert`: do not edit."
 ABOUT = ("name", "licence", "origin")  # metadata that C source names in a comment
 TEXT_MAGIC = "rnnoise-nu model file version 1"
 
@@ -177,7 +178,7 @@ def to_rnn_data(model: ClassicModel, header: str) -> tuple[bytes, bytes]:
     header: name of the second. Raises ModelError for layers that librnnoise has no room for.
     """
     facts = [f"{key}: {model.metadata[key]}" for key in ABOUT if key in model.metadata]
-    about = ["A network for librnnoise 0.1, written by `denoise-wrapper model convert`.", *facts]
+    about = ["A network for librnnoise 0.1, written by `denoise-wrapper convert`.", *facts]
     try:
         return rnn_data.source(model, header, about), rnn_data.header_source(about[:1])
     except ValueError as error:
@@ -218,7 +219,7 @@ def _comment(value: Any) -> str:
 def is_c_source(data: bytes) -> bool:
     """True for the bytes of a file that to_c_source wrote."""
     head = data[:4096]
-    return head.startswith(C_HEAD.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
+    return head.startswith(C_START.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
 
 
 def from_c_source(data: bytes) -> bytes:

@@ -95,9 +95,9 @@ def test_the_file_of_their_tools_is_read_everywhere(
     path.write_text(as_their_tools_write(model, form))
     wanted = fingerprint(model)
     assert fingerprint(read_any_model(path)) == wanted
-    assert cli.main(["model", "info", str(path)]) == 0
+    assert cli.main(["models", "info", str(path)]) == 0
     assert wanted in capsys.readouterr().out
-    assert cli.main(["model", "convert", str(path), str(tmp_path / "a.rnnn")]) == 0
+    assert cli.main(["convert", str(path), "-o", str(tmp_path / "a.rnnn")]) == 0
     assert fingerprint(read_model(tmp_path / "a.rnnn")) == wanted
 
 

@@ -22,7 +22,7 @@ from training_packs import write_packs  # noqa: E402
 from training_runs import save_toml  # noqa: E402
 
 from denoise_wrapper import machine  # noqa: E402
-from denoise_wrapper.backends.convert import read_any_model, write_model  # noqa: E402
+from denoise_wrapper.backends.convert import read_model, write_model  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
 from denoise_wrapper.cli.training import pretrained  # noqa: E402
 from denoise_wrapper.errors import ConfigError  # noqa: E402
@@ -98,10 +98,10 @@ def test_a_card_says_what_feature_file_was_learned_from(tmp_path: Path) -> None:
 def test_an_epoch_of_mixed_hours_is_one_pass_over_them(tmp_path: Path) -> None:
     table = {
         "work_dir": str(tmp_path), "data": {"speech": ["s"], "noise": ["n"]}, "mix": {"clip_s": 10.0},
-        "features": {"hours": 1.0, "shard_hours": 0.5}, "train": {"batch": 4, "frames": 200, "epochs": 2},
+        "train": {"batch": 4, "frames": 200, "epochs": 2},
     }  # fmt: skip
     for online in (False, True):
-        config = RNNoiseConfig.read({**table, "features": {**table["features"], "online": online}})
+        config = RNNoiseConfig.read({**table, "features": {"hours": 1.0, "shard_hours": 0.5, "online": online}})
         assert train.RNNoiseRun.epoch_steps(config) == 360 * 5 // 4
 
 
@@ -134,7 +134,7 @@ def test_durations_are_read_at_a_glance(seconds: float, words: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".dnnw", ".rnnn", ".c", "name", "run", "checkpoint"])
 def test_rnnoise_goes_on_from_a_name_a_model_or_a_run(tmp_path: Path, suffix: str) -> None:
-    model = read_any_model(find_start(Path("rnnoise-classic")))
+    model = read_model(find_start(Path("rnnoise-classic")))
     start = Path("rnnoise-classic")
     if suffix in ("run", "checkpoint"):
         first = replace(feature_config(tmp_path, start_from="rnnoise-classic", rate=1e-9), work_dir=tmp_path / "first")
@@ -145,7 +145,7 @@ def test_rnnoise_goes_on_from_a_name_a_model_or_a_run(tmp_path: Path, suffix: st
         write_model(model, start)
     config = feature_config(tmp_path, start_from=str(start), rate=1e-9, quantise_from=0.0)
     assert train.main(config) == 0
-    again = read_any_model(config.work_dir / "rnnoise.dnnw")
+    again = read_model(config.work_dir / "rnnoise.dnnw")
     for ours, theirs in zip(again.layers, model.layers, strict=True):
         for one, other in zip(ours.arrays, theirs.arrays, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -186,11 +186,11 @@ def test_a_start_that_is_not_there_is_refused_with_the_names_that_are(
 
 
 def test_frozen_parts_keep_their_weights_while_others_learn(tmp_path: Path) -> None:
-    model = read_any_model(find_start(Path("rnnoise-classic")))
+    model = read_model(find_start(Path("rnnoise-classic")))
     frozen = ["input_dense", "noise_gru"]
     config = feature_config(tmp_path, start_from="rnnoise-classic", rate=0.05, freeze=frozen)
     assert train.main(config) == 0
-    again = read_any_model(config.work_dir / "rnnoise.dnnw")
+    again = read_model(config.work_dir / "rnnoise.dnnw")
     for ours, theirs in zip(again.layers, model.layers, strict=True):
         same = all((one == other).all() for one, other in zip(ours.arrays, theirs.arrays, strict=True))
         assert same == (ours.name in frozen), ours.name

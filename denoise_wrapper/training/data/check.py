@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -17,11 +18,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
-from denoise_wrapper.files.soundfiles import shortfall
+from denoise_wrapper.files.transform import open_source
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.decoding import BLOCK, Bandwidth
-from denoise_wrapper.training.data.packs import Pack, open_pack, open_sound, scan_table
+from denoise_wrapper.training.data.packs import RAW_SUFFIXES, Pack, open_pack, open_sound, scan_table
 from denoise_wrapper.training.data.pairs import APART_S, counterparts, number_files
 from denoise_wrapper.wording import few
 
@@ -56,7 +58,7 @@ class Facts:
 
     rate: int
     channels: int = 1
-    promise: str | None = None  # what the header says that the file lacks
+    refused: str | None = None  # why 'filter' would not read it, where libsndfile does
     frames: int = 0
     finite: bool = True
     highest: float = 0.0
@@ -167,7 +169,7 @@ def examine(path: Path) -> Facts:
     """Read a file once, block by block. Raises soundfile's errors and OSError."""
     digest = hashlib.sha256()
     with open_sound(path) as file:
-        fact = Facts(file.samplerate, file.channels, shortfall(file.extra_info))
+        fact = Facts(file.samplerate, file.channels, refusal(path))
         meter = Bandwidth(file.samplerate, file.frames)
         hop = max(1, round(FRAME_S * file.samplerate))
         rest = np.zeros(0, np.float32)
@@ -192,6 +194,19 @@ def examine(path: Path) -> Facts:
     return fact
 
 
+def refusal(path: Path) -> str | None:
+    """Why 'filter' refuses a file that libsndfile opens, as where it holds less than its header says; None: it reads
+    it, or has no header."""
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return None
+    try:
+        with contextlib.ExitStack() as stack:
+            open_source(path, stack)
+    except FileError as error:
+        return str(error)
+    return None
+
+
 def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str, str]]:
     """(verdict, problem, detail) of a whole file."""
     if not fact.frames:
@@ -204,8 +219,8 @@ def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str,
         verdict = DOUBTFUL if kind == "clean" else UNUSABLE  # it may be meant: the target of noise alone
         yield verdict, "silent", "nothing but zeros, in 16 bits"
         return
-    if fact.promise is not None:
-        yield DOUBTFUL, "cut short", fact.promise
+    if fact.refused is not None:
+        yield DOUBTFUL, "cut short", fact.refused
     if fact.channels > 1 and kind != "rooms":
         yield DOUBTFUL, "channels", f"{fact.channels} of them, of which training takes the mean"
     if fact.seconds < SHORTEST_S and kind != "rooms":

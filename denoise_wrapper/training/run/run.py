@@ -148,7 +148,7 @@ class Run(abc.ABC, Generic[C, N]):
                     began = shown = time.perf_counter()
                     counted = progress.step
                 elif log and (clock.first or now - shown > SHOWN_S):
-                    part = [progress.step * self.hours_a_step, self.rate, *loss, norm]
+                    part: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm]
                     log.show(progress.step, part, clock.note(progress.done(chosen)))
                     shown = time.perf_counter()
                 if epoch_ends:
