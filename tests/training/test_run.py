@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,14 +23,15 @@ from training_packs import write_packs  # noqa: E402
 from training_runs import save_toml  # noqa: E402
 
 from denoise_wrapper import machine  # noqa: E402
-from denoise_wrapper.backends.convert import read_model, write_model  # noqa: E402
+from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
 from denoise_wrapper.cli.training import pretrained  # noqa: E402
-from denoise_wrapper.errors import ConfigError  # noqa: E402
+from denoise_wrapper.errors import ConfigError, ModelError  # noqa: E402
 from denoise_wrapper.training.dtln import train as dtln  # noqa: E402
 from denoise_wrapper.training.dtln.config import DTLNConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise import pipeline, train  # noqa: E402
-from denoise_wrapper.training.rnnoise.config import RNNoiseConfig  # noqa: E402
+from denoise_wrapper.training.rnnoise.config import NetworkConfig, RNNoiseConfig  # noqa: E402
+from denoise_wrapper.training.rnnoise.export import fitted  # noqa: E402
 from denoise_wrapper.training.run.card import sha256, toml  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.log import duration  # noqa: E402
@@ -194,6 +196,32 @@ def test_frozen_parts_keep_their_weights_while_others_learn(tmp_path: Path) -> N
     for ours, theirs in zip(again.layers, model.layers, strict=True):
         same = all((one == other).all() for one, other in zip(ours.arrays, theirs.arrays, strict=True))
         assert same == (ours.name in frozen), ours.name
+
+
+def test_a_network_of_no_settings_is_that_of_the_model_to_start_from(tmp_path: Path) -> None:
+    for name in ("rnnoise", "rnnoise-classic"):
+        model = read_any_model(find_start(Path(name)))
+        config = fitted(feature_config(tmp_path, start_from=name))
+        assert config.network.family == model.family
+        train.RNNoiseRun.make_network(SimpleNamespace(config=config))  # type: ignore[arg-type]
+    other = replace(config, network=NetworkConfig(dense=12))
+    assert fitted(other) is other
+    with pytest.raises(ModelError, match="set up for"):
+        train.RNNoiseRun(other)
+    with pytest.raises(ModelError, match="vad_gru: relu, but the network is set up for tanh"):
+        train.RNNoiseRun(replace(config, network=NetworkConfig()))
+
+
+@pytest.mark.parametrize("name", ["dtln-16k-room", "rnnoise-classic-room"])
+def test_the_recipes_of_a_room_begin_with_the_shipped_weights(name: str, tmp_path: Path) -> None:
+    path = Path(train.__file__).parents[1] / "configs" / f"{name}.toml"
+    if name.startswith("dtln"):
+        run = dtln.DTLNRun(dtln.load(path))
+        run.begin()
+    else:
+        run = train.RNNoiseRun(fitted(pipeline.load(path).training))
+    frozen = [key for key, part in run.network.named_parameters() if not part.requires_grad]
+    assert frozen
 
 
 def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:

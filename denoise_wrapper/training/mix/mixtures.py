@@ -16,8 +16,8 @@ from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.config import MixConfig, Range
 from denoise_wrapper.training.data.corpus import Corpus, read_rooms, read_sources
 from denoise_wrapper.training.data.join import scratch
-from denoise_wrapper.training.mix.mixing import Mixer, draw, fit, peak, rms
 from denoise_wrapper.training.mix.filters import run_room
+from denoise_wrapper.training.mix.mixing import Mixer, draw, fit, peak, rms
 
 Float32 = NDArray[np.float32]
 PAUSE_S = 0.2  # between recordings of a voice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,23 @@ def read_checkpoint(path: Path) -> ClassicModel | V02Model:
     network = kind(config.network)
     network.load_state_dict(content["network"])
     return network.to_model({"name": config.name, "licence": config.licence})
+
+
+def network_of(model: ClassicModel | V02Model) -> NetworkConfig:
+    """The settings of a network of a model's family and sizes."""
+    if isinstance(model, V02Model):
+        outputs = {each.name: each.outputs for each in model.layers}
+        return NetworkConfig(family="v0.2", conv=outputs["conv1"], units=outputs["conv2"])
+    dense, vad, noise, denoise, *_ = model.layers
+    activations = tuple(layer.activation for layer in (vad, noise, denoise))
+    return NetworkConfig("classic", dense.units, vad.units, noise.units, denoise.units, activations)  # type: ignore[arg-type]
+
+
+def fitted(config: RNNoiseConfig) -> RNNoiseConfig:
+    """Settings whose network, where they say nothing of it, is that of the model to start from."""
+    if config.train.start_from is None or config.network != NetworkConfig():
+        return config
+    return replace(config, network=network_of(read_start(config.train.start_from)))
 
 
 class Beginning(NamedTuple):

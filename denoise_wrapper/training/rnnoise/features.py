@@ -150,7 +150,7 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
         clips = clips_of(hours, config)
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
-            files.append(Shard(path, side, LAYOUTS[family], first, per_shard))
+            files.append(Shard(path, side, LAYOUTS[family], first, min(per_shard, clips - first)))
     return files
 
 

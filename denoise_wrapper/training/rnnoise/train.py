@@ -15,7 +15,7 @@ from torch import Tensor
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND
 from denoise_wrapper.training.mix.stretches import RowSchedule
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
-from denoise_wrapper.training.rnnoise.export import LOG, export_network, read_start
+from denoise_wrapper.training.rnnoise.export import LOG, export_network, fitted, read_start
 from denoise_wrapper.training.rnnoise.feature_files import SEQUENCE, open_feature_file
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features, train_clips
 from denoise_wrapper.training.rnnoise.loss import Judge, Loss
@@ -180,11 +180,11 @@ class ShardClips:
 
 def main(config: RNNoiseConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
     """Train as a config says: see `run.train`."""
-    return train(RNNoiseRun, config, resume, profile, toml)
+    return train(RNNoiseRun, fitted(config), resume, profile, toml)
 
 
 def export(config: RNNoiseConfig, target: Path) -> list[Path]:
     """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
-    run = RNNoiseRun(config)
+    run = RNNoiseRun(fitted(config))
     run.start(load_checkpoint(config.work_dir / CHECKPOINT))
     return run.publish(target)
