@@ -43,6 +43,8 @@ _BACKENDS = {
     ),
 }
 
+LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
+
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
@@ -60,11 +62,16 @@ def backend_names() -> tuple[str, ...]:
 def load_backend(name: str, model: Any = None) -> Backend:
     """Load the backend of that name.
 
-    model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; None for the backend's own,
-    which is loaded once and shared.
+    name: one of `backend_names()`, or librnnoise for a shared library of RNNoise that somebody else built.
+    model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; the path of the library for
+    librnnoise; None for the backend's own, which is loaded once and shared.
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
     known = backend_names()
+    if name == LIBRARY:
+        if model is None:
+            raise ModelError(f"{LIBRARY} comes with no model; name a library: model='path/to/librnnoise.so' (--model)")
+        return _class_of(LIBRARY)(model)  # type: ignore[no-any-return]
     if not isinstance(name, str) or name not in known:
         import difflib  # here, as it costs an import of this package a tenth
 

@@ -19,7 +19,8 @@ from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models import keras as keras_files
 from denoise_wrapper.models.classic import ACTIVATIONS, Layer
-from denoise_wrapper.models.shipped import MODELS, read_model_bytes
+from denoise_wrapper.models.rnn_data import is_rnn_data
+from denoise_wrapper.models.shipped import LIBRARY_MAGIC, MODELS, read_model_bytes
 from denoise_wrapper.models.v02 import Map
 
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
@@ -187,11 +188,17 @@ def model_bytes(model: ModelSource) -> bytes:
         raise ModelError(f"the model {_called(model)} is empty")
     if len(data) > MODEL_BYTES_MAX:
         raise ModelError(f"the model {_called(model)} has more than {MODEL_BYTES_MAX >> 20} MB; no model is so large")
+    if data.startswith(LIBRARY_MAGIC):
+        raise ModelError(
+            f"{_called(model)} is a shared library; its backend is librnnoise (-b librnnoise --model FILE)"
+        )
     try:
         if keras_files.is_keras(data):
             return classic.to_records(keras_files.read_keras(data))
         if classic.is_c_source(data):
             return classic.from_c_source(data)
+        if is_rnn_data(data):
+            return classic.from_rnn_data(data)
     except ModelError as error:
         raise ModelError(f"{_called(model)}: {error}") from error
     return data

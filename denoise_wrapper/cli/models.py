@@ -14,7 +14,7 @@ from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.training import missing_extra
 from denoise_wrapper.errors import ConfigError, ModelError
 
-RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c")
+RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c", "dnnw.c")
 DTLN_FORMS = ("float32", "float16", "int8")
 NAMELESS = (".rnnn", ".rnn")  # forms that hold neither name nor licence
 LINEAGE = ("name", "licence", "origin", "data", "trained", "sample_rate")  # of what is known of a model, shown first
@@ -68,8 +68,10 @@ def add_convert(verbs: Any) -> None:
         "convert",
         help="write a model of any family in another form",
         description="Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn "
-        "(nnnoiseless), .dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in); a v0.2 "
-        "network as .bin, .dnnw (both the same) or .c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, "
+        "(nnnoiseless), .dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h "
+        "beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for "
+        "this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx "
+        "and NAME_2.onnx in the folder OUT, "
         "for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, "
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair.",
@@ -268,13 +270,15 @@ def _convert_rnnoise(args: argparse.Namespace) -> int:
         target = target / (args.name or Path(source).stem)
     if args.to is not None:
         suffix = f".{args.to.lstrip('.')}"
-        if target.suffix != suffix:
+        if not target.name.endswith(suffix):
             target = target.with_name(f"{target.name}{suffix}")
     if args.name is not None:
         raise_if_nameless(target, args.name)
         model.metadata["name"] = args.name
-    write_model(model, target, args.overwrite)
+    *headers, _ = write_model(model, target, args.overwrite)
     show(f"{target}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
+    for header in headers:
+        show(f"{header}: the header that goes with it")
     lost = [key for key in ("name", "licence") if key in model.metadata]
     if target.suffix.lower() in NAMELESS and lost:
         say(f"denoise-wrapper: {target.suffix} holds no {' and no '.join(lost)}; .dnnw keeps them")
@@ -284,7 +288,7 @@ def _convert_rnnoise(args: argparse.Namespace) -> int:
 def raise_if_nameless(target: Path, name: str) -> None:
     """Raise ConfigError for a name that the form of the target cannot hold."""
     if target.suffix.lower() in NAMELESS:
-        raise ConfigError(f"--name {name}: {target.suffix} holds no name; .dnnw and .c do")
+        raise ConfigError(f"--name {name}: {target.suffix} holds no name; .dnnw and .dnnw.c do")
 
 
 def _convert_dtln(args: argparse.Namespace) -> int:
