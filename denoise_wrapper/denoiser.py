@@ -262,16 +262,27 @@ class Denoiser:
         (hops, channels) of several channels. Raises ConfigError if the backend gives no probability of speech.
         """
         backend = self._backend
-        if not backend.has_vad:
-            raise ConfigError(f"{backend.name} tells no probability of speech; use rnnoise for that")
         clip = unpack(audio, sample_rate, channels, dtype)
         rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
-        stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
-        voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
-        hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
-        times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
-        return times, np.concatenate(voice)[:hops]
+        voice = self.voice_of(_blocks(clip.samples, rate * BLOCK_S), rate, count)
+        return np.arange(len(voice), dtype=np.float64) * (backend.hop / backend.sample_rate), voice
+
+    def voice_of(self, blocks: Iterable[Array], rate: int, channels: int) -> Float32:
+        """Estimate the probability of speech over a clip that comes in blocks. rate: Hz.
+
+        Returns float32 (hops,), or (hops, channels) of several. Raises ConfigError as `speech_probability` does.
+        """
+        backend, frames = self._backend, 0
+        if not backend.has_vad:
+            raise ConfigError(f"{backend.name} gives no probability of speech; rnnoise and rnnoise-classic do")
+        stream = Stream(backend, rate, channels, Settings(non_finite=self._settings.non_finite))
+        voice = []
+        for block in aligned(stream, blocks):
+            frames += len(block)
+            voice.append(stream.vad)
+        hops = -(-frames * backend.sample_rate // (rate * backend.hop))
+        return np.concatenate(voice)[:hops]
 
     def _cleaned(
         self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None

@@ -155,6 +155,7 @@ def add_compare(verbs: Any) -> None:
     results.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="of a longer clip the page plays so many (default: 60)"
     )
+    results.add_argument("--open", action="store_true", help="open the report in the browser")
     results.add_argument("--keep", metavar="DIR", help="keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
     results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -191,8 +192,15 @@ def run_compare(args: argparse.Namespace) -> int:
             progress=report,
         )
     print(format_comparison(comparison))
-    print(f"{page}: open it in a browser")
+    print(f"{page}: {'opened' if args.open and open_page(page) else 'open it'} in a browser")
     return 2 if any(comparison.problems()) else 0
+
+
+def open_page(page: Path) -> bool:
+    """Open a page in the user's browser. False if there is none."""
+    import webbrowser
+
+    return webbrowser.open(page.absolute().as_uri())
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

@@ -20,10 +20,12 @@ from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
+from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_data, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
@@ -131,6 +133,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_filter(verbs)
     add_compare(verbs)
     add_evaluate(verbs)
+    add_listen(verbs)
+    add_segments(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)

@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --jobs --json --keep --kind --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --hysteresis --jobs --json --keep --kind --licence --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --pad --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -94,6 +94,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l jobs -x
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l title -xka "(__fish_complete_path (commandline -ct))" -d 'of the report'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l audio -xka "opus flac" -d 'how the page holds its clips (default: opus)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l seconds -xka "(__fish_complete_path (commandline -ct))" -d 'of a longer clip the page plays so many (default: 60)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l open -d 'open the report in the browser'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l keep -xka "(__fish_complete_directories)" -d 'keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s q -l quiet -d 'show no progress'
@@ -117,6 +118,27 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l json -
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s q -l quiet -d 'show no progress'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'processes (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a listen -d 'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a segments -d 'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'file to write, in the form that its suffix says'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l to -xka "json csv rttm srt audacity" -d 'form (default: by the suffix of OUT, else csv)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l overwrite -d 'replace OUT if it exists'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'one that gives probabilities (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l threshold -xka "(__fish_complete_path (commandline -ct))" -d 'begins it (default: 0.5)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l hysteresis -xka "(__fish_complete_path (commandline -ct))" -d 'below that, it ends (default: 0.15)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-speech -xka "(__fish_complete_path (commandline -ct))" -d 'left out if shorter (default: 0.1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-pause -xka "(__fish_complete_path (commandline -ct))" -d 'bridged if shorter (default: 0.3)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l pad -xka "(__fish_complete_path (commandline -ct))" -d 'added at both ends (default: 0.05)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a models -d 'Lists the backends that -b takes, with what each is for.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -l json -d 'as JSON'

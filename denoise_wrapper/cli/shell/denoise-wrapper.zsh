@@ -18,7 +18,9 @@ _shtab_denoise_wrapper_commands() {
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans raw PCM from standard input to standard output.'
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
+    listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
     models:'Lists the backends that -b takes, with what each is for.'
+    segments:'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
     train:'Trains a network of one of the families, from folders of audio to a model.'
   )
   _describe 'denoise-wrapper commands' _commands
@@ -75,6 +77,7 @@ _shtab_denoise_wrapper_compare_options=(
   "--title[of the report]:TEXT:_files"
   "--audio[how the page holds its clips (default\: opus)]:audio:(opus flac)"
   "--seconds[of a longer clip the page plays so many (default\: 60)]:S:_files"
+  "--open[open the report in the browser]"
   "--keep[keep the cleaned clips, as DIR\/CANDIDATE\/CLIP.wav]:DIR:_files -/"
   "--overwrite[replace files that exist]"
   {-q,--quiet}"[show no progress]"
@@ -269,6 +272,19 @@ _shtab_denoise_wrapper_info_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_info_defaults_added=0
 
+_shtab_denoise_wrapper_listen_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_listen_defaults_added=0
+
 _shtab_denoise_wrapper_models_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[as JSON]"
@@ -297,6 +313,24 @@ _shtab_denoise_wrapper_models_wheel_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_models_wheel_defaults_added=0
+
+_shtab_denoise_wrapper_segments_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[file to write, in the form that its suffix says]:OUT:_files"
+  "--to[form (default\: by the suffix of OUT, else csv)]:to:(json csv rttm srt audacity)"
+  "--overwrite[replace OUT if it exists]"
+  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--threshold[begins it (default\: 0.5)]:0..1:_files"
+  "--hysteresis[below that, it ends (default\: 0.15)]:0..1:_files"
+  "--min-speech[left out if shorter (default\: 0.1)]:S:_files"
+  "--min-pause[bridged if shorter (default\: 0.3)]:S:_files"
+  "--pad[added at both ends (default\: 0.05)]:S:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_segments_defaults_added=0
 
 _shtab_denoise_wrapper_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -371,7 +405,9 @@ _shtab_denoise_wrapper() {
         filter) _arguments -C -s $_shtab_denoise_wrapper_filter_options ;;
         help) _arguments -C -s $_shtab_denoise_wrapper_help_options ;;
         info) _arguments -C -s $_shtab_denoise_wrapper_info_options ;;
+        listen) _arguments -C -s $_shtab_denoise_wrapper_listen_options ;;
         models) _shtab_denoise_wrapper_models ;;
+        segments) _arguments -C -s $_shtab_denoise_wrapper_segments_options ;;
         train) _shtab_denoise_wrapper_train ;;
       esac
   esac
