@@ -28,6 +28,7 @@ ALLOWED = {
     "files": {*GROUND, "files"},
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
+    "quick": {"backends", "denoiser"},
     "segments": {*GROUND, "denoiser", "files"},
     "live": {"errors", "live"},
     "progress": set(),
@@ -48,7 +49,7 @@ ALLOWED = {
         "__version__",
     },
     "__main__": {"cli"},
-    "__init__": {"denoiser", "stream", "errors", "backends"},
+    "__init__": {"denoiser", "stream", "errors", "backends", "files", "quick"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {
