@@ -241,8 +241,8 @@ def _unpack_tensor(tensor: Any, rate: int | None, channels: int | None, dtype: D
     """Unpack a tensor, (frames,), or (channels, frames) as torchaudio has it, of any device."""
     if tensor.ndim not in (1, 2):
         raise AudioError(
-            f"a tensor of audio has shape (frames,) or (channels, frames), not {tuple(tensor.shape)}; give the clips of "
-            "a batch one by one"
+            f"a tensor of audio has shape (frames,) or (channels, frames), not {tuple(tensor.shape)}; give the clips "
+            "of a batch one by one"
         )
     if tensor.ndim == 2 and tensor.shape[0] > max(2, tensor.shape[1]) > 0:
         raise AudioError(

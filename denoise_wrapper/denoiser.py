@@ -136,8 +136,8 @@ class Denoiser:
         """Clean a whole clip, from fresh state.
 
         audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
-        PCM; or a pydub.AudioSegment; or a torch.Tensor of the same types, (frames,) or, as torchaudio has it, (channels,
-        frames), which comes back on its device, without a gradient. Integers have their full scale, floats +-1.
+        PCM; or a pydub.AudioSegment; or a torch.Tensor of the same types, (frames,) or, as torchaudio has it,
+        (channels, frames), which comes back on its device, without a gradient. Integers have their full scale, floats +-1.
         sample_rate: Hz; None means that of the backend for an array, the segment's own for a segment.
         channels, dtype: what bytes hold (needed for them, with sample_rate).
         Returns the same kind of object: integers rounded and clipped, floats perhaps past +-1. The same length, but
@@ -294,8 +294,8 @@ class Denoiser:
             async for cleaned in denoiser.astream(microphone(), 48000, dtype="int16"):
                 await socket.send(cleaned)
 
-        chunks: what `async for` or `for` goes through, arrays or bytes, as `Stream.process` takes them. The rest: as for
-        `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones. Chunks
+        chunks: what `async for` or `for` goes through, arrays or bytes, as `Stream.process` takes them. The rest: as
+        for `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones. Chunks
         of more than 0.1 s are cleaned in a thread. Raises, while it is gone through, what `stream` and `process` raise.
         """
         stream = self.stream(sample_rate, channels, latency, dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ async def stream_chunks(stream: Stream, chunks: AsyncIterable[Any] | Iterable[An
 
     stream: fresh; it is fresh again afterwards, also if the caller stops early. width: bytes of a frame of raw chunks.
     """
+    import asyncio  # here, as it is slow to load
+
     try:
         async for chunk in _each(chunks):
             frames = memoryview(chunk).nbytes // width if is_raw(chunk) else len(chunk)
@@ -32,6 +33,8 @@ async def stream_chunks(stream: Stream, chunks: AsyncIterable[Any] | Iterable[An
 
 
 async def _each(chunks: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    import asyncio
+
     if isinstance(chunks, AsyncIterable):
         async for chunk in chunks:
             yield chunk

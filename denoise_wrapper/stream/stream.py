@@ -46,7 +46,8 @@ class Stream:
     sample_rate: Hz. channels: samples a frame; they are cleaned apart from each other. latency: frames by which the
     output is late; None for the least that the backend needs, more to be able to switch to a slower one later. step:
     frames of which every chunk will hold a whole number, as a promise; whole hops at the backend's rate make the
-    stream late by the backend's delay alone. dtype: of the samples in chunks that are bytes; None if none are. seconds: to whose `resampling` and `denoising` the stream adds the
+    stream late by the backend's delay alone. dtype: of the samples
+    in chunks that are bytes; None if none are. seconds: to whose `resampling` and `denoising` the stream adds the
     seconds by the clock that each takes; None for no measuring.
     """
 
@@ -148,8 +149,8 @@ class Stream:
 
         chunk: (frames,) if mono, or (frames, channels); int16, int32, float32 or float64; any number of frames.
         Returns an array of the same shape and type: what came `latency` frames ago, cleaned; zeros before the
-        beginning. Integers are clipped at full scale; floats may pass +-1. A chunk of bytes, of a stream that was opened
-        with a dtype, comes back as bytes.
+        beginning. Integers are clipped at full scale; floats may pass +-1. A chunk of bytes, which a stream takes that
+        was opened with a dtype, comes back as bytes.
         Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
         stream is then as if the chunk had not come. DenoiseError if another thread is using the stream.
         """
@@ -303,13 +304,9 @@ class Stream:
 
     def __repr__(self) -> str:
         channels = f"{self._channels} channel{'s' if self._channels > 1 else ''}"
-        facts = [
-            f"<Stream {self.backend.name}",
-            f"{self._rate} Hz",
-            channels,
-            f"latency {1e3 * self.latency_seconds:.1f} ms",
-        ]
-        return f"{', '.join([*facts, *self._settings.changed()])}>"
+        latency = f"latency {1e3 * self.latency_seconds:.1f} ms"
+        facts = [self.backend.name, f"{self._rate} Hz", channels, latency, *self._settings.changed()]
+        return f"<Stream {', '.join(facts)}>"
 
 
 Stream.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is
