@@ -137,7 +137,8 @@ class Denoiser:
 
         audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
         PCM; or a pydub.AudioSegment; or a torch.Tensor of the same types, (frames,) or, as torchaudio has it,
-        (channels, frames), which comes back on its device, without a gradient. Integers have their full scale, floats +-1.
+        (channels, frames), which comes back on its device, without a gradient. Integers have their full scale, floats
+        +-1.
         sample_rate: Hz; None means that of the backend for an array, the segment's own for a segment.
         channels, dtype: what bytes hold (needed for them, with sample_rate).
         Returns the same kind of object: integers rounded and clipped, floats perhaps past +-1. The same length, but
@@ -295,8 +296,9 @@ class Denoiser:
                 await socket.send(cleaned)
 
         chunks: what `async for` or `for` goes through, arrays or bytes, as `Stream.process` takes them. The rest: as
-        for `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones. Chunks
-        of more than 0.1 s are cleaned in a thread. Raises, while it is gone through, what `stream` and `process` raise.
+        for `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones.
+        Chunks of more than 0.1 s are cleaned in a thread. Raises, while it is gone through, what `stream` and `process`
+        raise.
         """
         stream = self.stream(sample_rate, channels, latency, dtype)
         return stream_chunks(stream, chunks, stream.frame_bytes or 1)

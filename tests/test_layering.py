@@ -71,7 +71,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "onnx": {"training"},
     "PIL": {"compare/report"},
     "onnxruntime": {"backends/dtln", "training"},
-    "soundfile": {"compare/report", "files", "training"},
+    "soundfile": {"cli", "compare/report", "files", "training"},
     "soxr": {"compare/report", "training"},
     "pesq": {"compare/measure"},
     "pystoi": {"compare/measure"},

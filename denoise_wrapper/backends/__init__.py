@@ -77,6 +77,7 @@ def load_backend(name: str, model: Any = None) -> Backend:
         if isinstance(name, str) and Path(name).is_file():
             raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
         close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+        close = close[:1] if str(name).lower() in close[:1] else close
         close = [each for each in close if each.partition("-")[0] == close[0].partition("-")[0]]
         hint = f"; did you mean {' or '.join(map(repr, sorted(close)))}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")

@@ -15,6 +15,8 @@ from denoise_wrapper.errors import ConfigError
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import Pair
 
+DTLNS = ("dtln-16k", "dtln-32k")  # by rate
+
 
 def add_naming(verb: Any) -> None:
     """Add the options that say what becomes of files that exist, and what results are called."""
@@ -45,6 +47,28 @@ def check_inputs(args: argparse.Namespace) -> None:
         raise ConfigError(f"--name-suffix is some text for the end of a name, such as _clean, not {suffix!r}")
     if args.skip_existing and args.overwrite:
         raise ConfigError("--skip-existing --overwrite: files that exist are left or replaced; leave out one of them")
+
+
+def check_backend(args: argparse.Namespace) -> None:
+    """Raise ConfigError that says which of the DTLNs fits the file, for who asks for one without a rate."""
+    from denoise_wrapper.backends import load_backend
+
+    if args.backend != "dtln":
+        return
+    rate = next(filter(None, map(_rate, args.inputs)), None)
+    if rate is not None:
+        fits = next((name for name in DTLNS if load_backend(name).sample_rate >= rate), DTLNS[-1])
+        raise ConfigError(f"there is no backend 'dtln' alone; the audio has {rate} Hz, which -b {fits} fits")
+
+
+def _rate(name: str) -> int | None:
+    """Rate of a file in Hz; None if it cannot be told at a glance."""
+    import soundfile
+
+    try:
+        return int(soundfile.info(name).samplerate)
+    except (soundfile.LibsndfileError, TypeError, OSError):
+        return None
 
 
 def named(pairs: Sequence[Pair], suffix: str | None) -> list[Pair]:

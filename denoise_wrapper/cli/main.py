@@ -19,7 +19,7 @@ from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
-from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
@@ -252,6 +252,7 @@ def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     check_inputs(args)
+    check_backend(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:

@@ -92,6 +92,13 @@ def test_options_that_cannot_be_are_refused(
     assert names(here) == ["a.wav", "b.wav"]
 
 
+def test_a_dtln_without_a_rate_gets_the_one_that_fits_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(here / "wide.wav", np.zeros(100), 44100)
+    for name, fits in (("a.wav", "dtln-16k"), ("wide.wav", "dtln-32k")):
+        assert cli.main(["filter", name, "-b", "dtln"]) == 2
+        assert f"which -b {fits} fits" in capsys.readouterr().err
+
+
 def test_json_has_a_line_for_each_file_also_of_those_that_fail(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "bad.wav").write_text("no audio")
     assert cli.main(["filter", "a.wav", "bad.wav", "--json"]) == 2
