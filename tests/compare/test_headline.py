@@ -1,4 +1,4 @@
-"""The verdict in one line: who sounds best on how many clips, who keeps the speech closest, and when that means little."""
+"""The verdict in one line: who sounds best where, who keeps the speech closest, and when that means little."""
 
 from __future__ import annotations
 
