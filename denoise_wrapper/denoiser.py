@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper.atomic import Overwrite, is_aside
 from denoise_wrapper.audio import Array, check_rate, unpack
 from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
@@ -159,7 +160,7 @@ class Denoiser:
         src: str | os.PathLike[str],
         dst: str | os.PathLike[str] | None = None,
         *,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> Path:
         """Clean an audio file, block by block: memory does not grow with its length.
@@ -167,7 +168,7 @@ class Denoiser:
         src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
         its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate and channels are kept; within one format
         also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst
-        may be replaced, also if it is src.
+        may be replaced, also if it is src; "force" for one that is read-only.
         progress: called with (frames done, frames in all; 0 if unknown).
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
@@ -186,7 +187,7 @@ class Denoiser:
         out_dir: str | os.PathLike[str] | None = None,
         *,
         jobs: int | None = None,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
         """Clean many audio files at once, in threads; each as `filter_file` does, and bit for bit the same.
@@ -197,7 +198,7 @@ class Denoiser:
         inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
         either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
         there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
-        files may be replaced.
+        files may be replaced, "force" for read-only ones too.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
@@ -217,7 +218,7 @@ class Denoiser:
         pairs: Sequence[tuple[Path, Path | None]],
         jobs: int | None = None,
         *,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         done: Callable[[FileResult], object] | None = None,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
@@ -232,7 +233,7 @@ class Denoiser:
 
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
-    def _transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
+    def _transform(self, source: Path, target: Path, overwrite: Overwrite, watch: Watch) -> None:
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
@@ -242,6 +243,8 @@ class Denoiser:
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)
         except AudioError as error:
+            if is_aside(error):
+                raise
             raise AudioError(f"{source}: {error}") from error
 
     def filter_frame(self, frame: Any) -> tuple[float, Any]:

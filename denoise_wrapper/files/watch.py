@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from denoise_wrapper.atomic import aside
 from denoise_wrapper.files.levels import Meter
 
 Item = TypeVar("Item")
@@ -27,7 +28,7 @@ class Watch:
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
         self.rate = self.frames = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
-        self._report = report
+        self._report, self._reported = report, 0
         self.before, self.after = Meter(), Meter()
 
     @property
@@ -59,5 +60,13 @@ class Watch:
 
     def advance(self, frames: int) -> None:
         self.frames += frames
-        if self._report is not None:
-            self._report(self.frames, self.total)
+
+    def report(self) -> None:
+        """Report what is done since the last time, if anything is.
+
+        Call it outside all generators, which would make another error of a StopIteration that the caller raises.
+        """
+        if self._report is not None and self.frames != self._reported:
+            self._reported = self.frames
+            with aside():
+                self._report(self.frames, self.total)
