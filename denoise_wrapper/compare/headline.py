@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from denoise_wrapper.compare.comparison import NOISY, Comparison, Result
 from denoise_wrapper.compare.measure.measures import QUALITY
@@ -49,11 +50,12 @@ def _speech(comparison: Comparison) -> str:
     return ""
 
 
-def _costs(results: list[Result] | tuple[Result, ...], name: str) -> tuple[list[str], np.ndarray]:
+def _costs(results: list[Result] | tuple[Result, ...], name: str) -> tuple[list[str], NDArray[np.float64]]:
     """Names, and float64 (names, clips) of which less is better, over the clips that all have; (names, 0) for none."""
     known = [result for result in results if np.isfinite(result.values(name)).any()]
+    if not known:
+        return [], np.zeros((0, 0))
     values = np.array([[QUALITY[name].cost(value) for value in result.values(name)] for result in known])
-    values = values.reshape(len(known), -1)
     return [result.name for result in known], values[:, np.isfinite(values).all(axis=0)]
 
 
