@@ -78,6 +78,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "speechmos": {"compare/measure"},
     "torch": {"training"},
     "rich": {"cli", "progress", "training"},
+    "faster_whisper": {"compare/spoken"},
     "pydub": {"compat"},
 }
 LATE = {

@@ -89,6 +89,14 @@ def add_evaluate(verbs: Any) -> None:
         action="store_true",
         help="measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips",
     )
+    verb.add_argument(
+        "--words",
+        nargs="?",
+        const="",
+        metavar="MODEL",
+        help="count the words that a recogniser gets wrong instead: a folder of a faster-whisper model; without one "
+        "the tiny English Whisper that 'denoise-wrapper[asr]' brings",
+    )
     how = verb.add_argument_group("how to clean")
     how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
     how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
@@ -122,7 +130,7 @@ def add_compare(verbs: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="audio files, folders of them, or sets: noisy/ and clean/ in a folder",
+        help="audio files, folders of them (without what 'filter' made), or sets: noisy/ and clean/ in a folder",
     )
     verb.add_argument(
         *(f"-{letter}" for letter in SLOTS),
@@ -207,6 +215,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     candidate = _candidate(args)
     if args.behaviour:
         return _run_behaviour(args, candidate)
+    if args.words is not None:
+        return _run_words(args, candidate)
     from denoise_wrapper.compare import evaluate
     from denoise_wrapper.compare.export import set_to_dict, write_clips
     from denoise_wrapper.compare.tables import format_set
@@ -279,6 +289,26 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
     )
     print(format_behaviour(result, args.clips))
     return 2 if any(clip.error for clip in result.clips) else 0
+
+
+def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
+    options = {"--denoised": args.denoised, "-o": args.output, "--against": args.against, "--csv": args.csv}
+    wrong = [name for name, value in options.items() if value is not None]
+    if wrong:
+        raise ConfigError(f"{' '.join(wrong)}: --words prints what a recogniser gets wrong; leave one of them out")
+    from denoise_wrapper.compare.spoken import format_words, open_recogniser, word_errors
+    from denoise_wrapper.progress import stages
+
+    ways = {"noisy": None, **({candidate.name: candidate.open()} if candidate.cleaned else {})}
+    recogniser = open_recogniser(args.words or None)
+    with stages(args.quiet) as report:
+        results = word_errors(args.set, ways, recogniser, only=args.only, progress=report)
+    if args.json:
+        content = {each.name: {"percent": each.percent, "interval": each.interval()} for each in results}
+        with atomic_path(args.json, args.overwrite) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(format_words(results, args.set))
+    return 0
 
 
 def _candidate(args: argparse.Namespace) -> Candidate:

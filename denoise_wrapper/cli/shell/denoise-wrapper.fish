@@ -51,7 +51,7 @@ function _shtab_denoise_wrapper_using
 end
 
 set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --hysteresis --jobs --json --keep --kind --licence --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --pad --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --hysteresis --jobs --json --keep --kind --licence --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --pad --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -98,7 +98,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l open -d
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l keep -xka "(__fish_complete_directories)" -d 'keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s q -l quiet -d 'show no progress'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them, or sets: noisy/ and clean/ in a folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them (without what '"'"'filter'"'"' made), or sets: noisy/ and clean/ in a folder'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a evaluate -d 'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l set -xka "(__fish_complete_directories)" -d 'folder with clean/ and noisy/, and perhaps a manifest.json'
@@ -107,6 +107,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s b -l b
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l denoised -xka "(__fish_complete_directories)" -d 'measure the clips in it, which another program has cleaned'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l against -xka "(__fish_complete_path (commandline -ct))" -d 'measure this too, and put both side by side: a model, the name of a backend, '"'"'standard'"'"' for the model that is compiled in, '"'"'noisy'"'"', or all that '"'"'compare'"'"' takes'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l behaviour -d 'measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l words -xka "(__fish_complete_path (commandline -ct))" -d 'count the words that a recogniser gets wrong instead: a folder of a faster-whisper model; without one the tiny English Whisper that '"'"'denoise-wrapper[asr]'"'"' brings'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'

@@ -81,7 +81,7 @@ _shtab_denoise_wrapper_compare_options=(
   "--keep[keep the cleaned clips, as DIR\/CANDIDATE\/CLIP.wav]:DIR:_files -/"
   "--overwrite[replace files that exist]"
   {-q,--quiet}"[show no progress]"
-  "(*):audio files, folders of them, or sets\: noisy\/ and clean\/ in a folder:_files"
+  "(*):audio files, folders of them (without what \'filter\' made), or sets\: noisy\/ and clean\/ in a folder:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -212,6 +212,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "--denoised[measure the clips in it, which another program has cleaned]:DIR:_files -/"
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
+  "--words[count the words that a recogniser gets wrong instead\: a folder of a faster-whisper model\; without one the tiny English Whisper that \'denoise-wrapper\[asr\]\' brings]:MODEL:_files"
   "--model[a model of your own for the backend]:FILE:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"

@@ -10,11 +10,12 @@ from pathlib import Path
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
 from denoise_wrapper.errors import DataError, DenoiseError, FileError
+from denoise_wrapper.files.batch import DONE
 from denoise_wrapper.files.transform import audio_files
 
 
 def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list[Clip], list[str]]:
-    """The clips of files, of folders (all audio files below them) and of sets (folders with noisy/ and clean/).
+    """The clips of files, of folders (all audio files below them but results of `filter`) and of sets.
 
     clean: the reference of a single file, or a folder with references of the same stems, for what is in no set.
     A set's clip whose reference is missing is a clip with a problem. Returns the clips, and what was skipped, with the
@@ -30,7 +31,7 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
         if path.is_dir() and (path / "noisy").is_dir():
             named += _clips_of_set(path, skipped)
         elif path.is_dir():
-            files = audio_files(path)
+            files = _without_results(audio_files(path))
             if not files:
                 raise DataError(f"there is no audio file in {path}, and no folder noisy/; name other clips")
             named += [references.join(str(file.relative_to(path).with_suffix("")), file) for file in files]
@@ -48,6 +49,13 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
     if not clips:
         raise DataError(f"there is no clip to compare on: {'; '.join(skipped)}")
     return clips, skipped
+
+
+def _without_results(files: Sequence[Path]) -> list[Path]:
+    """Leave out what `filter` has made of another of the files, by its name."""
+    names = set(files)
+    sources = [path.with_name(f"{path.stem.removesuffix(DONE)}{path.suffix}") for path in files]
+    return [path for path, source in zip(files, sources, strict=True) if source == path or source not in names]
 
 
 def _clips_of_set(folder: Path, skipped: list[str]) -> Iterator[Clip]:
