@@ -29,6 +29,7 @@ ALLOWED = {
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
     "quick": {"backends", "denoiser"},
+    "finish": {*GROUND, "denoiser", "files"},
     "segments": {*GROUND, "denoiser", "files"},
     "live": {"errors", "live"},
     "progress": set(),
@@ -41,6 +42,7 @@ ALLOWED = {
         "compare",
         "denoiser",
         "files",
+        "finish",
         "live",
         "progress",
         "segments",
@@ -80,6 +82,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "rich": {"cli", "progress", "training"},
     "faster_whisper": {"compare/spoken"},
     "pydub": {"compat"},
+    "pyloudnorm": {"finish"},
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",

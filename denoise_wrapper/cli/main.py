@@ -17,6 +17,7 @@ from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, named, part_existing
@@ -180,6 +181,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -233,7 +235,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
         say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
     if args.profile:
         print(format_profile(cleaned))
-    return 2 if failed or len(cleaned) < len(results) else 0
+    unfinished = finish(args, cleaned)
+    return 2 if failed or unfinished or len(cleaned) < len(results) else 0
 
 
 def _pairs(inputs: list[Path], output: str | None, suffix: str | None) -> tuple[list[Pair], list[FileResult]]:
@@ -253,6 +256,7 @@ def _check_files(args: argparse.Namespace) -> None:
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     check_inputs(args)
     check_backend(args)
+    check_finish(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:

@@ -10,7 +10,7 @@ _shtab_denoise_wrapper_train_subparsers=(rnnoise dtln enhancer)
 _shtab_denoise_wrapper_data_subparsers=(check prepare join features balance blind telephone)
 _shtab_denoise_wrapper_subparsers=(filter compare evaluate listen segments models convert train data info completion help)
 
-_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --skip-existing --name-suffix --json -q --quiet --jobs --profile -b --backend --model --preset --atten-lim --mix --vad-threshold --vad-gate --vad-hold --non-finite --rate --channels --dtype)
+_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --skip-existing --name-suffix --json -q --quiet --jobs --profile -b --backend --model --preset --atten-lim --mix --vad-threshold --vad-gate --vad-hold --non-finite --output-noise --loudness --rate --channels --dtype)
 _shtab_denoise_wrapper_compare_option_strings=(-h --help -a -b -c -d -e -f -g --candidate -o --output --clean --mode --match-levels --jobs --title --audio --seconds --open --keep --overwrite -q --quiet)
 _shtab_denoise_wrapper_evaluate_option_strings=(-h --help --set --only -b --backend --denoised --against --behaviour --words --model --preset --atten-lim --mix --clips -o --output --csv --json --overwrite -q --quiet --jobs)
 _shtab_denoise_wrapper_listen_option_strings=(-h --help -b --backend --model --preset --atten-lim --mix)
@@ -49,6 +49,8 @@ _shtab_denoise_wrapper_filter___vad_threshold_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___vad_gate_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___vad_hold_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___non_finite_COMPGEN=_shtab_compgen_files
+_shtab_denoise_wrapper_filter___output_noise_COMPGEN=_shtab_compgen_files
+_shtab_denoise_wrapper_filter___loudness_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___rate_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___channels_COMPGEN=_shtab_compgen_files
 _shtab_denoise_wrapper_filter___dtype_COMPGEN=_shtab_compgen_files

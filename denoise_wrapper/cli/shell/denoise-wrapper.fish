@@ -51,7 +51,7 @@ function _shtab_denoise_wrapper_using
 end
 
 set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --hysteresis --jobs --json --keep --kind --licence --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --pad --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --config --csv --denoised --dtype --export --family --hours --hysteresis --jobs --json --keep --kind --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --rate --rooms --rows --seconds --seed --set --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -79,6 +79,8 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-thre
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l output-noise -xka "(__fish_complete_path (commandline -ct))" -d 'write what was taken away too: a file, or a folder for several'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l loudness -xka "(__fish_complete_path (commandline -ct))" -d 'turn results to this loudness, as -16 (podcasts) or -23 (broadcast); needs '"'"'denoise-wrapper[loudness]'"'"''
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'

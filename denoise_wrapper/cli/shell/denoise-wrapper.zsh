@@ -248,6 +248,8 @@ _shtab_denoise_wrapper_filter_options=(
   "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
   "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
   "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
+  "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
+  "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
   "--rate[HZ]:HZ:_files"
   "--channels[N]:N:_files"
   "--dtype[int16, int32, float32 or float64]:TYPE:_files"
