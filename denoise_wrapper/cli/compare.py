@@ -296,10 +296,12 @@ def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
     wrong = [name for name, value in options.items() if value is not None]
     if wrong:
         raise ConfigError(f"{' '.join(wrong)}: --words prints what a recogniser gets wrong; leave one of them out")
+    from denoise_wrapper.compare.candidates import strength_words
     from denoise_wrapper.compare.spoken import format_words, open_recogniser, word_errors
     from denoise_wrapper.progress import stages
 
-    ways = {"noisy": None, **({candidate.name: candidate.open()} if candidate.cleaned else {})}
+    name = ", ".join([candidate.name, *strength_words(candidate.settings)])
+    ways = {"noisy": None, **({name: candidate.open()} if candidate.cleaned else {})}
     recogniser = open_recogniser(args.words or None)
     with stages(args.quiet) as report:
         results = word_errors(args.set, ways, recogniser, only=args.only, progress=report)
