@@ -15,6 +15,7 @@ from denoise_wrapper.errors import ConfigError
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import Pair
 
+FILES_ONLY = ("json", "output_noise", "loudness")  # beside those that a file of defaults may name
 DTLNS = ("dtln-16k", "dtln-32k")  # by rate
 
 
@@ -47,6 +48,14 @@ def check_inputs(args: argparse.Namespace) -> None:
         raise ConfigError(f"--name-suffix is some text for the end of a name, such as _clean, not {suffix!r}")
     if args.skip_existing and args.overwrite:
         raise ConfigError("--skip-existing --overwrite: files that exist are left or replaced; leave out one of them")
+
+
+def check_pipe_options(args: argparse.Namespace) -> None:
+    """Raise ConfigError for options that are about files, where a pipe is cleaned."""
+    names = [name for name in FILES_ONLY if getattr(args, name) not in (None, False)]
+    if names and "-" in args.inputs:
+        options = " ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise ConfigError(f"{options}: only for files; leave {'them' if len(names) > 1 else 'it'} out for '-'")
 
 
 def check_backend(args: argparse.Namespace) -> None:

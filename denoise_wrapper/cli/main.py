@@ -20,7 +20,7 @@ from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
 from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
-from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, named, part_existing
+from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
@@ -192,6 +192,7 @@ def _add_filter(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
+    check_pipe_options(args)
     (_check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
         args.backend or DEFAULT,
