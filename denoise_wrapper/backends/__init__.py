@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Backend, State, recalled
@@ -14,6 +15,7 @@ from denoise_wrapper.models.shipped import MODELS
 
 __all__ = [
     "Backend",
+    "BackendName",
     "State",
     "backend_names",
     "load_backend",
@@ -44,6 +46,7 @@ _BACKENDS = {
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
+BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "deepfilternet3"]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
@@ -78,8 +81,12 @@ def load_backend(name: str, model: Any = None) -> Backend:
         if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
             missing = ModuleNotFoundError(name=entry.package)
             raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
-        close = difflib.get_close_matches(shown(name), known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        if isinstance(name, str) and Path(name).is_file():
+            raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
+        close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+        close = close[:1] if str(name).lower() in close[:1] else close
+        close = [each for each in close if each.partition("-")[0] == close[0].partition("-")[0]]
+        hint = f"; did you mean {' or '.join(map(repr, sorted(close)))}?" if close else ""
         raise ModelError(f"there is no backend {shown(name)}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 
