@@ -1,0 +1,51 @@
+"""The enhancer's network as a file: records of its sizes and weights; native/models/enhancer.c says which, and reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.classic import metadata_record
+from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
+
+Array = NDArray[Any]
+KINDS = ("mixed",)  # of bodies, by their number in the file
+
+
+class Sizes(NamedTuple):
+    """Sizes of a network, in the order of the record `enhancer_sizes`."""
+
+    kind: str  # of the body, one of KINDS
+    channels: int  # of a row
+    width: int  # channels of a band that the body makes
+    rows: int
+    blocks: int
+    units: int  # of a memory, for each row
+    heads: int  # of the attention
+
+
+def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a model file. weights: by the names of their records, of any shape.
+
+    Raises ModelError for a body that the engine has not, and for weights that are not finite.
+    """
+    if sizes.kind not in KINDS:
+        raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}, not '{sizes.kind}'")
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
+    numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
+    floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
+    return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
+
+
+def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
+    """The sizes and the weights, flat, of a file that the engine has loaded."""
+    records = read_records(data)
+    kind, *numbers = (int(number) for number in records.pop("enhancer_sizes"))
+    records.pop("metadata", None)
+    return Sizes(KINDS[kind], *numbers), records
