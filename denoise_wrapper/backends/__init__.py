@@ -10,28 +10,44 @@ from denoise_wrapper.backends.base import Backend, State, recalled
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import MODELS
 
-__all__ = ["Backend", "State", "backend_names", "load_backend", "resolve_backend", "restore_backend", "restore_state"]
+__all__ = [
+    "Backend",
+    "State",
+    "backend_names",
+    "known_names",
+    "load_backend",
+    "resolve_backend",
+    "restore_backend",
+    "restore_state",
+]
 
 # name -> module within this package, the class in it that is called as Class(model, name), and the file in models/
-# without which this copy of the package has no such backend
+# without which this copy of the package has that backend for models of one's own alone
 _BACKENDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend", None),
     "rnnoise-classic": ("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
     "dtln-16k": ("dtln", "DTLNBackend", None),
     "dtln-32k": ("dtln", "DTLNBackend", None),
+    "enhancer": ("enhancer", "EnhancerBackend", "enhancer.dnnw"),
 }
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
     "dtln": ("dtln", "DTLNBackend"),
+    "enhancer": ("enhancer", "EnhancerBackend"),
     "librnnoise": ("foreign", "ForeignBackend"),
 }
 
 
 def backend_names() -> tuple[str, ...]:
-    """Return the names that `load_backend` knows, in the order in which they should be shown."""
+    """Return the names that `load_backend` knows without a model, in the order in which they should be shown."""
     return tuple(name for name, (_, _, file) in _BACKENDS.items() if file is None or (MODELS / file).is_file())
+
+
+def known_names() -> tuple[str, ...]:
+    """Return the names that `load_backend` knows with a model of one's own."""
+    return tuple(_BACKENDS)
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
@@ -42,7 +58,9 @@ def load_backend(name: str, model: Any = None) -> Backend:
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
     known = backend_names()
-    if not isinstance(name, str) or name not in known:
+    if isinstance(name, str) and name in _BACKENDS and name not in known and model is None:
+        raise ModelError(f"{name} comes without weights in this copy of denoise_wrapper; give it a model of your own")
+    if not isinstance(name, str) or name not in _BACKENDS:
         import difflib  # here, as it costs an import of this package a tenth
 
         close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)

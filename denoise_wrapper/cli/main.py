@@ -339,7 +339,7 @@ def _read_model(name: str) -> Any:
     if _is_backend(name):
         backend = load_backend(name)
         if not isinstance(backend, RNNoiseBackend):
-            raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
+            raise ModelError(f"the model of {name} has no other form; 'model info {name}' says what it is")
         return model_of(backend)
     if Path(name).suffix.lower() == ".onnx":
         raise ModelError(f"{name} is one of the two models of a DTLN, which have no other form; see 'filter --model'")
@@ -349,12 +349,16 @@ def _read_model(name: str) -> Any:
 def run_model_info(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends import load_backend
     from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint
+    from denoise_wrapper.backends.enhancer import is_enhancer_file
 
     backend: Any = load_backend(args.model) if _is_backend(args.model) else None
+    if backend is None and is_enhancer_file(args.model):
+        backend = load_backend("enhancer", args.model)
     if backend is not None and not isinstance(backend, RNNoiseBackend):
         _print_backend(backend)
-        for stage, data in enumerate(backend.data, 1):
-            print(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")
+        for stage, data in enumerate(backend.files, 1):
+            which = f" {stage}" if len(backend.files) > 1 else ""
+            print(f"    sha256 of file{which}: {hashlib.sha256(data).hexdigest()}")
         return 0
     model = _read_model(args.model)
     print(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")

@@ -1,4 +1,4 @@
-"""The enhancer's network as a file: records of its sizes and weights; native/models/enhancer.c says which, and reads it."""
+"""The enhancer's network as a file: records of sizes and weights; native/models/enhancer.c says which, and reads it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mappin
     numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
     floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
     return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
+
+
+def is_enhancer(data: bytes) -> bool:
+    """True for what begins as a file of `encode_enhancer` does."""
+    return data.startswith(b"DNNw") and b"enhancer_sizes\0" in data
 
 
 def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:

@@ -113,7 +113,8 @@ def dense_weights(name: str, weight: Tensor, bias: Tensor | None) -> Named:
 
 def folded(norm: nn.BatchNorm2d) -> tuple[Array, Array]:
     """What a norm multiplies each channel by, and then adds."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
     return scale, array(norm.bias) - array(norm.running_mean) * scale
 
