@@ -124,7 +124,7 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
  * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer, the
  *     share of the original in what comes out.
- * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 100 kB of the stack. */
+ * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 

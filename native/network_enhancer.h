@@ -15,10 +15,10 @@ enum {
     DN_ENHANCER_BANDS = DN_LOW + DN_UPPER,
     DN_ENHANCER_FEATURES = 3, /* of each band */
     DN_VOICE_UNITS = 12,
-    DN_MAX_WIDTH = 32, /* channels of a band that a body makes */
+    DN_MAX_WIDTH = 16, /* channels of a band that a body makes */
     DN_MAX_BLOCKS = 8,
     DN_KEYS = 8,          /* channels of a query or a key */
-    DN_BODY_ROOM = 13312, /* floats of the stack that a body takes */
+    DN_BODY_ROOM = 10240, /* floats of the stack that a body takes */
     DN_PADDED_BINS = DN_BINS + 7,
 };
 
