@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import cached_property
 
 from denoise_wrapper._native import lib
 from denoise_wrapper.backends.engine import Buffer, EngineBackend, ModelSource, called, check_bytes, read_file
 from denoise_wrapper.errors import FileError, ModelError
-from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer
+from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 
 HEAD_BYTES = 1 << 16  # in which a file tells what it is
@@ -42,6 +43,11 @@ class EnhancerBackend(EngineBackend):
     def sizes(self) -> Sizes:
         """The sizes of the network."""
         return decode_enhancer(self.data)[0]
+
+    @property
+    def weights(self) -> int:
+        """The number of weights, biases among them."""
+        return sum(math.prod(shape) for shape in weight_shapes(self.sizes).values())
 
 
 def is_enhancer_file(path: str | os.PathLike[str]) -> bool:

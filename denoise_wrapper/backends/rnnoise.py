@@ -108,5 +108,3 @@ def _layer(layer: Any) -> Layer:
 def _map(entry: Any) -> Map:
     kind = "int8" if entry.is_int8 else "float"
     return Map(text(entry.name), entry.inputs, entry.outputs, kind, entry.weights, bool(entry.has_diagonal))
-
-

@@ -30,16 +30,27 @@ def add_train(verbs: Any, epilog: str) -> None:
             help="weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads",
         )
         kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
-        kind.set_defaults(run=run_train, module=module, export=None)
-        if name != "enhancer":  # whose weights are its checkpoints
-            kind.add_argument(
-                "--export", type=Path, metavar="DIR", help="train no more: write model and card so far there"
-            )
+        kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
+        kind.set_defaults(run=run_train, module=module)
 
 
 def add_convert(verbs: Any, epilog: str) -> None:
     kinds = verbs.add_parser("convert", help="turn weights of others, or a checkpoint, into what a backend runs")
-    kind = kinds.add_subparsers(metavar="KIND", required=True).add_parser(
+    families = kinds.add_subparsers(metavar="KIND", required=True)
+    kind = families.add_parser(
+        "enhancer",
+        help="to a file of the engine's",
+        description="Writes NAME.dnnw, norms folded in, which the engine has loaded.",
+        epilog=epilog,
+    )
+    kind.add_argument("source", type=Path, metavar="SOURCE", help="the folder of a training run, or a checkpoint")
+    kind.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
+    kind.add_argument("--name", required=True, help="what the model is called, and its file")
+    kind.add_argument("--licence", metavar="TEXT", help="of the weights, to be kept in the file (default: the run's)")
+    kind.add_argument("--origin", metavar="TEXT", help="where they come from (default: the runs and their hours)")
+    kind.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    kind.set_defaults(run=run_convert_enhancer)
+    kind = families.add_parser(
         "dtln",
         help="to a pair of ONNX files; for rnnoise see 'model convert'",
         description="Writes NAME_1.onnx and NAME_2.onnx, for any number of channels and hops a run, checked against "
@@ -231,6 +242,18 @@ def run_convert(args: argparse.Namespace) -> int:
         changes = {key: str(value) for key, value in options.items() if value is not None}
         for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
             print(path)
+        return 0
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+
+def run_convert_enhancer(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.enhancer.publish import convert
+
+        options = {"licence": args.licence, "origin": args.origin}
+        changes = {key: value for key, value in options.items() if value is not None}
+        print(convert(args.source, args.output, args.name, changes, args.overwrite))
         return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error

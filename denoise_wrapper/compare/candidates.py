@@ -43,9 +43,9 @@ class Candidate:
 
     name: as it is shown; no two are alike, none is "clean", and "noisy" are the clips as they came.
     backend: the name of one, or a Backend; None for that which the model fits: rnnoise, enhancer, a foreign librnnoise,
-    or a DTLN at its rate. model: path of a model for it, two of them, or the folder of a pair; None for the backend's own.
-    settings: the strength. folder: of clips that are cleaned already, in place of all that; its path may be its name.
-    Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or cannot be that of a folder.
+    or a DTLN at its rate. model: path of a model for it, two of them, or the folder of a pair; None for the backend's
+    own. settings: the strength. folder: of clips that are cleaned already, in place of all that; its path may be its
+    name. Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or be that of a folder.
     """
 
     name: str

@@ -14,6 +14,8 @@ from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
 
 Array = NDArray[Any]
 KINDS = ("mixed",)  # of bodies, by their number in the file
+BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
+TIMES, TAPS = 3, 5  # of the convolutions, in time and over rows
 
 
 class Sizes(NamedTuple):
@@ -26,6 +28,31 @@ class Sizes(NamedTuple):
     blocks: int
     units: int  # of a memory, for each row
     heads: int  # of the attention
+
+
+def weight_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+    """The shapes of all weights by the names of their records: inputs first, outputs last."""
+    _, channels, width, rows, blocks, units, heads = sizes
+    taps = 2 * BANDS // rows
+    maps = {"first": (TIMES, taps, FEATURES, channels)}
+    biases = {}  # that are not one for each output
+    for number in range(blocks):
+        block = f"block{number}"
+        maps |= {f"{block}_memory": (channels, 2 * units), f"{block}_after_memory": (units, channels)}
+        maps |= {f"{block}_enter": (channels, channels), f"{block}_filter": (TIMES, TAPS, channels)}
+        maps[f"{block}_leave"] = (channels, channels)
+        biases[f"{block}_memory"] = (rows, 2 * units)
+        if number + 1 < blocks:
+            maps[f"{block}_queries"] = (channels, 2 * heads * KEYS)
+            maps[f"{block}_after_attention"] = (channels, channels)
+            biases[f"{block}_queries"] = (rows, 2 * heads * KEYS)
+    maps |= {"join": (2 * channels, channels), "last": (channels, taps, width)}
+    maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
+    maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in maps.items():
+        shapes |= {f"{name}_weights": shape, f"{name}_bias": biases.get(name, shape[-1:])}
+    return shapes
 
 
 def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:

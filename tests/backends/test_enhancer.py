@@ -37,6 +37,9 @@ def make_backend(data: bytes, isa: str) -> EnhancerBackend:
         pytest.skip(str(error))
 
 
+SHIPPED = MODELS / "enhancer.dnnw"
+
+
 @cache
 def voiced() -> Float32:
     """Speech of three levels in noise, and silence."""
@@ -72,6 +75,16 @@ def test_random_networks_do_something_that_a_mistake_would_change() -> None:
             changed, changed_voice = other.process(voiced()[: 40 * FRAME].astype(np.float64))
             apart_db = signal_to_difference_db(wanted[: 40 * FRAME], changed)
             assert apart_db < 70 or abs(changed_voice - voice[:40]).max() > 1e-3, (name, weights)
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="this copy has no weights for it")
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_shipped_model_answers_as_its_formulas(isa: str) -> None:
+    data = SHIPPED.read_bytes()
+    cleaned, voice = make_backend(data, isa).new_state(1).process(voiced()[None])
+    wanted, wanted_voice = reference_enhancer.Network(data).process(voiced().astype(np.float64))
+    assert signal_to_difference_db(wanted, cleaned[0]) >= 80
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-4)
 
 
 @pytest.mark.parametrize("min_gain", [0.25, 1.0])
@@ -118,7 +131,7 @@ def test_a_file_of_one_s_own_is_loaded_by_name_path_and_bytes(tmp_path: Path) ->
     np.testing.assert_array_equal(opened.filter(voiced(), 48000), by_path.filter(voiced(), 48000))
 
 
-@pytest.mark.skipif((MODELS / "enhancer.dnnw").is_file(), reason="this copy has weights for it")
+@pytest.mark.skipif(SHIPPED.is_file(), reason="this copy has weights for it")
 def test_without_weights_the_name_wants_a_model() -> None:
     assert "enhancer" not in backend_names()
     with pytest.raises(ModelError, match="enhancer comes without weights in this copy of denoise_wrapper; give it a"):

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.models.enhancer import Sizes, encode_enhancer
-
-BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
-TIMES, TAPS = 3, 5
+from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, weight_shapes
 
 FULL = Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2)  # as it is trained
 TINY = Sizes("mixed", channels=24, width=8, rows=16, blocks=3, units=32, heads=2)
@@ -19,33 +16,27 @@ SINGLE = Sizes("mixed", channels=40, width=5, rows=16, blocks=1, units=24, heads
 MANY_HEADS = Sizes("mixed", channels=16, width=4, rows=32, blocks=2, units=16, heads=8)
 
 
-def random_enhancer(sizes: Sizes = SMALL, seed: int = 1) -> bytes:
-    """A file whose masks, memories and attention all move with what comes in."""
+def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> bytes:
+    """A file whose masks, memories and attention all move with what comes in.
+
+    mild: the masks let most through and turn no phase far, as those of trained networks do.
+    """
     rng = np.random.default_rng(seed)
+    gains = {"first": 2.0, "memory": 2.0, "enter": 1.5, "filter": 2.0, "join": 2.0, "voice_hidden": 2.0,
+             "voice_output": 3.0}  # fmt: skip
+    spreads = {"memory": 0.5, "queries": 0.7, "head": 0.7}
     weights: dict[str, NDArray[Any]] = {}
-
-    def dense(name: str, inputs: int, outputs: int, bias_rows: int = 1, gain: float = 1.0, bias: float = 0.2) -> None:
-        weights[f"{name}_weights"] = rng.normal(0, gain / np.sqrt(inputs), (inputs, outputs))
-        weights[f"{name}_bias"] = rng.normal(0, bias, (bias_rows, outputs))
-
-    stride = BANDS // sizes.rows
-    channels = sizes.channels
-    dense("first", TIMES * 2 * stride * FEATURES, channels, gain=2.0)
-    for number in range(sizes.blocks):
-        block = f"block{number}"
-        dense(f"{block}_memory", channels, 2 * sizes.units, sizes.rows, gain=2.0, bias=0.5)
-        dense(f"{block}_after_memory", sizes.units, channels)
-        dense(f"{block}_enter", channels, channels, gain=1.5)
-        dense(f"{block}_filter", TIMES * TAPS, channels, gain=2.0)
-        dense(f"{block}_leave", channels, channels)
-        if number + 1 < sizes.blocks:
-            dense(f"{block}_queries", channels, 2 * sizes.heads * KEYS, sizes.rows, bias=0.7)
-            dense(f"{block}_after_attention", channels, channels)
-    dense("join", 2 * channels, channels, gain=2.0)
-    dense("last", channels, 2 * stride * sizes.width)
-    weights["last_bias"] = rng.normal(0, 0.2, sizes.width)
-    for head in ("low_head", "upper_head"):
-        dense(head, sizes.width, 2, bias=0.7)
-    dense("voice_hidden", 2 * sizes.width, VOICE_UNITS, gain=2.0)
-    dense("voice_output", VOICE_UNITS, 1, gain=3.0)
+    for name, shape in weight_shapes(sizes).items():
+        layer, _, kind = name.rpartition("_")
+        part = layer.partition("_")[2] if layer.startswith("block") else layer
+        if kind == "bias":
+            spread = spreads.get("head" if part.endswith("head") else part, 0.2)
+            weights[name] = rng.normal(0, spread, shape)
+        else:
+            inputs = np.prod(shape[:1] if part == "last" else shape[:-1])
+            weights[name] = rng.normal(0, gains.get(part, 1.0) / np.sqrt(inputs), shape)
+    if mild:
+        for head, usual in (("low_head", [0.8, 0.0]), ("upper_head", [1.5, -2.0])):
+            weights[f"{head}_weights"] *= 0.1
+            weights[f"{head}_bias"] = np.array(usual)
     return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"})

@@ -47,9 +47,7 @@ class Network:
         self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
         self.first_past = [np.zeros((BANDS, 3)) for _ in range(TIMES - 1)]
         self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
-        self.past = [
-            [np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)
-        ]
+        self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
 
     def process(self, audio: Float64, min_gain: float = 0.0) -> tuple[Float64, Float64]:
         """The cleaned signal, HOP late, and the probability of speech of each hop. audio: (n * HOP,)."""
