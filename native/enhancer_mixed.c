@@ -2,7 +2,7 @@
  * and narrow attention. Rows lie one behind the other, each its channels. */
 #include <string.h>
 
-#include "network_enhancer.h"
+#include "enhancer_parts.h"
 
 enum { FIRST_TIMES = 3, TIMES = 3, TAPS = 5, MARGIN = TAPS / 2 };
 
@@ -14,9 +14,8 @@ static int stride_of(const dn_body_sizes *s) {
     return DN_ENHANCER_BANDS / s->rows;
 }
 
-/* Floats of a frame of features with the bands beyond either end that the first convolution sees. */
 static int frame_size(const dn_body_sizes *s) {
-    return (DN_ENHANCER_BANDS + stride_of(s)) * DN_ENHANCER_FEATURES;
+    return dn_padded_features(stride_of(s));
 }
 
 /* Floats of a frame of rows with the rows beyond either end that a filter sees. */
@@ -64,10 +63,9 @@ static void run_dense(const hop *h, const dn_dense *d, const float *x, float *y,
 /* y = first of the frames before and this one; past is moved on. */
 static void run_first(const hop *h, const dn_dense *first, float *past, const float *features) {
     const dn_body_sizes *s = h->s;
-    int stride = stride_of(s), size = frame_size(s), margin = stride / 2 * DN_ENHANCER_FEATURES;
+    int stride = stride_of(s), size = frame_size(s);
     float *frame = h->work;
-    memset(frame, 0, (size_t)size * sizeof(*frame));
-    memcpy(frame + margin, features, (size_t)(size - 2 * margin) * sizeof(*frame));
+    dn_pad_features(features, stride, frame);
     const float *const times[FIRST_TIMES] = {past, past + size, frame};
     dn_dense part = *first;
     part.inputs = first->inputs / FIRST_TIMES;
@@ -94,59 +92,26 @@ static void run_filter(const hop *h, const dn_mixed_block *b, float *past) {
     run_dense(h, &b->leave, h->y, h->x, 1);
 }
 
-/* x += after(attention(x)). Scores lie with the rows that are looked at one below the other, so that each row that
- * looks is a column. */
+/* x += after(attention(x)). */
 static void run_attention(const hop *h, const dn_mixed_block *b) {
     const dn_body_sizes *s = h->s;
-    int rows = s->rows, wide = 2 * s->heads * DN_KEYS, each = s->channels / s->heads, mixed_size = mixed_row(s);
-    float *joined = h->work, *queries = joined + rows * wide, *scores = queries + DN_KEYS * rows;
-    float *mixed = scores + rows * rows;
+    int wide = 2 * s->heads * DN_KEYS;
+    float *joined = h->work, *work = joined + s->rows * wide, *mixed = work + s->rows * (DN_KEYS + s->rows);
     run_dense(h, &b->queries, h->x, joined, 0);
-    for (int head = 0; head < s->heads; head++) {
-        const float *query = joined + head * DN_KEYS;
-        for (int row = 0; row < rows; row++, query += wide) {
-            for (int i = 0; i < DN_KEYS; i++) queries[i * rows + row] = query[i];
-        }
-        const dn_rows compare = {.x = joined + (s->heads + head) * DN_KEYS,
-                                 .x_row = wide,
-                                 .x_step = 1,
-                                 .w = queries,
-                                 .w_row = rows,
-                                 .y = scores,
-                                 .y_row = rows,
-                                 .inputs = DN_KEYS,
-                                 .columns = rows,
-                                 .rows = rows};
-        h->k->map_rows(&compare);
-        h->k->softmax_columns(scores, rows, rows);
-        const dn_rows mix = {.x = scores,
-                             .x_row = 1,
-                             .x_step = rows,
-                             .w = h->x + head * each,
-                             .w_row = s->channels,
-                             .y = mixed + head * each, /* what is beyond its own channels is the next head's */
-                             .y_row = mixed_size,
-                             .inputs = rows,
-                             .columns = dn_round_up_8(each),
-                             .rows = rows};
-        h->k->map_rows(&mix);
-    }
-    const dn_dense *after = &b->after_attention;
-    dn_dense_run(after, h->k, mixed, mixed_size, h->x, s->channels, rows, 1);
-}
-
-/* hidden of the rows' answers [rows][2 * stride][width], each of which reaches half a row into its neighbours. */
-static void spread_rows(const hop *h, const float *answers, const float *bias, float *hidden) {
-    const dn_body_sizes *s = h->s;
-    int half = stride_of(s) * s->width, cut = half / 2;
-    for (int band = 0, at = 0; band < DN_ENHANCER_BANDS; band++) {
-        for (int i = 0; i < s->width; i++) hidden[at++] = bias[i];
-    }
-    for (int row = 0; row < s->rows; row++, answers += 2 * half) {
-        int from = row ? 0 : cut, to = row + 1 < s->rows ? 2 * half : 2 * half - cut;
-        float *out = hidden + row * half - cut;
-        for (int i = from; i < to; i++) out[i] += answers[i];
-    }
+    const dn_attention attention = {.rows = s->rows,
+                                    .heads = s->heads,
+                                    .depth = DN_KEYS,
+                                    .channels = s->channels / s->heads,
+                                    .queries = joined,
+                                    .keys = joined + wide / 2,
+                                    .joined_row = wide,
+                                    .values = h->x,
+                                    .values_row = s->channels,
+                                    .y = mixed,
+                                    .y_row = mixed_row(s),
+                                    .work = work};
+    dn_attention_run(&attention, h->k);
+    dn_dense_run(&b->after_attention, h->k, mixed, mixed_row(s), h->x, s->channels, s->rows, 1);
 }
 
 static void mixed_run(const dn_enhancer *net, const dn_kernels *k, float *memory, const float *features,
@@ -180,7 +145,7 @@ static void mixed_run(const dn_enhancer *net, const dn_kernels *k, float *memory
     run_dense(&h, &body->join_skip, skip, h.y, 1);
     k->hard_swish(h.y, count);
     run_dense(&h, &body->last, h.y, h.work, 0);
-    spread_rows(&h, h.work, body->last_bias, hidden);
+    dn_spread_answers(h.work, body->last_bias, stride_of(s), s->width, hidden);
 }
 
 const dn_body dn_mixed_body = {.name = "mixed", .memory = mixed_memory, .room = mixed_room, .run = mixed_run};

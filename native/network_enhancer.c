@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "enhancer_parts.h"
+
 static const float floor_power = 1e-10f; /* of a bin that counts as none */
 static const float most_mask = 1.5f;     /* magnitude of a low mask as it is compressed: a gain of 10.6 dB */
 
@@ -42,24 +44,6 @@ void dn_enhancer_prepare(dn_enhancer *net) {
     prepare_bands(net);
     net->base.memory = BODY + net->body->memory(&net->sizes);
     net->base.batch = DN_BATCH;
-}
-
-void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,
-                  int add) {
-    const dn_rows map = {.x = x,
-                         .x_row = x_row,
-                         .x_step = 1,
-                         .w = d->w,
-                         .w_row = d->columns,
-                         .bias = d->bias,
-                         .bias_row = d->bias_row,
-                         .y = y,
-                         .y_row = y_row,
-                         .inputs = d->inputs,
-                         .columns = d->columns,
-                         .rows = rows,
-                         .add = add};
-    k->map_rows(&map);
 }
 
 /* A frame's spectrum and what the network sees of it. */

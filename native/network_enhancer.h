@@ -85,10 +85,6 @@ struct dn_enhancer {
 /* Fills in all that follows from the sizes and the weights. */
 void dn_enhancer_prepare(dn_enhancer *net);
 
-/* y[rows][y_row] = d of x[rows][x_row], or y += that where add. */
-void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,
-                  int add);
-
 /* Processes one hop, in[DN_FRAME] to out[DN_FRAME], which may be the same. Returns the probability of speech. */
 dn_samples_run dn_enhancer_run;
 

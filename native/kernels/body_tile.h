@@ -4,11 +4,8 @@
  * the other, so that no result depends on the tiles that it is made by. */
 
 static inline void DN_TILED(store)(const dn_rows *m, float *y, DN_V sum) {
-    if (m->add) {
-        sum = DN_OF(add)(DN_OF(load)(y), sum);
-        sum = DN_OF(min)(DN_OF(max)(sum, DN_OF(set)(-DN_ROWS_MOST)), DN_OF(set)(DN_ROWS_MOST));
-    }
-    DN_OF(store)(y, sum);
+    if (m->add) sum = DN_OF(add)(DN_OF(load)(y), sum);
+    DN_OF(store)(y, DN_OF(min)(DN_OF(max)(sum, DN_OF(set)(-DN_ROWS_MOST)), DN_OF(set)(DN_ROWS_MOST)));
 }
 
 static inline DN_V DN_TILED(bias)(const dn_rows *m, int row, int column) {

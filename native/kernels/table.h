@@ -14,9 +14,9 @@ static inline int dn_round_up_8(int n) {
 /* Channels that go through a network together, at most. */
 enum { DN_BATCH = 8 };
 
-/* A map of rows: y[r][c] = bias[r][c] + sum over j < inputs of x[r][j] * w[j][c], added one after the other. The
- * numbers that end in row are those of floats from one row, or input of w, to the next; add: the sums are added to what
- * is in y, and kept within +-DN_ROWS_MOST, so that no network drives its numbers out of range. */
+/* A map of rows: y[r][c] = bias[r][c] + sum over j < inputs of x[r][j] * w[j][c], added one after the other, and to
+ * what was in y where add; kept within +-DN_ROWS_MOST, so that no network drives its numbers out of range. The numbers
+ * that end in row are those of floats from one row, or input of w, to the next. */
 #define DN_ROWS_MOST 1e6f
 typedef struct {
     const float *x;

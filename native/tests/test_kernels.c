@@ -350,20 +350,22 @@ static void test_rows(const dn_kernels *k) {
             }
         }
     }
-    const dn_rows loud = {.x = (float[]){1e6f, -1e6f},
-                          .x_row = 1,
-                          .x_step = 1,
-                          .w = w,
-                          .w_row = 8,
-                          .y = out,
-                          .y_row = 8,
-                          .rows = 2,
-                          .columns = 8,
-                          .inputs = 1,
-                          .add = 1};
-    for (int i = 0; i < 8; i++) w[i] = 7;
-    k->map_rows(&loud);
-    for (int i = 0; i < 16; i++) CHECK(out[i] == (i < 8 ? DN_ROWS_MOST : -DN_ROWS_MOST));
+    for (int add = 0; add < 2; add++) {
+        const dn_rows loud = {.x = (float[]){1e6f, -1e6f},
+                              .x_row = 1,
+                              .x_step = 1,
+                              .w = w,
+                              .w_row = 8,
+                              .y = out,
+                              .y_row = 8,
+                              .rows = 2,
+                              .columns = 8,
+                              .inputs = 1,
+                              .add = add};
+        for (int i = 0; i < 8; i++) w[i] = 7;
+        k->map_rows(&loud);
+        for (int i = 0; i < 16; i++) CHECK(out[i] == (i < 8 ? DN_ROWS_MOST : -DN_ROWS_MOST));
+    }
 }
 
 static void test_filter_rows(const dn_kernels *k) {
