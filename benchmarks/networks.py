@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper import backend_names
-from denoise_wrapper.backends.engine import EngineBackend
+from denoise_wrapper.backends.engine import EngineBackend, ModelSource
 from denoise_wrapper.backends.enhancer import EnhancerBackend
-from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 

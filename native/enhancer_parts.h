@@ -2,7 +2,7 @@
 #ifndef DN_ENHANCER_PARTS_H
 #define DN_ENHANCER_PARTS_H
 
-#include "network_enhancer.h"
+#include "enhancer.h"
 
 /* y[rows][y_row] = d of x[rows][x_row], or y += that where add. */
 void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,

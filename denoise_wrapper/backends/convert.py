@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
+from denoise_wrapper.backends.engine import ModelSource
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import FileError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models.classic import ClassicModel, Layer

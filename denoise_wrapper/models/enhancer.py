@@ -13,9 +13,10 @@ from denoise_wrapper.models.classic import metadata_record
 from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
 
 Array = NDArray[Any]
-KINDS = ("mixed",)  # of bodies, by their number in the file
+KINDS = ("mixed", "rows")  # of bodies, by their number in the file
 BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
-TIMES, TAPS = 3, 5  # of the convolutions, in time and over rows
+TIMES, TAPS = 3, 5  # of the convolutions of a mixed body, in time and over rows
+GROUP = 4  # bands that a body of rows makes one of
 
 
 class Sizes(NamedTuple):
@@ -28,31 +29,61 @@ class Sizes(NamedTuple):
     blocks: int
     units: int  # of a memory, for each row
     heads: int  # of the attention
+    convolutions: int = 0  # on either side of the rows; of kind 'rows' alone
 
 
-def weight_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+Shapes = dict[str, tuple[int, ...]]
+
+
+def weight_shapes(sizes: Sizes) -> Shapes:
     """The shapes of all weights by the names of their records: inputs first, outputs last."""
-    _, channels, width, rows, blocks, units, heads = sizes
-    taps = 2 * BANDS // rows
-    maps = {"first": (TIMES, taps, FEATURES, channels)}
-    biases = {}  # that are not one for each output
-    for number in range(blocks):
+    maps, biases = (_mixed_shapes if sizes.kind == "mixed" else _rows_shapes)(sizes)
+    width = sizes.width
+    maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
+    maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
+    shapes: Shapes = {}
+    for name, shape in maps.items():
+        shapes[f"{name}_weights"] = shape
+        if bias := biases.get(name, shape[-1:]):
+            shapes[f"{name}_bias"] = bias
+    return shapes
+
+
+def _mixed_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
+    """Those of the body's maps, and of the biases that are not one for each output; () for none."""
+    channels, units, rows = sizes.channels, sizes.units, sizes.rows
+    taps, keys = 2 * BANDS // rows, 2 * sizes.heads * KEYS
+    maps: Shapes = {"first": (TIMES, taps, FEATURES, channels)}
+    biases: Shapes = {}
+    for number in range(sizes.blocks):
         block = f"block{number}"
         maps |= {f"{block}_memory": (channels, 2 * units), f"{block}_after_memory": (units, channels)}
         maps |= {f"{block}_enter": (channels, channels), f"{block}_filter": (TIMES, TAPS, channels)}
         maps[f"{block}_leave"] = (channels, channels)
         biases[f"{block}_memory"] = (rows, 2 * units)
-        if number + 1 < blocks:
-            maps[f"{block}_queries"] = (channels, 2 * heads * KEYS)
-            maps[f"{block}_after_attention"] = (channels, channels)
-            biases[f"{block}_queries"] = (rows, 2 * heads * KEYS)
-    maps |= {"join": (2 * channels, channels), "last": (channels, taps, width)}
-    maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
-    maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in maps.items():
-        shapes |= {f"{name}_weights": shape, f"{name}_bias": biases.get(name, shape[-1:])}
-    return shapes
+        if number + 1 < sizes.blocks:
+            maps |= {f"{block}_queries": (channels, keys), f"{block}_after_attention": (channels, channels)}
+            biases[f"{block}_queries"] = (rows, keys)
+    maps |= {"join": (2 * channels, channels), "last": (channels, taps, sizes.width)}
+    return maps, biases
+
+
+def _rows_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
+    """Likewise."""
+    channels, units, rows, groups = sizes.channels, sizes.units, sizes.rows, BANDS // GROUP
+    maps: Shapes = {"first": (2 * GROUP, FEATURES, channels), "gather": (rows, groups), "spread": (groups, rows)}
+    maps |= {"narrow": (channels, units), "widen": (units, channels)}
+    biases: Shapes = {"gather": (), "spread": (), "block0_after_gru": (rows, units)}
+    for number in range(sizes.blocks):
+        block = f"block{number}"
+        maps |= {f"{block}_{part}": (units, 3 * units) for part in ("input", "recurrent", "queries")}
+        maps |= {f"{block}_{part}": (units, units) for part in ("after_gru", "after_attention")}
+        biases[f"{block}_queries"] = ()
+    for number in range(sizes.convolutions):
+        maps |= {f"{part}{number}": (3, channels, channels) for part in ("encoder", "decoder")}
+    maps |= {f"join{number}": (2 * channels, channels) for number in range(sizes.convolutions + 1)}
+    maps["last"] = (channels, 2 * GROUP, sizes.width)
+    return maps, biases
 
 
 def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:

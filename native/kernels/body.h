@@ -263,6 +263,7 @@ const dn_kernels DN_TABLE = {
     .filter_rows = filter_rows,
     .hard_swish = hard_swish,
     .blend = blend,
+    .gru = gru,
     .softmax_columns = softmax_columns,
     .compress = compress,
     .shape_gains = shape_gains,

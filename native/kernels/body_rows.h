@@ -129,6 +129,23 @@ static void blend(float *h, const float *gates, int units, int rows) {
     }
 }
 
+static v8 sigmoid_vector(v8 x) {
+    v8 half = v8_set(0.5f);
+    return v8_muladd(half, tanh_vector(v8_mul(half, x)), half);
+}
+
+static void gru(float *h, const float *from_x, const float *from_h, int units, int rows) {
+    for (int row = 0; row < rows; row++, h += units, from_x += 3 * units, from_h += 3 * units) {
+        for (int i = 0; i < units; i += 8) {
+            v8 keep = sigmoid_vector(v8_add(v8_load(from_x + i), v8_load(from_h + i)));
+            v8 reset = sigmoid_vector(v8_add(v8_load(from_x + units + i), v8_load(from_h + units + i)));
+            v8 sum = v8_muladd(reset, v8_load(from_h + 2 * units + i), v8_load(from_x + 2 * units + i));
+            v8 candidate = tanh_vector(sum);
+            v8_store(h + i, v8_muladd(keep, v8_sub(v8_load(h + i), candidate), candidate));
+        }
+    }
+}
+
 /* exp(x) = 2^n exp(r), |r| <= ln(2) / 2, the polynomial fitted to the least greatest relative error (8e-8); together
  * below 3e-7 for x from -87 to 0. Less than -87 counts as that. */
 static v8 exp_vector(v8 x) {

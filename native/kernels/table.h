@@ -119,6 +119,10 @@ typedef struct dn_kernels {
     /* h[row][i] += sigmoid(gates[row][i]) * (gates[row][units + i] - h[row][i]); units is a multiple of 8. */
     void (*blend)(float *h, const float *gates, int units, int rows);
 
+    /* Makes one step of a GRU for each row; the reset gate acts after U. from_x, from_h [rows][3 * units]: of x and h,
+     * biases in them, z, r, n; h[rows][units] is updated in place; units is a multiple of 8. */
+    void (*gru)(float *h, const float *from_x, const float *from_h, int units, int rows);
+
     /* Makes the values of each column, v[places][columns], exp(v) over the sum of those; columns is a multiple of 8;
      * errors below 1e-6 of the largest. */
     void (*softmax_columns)(float *v, int places, int columns);

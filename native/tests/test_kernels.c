@@ -387,7 +387,7 @@ static void test_filter_rows(const dn_kernels *k) {
 
 static void test_rows_one_by_one(const dn_kernels *k) {
     enum { UNITS = 24, ROWS = 8, PLACES = 40, COLUMNS = 24 };
-    static float gates[2 * UNITS * ROWS];
+    static float gates[2 * UNITS * ROWS], from_x[3 * UNITS * ROWS], from_h[3 * UNITS * ROWS];
     for (int i = 0; i < MOST; i++) a[i] = 8 * ((float)i / (MOST / 2) - 1);
     memcpy(b, a, sizeof(a));
     k->hard_swish(a, MOST);
@@ -403,6 +403,19 @@ static void test_rows_one_by_one(const dn_kernels *k) {
         const float *row = gates + i / UNITS * 2 * UNITS + i % UNITS;
         double share = 1 / (1 + exp(-(double)row[0])), h = (double)b[i];
         CHECK(fabs(h + share * ((double)row[UNITS] - h) - (double)a[i]) < 2e-5);
+    }
+    fill(a, UNITS * ROWS);
+    memcpy(b, a, sizeof(a));
+    fill(from_h, 3 * UNITS * ROWS);
+    fill(from_x, 3 * UNITS * ROWS);
+    for (int i = 0; i < 3 * UNITS * ROWS; i++) from_x[i] *= 6;
+    k->gru(a, from_x, from_h, UNITS, ROWS);
+    for (int i = 0; i < UNITS * ROWS; i++) {
+        const float *of_x = from_x + i / UNITS * 3 * UNITS + i % UNITS, *of_h = from_h + (of_x - from_x);
+        double keep = 1 / (1 + exp(-(double)of_x[0] - (double)of_h[0])), h = (double)b[i];
+        double reset = 1 / (1 + exp(-(double)of_x[UNITS] - (double)of_h[UNITS]));
+        double next = tanh((double)of_x[2 * UNITS] + reset * (double)of_h[2 * UNITS]);
+        CHECK(fabs(keep * h + (1 - keep) * next - (double)a[i]) < 5e-6);
     }
     for (float size = 0.1f; size < 1e30f; size *= 1000) {
         fill(a, PLACES * COLUMNS);

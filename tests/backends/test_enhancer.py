@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_enhancer
-from enhancer_files import FULL, MANY_HEADS, SINGLE, SMALL, TINY, random_enhancer
+from enhancer_files import FEW_ROWS, FULL, MANY_HEADS, ROWS, SINGLE, SMALL, TINY, random_enhancer
 from numpy.typing import NDArray
 from recorded import ISAS, signal_to_difference_db
 from speech import speechlike
@@ -26,7 +26,8 @@ from denoise_wrapper.models.records import HEAD, record
 from denoise_wrapper.models.shipped import MODELS
 
 Float32 = NDArray[np.float32]
-SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS}
+SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS,
+         "rows": ROWS, "few rows": FEW_ROWS}  # fmt: skip
 
 
 def make_backend(data: bytes, isa: str) -> EnhancerBackend:
@@ -42,10 +43,11 @@ SHIPPED = MODELS / "enhancer.dnnw"
 
 @cache
 def voiced() -> Float32:
-    """Speech of three levels in noise, and silence."""
-    audio = speechlike(160).copy()
-    audio[: 40 * FRAME] *= 0.01
-    audio[90 * FRAME : 110 * FRAME] = 0
+    """Speech of two levels in noise, and silence."""
+    audio = speechlike(100).copy()
+    audio[: 20 * FRAME] *= 0.1
+    audio += 0.03 * np.random.default_rng(5).standard_normal(len(audio)).astype(np.float32)
+    audio[60 * FRAME : 75 * FRAME] = 0
     return audio
 
 
@@ -57,7 +59,7 @@ def test_the_engine_answers_as_the_formulas(name: str, isa: str) -> None:
     wanted, wanted_voice = reference_enhancer.Network(data).process(voiced().astype(np.float64))
     apart_db = signal_to_difference_db(wanted, cleaned[0])
     print(f"{name}, {isa}: {apart_db:.1f} dB, voice within {abs(voice[0] - wanted_voice).max():.1e}")
-    assert apart_db >= 100
+    assert apart_db >= 105
     np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-5)
 
 
@@ -68,13 +70,13 @@ def test_random_networks_do_something_that_a_mistake_would_change() -> None:
         wanted, voice = network.process(voiced().astype(np.float64))
         late = voiced()[:-FRAME]
         assert signal_to_difference_db(late, wanted[FRAME:]) < 10, name
-        assert voice.std() > 0.02, name
+        assert np.ptp(voice) > 1e-3, name
         for weights in network.w:
             other = reference_enhancer.Network(random_enhancer(sizes))
             other.w[weights] = other.w[weights] * 0.9
-            changed, changed_voice = other.process(voiced()[: 40 * FRAME].astype(np.float64))
-            apart_db = signal_to_difference_db(wanted[: 40 * FRAME], changed)
-            assert apart_db < 70 or abs(changed_voice - voice[:40]).max() > 1e-3, (name, weights)
+            changed, changed_voice = other.process(voiced()[: 30 * FRAME].astype(np.float64))
+            apart_db = signal_to_difference_db(wanted[: 30 * FRAME], changed)
+            assert apart_db < 90 or abs(changed_voice - voice[:30]).max() > 1e-4, (name, weights)
 
 
 @pytest.mark.skipif(not SHIPPED.is_file(), reason="this copy has no weights for it")
@@ -158,10 +160,10 @@ def with_sizes(**changes: int) -> bytes:
     """A small file that says of itself what is not so."""
     data = random_enhancer(SMALL)
     at = data.index(b"enhancer_sizes") - 20 + HEAD.size
-    values = np.frombuffer(data[at : at + 28], "<i4").copy()
+    values = np.frombuffer(data[at : at + 32], "<i4").copy()
     for name, value in changes.items():
         values[Sizes._fields.index(name)] = value
-    return data[:at] + values.tobytes() + data[at + 28 :]
+    return data[:at] + values.tobytes() + data[at + 32 :]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,11 @@ def with_sizes(**changes: int) -> bytes:
         ({"blocks": 9}, "9 blocks"),
         ({"units": 4}, "4 units"),
         ({"heads": 3}, "heads channels"),
+        ({"convolutions": 1}, "1 convolutions; 0 to 0"),
+        ({"kind": 1, "convolutions": 5}, "5 convolutions; 0 to 4"),
+        ({"kind": 1, "convolutions": -1}, "-1 convolutions"),
+        ({"kind": 1, "heads": 3}, "3 heads of 8 channels"),
+        ({"kind": 1}, "layer first: record first_weights has"),
         ({"channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
         ({"channels": 16}, "layer first: record first_weights has"),
         ({"blocks": 3}, "layer block1_queries: there is no record"),
@@ -234,5 +241,5 @@ def test_states_of_other_weights_are_refused() -> None:
 def test_records_of_unknown_names_are_passed_over() -> None:
     data = random_enhancer(SMALL)
     more = record("later", 0, bytes(40)) + data
-    cleaned = [EnhancerBackend(each).new_state(1).process(voiced()[None])[0] for each in (data, more)]
-    np.testing.assert_array_equal(*cleaned)
+    one, other = (EnhancerBackend(each).new_state(1).process(voiced()[None])[0] for each in (data, more))
+    np.testing.assert_array_equal(one, other)

@@ -15,6 +15,9 @@ SMALL = Sizes("mixed", channels=8, width=3, rows=8, blocks=2, units=8, heads=1)
 SINGLE = Sizes("mixed", channels=40, width=5, rows=16, blocks=1, units=24, heads=4)
 MANY_HEADS = Sizes("mixed", channels=16, width=4, rows=32, blocks=2, units=16, heads=8)
 
+ROWS = Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2)  # as it is trained
+FEW_ROWS = Sizes("rows", channels=8, width=3, rows=8, blocks=1, units=24, heads=2, convolutions=0)
+
 
 def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
@@ -22,14 +25,25 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> 
     mild: the masks let most through and turn no phase far, as those of trained networks do.
     """
     rng = np.random.default_rng(seed)
-    gains = {"first": 2.0, "memory": 2.0, "enter": 1.5, "filter": 2.0, "join": 2.0, "voice_hidden": 2.0,
-             "voice_output": 3.0}  # fmt: skip
-    spreads = {"memory": 0.5, "queries": 0.7, "head": 0.7}
+    # Sums that neither die away nor saturate what follows, with features of 0 to 4; the branches beside a stream are weak.
+    branches = dict.fromkeys(("after_memory", "leave", "after_attention", "after_gru"), 0.5)
+    gains = {
+        "first": 0.7,
+        "queries": 0.5,
+        "filter": 2.0,
+        "low_head": 0.6,
+        "voice_hidden": 3.0,
+        "voice_output": 1.0,
+        **branches,
+    }
+    spreads = {"memory": 0.5, "queries": 0.5, "head": 0.5}
     weights: dict[str, NDArray[Any]] = {}
     for name, shape in weight_shapes(sizes).items():
         layer, _, kind = name.rpartition("_")
         part = layer.partition("_")[2] if layer.startswith("block") else layer
-        if kind == "bias":
+        if part in ("gather", "spread"):
+            weights[name] = rng.dirichlet(np.full(shape[1], 0.3), shape[0])
+        elif kind == "bias":
             spread = spreads.get("head" if part.endswith("head") else part, 0.2)
             weights[name] = rng.normal(0, spread, shape)
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +12,7 @@ Float64 = NDArray[np.float64]
 HOP, BLOCK, BINS = 480, 960, 481
 LOW, UPPER, BANDS = 80, 48, 128
 FLOOR, MOST = 1e-10, 1.5
-TIMES, TAPS, KEYS = 3, 5, 8
+TIMES, TAPS, KEYS, GROUP = 3, 5, 8, 4
 
 
 def sigmoid(x: Float64) -> Float64:
@@ -33,6 +31,16 @@ def triangles() -> Float64:
     return np.stack([np.interp(bins, peaks, row) for row in np.eye(UPPER)])
 
 
+def attend(query: Float64, key: Float64, value: Float64) -> Float64:
+    """Blends of the rows' values, the heads side by side: (rows, heads * channels). Each (heads, rows, ...)."""
+    mixed = []
+    for head in range(len(query)):
+        scores = query[head] @ key[head].T
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        mixed.append(shares / shares.sum(axis=1, keepdims=True) @ value[head])
+    return np.concatenate(mixed, axis=1)
+
+
 class Network:
     """A network as its file has it, and the memory of one channel."""
 
@@ -40,12 +48,12 @@ class Network:
         self.sizes, records = decode_enhancer(data)
         self.w = {name: values.astype(np.float64) for name, values in records.items()}
         sizes = self.sizes
-        self.stride = BANDS // sizes.rows
+        self.stride, self.times = (BANDS // sizes.rows, TIMES) if sizes.kind == "mixed" else (GROUP, 1)
         self.window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(BLOCK) / BLOCK))
         self.spread = triangles()
         self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
         self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
-        self.first_past = [np.zeros((BANDS, 3)) for _ in range(TIMES - 1)]
+        self.first_past = [np.zeros((BANDS, 3)) for _ in range(self.times - 1)]
         self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
         self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
 
@@ -66,7 +74,7 @@ class Network:
 
     def features(self, spectrum: NDArray[np.complex128]) -> tuple[Float64, Float64]:
         """(BANDS, 3), and the compressed magnitudes of all bins."""
-        magnitude = (abs(spectrum) ** 2 + FLOOR) ** (1 / 6)
+        magnitude: Float64 = (abs(spectrum) ** 2 + FLOOR) ** (1 / 6)
         low = spectrum[:LOW] / magnitude[:LOW] ** 2
         above, uneven = magnitude[LOW:], abs(np.diff(magnitude))[LOW - 1 :]
         lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)
@@ -97,10 +105,7 @@ class Network:
 
     def body(self, features: Float64) -> Float64:
         """(BANDS, width)."""
-        x = skip = bend(self.first(features))
-        for number in range(self.sizes.blocks):
-            x = self.block(number, x)
-        x = bend(self.dense("join", np.concatenate([x, skip], axis=1)))
+        x = self.mixed(features) if self.sizes.kind == "mixed" else self.rows(features)
         width, half = self.sizes.width, self.stride // 2
         answers = (x @ self.w["last_weights"].reshape(self.sizes.channels, -1)).reshape(-1, 2 * self.stride, width)
         hidden = np.zeros((BANDS + self.stride, width))
@@ -108,11 +113,50 @@ class Network:
             hidden[row * self.stride : (row + 2) * self.stride] += answer
         return hidden[half:-half] + self.w["last_bias"]
 
+    def rows(self, features: Float64) -> Float64:
+        """Groups of channels, before the last convolution."""
+        skips = [bend(self.first(features))]
+        for number in range(self.sizes.convolutions):
+            skips.append(bend(self.convolved(f"encoder{number}", skips[-1])))
+        x = self.dense("narrow", self.w["gather_weights"].reshape(self.sizes.rows, -1) @ skips[-1])
+        for number in range(self.sizes.blocks):
+            x = self.row_block(number, x)
+        x = self.w["spread_weights"].reshape(-1, self.sizes.rows) @ self.dense("widen", x)
+        for number in range(self.sizes.convolutions + 1):
+            x = bend(self.dense(f"join{number}", np.concatenate([x, skips.pop()], axis=1)))
+            if number < self.sizes.convolutions:
+                x = bend(self.convolved(f"decoder{number}", x))
+        return x
+
+    def convolved(self, name: str, x: Float64) -> Float64:
+        """Each group with its two neighbours."""
+        padded = np.pad(x, ((1, 1), (0, 0)))
+        return self.dense(name, np.concatenate([padded[:-2], padded[1:-1], padded[2:]], axis=1))
+
+    def row_block(self, number: int, x: Float64) -> Float64:
+        name, units, h = f"block{number}", self.sizes.units, self.memory[number]
+        from_x, from_h = self.dense(f"{name}_input", x), self.dense(f"{name}_recurrent", h)
+        update = sigmoid(from_x[:, :units] + from_h[:, :units])
+        reset = sigmoid(from_x[:, units : 2 * units] + from_h[:, units : 2 * units])
+        new = np.tanh(from_x[:, 2 * units :] + reset * from_h[:, 2 * units :])
+        self.memory[number] = update * h + (1 - update) * new
+        x = x + self.dense(f"{name}_after_gru", self.memory[number])
+        joined = x @ self.w[f"{name}_queries_weights"].reshape(units, -1)
+        query, key, value = joined.reshape(len(x), 3, self.sizes.heads, -1).transpose(1, 2, 0, 3)
+        return x + self.dense(f"{name}_after_attention", attend(query, key, value))
+
+    def mixed(self, features: Float64) -> Float64:
+        """Rows of channels, before the last convolution."""
+        x = skip = bend(self.first(features))
+        for number in range(self.sizes.blocks):
+            x = self.block(number, x)
+        return bend(self.dense("join", np.concatenate([x, skip], axis=1)))
+
     def first(self, features: Float64) -> Float64:
-        """Rows of channels, each of twice as many bands as it stands for, in three frames."""
+        """Rows of channels, each of twice as many bands as it stands for, in as many frames as it has taps."""
         half = self.stride // 2
         padded = [np.pad(frame, ((half, half), (0, 0))) for frame in (*self.first_past, features)]
-        self.first_past = [*self.first_past[1:], features]
+        self.first_past = [*self.first_past, features][1:]
         starts = range(0, BANDS, self.stride)
         rows = [np.concatenate([frame[at : at + 2 * self.stride].ravel() for frame in padded]) for at in starts]
         return self.dense("first", np.stack(rows))
@@ -139,11 +183,6 @@ class Network:
 
     def attention(self, name: str, x: Float64) -> Float64:
         heads = self.sizes.heads
-        joined: Any = self.dense(f"{name}_queries", x).reshape(len(x), 2, heads, KEYS)
-        values = x.reshape(len(x), heads, -1)
-        mixed = []
-        for head in range(heads):
-            scores = joined[:, 0, head] @ joined[:, 1, head].T
-            shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-            mixed.append(shares / shares.sum(axis=1, keepdims=True) @ values[:, head])
-        return self.dense(f"{name}_after_attention", np.concatenate(mixed, axis=1))
+        query, key = self.dense(f"{name}_queries", x).reshape(len(x), 2, heads, KEYS).transpose(1, 2, 0, 3)
+        values = x.reshape(len(x), heads, -1).transpose(1, 0, 2)
+        return self.dense(f"{name}_after_attention", attend(query, key, values))
