@@ -25,7 +25,7 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> 
     mild: the masks let most through and turn no phase far, as those of trained networks do.
     """
     rng = np.random.default_rng(seed)
-    # Sums that neither die away nor saturate what follows, with features of 0 to 4; the branches beside a stream are weak.
+    # Sums that neither die away nor saturate what follows, with features of 0 to 4; branches beside a stream are weak.
     branches = dict.fromkeys(("after_memory", "leave", "after_attention", "after_gru"), 0.5)
     gains = {
         "first": 0.7,
