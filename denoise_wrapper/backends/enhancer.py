@@ -20,7 +20,7 @@ class EnhancerBackend(EngineBackend):
 
     Immutable, shared by threads and streams. min_gain is the original's share of what comes out, bin by bin.
 
-    model: path or bytes of a .dnnw that `train enhancer` or `convert enhancer` wrote; None for NAME.dnnw in models/.
+    model: path or bytes of a .dnnw that `train enhancer` or `convert` wrote; None for NAME.dnnw in models/.
     name: the backend's name. isa: as `RNNoiseBackend` has it.
     Pickles by name and hash of the model, and its bytes if it is not the shipped one. Raises FileError, ModelError or
     ConfigError.

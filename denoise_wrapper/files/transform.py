@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoise_wrapper.atomic import atomic_path, is_part
+from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
 from denoise_wrapper.files.formats import SUFFIXES, format_of
@@ -24,7 +24,7 @@ def transform_file(
     dst: Path,
     process: Process,
     *,
-    overwrite: bool,
+    overwrite: Overwrite,
     block_s: int,
     watch: Watch,
 ) -> None:
@@ -44,11 +44,23 @@ def transform_file(
 
         with watch.stage("encoding"):
             target = open_target(part, dst, source, stack)
-        for block in process(read(), source.rate, source.channels):
+        for block in _aside(process(read(), source.rate, source.channels)):
             with watch.stage("encoding"):
                 target.write(block)
+            watch.report()
         with watch.stage("encoding"):
             target.close()
+
+
+def _aside(blocks: Iterator[Array]) -> Iterator[Array]:
+    """The blocks; an OSError of reading or cleaning them is none of writing."""
+    while True:
+        with aside(OSError):
+            try:
+                block = next(blocks)
+            except StopIteration:
+                return
+        yield block
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -108,15 +120,19 @@ def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
 
 def _check_readable(path: Path) -> None:
     try:
-        if path.is_dir():
-            raise FileError(f"{path} is a folder; name a file in it")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise FileError(f"{path} is empty: there is no audio in it")
+        folder = path.is_dir()
+        begin = b""
+        if not folder:
+            with open(path, "rb") as file:
+                begin = file.read(1)
     except FileNotFoundError as error:
         raise FileError(f"there is no file {path}") from error
     except (OSError, ValueError) as error:
         raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if folder:
+        raise FileError(f"{path} is a folder; name a file in it")
+    if not begin:
+        raise FileError(f"{path} is empty: there is no audio in it")
 
 
 def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:

@@ -67,7 +67,7 @@ def test_the_engine_answers_as_torch(size: str) -> None:
     assert backend.metadata == {"name": size}
 
 
-def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path) -> None:
+def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = replace(small_config(tmp_path), name="mine", body=SMALL)
     assert train.main(config) == 0
     folder = config.work_dir
@@ -88,12 +88,16 @@ def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path) -> None:
     toml = save_toml(config, tmp_path / "run.toml")
     assert cli_main(["train", "enhancer", "-C", str(toml), "--export", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again/mine.dnnw").read_bytes() == (folder / "mine.dnnw").read_bytes()
-    words = ["convert", "enhancer", str(folder), "-o", str(tmp_path), "--name", "other", "--licence", "MIT-0"]
+    words = ["convert", str(folder), "-o", str(tmp_path), "--name", "other", "--licence", "MIT-0"]
     assert cli_main(words) == 0
+    assert cli_main(["convert", str(folder / LAST), "-o", str(tmp_path / "new/last.dnnw")]) == 0
+    assert EnhancerBackend(tmp_path / "new/last.dnnw").metadata["name"] == "last"
+    assert cli_main(["convert", str(folder), "-o", str(tmp_path)]) == 1
+    assert "name the file by --name NAME" in capsys.readouterr().err
     other = EnhancerBackend(tmp_path / "other.dnnw")
     assert (other.metadata["name"], other.metadata["licence"]) == ("other", "MIT-0")
     with pytest.raises(FileError, match="exists"):
-        convert(folder / LAST, tmp_path, "other")
+        convert(folder / LAST, tmp_path / "other.dnnw")
 
 
 def test_a_run_of_a_body_that_the_engine_has_not_ends_without_a_model(
@@ -104,15 +108,15 @@ def test_a_run_of_a_body_that_the_engine_has_not_ends_without_a_model(
     assert "the engine runs bodies of kind mixed, rows, so no model file is written" in capsys.readouterr().err
     assert not list(config.work_dir.glob("*.dnnw"))
     with pytest.raises(ModelError, match="the engine runs bodies of kind mixed, rows"):
-        convert(config.work_dir, tmp_path, "mine")
+        convert(config.work_dir, tmp_path / "mine.dnnw")
 
 
 def test_what_is_no_checkpoint_of_an_enhancer_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "other.pt", {"network": {}, "config": {"network": {}}})
     with pytest.raises(FileError, match="holds no network of 'train enhancer'"):
-        convert(tmp_path / "other.pt", tmp_path, "mine")
+        convert(tmp_path / "other.pt", tmp_path / "mine.dnnw")
     with pytest.raises(FileError):
-        convert(tmp_path / "absent.pt", tmp_path, "mine")
+        convert(tmp_path / "absent.pt", tmp_path / "mine.dnnw")
     assert not list(tmp_path.glob("*.dnnw"))
 
 
@@ -124,7 +128,7 @@ def test_weights_that_cannot_be_run_leave_no_file(tmp_path: Path, bad: float, wo
     content["network"]["low_head.bias"][0] = bad
     save_checkpoint(tmp_path / "bad.pt", content)
     with pytest.raises(ModelError, match=words):
-        convert(tmp_path / "bad.pt", tmp_path, "mine")
+        convert(tmp_path / "bad.pt", tmp_path / "mine.dnnw")
     assert not list(tmp_path.glob("mine*"))
 
 

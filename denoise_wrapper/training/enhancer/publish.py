@@ -8,7 +8,7 @@ from pathlib import Path
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.enhancer import EnhancerBackend
 from denoise_wrapper.errors import ConfigError, FileError
-from denoise_wrapper.training.config import build, check_run_name
+from denoise_wrapper.training.config import build
 from denoise_wrapper.training.enhancer.config import BodyConfig, EnhancerConfig
 from denoise_wrapper.training.enhancer.export import encode_network
 from denoise_wrapper.training.enhancer.network import Enhancer
@@ -38,22 +38,27 @@ def read_network(path: Path) -> Enhancer:
     return network.eval()
 
 
-def convert(
-    source: Path, folder: Path, name: str, changes: Mapping[str, str] | None = None, overwrite: bool = False
-) -> Path:
-    """Write NAME.dnnw into a folder, which is made if need be, and return its path.
+def holds_enhancer(source: Path) -> bool:
+    """True for a checkpoint of 'train enhancer', or the folder of its run. source: a file of torch's, or a folder."""
+    try:
+        content = load_checkpoint(run_checkpoint(source) if source.is_dir() else source)
+    except FileError:
+        return False
+    return isinstance(content, dict) and isinstance(without_none(content.get("config")).get("body"), dict)
+
+
+def convert(source: Path, target: Path, changes: Mapping[str, str] | None = None, overwrite: bool = False) -> Path:
+    """Write a model file, the folder of which is made if need be, and return its path.
 
     source: the folder of a run, of which the best checkpoint is taken, or a checkpoint. changes: metadata in place of
-    what the source says (licence, origin). Raises ConfigError for a name that no file can have, FileError or ModelError
-    as reading and writing do.
+    what the source says: name (or else the file's), licence, origin. Raises ConfigError, FileError or ModelError as
+    reading and writing do; then there is no file.
     """
-    check_run_name("name", name)
     checkpoint = run_checkpoint(source) if source.is_dir() else source
     network = read_network(checkpoint)
     licence = str(load_checkpoint(checkpoint)["config"].get("licence", "unknown"))
-    notes = {"licence": licence, "origin": describe(history(checkpoint)), **(changes or {}), "name": name}
-    target = folder / f"{name}.dnnw"
-    make_folder(folder)
+    notes = {"name": target.stem, "licence": licence, "origin": describe(history(checkpoint)), **(changes or {})}
+    make_folder(target.parent)
     write_network(network, notes, target, overwrite)
     return target
 
