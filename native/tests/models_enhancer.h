@@ -15,10 +15,10 @@ static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
     {0, 40, 4, 32, 1, 24, 4, 0}, {1, 8, 3, 8, 1, 24, 2, 0},   {1, 16, 4, 24, 2, 16, 1, 2},
 };
 
-/* Puts the weights and the bias of a map, whose outputs are of size 2 where its inputs are of size 1. */
+/* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
 static inline void put_dense(model_file *f, const char *layer, int inputs, int outputs, int bias_rows) {
-    float size = 3.0f;
-    for (int i = 1; i * i < inputs; i++) size = 3.0f / (float)i;
+    float size = 1.5f;
+    for (int i = 1; i * i < inputs; i++) size = 1.5f / (float)i;
     put_floats(f, layer, "weights", inputs * outputs, 0, size);
     put_floats(f, layer, "bias", bias_rows * outputs, 0, 0.5f);
 }
