@@ -34,7 +34,7 @@ static const dn_traits traits[] = {
                      .run_samples = dn_enhancer_run,
                      .read = dn_enhancer_read,
                      .discard = dn_enhancer_discard,
-                     .most = 1e8f},
+                     .most = 1e10f},
 };
 
 const dn_traits *dn_family_traits(dn_family family) {
