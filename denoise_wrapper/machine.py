@@ -16,6 +16,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def idle_cores() -> int:
+    """Cores that this process may use and that nothing else used in the last minute, where the system tells; or 1."""
+    if not hasattr(os, "getloadavg"):
+        return 1
+    return max(0, int(cores() - os.getloadavg()[0] + 0.5))
+
+
 def check_jobs(jobs: int | None) -> int:
     """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
     if jobs is None:

@@ -6,28 +6,31 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from denoise_wrapper import __version__
+from denoise_wrapper import __version__, signals
 from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.data import add_data
+from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
-from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
+from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
+from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
-from denoise_wrapper.cli.training import add_data, add_train
+from denoise_wrapper.cli.training import add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import count
@@ -104,16 +107,15 @@ def _silence() -> None:
 
 
 def run() -> NoReturn:
-    """The installed command: main, and neither a `kill` nor a closed terminal leaves a half-written file."""
+    """The installed command: main, which no signal keeps from ending soon, with no file half-written."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
     warnings.showwarning = show_warning
-    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
+    signals.end_on_signals()
+    code = main()
+    number = signals.asked()  # what an import makes of the exception that it raised may be another one
+    sys.exit(code if number is None else 128 + number)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -135,6 +137,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_filter(verbs)
     add_compare(verbs)
     add_evaluate(verbs)
+    add_listen(verbs)
+    add_segments(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)
@@ -186,6 +190,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -196,6 +201,7 @@ def _add_filter(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
+    check_pipe_options(args)
     (_check_pipe if "-" in args.inputs else _check_files)(args)
     options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
     if options and args.vad_threshold is None:
@@ -247,7 +253,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
         say(speed_line(f"{len(cleaned)} files", seconds, took, kept))
     if args.profile:
         show(format_profile(cleaned))
-    return 2 if failed or len(cleaned) < len(results) else 0
+    unfinished = finish(args, cleaned)
+    return 2 if failed or unfinished or len(cleaned) < len(results) else 0
 
 
 def _plan(inputs: list[Path], output: str | None, suffix: str | None) -> Plan:
@@ -266,6 +273,8 @@ def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     check_inputs(args)
+    check_backend(args)
+    check_finish(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
