@@ -63,11 +63,8 @@ def add_train(verbs: Any) -> None:
             "evaluate_every steps",
         )
         kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
-        kind.set_defaults(run=run_train, module=module, export=None)
-        if name != "enhancer":  # whose weights are its checkpoints
-            kind.add_argument(
-                "--export", type=Path, metavar="DIR", help="train no more: write model and card so far there"
-            )
+        kind.add_argument("--export", type=Path, metavar="DIR", help="train no more: write model and card so far there")
+        kind.set_defaults(run=run_train, module=module)
 
 
 class PrintConfig(argparse.Action):
