@@ -69,7 +69,8 @@ class Network:
         hidden = self.body(features)
         mask = np.concatenate([self.low_mask(hidden), self.upper_gain(hidden, features, magnitude)])
         frame = self.window * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
-        out, self.pending = self.pending + frame[:HOP], frame[HOP:]
+        out: Float64 = self.pending + frame[:HOP]
+        self.pending = frame[HOP:]
         return out, self.voice(hidden)
 
     def features(self, spectrum: NDArray[np.complex128]) -> tuple[Float64, Float64]:

@@ -218,10 +218,10 @@ def test_the_recipes_of_a_room_begin_with_the_shipped_weights(name: str, tmp_pat
     if name.startswith("dtln"):
         run = dtln.DTLNRun(dtln.load(path))
         run.begin()
+        parts = list(run.network.parameters())
     else:
-        run = train.RNNoiseRun(fitted(pipeline.load(path).training))
-    frozen = [key for key, part in run.network.named_parameters() if not part.requires_grad]
-    assert frozen
+        parts = list(train.RNNoiseRun(fitted(pipeline.load(path).training)).network.parameters())
+    assert any(not part.requires_grad for part in parts)
 
 
 def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:
