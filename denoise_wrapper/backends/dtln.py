@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.backends.base import (
     Float32,
     Loaded,
@@ -30,6 +31,7 @@ from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_l
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 BLOCK_S = 0.032  # seconds of a block
+MOST_THREADS = 1024  # beyond which no machine has cores
 OVERLAP = 4  # blocks that each sample is in
 TRIAL_BYTES = 256 << 20  # of memory in which a model of unknown origin has to run before it is used; DTLNs take 20 MB
 TRIAL_S = 10.0  # and of time; DTLNs take 0.1 s
@@ -54,10 +56,12 @@ class DTLNBackend(Loaded):
         name: str = "dtln-16k",
         threads: int = 1,
     ) -> None:
-        if name not in RATES:
-            raise ModelError(f"there is no DTLN called {name!r}; known are {', '.join(RATES)}")
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ConfigError(f"threads is a number of 1 or more, not {threads!r}")
+        if not isinstance(name, str) or name not in RATES:
+            raise ModelError(f"there is no DTLN called {shown(name)}; known are {', '.join(RATES)}")
+        count = whole(threads)
+        if count is None or not 1 <= count <= MOST_THREADS:
+            raise ConfigError(f"threads is a number, 1 to {MOST_THREADS}, not {shown(threads)}")
+        threads = count
         self.name, self.shipped = name, model is None
         self.options = {} if threads == 1 else {"threads": threads}
         self.sample_rate: int = RATES[name]

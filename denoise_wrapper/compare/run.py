@@ -126,6 +126,9 @@ def evaluate(
     if not chosen:
         raise ConfigError("nothing was named to measure; name a backend, a model, a folder, or 'noisy'")
     clips = read_set(Path(folder), noisy=any(one.folder is None for one in chosen), only=only)
+    for one in chosen:
+        if one.folder is None and one.cleaned:
+            one.open()  # so that the last one's model is refused before the first is measured
     targets = {} if keep is None else {(chosen[0].name, clip.id): Path(keep) / f"{clip.id}.wav" for clip in clips}
     plan = _Plan(chosen, clips, targets, strict=True, jobs=jobs, report=progress or ignore)
     return _run(plan, _Scratch(), overwrite, [folder], [])

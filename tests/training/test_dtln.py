@@ -36,8 +36,8 @@ from denoise_wrapper.training.dtln.config import (  # noqa: E402
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
-from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
-from denoise_wrapper.training.run.card import sha256  # noqa: E402
+from denoise_wrapper.training.dtln.publish import publish  # noqa: E402
+from denoise_wrapper.training.run.card import audio_heard, sha256  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402
@@ -225,7 +225,7 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
     best = config.work_dir / BEST
     learned = load_checkpoint(best)["network"]
 
-    start = replace(config, name="tuned", work_dir=tmp_path / "tuned").starting_from(best)
+    start = replace(config, name="tuned", work_dir=tmp_path / "tuned").changed(best)
     run = train.DTLNRun(start)
     run.start(None)
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
@@ -246,7 +246,7 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_checkpoint_of_more_voices_is_one_to_start_from(shared: Path, tmp_path: Path) -> None:
     path = shared / "weights/dtln-16k-more-voices.pt"
     data = BlendConfig(pairs=(tmp_path,))
-    run = train.DTLNRun(DTLNConfig(work_dir=tmp_path, data=data).starting_from(path))
+    run = train.DTLNRun(DTLNConfig(work_dir=tmp_path, data=data).changed(path))
     run.start(None)
     learned = load_checkpoint(path)["network"]
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())

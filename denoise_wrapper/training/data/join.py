@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder, scratch
 from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.files.formats import SUFFIXES
 from denoise_wrapper.files.soundfiles import Recorder
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import Part, read_parts
@@ -62,6 +63,8 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
     if target.exists() and (not overwrite or target.suffix.lower() not in FORMS):
         advice = "name a folder that does not" if target.suffix.lower() not in FORMS else "--overwrite replaces it"
         raise FileError(f"{target} exists; {advice}")
+    if target.suffix.lower() in SUFFIXES and target.suffix.lower() not in FORMS:
+        raise FileError(f"{target}: audio is joined as {', '.join(FORMS)}, or in a folder; choose one of these")
     make_folder(target.absolute().parent)
     with scratch(target) as folder:
         pieces = list(read_pieces(pack, rate, folder))

@@ -33,10 +33,13 @@ def import_network(paths: Sequence[Path]) -> tuple[DTLN, dict[str, str]]:
     """The network in one or two files, and what is known of it.
 
     paths: a Keras .h5; a torch file of tensors (state dict or checkpoint); the folder of one of our runs, of which the
-    best checkpoint is taken; or both models of an ONNX pair. The form is told from the content, sizes from the weights.
+    best checkpoint is taken; or both models of an ONNX pair, or the folder that holds them. The form is told from the
+    content, sizes from the weights.
     Returns the network and metadata for `export_pair`: name, origin, and licence and sample_rate where known.
     Raises FileError if a file cannot be read, ModelError if it is no DTLN; the message says what it is.
     """
+    if len(paths) == 1 and paths[0].is_dir() and (pair := sorted(paths[0].glob("*.onnx"))):
+        paths = pair
     files = [run_checkpoint(path) if path.is_dir() else path for path in paths]
     for path in files:
         if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.models.enhancer import KINDS
 from denoise_wrapper.training.config import load_config
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
@@ -19,10 +21,12 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
+from denoise_wrapper.training.enhancer.publish import publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
-from denoise_wrapper.training.run.lineage import history
+from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.start import find_start
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
@@ -52,6 +56,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def begin(self) -> None:
         """Take the weights that start_from names."""
         if (path := self.config.train.start_from) is not None:
+            path = find_start(path)
             self.history = history(path)
             learned = load_weights(path, self.network)
             self.network.load_state_dict(learned)
@@ -96,6 +101,13 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
+    def publish(self, target: Path) -> None:
+        """Write the engine's file, its card and its curves; of a body that the engine has not, say so."""
+        if self.config.body.kind not in KINDS:
+            print(f"the engine runs bodies of kind {', '.join(KINDS)}, so no model file is written", file=sys.stderr)
+            return
+        publish(self.config, target)
+
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """A checkpoint as it is written now; before, the best was the highest, and there was one process."""
@@ -114,9 +126,9 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return super().profile()
 
 
-def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
-    """Read the settings of a TOML file. start_from: in place of its own."""
-    return load_config(path, EnhancerConfig.read).starting_from(start_from)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> EnhancerConfig:
+    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
+    return load_config(path, EnhancerConfig.read).changed(start_from, epochs)
 
 
 def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -124,9 +136,14 @@ def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, to
     return train(EnhancerRun, config, resume, profile, toml)
 
 
+def export(config: EnhancerConfig, target: Path) -> None:
+    """Write the weights of a run so far as `publish` does, into the folder target."""
+    publish(config, target)
+
+
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
-    """The weights of a checkpoint, which must be of a network of the same sizes."""
-    learned = load_checkpoint(path).get("network")
+    """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes."""
+    learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()

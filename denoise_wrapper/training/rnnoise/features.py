@@ -147,11 +147,22 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
     for side, hours in hours_of.items():
         if side == "train" and config.features.online:
             continue
-        clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
+        clips = clips_of(hours, config)
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
-            files.append(Shard(path, side, LAYOUTS[family], first, per_shard))
+            files.append(Shard(path, side, LAYOUTS[family], first, min(per_shard, clips - first)))
     return files
+
+
+def clips_of(hours: float, config: RNNoiseConfig) -> int:
+    """Clips that so many hours are."""
+    return max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
+
+
+def train_clips(config: RNNoiseConfig) -> int:
+    """Clips that are made to train on; on-line, as many as [features] hours are."""
+    made = sum(shard.count for shard in shards(config) if shard.side == "train")
+    return made or clips_of(config.features.hours, config)
 
 
 def make_features(config: RNNoiseConfig) -> list[Shard]:

@@ -37,16 +37,23 @@ class Log:
         ):
             csv.writer(stream).writerows([columns, *kept])
 
-    def add(self, step: int, values: Sequence[float | Tensor]) -> None:
-        """Write one line: values in the order of the columns after the step."""
+    def show(self, step: int, values: Sequence[float | Tensor], note: str = "") -> list[float]:
+        """Print one line, values in the order of the columns after the step, and return them. note: stands before."""
         numbers = [float(torch.as_tensor(value).detach()) for value in values]
+        texts = [str(step), *(f"{number:.6g}" for number in numbers)]
+        line = "  ".join(f"{name} {text}" for name, text in zip(self.columns, texts, strict=False))
+        print(f"{note}  {line}" if note else line, file=sys.stderr)
+        return numbers
+
+    def add(self, step: int, values: Sequence[float | Tensor], note: str = "") -> None:
+        """Write and print one line, as `show` does."""
+        numbers = self.show(step, values, note)
         texts = [str(step), *(f"{number:.6g}" for number in numbers)]
         try:
             with self.path.open("a", newline="", encoding="utf-8") as stream:
                 csv.writer(stream).writerow(texts)
         except OSError as error:
             raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
-        print("  ".join(f"{name} {text}" for name, text in zip(self.columns, texts, strict=False)), file=sys.stderr)
         for name, number in zip(self.columns[1:], numbers, strict=False) if self.board else ():
             self.board.add_scalar(name, number, step)
 
@@ -134,6 +141,14 @@ def stop_request() -> Iterator[StopRequest]:
             yield request
         finally:
             request.leave()
+
+
+def duration(seconds: float) -> str:
+    """A time in words that a glance takes in: 42 s, 3 min 04 s, 5 h 07 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60:02} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 class Clock:
