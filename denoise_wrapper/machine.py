@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.errors import ConfigError
 
 
@@ -26,9 +27,12 @@ def check_jobs(jobs: int | None) -> int:
     """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
     if jobs is None:
         return cores()
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ConfigError(f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {jobs!r}")
-    return jobs
+    number = whole(jobs)
+    if number is None or number < 1:
+        raise ConfigError(
+            f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {shown(jobs)}"
+        )
+    return number
 
 
 def processor_name() -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Backend, State, recalled
 from denoise_wrapper.errors import ConfigError, ModelError, needs_package
 from denoise_wrapper.models.shipped import MODELS
 
 __all__ = [
     "Backend",
+    "BackendName",
     "State",
     "backend_names",
     "load_backend",
@@ -43,6 +46,7 @@ _BACKENDS = {
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
+BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "deepfilternet3"]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
@@ -77,9 +81,13 @@ def load_backend(name: str, model: Any = None) -> Backend:
         if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
             missing = ModuleNotFoundError(name=entry.package)
             raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
+        if isinstance(name, str) and Path(name).is_file():
+            raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
+        close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+        close = close[:1] if str(name).lower() in close[:1] else close
+        close = [each for each in close if each.partition("-")[0] == close[0].partition("-")[0]]
+        hint = f"; did you mean {' or '.join(map(repr, sorted(close)))}?" if close else ""
+        raise ModelError(f"there is no backend {shown(name)}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 
 
@@ -90,7 +98,7 @@ def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
     if model is not None:
         raise ConfigError("model goes with the name of a backend; a Backend has its model already")
     if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
-        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+        raise ConfigError(f"backend is a name or a Backend, not {shown(backend)}")
     return backend
 
 

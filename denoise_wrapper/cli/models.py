@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.info import describe_backend
-from denoise_wrapper.cli.parser import say
+from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.training import missing_extra
 from denoise_wrapper.errors import ConfigError, ModelError
 
@@ -105,9 +105,9 @@ def run_models(args: argparse.Namespace) -> int:
 
     backends = [describe_model(name) for name in backend_names()]
     if args.json:
-        print(json.dumps(backends, indent=1))
+        show(json.dumps(backends, indent=1))
     else:
-        print(format_models(backends))
+        show(format_models(backends))
     return 0
 
 
@@ -164,7 +164,7 @@ def _is_backend(name: str) -> bool:
 
 def run_info(args: argparse.Namespace) -> int:
     facts = describe_file(args.model)
-    print(json.dumps(facts, indent=1) if args.json else format_file(facts))
+    show(json.dumps(facts, indent=1) if args.json else format_file(facts))
     return 0
 
 
@@ -276,9 +276,9 @@ def _convert_rnnoise(args: argparse.Namespace) -> int:
         raise_if_nameless(target, args.name)
         model.metadata["name"] = args.name
     *headers, _ = write_model(model, target, args.overwrite)
-    print(f"{target}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
+    show(f"{target}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
     for header in headers:
-        print(f"{header}: the header that goes with it")
+        show(f"{header}: the header that goes with it")
     lost = [key for key in ("name", "licence") if key in model.metadata]
     if target.suffix.lower() in NAMELESS and lost:
         say(f"denoise-wrapper: {target.suffix} holds no {' and no '.join(lost)}; .dnnw keeps them")
@@ -308,7 +308,7 @@ def _convert_dtln(args: argparse.Namespace) -> int:
     options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
     changes = {key: str(value) for key, value in options.items() if value is not None}
     for path in convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite):
-        print(path)
+        show(path)
     return 0
 
 
@@ -317,5 +317,5 @@ def run_wheel(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.run.wheel import build_wheel
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
+    show(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
     return 0

@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError, needs_package
 
 FAMILIES = {
@@ -77,9 +78,9 @@ class PrintConfig(argparse.Action):
 
         recipes = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"), key=lambda path: path.stem)}
         if values is None:
-            print("\n".join(recipes))
+            show("\n".join(recipes))
         elif values in recipes:
-            print(recipes[values].read_text(encoding="utf-8"), end="")
+            show(recipes[values].read_text(encoding="utf-8"), end="")
         else:
             near = closest(values, list(recipes))
             hint = f"; did you mean: {near}?" if near else f"; there are {', '.join(recipes)}"
@@ -293,7 +294,7 @@ def run_train(args: argparse.Namespace) -> int:
         config = family.load(args.config, pretrained(args.pretrained), args.epochs)
         if args.export is not None:
             for path in family.export(config, args.export):
-                print(path)
+                show(path)
             return 0
         return exit_code(family.main(config, args.resume, args.profile, args.config.read_text(encoding="utf-8")))
     except ModuleNotFoundError as error:
@@ -309,7 +310,7 @@ def run_data_check(args: argparse.Namespace) -> int:
         raise ConfigError(f"--rate is in Hz and above 0, not {args.rate}")
     report = check.check_folders(args.folders, args.rate, args.kind)
     for line in check.report_lines(report):
-        print(line)
+        show(line)
     for path in (args.csv, args.json):
         if path is not None:
             check.save_report(report, path, "json" if path is args.json else "csv", args.overwrite)
@@ -325,9 +326,9 @@ def run_data_prepare(args: argparse.Namespace) -> int:
     tables = prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite)
     for table in tables:
         for line in prepare.prepared_lines(table):
-            print(line)
+            show(line)
     if line := prepare.exchanged_line(*tables):
-        print(line)
+        show(line)
     return 0
 
 
@@ -340,7 +341,7 @@ def run_data_mix(args: argparse.Namespace) -> int:
     settings = mixtures.MixtureSettings(args.seconds, args.rate, snr_db, level_db, args.room_share, args.seed)
     clips = args.clips if args.hours is None else round(args.hours * 3600.0 / args.seconds)
     hours = mixtures.write_mixtures(args.speech, args.noise, args.rooms, args.output, clips, settings)
-    print(f"{args.output}: {clips} clips in clean, noise and noisy, {hours:.3f} h")
+    show(f"{args.output}: {clips} clips in clean, noise and noisy, {hours:.3f} h")
     return 0
 
 
@@ -350,7 +351,7 @@ def run_data_join(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
-    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
+    show(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
     return 0
 
 
@@ -372,7 +373,7 @@ def run_data_features(args: argparse.Namespace) -> int:
         raise ConfigError("--rows is for features that are made; a feature file is converted whole")
     else:
         rows, family = extract.convert_features(args.source, args.output, args.family, args.overwrite)
-    print(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
+    show(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
     return 0
 
 
@@ -392,7 +393,7 @@ def run_data_balance(args: argparse.Namespace) -> int:
     else:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
-        print(line)
+        show(line)
     return 0
 
 
@@ -401,7 +402,7 @@ def run_data_blind(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.blind import make_blind_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
+    show(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0
 
 
@@ -410,5 +411,5 @@ def run_data_telephone(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.telephone import make_telephone_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
+    show(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
     return 0

@@ -224,19 +224,31 @@ def is_c_source(data: bytes) -> bool:
 
 def from_c_source(data: bytes) -> bytes:
     """The model file within C source. Raises ModelError if its list of bytes is damaged."""
-    data = re.sub(rb"/\*.*?\*/", b"", data, flags=re.DOTALL)  # where the metadata may say anything
-    match = re.search(rb"dn_builtin_data\s*\[\s*(\d*)\s*\]\s*=\s*\{([^}]*)\}", data)
-    if match is None:
+    data = _without_comments(data)
+    head = re.search(rb"dn_builtin_data\s*+\[\s*+(\d*+)\s*+\]\s*+=\s*+\{", data)
+    end = -1 if head is None else data.find(b"}", head.end())
+    if head is None or end < 0:
         raise ModelError("the C source has no whole list 'dn_builtin_data[] = {...};': the file was cut short")
     try:
-        content = bytes(_integers(match[2]))
+        content = bytes(_integers(data[head.end() : end]))
     except ValueError as error:
         raise ModelError(f"the list of dn_builtin_data holds something that is no byte: {error}") from error
-    size = match[1].decode()  # compared as text: Python makes no number of thousands of digits
+    size = head[1].decode()  # compared as text: Python makes no number of thousands of digits
     if size and (size.lstrip("0") or "0") != str(len(content)):
         raise ModelError(f"dn_builtin_data holds {len(content)} bytes, but says it has {size[:20]}")
     return content
 
 
+def _without_comments(data: bytes) -> bytes:
+    """C source without its comments, in which the metadata may say anything; in one pass, however many there are."""
+    parts, at = [], 0
+    while (begin := data.find(b"/*", at)) >= 0:
+        parts.append(data[at:begin])
+        at = data.find(b"*/", begin + 2) + 2
+        if at < 2:
+            return b"".join(parts)
+    return b"".join([*parts, data[at:]])
+
+
 def _integers(text: bytes) -> Iterator[int]:
-    return (int(word, 0) for word in text.decode("ascii", "replace").replace(",", " ").split())
+    return (int(word[0].decode("ascii", "replace"), 0) for word in re.finditer(rb"[^\s,]+", text))

@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --clips --config --csv --denoised --dtype --epochs --export --family --hours --jobs --json --keep --kind --level --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --title --to --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --clips --config --csv --denoised --dtype --epochs --export --family --hours --hysteresis --jobs --json --keep --kind --level --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -64,6 +64,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_d
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write, or the folder for several'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l overwrite -d 'replace files that exist'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l force -d 'replace files that exist, read-only ones too'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l skip-existing -d 'leave out files whose result is there already'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l name-suffix -xka "(__fish_complete_path (commandline -ct))" -d 'end of the names of results (default: _denoised)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l json -d 'print a line of JSON for each file'
@@ -79,10 +80,12 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-thre
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l output-noise -xka "(__fish_complete_path (commandline -ct))" -d 'write what was taken away too: a file, or a folder for several'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l loudness -xka "(__fish_complete_path (commandline -ct))" -d 'turn results to this loudness, as -16 (podcasts) or -23 (broadcast); needs '"'"'denoise-wrapper[loudness]'"'"''
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder stands for all audio files below it'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder stands for all audio files below it, but results of earlier runs'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a compare -d 'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s a -s b -s c -s d -s e -s f -s g -l candidate -xka "(__fish_complete_path (commandline -ct))" -d 'a candidate, see below; in the order in which they are given (default: all backends)'
@@ -94,10 +97,11 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l jobs -x
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l title -xka "(__fish_complete_path (commandline -ct))" -d 'of the report'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l audio -xka "opus flac" -d 'how the page holds its clips (default: opus)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l seconds -xka "(__fish_complete_path (commandline -ct))" -d 'of a longer clip the page plays so many (default: 60)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l open -d 'open the report in the browser'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l keep -xka "(__fish_complete_directories)" -d 'keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s q -l quiet -d 'show no progress'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them, or sets: noisy/ and clean/ in a folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them (without what '"'"'filter'"'"' made), or sets: noisy/ and clean/ in a folder'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a evaluate -d 'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l set -xka "(__fish_complete_directories)" -d 'folder with clean/ and noisy/, and perhaps a manifest.json'
@@ -106,6 +110,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s b -l b
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l denoised -xka "(__fish_complete_directories)" -d 'measure the clips in it, which another program has cleaned'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l against -xka "(__fish_complete_path (commandline -ct))" -d 'measure this too, and put both side by side: a model, the name of a backend, '"'"'standard'"'"' for the model that is compiled in, '"'"'noisy'"'"', or all that '"'"'compare'"'"' takes'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l behaviour -d 'measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l words -xka "(__fish_complete_path (commandline -ct))" -d 'count the words that a recogniser gets wrong instead: a folder of a faster-whisper model; without one the tiny English Whisper that '"'"'denoise-wrapper[asr]'"'"' brings'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
@@ -117,6 +122,27 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l json -
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s q -l quiet -d 'show no progress'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'processes (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a listen -d 'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a segments -d 'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'file to write, in the form that its suffix says'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l to -xka "json csv rttm srt audacity" -d 'form (default: by the suffix of OUT, else csv)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l overwrite -d 'replace OUT if it exists'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'one that gives probabilities (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l threshold -xka "(__fish_complete_path (commandline -ct))" -d 'begins it (default: 0.5)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l hysteresis -xka "(__fish_complete_path (commandline -ct))" -d 'below that, it ends (default: 0.15)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-speech -xka "(__fish_complete_path (commandline -ct))" -d 'left out if shorter (default: 0.1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-pause -xka "(__fish_complete_path (commandline -ct))" -d 'bridged if shorter (default: 0.3)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l pad -xka "(__fish_complete_path (commandline -ct))" -d 'added at both ends (default: 0.05)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a models -d 'Lists the backends that -b takes, with what each is for.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -l json -d 'as JSON'

@@ -18,7 +18,9 @@ _shtab_denoise_wrapper_commands() {
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans raw PCM from standard input to standard output.'
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
+    listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
     models:'Lists the backends that -b takes, with what each is for.'
+    segments:'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
     train:'Trains a network of one of the families, from folders of audio to a model.'
   )
   _describe 'denoise-wrapper commands' _commands
@@ -76,10 +78,11 @@ _shtab_denoise_wrapper_compare_options=(
   "--title[of the report]:TEXT:_files"
   "--audio[how the page holds its clips (default\: opus)]:audio:(opus flac)"
   "--seconds[of a longer clip the page plays so many (default\: 60)]:S:_files"
+  "--open[open the report in the browser]"
   "--keep[keep the cleaned clips, as DIR\/CANDIDATE\/CLIP.wav]:DIR:_files -/"
   "--overwrite[replace files that exist]"
   {-q,--quiet}"[show no progress]"
-  "(*):audio files, folders of them, or sets\: noisy\/ and clean\/ in a folder:_files"
+  "(*):audio files, folders of them (without what \'filter\' made), or sets\: noisy\/ and clean\/ in a folder:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -229,6 +232,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "--denoised[measure the clips in it, which another program has cleaned]:DIR:_files -/"
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
+  "--words[count the words that a recogniser gets wrong instead\: a folder of a faster-whisper model\; without one the tiny English Whisper that \'denoise-wrapper\[asr\]\' brings]:MODEL:_files"
   "--model[a model of your own for the backend]:FILE:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -249,6 +253,7 @@ _shtab_denoise_wrapper_filter_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-o,--output}"[the file to write, or the folder for several]:OUT|DIR:_files"
   "--overwrite[replace files that exist]"
+  "--force[replace files that exist, read-only ones too]"
   "--skip-existing[leave out files whose result is there already]"
   "--name-suffix[end of the names of results (default\: _denoised)]:TEXT:_files"
   "--json[print a line of JSON for each file]"
@@ -264,10 +269,12 @@ _shtab_denoise_wrapper_filter_options=(
   "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
   "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
   "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
+  "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
+  "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
   "--rate[HZ]:HZ:_files"
   "--channels[N]:N:_files"
   "--dtype[int16, int32, float32 or float64]:TYPE:_files"
-  "(*):a folder stands for all audio files below it:_files"
+  "(*):a folder stands for all audio files below it, but results of earlier runs:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -288,6 +295,19 @@ _shtab_denoise_wrapper_info_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_info_defaults_added=0
+
+_shtab_denoise_wrapper_listen_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_listen_defaults_added=0
 
 _shtab_denoise_wrapper_models_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -317,6 +337,24 @@ _shtab_denoise_wrapper_models_wheel_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_models_wheel_defaults_added=0
+
+_shtab_denoise_wrapper_segments_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[file to write, in the form that its suffix says]:OUT:_files"
+  "--to[form (default\: by the suffix of OUT, else csv)]:to:(json csv rttm srt audacity)"
+  "--overwrite[replace OUT if it exists]"
+  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--threshold[begins it (default\: 0.5)]:0..1:_files"
+  "--hysteresis[below that, it ends (default\: 0.15)]:0..1:_files"
+  "--min-speech[left out if shorter (default\: 0.1)]:S:_files"
+  "--min-pause[bridged if shorter (default\: 0.3)]:S:_files"
+  "--pad[added at both ends (default\: 0.05)]:S:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_segments_defaults_added=0
 
 _shtab_denoise_wrapper_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -394,7 +432,9 @@ _shtab_denoise_wrapper() {
         filter) _arguments -C -s $_shtab_denoise_wrapper_filter_options ;;
         help) _arguments -C -s $_shtab_denoise_wrapper_help_options ;;
         info) _arguments -C -s $_shtab_denoise_wrapper_info_options ;;
+        listen) _arguments -C -s $_shtab_denoise_wrapper_listen_options ;;
         models) _shtab_denoise_wrapper_models ;;
+        segments) _arguments -C -s $_shtab_denoise_wrapper_segments_options ;;
         train) _shtab_denoise_wrapper_train ;;
       esac
   esac

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spect
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import make_bars
+from denoise_wrapper.signals import leave_to_parent, unwind_on_terminate
 from denoise_wrapper.training.config import fingerprint
 from denoise_wrapper.training.data.corpus import open_corpora
 from denoise_wrapper.training.data.packs import held_out_names
@@ -185,8 +185,9 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 
 
 def start_worker(config: RNNoiseConfig) -> None:
-    """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Open the audio, once a process. Signals are left to the parent, which ends its workers."""
+    leave_to_parent()
+    unwind_on_terminate()
     worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))
 
 

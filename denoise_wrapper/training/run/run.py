@@ -31,7 +31,7 @@ from denoise_wrapper.training.run.checkpoint import (
     save_checkpoint,
 )
 from denoise_wrapper.training.run.lineage import Stage, stages
-from denoise_wrapper.training.run.log import Clock, Log, duration, open_board, stop_request
+from denoise_wrapper.training.run.log import Clock, Log, Stopped, StopRequest, duration, open_board, stop_request
 from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 from denoise_wrapper.training.run.processes import Processes, processes
 from denoise_wrapper.training.run.rates import Progress, learning_factor
@@ -127,12 +127,16 @@ class Run(abc.ABC, Generic[C, N]):
         clips = self.open_validation() if first else None
         log = self.open_log() if first else None
         feed = self.batches(progress.step)
-        with stop_request() as asked:
+        with stop_request() as stop:
             ticked = began = shown = time.perf_counter()
             counted, over = progress.step, progress.done(chosen) >= 1.0
             clock = Countdown(progress.done(chosen))
-            while not over and not self.group.any(asked()):
-                loss, norm = self.step(feed)
+            while not over and not self.group.any(stop()):
+                learned = self.learn(feed, stop)
+                if learned is None:
+                    break
+                loss, norm = learned
+                self.update()
                 now = time.perf_counter()
                 progress.seconds, ticked = progress.seconds + now - ticked, now
                 over = self.group.any(progress.done(chosen) >= 1.0)
@@ -142,7 +146,11 @@ class Run(abc.ABC, Generic[C, N]):
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
                     values: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm, pace]
                     if epoch_ends:
-                        results, better = self.evaluate(clips)
+                        try:
+                            with self.cutting(stop):
+                                results, better = self.evaluate(clips)
+                        except Stopped:
+                            break
                         values += results
                     log.add(progress.step, values, clock.note(progress.done(chosen)))
                     began = shown = time.perf_counter()
@@ -157,13 +165,40 @@ class Run(abc.ABC, Generic[C, N]):
                     if chosen.early_stop and progress.epochs_since_best >= chosen.early_stop:
                         return 0
             self.save()
-        if not over:
+        if not over or stop():
             print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
             return 1
         return 0
 
+    def cutting(self, stop: StopRequest) -> contextlib.AbstractContextManager[None]:
+        """Let a signal cut what is done within; not where other processes would wait for this one."""
+        return stop.cutting() if self.group.world == 1 else contextlib.nullcontext()
+
+    def learn(self, feed: Iterator[Any], stop: StopRequest) -> tuple[tuple[Tensor, ...], Tensor] | None:
+        """Make the gradients of a step, as `gradients` does; None, with all as it was, if a signal asks to stop."""
+        random, state, buffers = torch.get_rng_state(), self.state, [part.clone() for part in self.network.buffers()]
+        try:
+            with self.cutting(stop):
+                return self.gradients(feed)
+        except Stopped:
+            pass
+        except RuntimeError:  # as of a process that mixes, which the signal has reached first
+            if not stop.is_near():
+                raise
+        self.state = state
+        torch.set_rng_state(random)
+        for part, before in zip(self.network.buffers(), buffers, strict=True):
+            part.copy_(before)
+        return None
+
     def step(self, feed: Iterator[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
         """One update; returns its loss, with its parts, and the norm of its gradient."""
+        learned = self.gradients(feed)
+        self.update()
+        return learned
+
+    def gradients(self, feed: Iterator[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Make the gradients of the next batch; returns the loss, with its parts, and the gradient's norm."""
         self.clock.start()
         batch = map_tensors(lambda part: part.to(self.device), next(feed))
         self.clock.lap("loading")
@@ -178,13 +213,16 @@ class Run(abc.ABC, Generic[C, N]):
         if not math.isfinite(float(norm)):
             raise DataError(f"step {self.progress.step}: the gradient is not finite; lower the rate and go on with -R "
                             "from the last checkpoint, or look at the data")  # fmt: skip
+        return loss, norm
+
+    def update(self) -> None:
+        """Move the weights by the gradients."""
         for optimiser in self.optimisers:
             optimiser.step()
         self.constrain()
         self.averaged.update(self.network, self.progress.step)
         self.progress.step += 1
         self.clock.lap("update")
-        return loss, norm
 
     @torch.no_grad()
     def evaluate(self, clips: Any) -> tuple[list[float], bool]:
@@ -277,10 +315,10 @@ def train(
 ) -> int:
     """Train as a config says; checkpoints, the log and at last the model go into its work_dir.
 
-    resume: go on from the last checkpoint. Ctrl-C and SIGTERM save one and leave. profile: take a few steps, print what
-    of them is loading, forward and backward, and keep nothing. toml: the settings as the user wrote them, to be kept
-    with the run; None: as they are. Returns 0 when the training is done, 1 when it was interrupted. Raises ConfigError,
-    DataError, FileError and ModelError.
+    resume: go on from the last checkpoint. Ctrl-C, or another signal to end, saves one and leaves. profile: take a few
+    steps, print what of them is loading, forward and backward, and keep nothing. toml: the settings as the user wrote
+    them, to be kept with the run; None: as they are. Returns 0 when the training is done, 1 when it was interrupted.
+    Raises ConfigError, DataError, FileError and ModelError.
     """
     began = time.perf_counter()
     if config.train.epochs:
