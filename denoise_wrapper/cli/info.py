@@ -181,7 +181,7 @@ def _checksums(backend: Backend) -> list[str]:
 
     if isinstance(backend, RNNoiseBackend):
         return [fingerprint(model_of(backend))]
-    return [hashlib.sha256(data).hexdigest() for data in getattr(backend, "data", ())]
+    return [hashlib.sha256(data).hexdigest() for data in getattr(backend, "files", ())]
 
 
 def _version(package: str) -> str | None:

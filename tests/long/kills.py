@@ -102,9 +102,9 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("filter", ["filter", f"{at}/a.wav", "-o", "out.wav", "--overwrite", "-q"], ["out.wav"]),
         Verb("filter flac", ["filter", f"{at}/a.wav", "-o", "out.flac", "--overwrite", "-b", "dtln-16k"], ["out.flac"]),
         Verb("filter -", ["filter", "-", *raw]),
-        Verb("model list", ["model", "list"]),
-        Verb("model info", ["model", "info", "rnnoise"]),
-        Verb("model convert", ["model", "convert", "rnnoise", "out.c", "--overwrite"], ["out.c"]),
+        Verb("models", ["models"]),
+        Verb("models info", ["models", "info", "rnnoise"]),
+        Verb("convert", ["convert", "rnnoise", "-o", "out.c", "--overwrite"], ["out.c"]),
         Verb("info", ["info"]),
         Verb("convert", [
             "convert", "dtln", f"{at}/dtln_1.onnx", f"{at}/dtln_2.onnx", "-o", "pair", "--name", "mine",
