@@ -89,7 +89,8 @@ def test_a_name_is_kept_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_dtln_is_converted_by_the_same_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    require("torch", "onnx")
+    require("torch")
+    require("onnx")
     assert run("convert", "dtln-16k", "-o", tmp_path, "--name", "small", "--to", "float16") == 0
     pair = [tmp_path / f"small_{number}.onnx" for number in (1, 2)]
     assert capsys.readouterr().out.splitlines() == [str(path) for path in pair]
