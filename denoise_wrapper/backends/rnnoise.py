@@ -15,7 +15,8 @@ from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models import keras as keras_files
 from denoise_wrapper.models.classic import ACTIVATIONS, Layer
-from denoise_wrapper.models.shipped import MODELS
+from denoise_wrapper.models.rnn_data import is_rnn_data
+from denoise_wrapper.models.shipped import LIBRARY_MAGIC, MODELS
 from denoise_wrapper.models.v02 import Map
 
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
@@ -78,11 +79,15 @@ def model_bytes(model: ModelSource) -> bytes:
     """
     data = bytes(model) if isinstance(model, Buffer) else read_file(model, "rnnoise")
     check_bytes(data, model)
+    if data.startswith(LIBRARY_MAGIC):
+        raise ModelError(f"{called(model)} is a shared library; its backend is librnnoise (-b librnnoise --model FILE)")
     try:
         if keras_files.is_keras(data):
             return classic.to_records(keras_files.read_keras(data))
         if classic.is_c_source(data):
             return classic.from_c_source(data)
+        if is_rnn_data(data):
+            return classic.from_rnn_data(data)
     except ModelError as error:
         raise ModelError(f"{called(model)}: {error}") from error
     return data

@@ -15,6 +15,7 @@ from denoise_wrapper import __version__
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.cli.config import read_config
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.machine import cores, processor_name
 
@@ -23,7 +24,7 @@ NEEDED = ("numpy", "onnxruntime", "cffi", "soundfile", "rich")
 OPTIONAL = {
     "pydub": "AudioSegment",
     "h5py": "models of Keras",
-    "sounddevice": "examples/live.py",
+    "sounddevice": "listen",
     "pesq": "evaluate, compare",
     "pystoi": "evaluate, compare",
     "speechmos": "evaluate, compare",
@@ -49,7 +50,7 @@ def add_info(verbs: Any) -> None:
 
 def run_info(args: argparse.Namespace) -> int:
     facts = {**describe(), "config": describe_config(args)}
-    print(json.dumps(facts, indent=1) if args.json else format_description(facts))
+    show(json.dumps(facts, indent=1) if args.json else format_description(facts))
     return 0
 
 
@@ -136,9 +137,9 @@ def format_description(facts: dict[str, Any]) -> str:
             continue
         hop, delay = (f"{1e3 * each[key] / each['sample_rate']:g} ms" for key in ("hop", "delay"))
         lines.append(
-            f"    {each['name']}: {each['sample_rate']} Hz, {hop} a hop, {delay} late ({each['latency_ms']:g} ms live)"
-            f"{', tells speech' * each['has_vad']}; model {each['model'] or 'without a name'}, "
-            f"sha256 {' and '.join(each['sha256'])}"
+            f"    {each['name']}: {each['sample_rate']} Hz, hop {hop}, delay {delay}, latency "
+            f"{each['latency_ms']:.0f} ms{', speech probability' * each['has_vad']}; "
+            f"model {each['model'] or 'without a name'}, sha256 {' and '.join(each['sha256'])}"
         )
     return "\n".join(lines)
 

@@ -6,24 +6,28 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from denoise_wrapper import __version__
+from denoise_wrapper import __version__, signals
 from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
-from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
+from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
-from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
+from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
+from denoise_wrapper.cli.screen import say, show
+from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_data, add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
@@ -33,8 +37,9 @@ from denoise_wrapper.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from denoise_wrapper.atomic import Overwrite
     from denoise_wrapper.denoiser import Denoiser
-    from denoise_wrapper.files.batch import FileResult, Pair
+    from denoise_wrapper.files.batch import FileResult, Plan
 
 RAW_OPTIONS = ("rate", "channels", "dtype")
 RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
@@ -101,15 +106,15 @@ def _silence() -> None:
 
 
 def run() -> NoReturn:
-    """The installed command: main, and neither a `kill` nor a closed terminal leaves a half-written file."""
+    """The installed command: main, which no signal keeps from ending soon, with no file half-written."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
-    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
+    warnings.showwarning = show_warning
+    signals.end_on_signals()
+    code = main()
+    number = signals.asked()  # what an import makes of the exception that it raised may be another one
+    sys.exit(code if number is None else 128 + number)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -131,6 +136,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_filter(verbs)
     add_compare(verbs)
     add_evaluate(verbs)
+    add_listen(verbs)
+    add_segments(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)
@@ -153,9 +160,15 @@ def _add_filter(verbs: Any) -> None:
             ("filter interviews/ -o cleaned/", "clean a folder into another"),
         ),
     )
-    verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
+    verb.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FILE|DIR|-",
+        help="a folder stands for all audio files below it, but results of earlier runs",
+    )
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    verb.add_argument("--force", action="store_true", help="replace files that exist, read-only ones too")
     add_naming(verb)
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
@@ -176,6 +189,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -186,7 +200,11 @@ def _add_filter(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
+    check_pipe_options(args)
     (_check_pipe if "-" in args.inputs else _check_files)(args)
+    options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
+    if options and args.vad_threshold is None:
+        raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
     denoiser = Denoiser(
         args.backend or DEFAULT,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
@@ -203,51 +221,59 @@ def run_filter(args: argparse.Namespace) -> int:
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
-    pairs, there = part_existing(pairs) if args.skip_existing else (pairs, 0)
+    made = _plan([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    failed = made.failed
+    pairs, there = part_existing(made.pairs) if args.skip_existing else (made.pairs, 0)
     for result in failed:
         complain(result.error)
         if args.json:
-            print(result_json(result))
+            show(result_json(result))
+    if made.left_out and not args.quiet:
+        say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
     begin = time.perf_counter()
     with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 
         def done(result: FileResult) -> None:
             if args.json:
-                print(result_json(result), flush=True)
+                show(result_json(result), flush=True)
             if result.error is not None:
                 progress.ended()
                 complain(result.error)
             else:
                 progress.ended(result_line(result))
 
-        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=args.overwrite, done=done, progress=progress.report)
+        overwrite: Overwrite = "force" if args.force else args.overwrite
+        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=overwrite, done=done, progress=progress.report)
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if there and not args.quiet:
         say(f"{count(there, 'file')} skipped: the results are there already")
     if len(cleaned) > 1 and not args.quiet and not args.json:
-        say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
+        seconds, kept = (sum(getattr(result, name) for result in cleaned) for name in ("seconds", "kept"))
+        say(speed_line(f"{len(cleaned)} files", seconds, took, kept))
     if args.profile:
-        print(format_profile(cleaned))
-    return 2 if failed or len(cleaned) < len(results) else 0
+        show(format_profile(cleaned))
+    unfinished = finish(args, cleaned)
+    return 2 if failed or unfinished or len(cleaned) < len(results) else 0
 
 
-def _pairs(inputs: list[Path], output: str | None, suffix: str | None) -> tuple[list[Pair], list[FileResult]]:
-    """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
-    from denoise_wrapper.files.batch import is_folder, plan
+def _plan(inputs: list[Path], output: str | None, suffix: str | None) -> Plan:
+    """Decide which files are read, and where the results go: for one file -o may name the file to write."""
+    from denoise_wrapper.files.batch import Plan, is_folder, plan
 
     folder = None if output is None else Path(output)
     single = len(inputs) == 1 and not is_folder(inputs[0])
     if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
-        return [(inputs[0], folder)], []
-    pairs, failed = plan(inputs, folder)
-    return named(pairs, suffix), failed
+        return Plan([(inputs[0], folder)], [], [])
+    made = plan(inputs, folder)
+    return Plan(named(made.pairs, suffix), made.failed, made.left_out)
 
 
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     check_inputs(args)
+    check_backend(args)
+    check_finish(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:

@@ -13,6 +13,7 @@ from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
 from denoise_wrapper.files.formats import SUFFIXES, format_of
+from denoise_wrapper.files.results import note_result
 from denoise_wrapper.files.soundfiles import SoundFileSource, SoundFileTarget, Source, Target
 from denoise_wrapper.files.watch import Watch
 
@@ -47,9 +48,11 @@ def transform_file(
         for block in _aside(process(read(), source.rate, source.channels)):
             with watch.stage("encoding"):
                 target.write(block)
+            watch.written += len(block)
             watch.report()
         with watch.stage("encoding"):
             target.close()
+    note_result(dst)
 
 
 def _aside(blocks: Iterator[Array]) -> Iterator[Array]:

@@ -23,9 +23,10 @@ from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
 from denoise_wrapper.training.enhancer.publish import publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
-from denoise_wrapper.training.run.lineage import history
+from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.start import find_start
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
@@ -55,6 +56,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def begin(self) -> None:
         """Take the weights that start_from names."""
         if (path := self.config.train.start_from) is not None:
+            path = find_start(path)
             self.history = history(path)
             learned = load_weights(path, self.network)
             self.network.load_state_dict(learned)
@@ -99,12 +101,12 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
-    def publish(self, target: Path) -> None:
+    def publish(self, target: Path) -> list[Path]:
         """Write the engine's file, its card and its curves; of a body that the engine has not, say so."""
         if self.config.body.kind not in KINDS:
             print(f"the engine runs bodies of kind {', '.join(KINDS)}, so no model file is written", file=sys.stderr)
-            return
-        publish(self.config, target)
+            return super().publish(target)
+        return publish(self.config, target)
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -124,9 +126,9 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return super().profile()
 
 
-def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
-    """Read the settings of a TOML file. start_from: in place of its own."""
-    return load_config(path, EnhancerConfig.read).starting_from(start_from)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> EnhancerConfig:
+    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
+    return load_config(path, EnhancerConfig.read).changed(start_from, epochs)
 
 
 def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -134,14 +136,14 @@ def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, to
     return train(EnhancerRun, config, resume, profile, toml)
 
 
-def export(config: EnhancerConfig, target: Path) -> None:
-    """Write the weights of a run so far as `publish` does, into the folder target."""
-    publish(config, target)
+def export(config: EnhancerConfig, target: Path) -> list[Path]:
+    """Write the weights of a run so far as `publish` does, into the folder target; returns the files."""
+    return publish(config, target)
 
 
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
-    """The weights of a checkpoint, which must be of a network of the same sizes."""
-    learned = load_checkpoint(path).get("network")
+    """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes."""
+    learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()
