@@ -48,7 +48,7 @@ _BACKENDS = {
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
-BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "deepfilternet3"]
+BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "deepfilternet3"]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
