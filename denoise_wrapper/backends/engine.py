@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -58,9 +59,9 @@ class EngineBackend(Loaded):
             )
         remember(self)
 
+    @abstractmethod
     def check_family(self, model: ModelSource | None) -> None:
         """Raise ModelError if the model is not for this backend."""
-        raise NotImplementedError
 
     def new_state(self, channels: int) -> EngineState:
         """Memory for one signal of so many channels, from silence."""

@@ -17,6 +17,7 @@ from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.data import add_data
 from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
@@ -29,7 +30,7 @@ from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
-from denoise_wrapper.cli.training import add_data, add_train
+from denoise_wrapper.cli.training import add_train
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import count
