@@ -1,4 +1,4 @@
-"""Audio files with fields of their headers changed, and all around them put right: what a mutation of bytes seldom does."""
+"""Audio files with fields of their headers changed, and all around put right: what a mutation of bytes seldom does."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def mutate_flac(rng: random.Random, data: bytes) -> bytes:
 
 
 def mutate_mp3(rng: random.Random, data: bytes) -> bytes:
-    """Change headers of frames (version, layer, bit rate, rate, padding, channels), the Xing header, and tags before."""
+    """Change frames (version, layer, bit rate, rate, padding, channels), the Xing header, and tags before."""
     made, at, heads = bytearray(data), 0, []
     while (at := data.find(b"\xff\xfb", at)) >= 0:
         heads.append(at)
