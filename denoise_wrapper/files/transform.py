@@ -13,7 +13,9 @@ from denoise_wrapper.atomic import atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
 from denoise_wrapper.files.formats import SUFFIXES, format_of
-from denoise_wrapper.files.soundfiles import SoundFileSource, SoundFileTarget, Source, Target
+from denoise_wrapper.files.intake import check_readable
+from denoise_wrapper.files.soundfiles import SoundFileTarget, Target
+from denoise_wrapper.files.soundsources import Foreign, SoundFileSource, Source
 from denoise_wrapper.files.watch import Watch
 
 Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
@@ -49,6 +51,7 @@ def transform_file(
                 target.write(block)
         with watch.stage("encoding"):
             target.close()
+        watch.notes += getattr(target, "notes", [])
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -92,36 +95,22 @@ def _first(blocks: Iterable[Array], frames: int | None) -> Iterator[Array]:
                 return
 
 
-def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
-    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
-    _check_readable(path)
-    import soundfile
+def open_source(path: Path, stack: contextlib.ExitStack, damaged: str = "stop") -> Source:
+    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read.
 
+    damaged: "stop", "skip" or "keep", as for `SoundFileSource`.
+    """
+    if check_readable(path):
+        raise FileError(f"{path} is a pipe, which can be read but once; copy what comes from it into a file first")
     try:
-        # As bytes where the system's names are bytes: they need not be UTF-8.
-        name = path if os.name == "nt" else os.fsencode(path)
-        file = stack.enter_context(soundfile.SoundFile(name))
-    except (soundfile.LibsndfileError, TypeError) as error:
+        return SoundFileSource(path, stack, damaged)
+    except Foreign as error:
         return _open_other(path, stack, error)
-    return SoundFileSource(path, file)
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise FileError(f"{path} is a folder; name a file in it")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise FileError(f"{path} is empty: there is no audio in it")
-    except FileNotFoundError as error:
-        raise FileError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:
     """A file that libsndfile cannot open: ffmpeg's, unless its suffix says that libsndfile should have."""
-    reason = str(error).rpartition(": ")[2].rstrip(".")
+    reason = str(error)
     if format_of(path) is not None:
         raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
     from denoise_wrapper.files.ffmpeg import FFmpegSource
