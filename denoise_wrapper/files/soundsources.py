@@ -21,7 +21,6 @@ from denoise_wrapper.files.containers.riff import UNKNOWN, fact_frames, read_rif
 from denoise_wrapper.files.containers.survey import survey
 from denoise_wrapper.files.formats import Facts
 
-_EMPTY_MAX = 1 << 16  # bytes of a file that may hold chunks of metadata and no sound
 _CAREFUL = 16  # frames read at a time near damage: lengths of FLAC's blocks are multiples of it
 # How the samples of a subtype are read and cleaned, so that nothing is lost and only the target rounds; else float32.
 _TYPES = {
@@ -32,6 +31,16 @@ _TYPES = {
     "PCM_32": "int32",
     "DOUBLE": "float64",
 }
+_WIDTHS = {
+    "PCM_S8": 1,
+    "PCM_U8": 1,
+    "ULAW": 1,
+    "ALAW": 1,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}  # bytes; else 2
 DAMAGED = ("stop", "skip", "keep")
 
 
@@ -104,7 +113,7 @@ class SoundFileSource:
 
     def _check_promise(self) -> None:
         """Compare what libsndfile noted on opening with what the header promises."""
-        missing, frames = _shortfall(self.file.extra_info, self.file.frames)
+        missing, frames = _shortfall(self.file.extra_info, self.channels * _WIDTHS.get(self.file.subtype, 2))
         if missing is None or self._survey.parts[0].file is not None:
             return
         if self._damaged == "stop":
@@ -242,15 +251,15 @@ def _reason(error: Exception) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _shortfall(info: str, held: int) -> tuple[str | None, int]:
+def _shortfall(info: str, width: int) -> tuple[str | None, int]:
     """Say what a file lacks of its header's promise, by libsndfile's notes on opening, and how many frames that is.
 
-    held: frames that are there. None if it is all there.
+    width: bytes of a frame. None if it is all there.
     """
     match = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
     if match is not None and int(match[2]) < int(match[1]) < UNKNOWN:
         promised, bytes_held = int(match[1]), int(match[2])
-        frames = round((promised - bytes_held) * held / bytes_held) if bytes_held else 0
+        frames = -(-(promised - bytes_held) // width)
         return f"it promises {promised} bytes and holds {bytes_held}", frames
     match = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
     if match is not None and int(match[1]) < int(match[2]):

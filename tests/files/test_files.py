@@ -413,9 +413,8 @@ def test_a_recording_whose_header_was_never_finished_is_not_taken_for_empty(tmp_
     soundfile.write(whole, np.zeros(96000, np.int16), 48000)
     data = whole.read_bytes()
     whole.write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
-    with pytest.raises(FileError, match="never finished"):
-        Denoiser(FakeBackend("plain")).filter_file(whole, whole, overwrite=True)
-    assert whole.stat().st_size == len(data)
+    Denoiser(FakeBackend("plain")).filter_file(whole, whole, overwrite=True)
+    assert soundfile.info(whole).frames == 96000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

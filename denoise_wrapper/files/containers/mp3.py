@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -92,6 +93,7 @@ class _Walk:
         self.runs: list[_Run] = []
         self.damage: list[str] = []
         self.changed: str | None = None
+        self.cut = False  # its last frame is not whole
         self.first = b""  # the first header, which all others have to agree with
         self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
@@ -119,6 +121,7 @@ class _Walk:
                 run, at = self._skip_junk(at, run)
                 continue
             if at + length > end:
+                self.cut = True
                 self.damage.append(f"its last frame, at {self.time() if self.runs else '0.00 s'}, is not whole")
                 return
             if not self.first:
@@ -235,17 +238,23 @@ def survey_mp3(data: FileBytes) -> Survey:
     group = [run for run in runs if run.info is None or run is runs[0]]
     held = sum(run.frames for run in group)
     if promised > held + 1:  # some count the frame itself
-        damage.append(f"it promises {promised} frames of MPEG and holds {held}")
-        if len(group) > 1:  # the promise tells better than bytes how much is gone
-            share = promised - held
-            for run in group[1:]:
-                run.lost = min(run.lost, share)
-                share -= run.lost
-            tail = share * walk.count
+        share = promised - held
+        for run in group[1:]:
+            run.lost = min(run.lost, share)
+            share -= run.lost
+        if len(group) > 1 and not walk.cut:  # the promise tells better than bytes how much is gone
+            group[-1].lost += share
         else:
-            tail = (promised - held) * walk.count
+            tail = share * walk.count
+            damage.insert(0, f"it promises {promised} frames of MPEG and holds {held}")
     single = len(runs) == 1 and not damage and promised == runs[0].frames
     parts = [_part(data, run, walk, alone=single) for run in runs]
+    if promised > held + 1 and len(group) > 1 and not walk.cut and runs[0].info is not None:
+        last = parts[runs.index(group[-1])]  # the end is there, and what of it is padding
+        trimmed = dataclasses.replace(
+            last, frames=max(0, (last.frames or 0) - max(0, runs[0].info.padding - DECODER_DELAY))
+        )
+        parts[parts.index(last)] = trimmed
     return Survey(parts, damage[0] if damage else None, tail)
 
 

@@ -13,6 +13,7 @@ HEAD = 1 << 16  # bytes in front, in which the beginning of a file is looked for
 _KINDS = (
     (begins_riff, survey_riff), (begins_ogg, survey_ogg), (begins_flac, survey_flac), (begins_mp3, survey_mp3),
 )  # fmt: skip
+_BEHIND = ((b"fLaC\0\0\0\x22", survey_flac), (b"OggS\0\x02", survey_ogg))
 # Other files of sound by their first bytes: AU, AU of a small machine, CAF, W64, 8SVX, Matroska, ASF, ADTS, AMR ...
 _OTHERS = (
     b".snd", b"dns.", b"caff", b"riff", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"#!AMR", b"wvpk", b"MAC ", b"TTA1",
@@ -23,14 +24,14 @@ _OTHERS = (
 def survey(data: FileBytes) -> Survey:
     """Survey a file by its content; a file of other kinds than these is taken as it is."""
     head = data[0:HEAD]
-    if head.startswith(b"ID3") and b"fLaC\0\0\0\x22" in head:
-        return survey_flac(data)
+    behind = [look for magic, look in _BEHIND if magic in head]  # a tag, or something else, in front
+    if head.startswith(b"ID3") and behind:
+        return behind[0](data)
     for begins, look in _KINDS:
         if begins(head):
             return look(data)
-    for magic, look in ((b"fLaC\0\0\0\x22", survey_flac), (b"OggS\0\x02", survey_ogg)):
-        if magic in head:
-            return look(data)
+    if behind:
+        return behind[0](data)
     return Survey()
 
 
