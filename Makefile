@@ -26,7 +26,10 @@ bench:  ## everything timed, beside other programs
 native:  ## the C engine's own tests, without Python
 	$(MAKE) -C native test
 
+shell:  ## completions and the man page, from the parser: after a change of options
+	$(PYTHON) .ci/shell.py
+
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native wheel
+.PHONY: help build test quick lint bench native shell wheel

@@ -3,7 +3,7 @@
 `pip install .` runs the hook below through hatchling; `python build.py` builds in place, beside the Python files.
 The model compiled in is denoise_wrapper/models/rnnoise.dnnw, which native/tools/embed.c, itself built first, writes as
 C. Set CC_FOR_BUILD to the compiler of this machine where CC compiles for another one. Set DENOISE_WRAPPER_RNN_DATA to
-the path of your own rnn_data.c (`denoise-wrapper model convert MODEL rnn_data.c` writes one) to compile that model in
+the path of your own rnn_data.c (`denoise-wrapper convert MODEL -o rnn_data.c` writes one) to compile that model in
 instead.
 """
 
@@ -66,7 +66,7 @@ def own_model(name: str) -> Path:
     if "dn_builtin_data" not in data.read_text(encoding="utf-8", errors="replace"):
         raise SystemExit(
             f"DENOISE_WRAPPER_RNN_DATA: {name} defines no dn_builtin_data; "
-            "write it with 'denoise-wrapper model convert MODEL rnn_data.c'"
+            "write it with 'denoise-wrapper convert MODEL -o rnn_data.c'"
         )
     return data
 

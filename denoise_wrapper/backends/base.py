@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -78,7 +79,7 @@ class Backend(Protocol):
     # all its own, and each is there once. AudioError leaves all of them as they were.
 
 
-class Loaded:
+class Loaded(ABC):
     """A backend that pickles by name and hash, so that whoever unpickles shares it with all others of that model.
 
     kind: what `restore_backend` calls its class. name: what it goes by. data: its model files, bit for bit.
@@ -92,9 +93,9 @@ class Loaded:
     options: dict[str, Any]
 
     @property
+    @abstractmethod
     def data(self) -> bytes | tuple[bytes, ...]:
         """The model files, bit for bit."""
-        raise NotImplementedError
 
     @cached_property
     def digest(self) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
+from denoise_wrapper.backends.rnnoise import MODEL_BYTES_MAX, ModelSource, RNNoiseBackend
 from denoise_wrapper.errors import FileError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models.classic import ClassicModel, Layer
+from denoise_wrapper.models.keras import is_keras
+from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 from denoise_wrapper.models.v02 import Map, V02Model
 
 __all__ = [
@@ -22,11 +25,15 @@ __all__ = [
     "V02Model",
     "encode_model",
     "fingerprint",
+    "may_be_rnnoise",
     "model_of",
     "read_any_model",
     "read_model",
+    "shipped_pair",
     "write_model",
 ]
+
+TORCH_MAGIC = (b"PK\x03\x04", b"\x80")  # of a file of tensors: a zip, or a bare pickle
 
 _CLASSIC: dict[str, Callable[[ClassicModel], bytes]] = {
     ".rnnn": classic.to_text,
@@ -55,6 +62,24 @@ def model_of(backend: RNNoiseBackend) -> ClassicModel | V02Model:
     if backend.family == "classic":
         return ClassicModel(tuple(layer for layer in backend.layers if isinstance(layer, Layer)), backend.metadata)
     return V02Model(backend.data, tuple(m for m in backend.layers if isinstance(m, Map)), backend.metadata)
+
+
+def may_be_rnnoise(path: Path) -> bool:
+    """True unless a file is, by its content, of a family whose weights lie in torch files, ONNX models or folders.
+
+    An HDF5 file is RNNoise's if Keras saved it whole and it has a GRU. Raises FileError if it cannot be read.
+    """
+    if path.is_dir() or path.suffix.lower() == ".onnx":
+        return False
+    data = read_model_bytes(path, MODEL_BYTES_MAX)
+    if data.startswith(TORCH_MAGIC):
+        return False
+    return not is_keras(data) or re.search(rb'"GRU"', data) is not None
+
+
+def shipped_pair(name: str) -> list[Path]:
+    """Return the paths of the two models of a DTLN that comes with the package."""
+    return [MODELS / f"{name}_{number}.onnx" for number in (1, 2)]
 
 
 def read_model(source: ModelSource | None) -> ClassicModel:

@@ -6,12 +6,13 @@ import functools
 import os
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from denoise_wrapper.backends.base import Float32, check_block, check_channels, refuse_bad_sample
-from denoise_wrapper.errors import DenoiseError, FileError, ModelError
+from denoise_wrapper.backends.base import Float32
+from denoise_wrapper.backends.opaque import OpaqueState
+from denoise_wrapper.errors import FileError, ModelError
 
 # rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
 # for does no harm in any C calling convention, so one declaration serves both.
@@ -47,6 +48,8 @@ class ForeignBackend:
 
     sample_rate = 48000
     has_vad = True
+    loudest = float(np.finfo(np.float32).max)
+    instead = "use a model file (.rnnn) with the rnnoise backend"
 
     def __init__(self, path: str | os.PathLike[str], name: str | None = None, delay: int | None = None) -> None:
         self.path = Path(path).absolute()
@@ -55,9 +58,26 @@ class ForeignBackend:
         self.hop = self._frame_size()
         self.delay = self._measured_delay() if delay is None else delay
 
-    def new_state(self, channels: int) -> ForeignState:
+    def new_state(self, channels: int) -> OpaqueState:
         """Memory for one signal of so many channels, from silence."""
-        return ForeignState(self, channels)
+        return OpaqueState(self, channels)
+
+    def new_memory(self) -> Any:
+        """Memory of one channel from silence."""
+        memory = self.lib.rnnoise_create(self.ffi.NULL)
+        if memory == self.ffi.NULL:
+            raise MemoryError(f"{self.path} made no state")
+        return self.ffi.gc(memory, self.lib.rnnoise_destroy)
+
+    def clean_channel(self, memory: Any, samples: Float32, voice: Float32) -> None:
+        """Clean the hops of one channel in place: see `opaque.OpaqueBackend`."""
+        process, hop = self.lib.rnnoise_process_frame, self.hop
+        samples *= FULL_SCALE
+        frames = self.ffi.from_buffer("float[]", samples)
+        for index in range(len(voice)):
+            frame = frames + index * hop
+            voice[index] = process(memory, frame, frame)
+        samples /= FULL_SCALE
 
     def _frame_size(self) -> int:
         try:
@@ -73,7 +93,7 @@ class ForeignBackend:
         frames, at = 6, self.hop // 4
         click = np.zeros((1, frames * self.hop), np.float32)
         click[0, at] = 1 / FULL_SCALE
-        cleaned, _ = ForeignState(self, 1, delay=0).process(click)
+        cleaned, _ = OpaqueState(self, 1, delay=0).process(click)
         level = np.abs(cleaned[0])
         late = int(level.argmax()) - at
         return late if late >= 0 and level.max() > 0.1 / FULL_SCALE else self.hop
@@ -85,51 +105,6 @@ class ForeignBackend:
 
     def __repr__(self) -> str:
         return f"ForeignBackend({str(self.path)!r})"
-
-
-class ForeignState:
-    """The memory of one signal in a foreign library; it cannot be copied or pickled, as the library has no way to."""
-
-    def __init__(self, backend: ForeignBackend, channels: int, delay: int | None = None) -> None:
-        self._backend, self._channels = backend, check_channels(channels)
-        self._delay = backend.delay if delay is None else delay
-        self.reset()
-
-    def reset(self) -> None:
-        """Go back to silence, as fresh."""
-        self._states = [_create(self._backend) for _ in range(self._channels)]
-        self._dry = np.zeros((self._channels, self._delay), np.float32)
-
-    def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
-        """Clean whole hops: see `base.State`. The library has no least gain: the late original is mixed in instead."""
-        hops, (channels, samples) = check_block(block, self._channels, self._backend.hop), block.shape
-        if not np.isfinite(block).all():
-            refuse_bad_sample(block, float(np.finfo(np.float32).max))
-        cleaned = np.multiply(block, FULL_SCALE)
-        voice = np.empty((channels, hops), np.float32)
-        for channel, state in enumerate(self._states):
-            self._process_channel(state, cleaned[channel], voice[channel])
-        cleaned /= FULL_SCALE
-        dry = np.concatenate([self._dry, block], axis=1)
-        self._dry = dry[:, samples:].copy()
-        if min_gain > 0:
-            cleaned *= np.float32(1 - min_gain)
-            cleaned += dry[:, :samples] * np.float32(min_gain)
-        return cleaned, voice
-
-    def _process_channel(self, state: Any, samples: Float32, voice: Float32) -> None:
-        """Clean the hops of one channel, in place."""
-        process, hop = self._backend.lib.rnnoise_process_frame, self._backend.hop
-        frames = self._backend.ffi.from_buffer("float[]", samples)
-        for index in range(len(voice)):
-            frame = frames + index * hop
-            voice[index] = process(state, frame, frame)
-
-    def __reduce__(self) -> NoReturn:
-        raise DenoiseError(
-            f"a stream through {self._backend.name} cannot be copied or pickled, as a foreign library keeps its memory "
-            "to itself; use a model file (.rnnn) with the rnnoise backend"
-        )
 
 
 @functools.cache
@@ -149,11 +124,3 @@ def _load(path: Path) -> tuple[Any, Any]:
         if not hasattr(lib, name):
             raise ModelError(f"{path} is no librnnoise: it has no function {name}")
     return ffi, lib
-
-
-def _create(backend: ForeignBackend) -> Any:
-    """A state that frees itself."""
-    state = backend.lib.rnnoise_create(backend.ffi.NULL)
-    if state == backend.ffi.NULL:
-        raise MemoryError(f"{backend.path} made no state")
-    return backend.ffi.gc(state, backend.lib.rnnoise_destroy)

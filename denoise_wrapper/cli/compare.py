@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.cli.parser import PRESET_HELP
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.machine import cores
+from denoise_wrapper.presets import strength
 
 if TYPE_CHECKING:
     from denoise_wrapper.compare import Candidate, Comparison
@@ -20,7 +22,7 @@ Measured = TypeVar("Measured")
 Report = Callable[[str, int, int], None]
 
 UNPROCESSED = ("noisy", "none")  # in place of a backend: measure the clips as they came
-STRENGTH = ("model", "atten_lim", "mix")
+STRENGTH = ("model", "preset", "atten_lim", "mix")
 COLUMNS = """\
 columns: PESQ (wide-band, 1 to 4.6), STOI and ESTOI (0 to 1), SISDR (dB), SIG, BAK and OVRL (DNSMOS P.835, 1 to 5):
 higher is better; LFLSD and HFLSD (log-spectral distance up to 8 kHz and, of full-band clips, from 8 to 20 kHz, dB):
@@ -35,10 +37,11 @@ goes of it at 0.5 to 8 Hz <= -20 dB), a click (silent after 200 ms, and the leve
 
 Needs pip install 'denoise-wrapper[metrics]'. """
 CANDIDATES = """\
-a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'model list'), the file of an RNNoise model,
+a candidate is WHAT[,KEY=VALUE]..., WHAT being the name of a backend (see 'models'), the file of an RNNoise model,
 a librnnoise that somebody else has built (.so, .dylib, .dll), the pair of a DTLN as FIRST.onnx+SECOND.onnx or the
 folder they are in, or a folder of clips that another program has cleaned, called as the noisy ones are; and the keys
-name (as it is shown), backend (which is to load the model), atten-lim (dB) and mix (0 to 1), as those of 'filter'. The
+name (as it is shown), backend (which is to load the model), preset, atten-lim (dB) and mix (0 to 1), as those of
+'filter'. The
 clips as they came are always in the report.
 
 Beside REPORT.html are written REPORT.csv and REPORT.json, with each clip's values, means, intervals and costs, and
@@ -49,12 +52,17 @@ Needs pip install 'denoise-wrapper[compare]'. """
 SLOTS = "abcdefg"  # options for a candidate each
 
 
-def add_evaluate(verbs: Any, epilog: str) -> None:
+def add_evaluate(verbs: Any) -> None:
     verb = verbs.add_parser(
         "evaluate",
         help="measure a backend on a set of clips with clean references",
         description="Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.",
-        epilog=COLUMNS + epilog,
+        examples=(
+            ("evaluate --set clips/", "of clips/noisy and clips/clean, the default backend"),
+            ("evaluate --set clips/ -b dtln-16k --csv means.csv", "another one, also as a table"),
+            ("evaluate --set clips/ --model mine.dnnw --against standard", "side by side"),
+        ),
+        epilog=COLUMNS,
     )
     verb.add_argument(
         "--set", required=True, metavar="DIR", help="folder with clean/ and noisy/, and perhaps a manifest.json"
@@ -65,7 +73,9 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
         help="a part of the set, by what its manifest says of the clips, as snr_db=0 or kind=child; 'unseen' of the "
         "blind set: voices that no weights shipped so far were trained on",
     )
-    verb.add_argument("--backend", metavar="NAME", help="see 'model list' (default: rnnoise); 'noisy' for no cleaning")
+    verb.add_argument(
+        "-b", "--backend", metavar="NAME", help="see 'models' (default: rnnoise); 'noisy' for no cleaning"
+    )
     verb.add_argument("--denoised", metavar="DIR", help="measure the clips in it, which another program has cleaned")
     verb.add_argument(
         "--against",
@@ -81,11 +91,12 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     )
     how = verb.add_argument_group("how to clean")
     how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
+    how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
     results = verb.add_argument_group("results")
     results.add_argument("--clips", action="store_true", help="print each clip too")
-    results.add_argument("--out", metavar="DIR", help="keep the cleaned clips in it")
+    results.add_argument("-o", "--output", metavar="DIR", help="keep the cleaned clips in it")
     results.add_argument("--csv", metavar="FILE", help="write each clip and the means as CSV")
     results.add_argument("--json", metavar="FILE", help="write it all as JSON, with the model's sha256")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -94,13 +105,18 @@ def add_evaluate(verbs: Any, epilog: str) -> None:
     verb.set_defaults(run=run_evaluate)
 
 
-def add_compare(verbs: Any, epilog: str) -> None:
+def add_compare(verbs: Any) -> None:
     verb = verbs.add_parser(
         "compare",
         help="hear and see which backend, model or strength is better: a report to listen to",
         description="Cleans clips by several candidates, measures what comes out, and writes a page that opens in a "
         "browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.",
-        epilog=CANDIDATES + epilog,
+        examples=(
+            ("compare talk.flac", "all backends on one file, in compare.html"),
+            ("compare recordings/ -a rnnoise -b dtln-32k -o two.html", "two of them"),
+            ("compare talk.flac -a rnnoise -b rnnoise,atten-lim=12,name=mild", "two strengths"),
+        ),
+        epilog=CANDIDATES,
     )
     verb.add_argument(
         "inputs",
@@ -194,7 +210,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             args.set,
             both,
             only=args.only,
-            keep=args.out,
+            keep=args.output,
             overwrite=args.overwrite,
             jobs=args.jobs,
             progress=report,
@@ -235,7 +251,7 @@ def _measured(
 
 
 def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
-    options = {"--denoised": args.denoised, "--out": args.out, "--against": args.against}
+    options = {"--denoised": args.denoised, "-o": args.output, "--against": args.against}
     wrong = [name for name, value in options.items() if value is not None]
     if wrong or not candidate.cleaned:
         named = " ".join(wrong) or f"--backend {args.backend}"
@@ -269,7 +285,7 @@ def _candidate(args: argparse.Namespace) -> Candidate:
     model = args.model[0] if args.model and len(args.model) == 1 else args.model and tuple(args.model)
     backend = args.backend or "rnnoise"
     name = Path(args.model[0]).stem if args.model and args.against else backend
-    settings = Settings(atten_lim_db=args.atten_lim, mix=1.0 if args.mix is None else args.mix)
+    settings = Settings(*strength(args.preset, args.atten_lim, args.mix))
     return Candidate(name, backend, model, settings=settings)
 
 
@@ -277,7 +293,7 @@ def _check_nothing_cleans(args: argparse.Namespace) -> None:
     """Refuse what goes with a denoiser alone."""
     options = [f"--{name.replace('_', '-')}" for name in STRENGTH if getattr(args, name) is not None]
     options += ["--backend"] if args.denoised is not None and args.backend is not None else []
-    options += ["--out"] if args.out is not None else []
+    options += ["-o"] if args.output is not None else []
     if options:
         reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
         raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them away")

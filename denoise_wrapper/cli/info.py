@@ -14,6 +14,7 @@ from typing import Any
 from denoise_wrapper import __version__
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.cli.config import read_config
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.machine import cores, processor_name
 
@@ -33,23 +34,32 @@ PROGRAMS = ("ffmpeg", "ffprobe")  # for formats that libsndfile does not know
 SHORT = 12  # hexadecimal digits of a checksum that tell models apart
 
 
-def add_info(verbs: Any, epilog: str) -> None:
+def add_info(verbs: Any) -> None:
     verb = verbs.add_parser(
         "info",
         help="tell versions, processor, instruction sets and backends",
         description="Tells what is installed here: versions, the processor, the instruction sets that the engine "
         "knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), "
         "the backends with their models, and the optional packages and programs.",
-        epilog=epilog,
+        examples=(("info", "as lines to read, for the beginning of a report"), ("info --json", "for programs")),
     )
     verb.add_argument("--json", action="store_true", help="as JSON")
     verb.set_defaults(run=run_info)
 
 
 def run_info(args: argparse.Namespace) -> int:
-    facts = describe()
+    facts = {**describe(), "config": describe_config(args)}
     print(json.dumps(facts, indent=1) if args.json else format_description(facts))
     return 0
+
+
+def describe_config(args: argparse.Namespace) -> dict[str, Any]:
+    """Describe where defaults of options come from: files and values; of files that cannot be used: error."""
+    try:
+        config = read_config(args)
+    except DenoiseError as error:
+        return {"files": [], "values": {}, "error": str(error)}
+    return {"files": [str(path) for path in config.files], "values": config.values}
 
 
 def describe() -> dict[str, Any]:
@@ -80,7 +90,7 @@ def describe_backend(name: str) -> dict[str, Any]:
     """One backend as it is loaded here.
 
     Keys: name; sample_rate (Hz), hop and delay (samples at that rate), has_vad; latency_ms, of a stream at that rate;
-    model, what the model calls itself, and sha256, the first 12 digits for each file of it, as `model info` tells
+    model, what the model calls itself, and sha256, the first 12 digits for each file of it, as `models info` tells
     them. Of one that cannot be loaded: name and error.
     """
     try:
@@ -119,7 +129,7 @@ def format_description(facts: dict[str, Any]) -> str:
     programs = (
         f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in facts["programs"].items()
     )
-    lines += [f"programs: {', '.join(programs)}", "backends:"]
+    lines += [f"programs: {', '.join(programs)}", *_config_line(facts.get("config")), "backends:"]
     for each in facts["backends"]:
         if "error" in each:
             lines.append(f"    {each['name']}: cannot be used here: {each['error']}")
@@ -131,6 +141,17 @@ def format_description(facts: dict[str, Any]) -> str:
             f"sha256 {' and '.join(each['sha256'])}"
         )
     return "\n".join(lines)
+
+
+def _config_line(config: dict[str, Any] | None) -> list[str]:
+    if config is None:
+        return []
+    if "error" in config:
+        return [f"defaults of options: {config['error']}"]
+    values = ", ".join(f"{name} = {json.dumps(value)}" for name, value in config["values"].items())
+    return [
+        f"defaults of options: {values or 'none'}" + (f"; from {', '.join(config['files'])}" * bool(config["files"]))
+    ]
 
 
 def _listed(versions: dict[str, str | None]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import io
 import os
 import signal
@@ -14,13 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__
+from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
+from denoise_wrapper.cli.completion import add_completion
+from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
+from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.models import add_convert, add_models
+from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
-from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
-from denoise_wrapper.errors import ConfigError, DenoiseError, ModelError
+from denoise_wrapper.cli.results import result_json, result_line
+from denoise_wrapper.cli.spelling import modern
+from denoise_wrapper.cli.training import add_data, add_train
+from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
+from denoise_wrapper.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Pair
 
-PROGRAM = "denoise-wrapper"
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -38,7 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code (wrong usage raises SystemExit(2), as argparse does)."""
     try:
         try:
-            args = make_parser().parse_args(_pair_models(sys.argv[1:] if argv is None else argv))
+            words, hint = modern(sys.argv[1:] if argv is None else argv)
+            args = make_parser().parse_args(hoist(_pair_models(words)))
+            if hasattr(args, "backend"):
+                fill(args, read_config(args))
+            if hint is not None:
+                say(f"{PROGRAM}: {hint}")
             code: int = args.run(args)
             return code
         finally:
@@ -98,37 +111,32 @@ def run() -> NoReturn:
     sys.exit(main())
 
 
-def complain(message: object) -> None:
-    """One line on stderr, whatever the message."""
-    line = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
-    _say(f"{PROGRAM}: {line}")
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print would take None for stdout, where the samples go
-        print(line, file=sys.stderr)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments in one line too."""
-
-    def error(self, message: str) -> NoReturn:
-        complain(f"{message}; see '{self.prog} --help'")
-        sys.exit(2)
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = Parser(prog=PROGRAM, description="Takes the noise out of speech.", epilog=EXIT_CODES)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    parser = Parser(
+        prog=PROGRAM,
+        description="Takes the noise out of speech.",
+        epilog=EXIT_CODES,
+        examples=(
+            ("filter talk.flac", "write talk_denoised.flac beside it"),
+            ("filter interviews/ -o cleaned/", "clean a folder into another"),
+            ("compare talk.flac", "hear and see what each backend does to it"),
+            ("help filter", "all options of a verb"),
+        ),
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_config(parser)
+    verbs = parser.add_subparsers(metavar="VERB", title="verbs")
+    parser.set_defaults(run=lambda args: print_help(parser, ()))
     _add_filter(verbs)
-    _add_model(verbs)
-    add_train(verbs, EXIT_CODES)
-    add_convert(verbs, EXIT_CODES)
-    add_data(verbs, EXIT_CODES)
-    add_evaluate(verbs, EXIT_CODES)
-    add_compare(verbs, EXIT_CODES)
-    add_info(verbs, EXIT_CODES)
+    add_compare(verbs)
+    add_evaluate(verbs)
+    add_models(verbs)
+    add_convert(verbs)
+    add_train(verbs)
+    add_data(verbs)
+    add_info(verbs)
+    add_completion(verbs)
+    add_help(verbs, parser)
     return parser
 
 
@@ -139,32 +147,37 @@ def _add_filter(verbs: Any) -> None:
         description="Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is "
         "written beside each. '-' cleans standard input to standard output: an audio file by its content, or raw PCM "
         "as --rate, --channels and --dtype describe it.",
-        epilog=EXIT_CODES,
+        examples=(
+            ("filter talk.flac", "write talk_denoised.flac beside it"),
+            ("filter talk.flac -o clean.wav -b dtln-16k", "choose the target and the backend"),
+            ("filter interviews/ -o cleaned/", "clean a folder into another"),
+        ),
     )
     verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add_naming(verb)
     verb.add_argument("-f", "--format", metavar="SUFFIX", help="format of standard output (default: that of the input)")
     verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
+    verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
-    how.add_argument(
-        "-b", "--backend", default="rnnoise", metavar="NAME", help="see 'model list' (default: %(default)s)"
-    )
+    how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
     how.add_argument(
         "--model",
         action="append",
         metavar="FILE [FILE.onnx]",
         help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
     )
+    how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
-    how.add_argument("--mix", type=float, default=1.0, metavar="0..1", help="share of the cleaned signal (default: 1)")
+    how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
     how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
-    how.add_argument("--vad-gate", default="mute", metavar="mute|drop", help="silence it, or take it out")
-    how.add_argument("--vad-hold", type=float, default=0.2, metavar="S", help="gate opens so long after speech")
-    how.add_argument("--non-finite", default="raise", metavar="raise|zero", help="what to do about NaN and inf")
+    how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
+    how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
+    how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -172,69 +185,49 @@ def _add_filter(verbs: Any) -> None:
     verb.set_defaults(run=run_filter)
 
 
-def _add_model(verbs: Any) -> None:
-    jobs = verbs.add_parser("model", help="list, inspect and convert models").add_subparsers(
-        metavar="JOB", required=True
-    )
-    job = jobs.add_parser("list", help="the backends, and the models that they come with")
-    job.set_defaults(run=run_model_list)
-    job = jobs.add_parser("info", help="what a model file is")
-    job.add_argument(
-        "model", nargs="?", default="rnnoise", metavar="FILE|NAME", help="(default: %(default)s, built in)"
-    )
-    job.set_defaults(run=run_model_info)
-    job = jobs.add_parser(
-        "convert",
-        help="write a model in another form",
-        description="Writes a model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), "
-        ".dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in). A v0.2 network is "
-        "written as .bin, .dnnw (both the same) or .c.",
-        epilog=EXIT_CODES,
-    )
-    job.add_argument("model", metavar="FILE|NAME", help=".rnnn, .rnn, .dnnw, .bin, .c, Keras .hdf5, or a backend")
-    job.add_argument("output", metavar="OUT")
-    job.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    job.set_defaults(run=run_model_convert)
-    add_model_wheel(jobs, EXIT_CODES)
-
-
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
     (check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
-        args.backend,
+        args.backend or DEFAULT,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
+        preset=args.preset,
         atten_lim_db=args.atten_lim,
         mix=args.mix,
         vad_threshold=args.vad_threshold,
-        vad_gate=args.vad_gate,
-        vad_hold=args.vad_hold,
-        non_finite=args.non_finite,
+        vad_gate="mute" if args.vad_gate is None else args.vad_gate,
+        vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
+        non_finite=args.non_finite or "raise",
     )
     if "-" not in args.inputs:
         return _filter_files(args, denoiser)
     line, notes = filter_pipe(args, denoiser)
     if not args.quiet:
-        _say(line)
+        say(line)
     _note(args, "standard output", notes)
     return 0
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output)
+    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    pairs, there = part_existing(pairs) if args.skip_existing else (pairs, 0)
     for result in failed:
         complain(result.error)
+        if args.json:
+            print(result_json(result))
     begin = time.perf_counter()
-    with FileProgress(len(pairs), args.quiet, pairs[0][0].name if pairs else "") as progress:
+    with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 
         def done(result: FileResult) -> None:
+            if args.json:
+                print(result_json(result), flush=True)
             if result.error is not None:
                 progress.ended()
                 complain(result.error)
             else:
-                progress.ended(speed_line(f"{result.source} -> {result.target}", result.seconds, result.took))
+                progress.ended(result_line(result))
                 _note(args, result.target, result.notes)
 
         results = denoiser.filter_pairs(
@@ -246,8 +239,10 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             progress=progress.report,
         )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
-    if len(cleaned) > 1 and not args.quiet:
-        _say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
+    if there and not args.quiet:
+        say(f"{count(there, 'file')} skipped: the results are there already")
+    if len(cleaned) > 1 and not args.quiet and not args.json:
+        say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
     if args.profile:
         print(format_profile(cleaned))
     return 2 if failed or len(cleaned) < len(results) else 0
@@ -260,7 +255,7 @@ def _note(args: argparse.Namespace, target: object, notes: Iterable[str]) -> Non
             complain(f"{target}: {note}")
 
 
-def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[FileResult]]:
+def _pairs(inputs: list[Path], output: str | None, suffix: str | None) -> tuple[list[Pair], list[FileResult]]:
     """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
     from denoise_wrapper.files.batch import is_folder, plan
 
@@ -268,82 +263,17 @@ def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[Fil
     single = len(inputs) == 1 and not is_folder(inputs[0])
     if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
         return [(inputs[0], folder)], []
-    return plan(inputs, folder)
+    pairs, failed = plan(inputs, folder)
+    return named(pairs, suffix), failed
 
 
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
+    check_inputs(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
         raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")
     if args.format is not None:
         raise ConfigError("--format: only for '-'; the format of a file is said by the suffix of -o")
-
-
-def run_model_list(args: argparse.Namespace) -> int:
-    from denoise_wrapper.backends import backend_names, load_backend
-
-    for name in backend_names():
-        try:
-            _print_backend(load_backend(name))
-        except ModelError as error:
-            print(f"{name}: cannot be used here: {error}")
-    return 0
-
-
-def _print_backend(backend: Any) -> None:
-    hop, delay = (f"{1000 * samples / backend.sample_rate:g} ms" for samples in (backend.hop, backend.delay))
-    voice = ", tells speech" if backend.has_vad else ""
-    print(f"{backend.name}: {backend.sample_rate} Hz, {hop} a hop, {delay} late{voice}")
-    for key, value in backend.metadata.items():
-        print(f"    {key}: {value}")
-
-
-def _is_backend(name: str) -> bool:
-    from denoise_wrapper.backends import backend_names
-
-    return name in backend_names() and not Path(name).exists()
-
-
-def _read_model(name: str) -> Any:
-    """The model of a file, or that of one of the RNNoise backends."""
-    from denoise_wrapper.backends import load_backend
-    from denoise_wrapper.backends.convert import RNNoiseBackend, model_of, read_any_model
-
-    if _is_backend(name):
-        backend = load_backend(name)
-        if not isinstance(backend, RNNoiseBackend):
-            raise ModelError(f"the model of {name} is a pair of ONNX files, which have no other form")
-        return model_of(backend)
-    if Path(name).suffix.lower() == ".onnx":
-        raise ModelError(f"{name} is one of the two models of a DTLN, which have no other form; see 'filter --model'")
-    return read_any_model(name)
-
-
-def run_model_info(args: argparse.Namespace) -> int:
-    from denoise_wrapper.backends import load_backend
-    from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint
-
-    backend: Any = load_backend(args.model) if _is_backend(args.model) else None
-    if backend is not None and not isinstance(backend, RNNoiseBackend):
-        _print_backend(backend)
-        for stage, data in enumerate(backend.data, 1):
-            print(f"    sha256 of file {stage}: {hashlib.sha256(data).hexdigest()}")
-        return 0
-    model = _read_model(args.model)
-    print(f"{args.model}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
-    for key, value in model.metadata.items():
-        print(f"    {key}: {value}")
-    print(f"    sha256 of the weights: {fingerprint(model)}")
-    for layer in model.layers:
-        print(f"    {layer.name}: {layer.description}")
-    return 0
-
-
-def run_model_convert(args: argparse.Namespace) -> int:
-    from denoise_wrapper.backends.convert import write_model
-
-    write_model(_read_model(args.model), args.output, args.overwrite)
-    return 0

@@ -14,12 +14,35 @@ FAMILIES = {
     "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
     "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
 }
+RECIPES = {"rnnoise": "rnnoise", "dtln": "dtln-16k", "enhancer": "enhancer-mixed"}  # to begin with
+CONFIGS = Path(__file__).resolve().parents[1] / "training/configs"
 
 
-def add_train(verbs: Any, epilog: str) -> None:
-    kinds = verbs.add_parser("train", help="train a model of your own").add_subparsers(metavar="KIND", required=True)
+def add_train(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "train",
+        help="train a model of your own",
+        description="Trains a network of one of the families, from folders of audio to a model.",
+        examples=(
+            ("train --print-config", "which recipes come with the package"),
+            ("train --print-config rnnoise > mine.toml", "begin with one of them"),
+            ("train rnnoise -C mine.toml", "train as it says"),
+        ),
+    )
+    _add_print_config(verb)
+    kinds = verb.add_subparsers(metavar="FAMILY", title="families", required=True)
     for name, (text, module) in FAMILIES.items():
-        kind = kinds.add_parser(name, help=text, epilog=epilog)
+        kind = kinds.add_parser(
+            name,
+            help=text,
+            description=f"Trains {text}.",
+            examples=(
+                (f"train {name} --print-config {RECIPES[name]} > mine.toml", "begin with a shipped recipe"),
+                (f"train {name} -C mine.toml", "train as it says"),
+                (f"train {name} -C mine.toml --resume", "go on after an interruption"),
+            ),
+        )
+        _add_print_config(kind)
         kind.add_argument("-C", "--config", type=Path, required=True, metavar="TOML", help="all settings of the run")
         kind.add_argument("-R", "--resume", action="store_true", help="go on from the run's last checkpoint")
         kind.add_argument(
@@ -37,43 +60,55 @@ def add_train(verbs: Any, epilog: str) -> None:
             )
 
 
-def add_convert(verbs: Any, epilog: str) -> None:
-    kinds = verbs.add_parser("convert", help="turn weights of others, or a checkpoint, into what a backend runs")
-    kind = kinds.add_subparsers(metavar="KIND", required=True).add_parser(
-        "dtln",
-        help="to a pair of ONNX files; for rnnoise see 'model convert'",
-        description="Writes NAME_1.onnx and NAME_2.onnx, for any number of channels and hops a run, checked against "
-        "torch. Reads the folder of a training run, of which it takes the best checkpoint; a checkpoint; torch's state "
-        "dict (.pth); Keras' weights (.h5); and both models of a pair, ours or one for single hops.",
-        epilog=epilog,
-    )
-    kind.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="one file or folder, or two .onnx")
-    kind.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
-    kind.add_argument("--name", required=True, help="what the pair is called, and its files begin with")
-    kind.add_argument(
-        "--precision",
-        choices=("float32", "float16", "int8"),
-        default="float32",
-        help="float16: half the size, same speed; int8: the LSTMs in 8 bits, faster, slightly other output",
-    )
-    kind.add_argument("--rate", type=int, metavar="HZ", help="where the source does not tell it")
-    kind.add_argument("--licence", metavar="TEXT", help="of the weights, to be kept in the files")
-    kind.add_argument("--origin", metavar="TEXT", help="where they come from (default: the sources and their sha256)")
-    kind.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    kind.set_defaults(run=run_convert)
+class PrintConfig(argparse.Action):
+    """Prints a shipped recipe, or the names of all, and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        from denoise_wrapper.cli.parser import closest
+
+        recipes = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"), key=lambda path: path.stem)}
+        if values is None:
+            print("\n".join(recipes))
+        elif values in recipes:
+            print(recipes[values].read_text(encoding="utf-8"), end="")
+        else:
+            near = closest(values, list(recipes))
+            hint = f"; did you mean: {near}?" if near else f"; there are {', '.join(recipes)}"
+            parser.error(f"there is no recipe {values!r}{hint}")
+        parser.exit()
 
 
-def add_data(verbs: Any, epilog: str) -> None:
-    jobs = verbs.add_parser("data", help="look at audio for training, and balance it").add_subparsers(
-        metavar="JOB", required=True
+def _add_print_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--print-config",
+        action=PrintConfig,
+        nargs="?",
+        metavar="NAME",
+        help="print a recipe that comes with the package, to begin with; without a name, which there are",
     )
+
+
+def add_data(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "data",
+        help="look at audio for training, and balance it",
+        description="Looks at audio for training, and brings it into shape.",
+        examples=(
+            ("data check speech/ noise/", "what of it training cannot use, and why"),
+            ("data prepare corpus/ -o tables/", "tables that name all that it can use"),
+        ),
+    )
+    jobs = verb.add_subparsers(metavar="JOB", title="jobs", required=True)
     job = jobs.add_parser(
         "check",
         help="list what of a folder is unusable or doubtful, and why",
         description="Reads all audio of folders of speech, of noise (noise*), of rooms (rir*, room*), and of pairs "
         "(clean/, noisy/), and their segments.csv. Unusable is what training refuses or learns nothing from: it makes "
         "the exit code 2.",
-        epilog=epilog,
+        examples=(
+            ("data check speech/ noise/", "all that is unusable or doubtful"),
+            ("data check speech/ --strict", "and fail for what is doubtful"),
+        ),
     )
     job.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
     job.add_argument("--rate", type=int, metavar="HZ", help="say which files have less, or a narrower band")
@@ -90,7 +125,10 @@ def add_data(verbs: Any, epilog: str) -> None:
         "their voices as far as names of files and folders tell them; they stand for folders in [data], in 'data "
         "balance' and in 'data join'. The audio stays where it is. FOLDER is laid out as the DNS Challenge has it: "
         "clean/, and noise/, or else noisy/, of which the noise is taken.",
-        epilog=epilog,
+        examples=(
+            ("data prepare dns/ -o tables/", "of a corpus laid out as the DNS Challenge is"),
+            ("data prepare --speech voices/ --noise street/ -o tables/", "of other folders"),
+        ),
     )
     job.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="with clean/, and noise/ or noisy/")
     job.add_argument("--speech", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of clean speech")
@@ -109,7 +147,10 @@ def add_data(verbs: Any, epilog: str) -> None:
         help="convert recordings to mono at 48 kHz, in long files",
         description="Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice "
         "and a segments.csv; or NAME.wav, NAME.flac, NAME.raw (without a header): all in one file.",
-        epilog=epilog,
+        examples=(
+            ("data join speech/ -o joined/", "a FLAC file for each voice"),
+            ("data join speech/ -o all.wav", "all in one file"),
+        ),
     )
     job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
     job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR|NAME.SUFFIX")
@@ -122,7 +163,10 @@ def add_data(verbs: Any, epilog: str) -> None:
         description="Mixes as the settings of a training say and writes features and targets, by the engine's own "
         "front end: rows of float32, 87 of the classic network, 98 of v0.2's. NAME.h5 (HDF5, dataset data) or NAME.f32 "
         "(nothing but the numbers). Or reads a feature file of either form and writes the other.",
-        epilog=epilog,
+        examples=(
+            ("data features mine.toml -o features.h5", "as the settings of a training say"),
+            ("data features features.h5 -o features.f32", "in the other form"),
+        ),
     )
     job.add_argument("source", type=Path, metavar="CONFIG.toml|FILE", help="settings of a training, or a feature file")
     job.add_argument("-o", "--output", type=Path, required=True, metavar="NAME.h5|NAME.f32")
@@ -137,7 +181,10 @@ def add_data(verbs: Any, epilog: str) -> None:
         help="choose as many hours of each language or voice",
         description="Writes a table of recordings, OUT.csv, to be named in [data] speech in place of the folder. "
         "The language is what the column language of the folder's segments.csv says, else the topmost folder.",
-        epilog=epilog,
+        examples=(
+            ("data balance speech/ --by language --equal -o equal.csv", "as many hours of each language"),
+            ("data balance speech/ --by voice --hours 0.5 -o half.csv", "half an hour of each voice"),
+        ),
     )
     job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
     job.add_argument("--by", choices=("language", "voice", "folder"), required=True)
@@ -154,7 +201,7 @@ def add_data(verbs: Any, epilog: str) -> None:
         help="make the blind set, of what no training hears",
         description="Writes clean/, noisy/ and manifest.json, as 'evaluate' reads them: 120 clips of the voices, "
         "noises and rooms that all training leaves out, always the same ones; prints the SHA-256 of their samples.",
-        epilog=epilog,
+        examples=(("data blind --speech s/ --noise n/ --rooms r/ -o blind/", "make the set"),),
     )
     for name in ("speech", "noise", "rooms"):
         job.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER", help="the one the list is of")
@@ -166,35 +213,12 @@ def add_data(verbs: Any, epilog: str) -> None:
         help="make a set of clips sound as telephones carry it",
         description="Writes a set at 8 kHz: 200 to 3400 Hz, G.711 by both laws in two thirds of the clips, and lost "
         "packets in half of them.",
-        epilog=epilog,
+        examples=(("data telephone blind/ -o phone/", "the same clips as a telephone carries them"),),
     )
     job.add_argument("set", type=Path, metavar="SET", help="with clean/ and noisy/, as 'evaluate' reads it")
     job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     job.add_argument("--overwrite", action="store_true", help="replace a set that is there")
     job.set_defaults(run=run_data_telephone)
-
-
-def add_model_wheel(jobs: Any, epilog: str) -> None:
-    job = jobs.add_parser(
-        "wheel",
-        help="build this package with a model of your own compiled in",
-        description="Builds a wheel whose 'rnnoise' is the model, and whose version tells so. It needs the source tree "
-        "of denoise_wrapper and a C compiler.",
-        epilog=epilog,
-    )
-    job.add_argument("model", type=Path, metavar="FILE", help="any form that 'model convert' reads")
-    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to put the wheel in")
-    job.add_argument("--source", type=Path, metavar="TREE", help="(default: the tree that this package runs from)")
-    job.add_argument("--name", help="what the model is called (default: its metadata's name, or its file's)")
-    job.add_argument("--overwrite", action="store_true", help="replace a wheel of the same name")
-    job.set_defaults(run=run_model_wheel)
-
-
-def run_model_wheel(args: argparse.Namespace) -> int:
-    from denoise_wrapper.training.run.wheel import build_wheel
-
-    print(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
-    return 0
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError:
@@ -211,7 +235,10 @@ def exit_code(outcome: int) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     if args.export is not None and (args.resume or args.pretrained or args.profile):
-        raise ConfigError("--export trains no more; leave away -R, --pretrained and --profile")
+        raise ConfigError("--export trains no more; leave out -R, --pretrained and --profile")
+    from denoise_wrapper.training.config import load_config
+
+    load_config(args.config, dict)  # which says what is wrong with the file, whatever packages are there
     try:
         family = importlib.import_module(args.module)
         config = family.load(args.config, args.pretrained)
@@ -219,19 +246,6 @@ def run_train(args: argparse.Namespace) -> int:
             family.export(config, args.export)
             return 0
         return exit_code(family.main(config, args.resume, args.profile, args.config.read_text(encoding="utf-8")))
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
-
-
-def run_convert(args: argparse.Namespace) -> int:
-    try:
-        from denoise_wrapper.training.dtln.convert import convert
-
-        options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
-        changes = {key: str(value) for key, value in options.items() if value is not None}
-        for path in convert(args.sources, args.output, args.name, changes, args.precision, args.overwrite):
-            print(path)
-        return 0
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 

@@ -9,7 +9,7 @@ In words, as on a command line, a candidate is WHAT[,KEY=VALUE]...:
     cleaned/                        a folder of clips that another program has cleaned, called as the noisy ones are
     noisy                           the clips as they came
 
-keys: name (as it is shown), backend (that loads the model), atten-lim (dB), mix (0 to 1).
+keys: name (as it is shown), backend (that loads the model), preset, atten-lim (dB), mix (0 to 1).
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.presets import strength
 from denoise_wrapper.stream.settings import Settings
 
-KEYS = ("name", "backend", "atten-lim", "mix")
+KEYS = ("name", "backend", "preset", "atten-lim", "mix")
 PAIR = ".onnx+"  # what joins the names of two files
 DTLN = ("dtln-16k", "dtln-32k")
 STANDARD = {"standard": "rnnoise"}  # the model that is compiled in, by the name that it has beside others
@@ -93,7 +94,7 @@ class Candidate:
 def parse_candidate(words: str) -> Candidate:
     """The candidate that words mean, see above. Raises ConfigError or FileError for what they cannot mean."""
     what, options = _split(words)
-    settings = Settings(_number(options, "atten-lim"), 1.0 if (mix := _number(options, "mix")) is None else mix)
+    settings = Settings(*strength(options.get("preset"), _number(options, "atten-lim"), _number(options, "mix")))
     name, backend = options.get("name"), options.get("backend")
     if backend is not None and backend not in backend_names():
         raise ConfigError(f"{words}: there is no backend {backend!r}; known are {', '.join(backend_names())}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import DenoiseError, FileError
+from denoise_wrapper.files.levels import speech_levels
 from denoise_wrapper.files.watch import OTHER, Watch
 from denoise_wrapper.machine import check_jobs
 
@@ -29,6 +30,7 @@ class FileResult:
 
     source: the file, or the folder in which no file was found. target: the file written, None if it failed.
     error: why it failed, None if it did not. seconds: of audio that were cleaned. took: seconds by the clock.
+    speech_db: level of the speech before and after, dBFS, see `speech_levels`; None if there is no telling.
     stages: seconds by the clock in `decoding`, `resampling`, `denoising`, `encoding` and `other`, together took.
     notes: what of the source the target does not keep, as clauses.
     """
@@ -39,6 +41,7 @@ class FileResult:
     seconds: float = 0.0
     took: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    speech_db: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -204,9 +207,9 @@ class _Batch:
         job.ended = True
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
-        return FileResult(
-            job.source, None if failed else target, failed, watch.seconds, took, stages, tuple(watch.notes)
-        )
+        levels = None if failed else speech_levels(watch.before, watch.after)
+        made, notes = None if failed else target, tuple(watch.notes)
+        return FileResult(job.source, made, failed, watch.seconds, took, stages, levels, notes)
 
     def _check(self, *_: int) -> None:
         if self._stop.is_set():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoise_wrapper.atomic import atomic_path, is_part
+from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
 from denoise_wrapper.files.formats import SUFFIXES, format_of
@@ -26,7 +26,7 @@ def transform_file(
     dst: Path,
     process: Process,
     *,
-    overwrite: bool,
+    overwrite: Overwrite,
     block_s: int,
     watch: Watch,
 ) -> None:
@@ -46,12 +46,24 @@ def transform_file(
 
         with watch.stage("encoding"):
             target = open_target(part, dst, source, stack)
-        for block in process(read(), source.rate, source.channels):
+        for block in _aside(process(read(), source.rate, source.channels)):
             with watch.stage("encoding"):
                 target.write(block)
+            watch.report()
         with watch.stage("encoding"):
             target.close()
         watch.notes += getattr(target, "notes", [])
+
+
+def _aside(blocks: Iterator[Array]) -> Iterator[Array]:
+    """The blocks; an OSError of reading or cleaning them is none of writing."""
+    while True:
+        with aside(OSError):
+            try:
+                block = next(blocks)
+            except StopIteration:
+                return
+        yield block
 
 
 def audio_files(folder: Path) -> list[Path]:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from denoise_wrapper.atomic import aside
+from denoise_wrapper.files.levels import Meter
+
 Item = TypeVar("Item")
 
 STAGES = ("decoding", "resampling", "denoising", "encoding")
@@ -18,14 +21,17 @@ class Watch:
 
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. total: frames in all, 0 if not known. stages: seconds by the
-    clock, which include what a thread waited for another one. notes: what of the source could not be kept, as clauses.
+    clock, which include what a thread waited for another one or for a program that it started.
+    before, after: the levels of what was read and of what was written. notes: what of the source could not be kept,
+    as clauses.
     """
 
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
         self.rate = self.frames = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
+        self._report, self._reported = report, 0
+        self.before, self.after = Meter(), Meter()
         self.notes: list[str] = []
-        self._report = report
 
     @property
     def seconds(self) -> float:
@@ -51,15 +57,24 @@ class Watch:
                     return
             yield item
 
-    def check(self) -> None:
-        """Let who looks on stop the work while there is none to report."""
-        if self._report is not None:
-            self._report(self.frames, self.total)
-
     def opened(self, rate: int, total: int) -> None:
         self.rate, self.total = rate, total
 
     def advance(self, frames: int) -> None:
         self.frames += frames
+
+    def check(self) -> None:
+        """Let who looks on stop the work while there is nothing to report."""
         if self._report is not None:
-            self._report(self.frames, self.total)
+            with aside():
+                self._report(self.frames, self.total)
+
+    def report(self) -> None:
+        """Report what is done since the last time, if anything is.
+
+        Call it outside all generators, which would make another error of a StopIteration that the caller raises.
+        """
+        if self._report is not None and self.frames != self._reported:
+            self._reported = self.frames
+            with aside():
+                self._report(self.frames, self.total)

@@ -16,7 +16,8 @@ from denoise_wrapper.models.records import INT8, INT32, record
 
 Int8 = NDArray[np.int8]
 ACTIVATIONS = ("tanh", "sigmoid", "relu")  # by their number in every file form
-C_HEAD = "/* A model compiled in, written by `denoise-wrapper model convert`: do not edit."
+C_START = "/* A model compiled in,"
+C_HEAD = f"{C_START} written by `denoise-wrapper convert`: do not edit."
 TEXT_MAGIC = "rnnoise-nu model file version 1"
 
 
@@ -195,7 +196,7 @@ def _comment(value: Any) -> str:
 def is_c_source(data: bytes) -> bool:
     """True for the bytes of a file that to_c_source wrote."""
     head = data[:4096]
-    return head.startswith(C_HEAD.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
+    return head.startswith(C_START.encode()) or (b"dn_builtin_data" in head and b"\0" not in head)
 
 
 def from_c_source(data: bytes) -> bytes:

@@ -33,6 +33,8 @@ def read_keras(data: bytes) -> ClassicModel:
         with h5py.File(io.BytesIO(data), "r") as file:
             settings = _layer_settings(file)
             arrays = _layer_arrays(file, h5py.Dataset)
+    except ModelError:
+        raise
     except (OSError, RuntimeError, LookupError, ValueError, OverflowError, TypeError, AttributeError) as error:
         raise ModelError(f"the HDF5 file is damaged: {error}") from error
     return ClassicModel(tuple(_layer(shape, settings, arrays) for shape in SHAPES))

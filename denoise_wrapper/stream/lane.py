@@ -59,7 +59,7 @@ class Line:
     def __init__(self, channels: int, latency: int, position: int = 0, **plan: Any) -> None:
         out = ffi.new("dn_lane **")
         facts = {"channels": channels, "latency": latency, "position": position, **plan}
-        check_status(lib.dn_lane_create(ffi.new("dn_lane_plan *", facts), out))
+        check_lane(lib.dn_lane_create(ffi.new("dn_lane_plan *", facts), out))
         self.memory = ffi.gc(out[0], lib.dn_lane_destroy)
         self._plan = plan  # holds the filters, which the memory borrows
 
@@ -85,7 +85,7 @@ class Line:
 
     def restore(self, saved: bytes) -> None:
         """Go on from there. Raises DenoiseError if the bytes are not of such a lane."""
-        check_status(lib.dn_lane_restore(self.memory, saved, len(saved)))
+        check_lane(lib.dn_lane_restore(self.memory, saved, len(saved)))
 
 
 class Lane(Line):
@@ -144,7 +144,7 @@ class Lane(Line):
         if check_hops(hops) == 0:
             return None
         _, _, block, pointer = self.laid = self._room(hops)
-        check_status(_block(self.memory, hops, pointer))
+        check_lane(_block(self.memory, hops, pointer))
         return block
 
     def _room(self, hops: int) -> Laid:
@@ -225,11 +225,11 @@ class Lanes:
         if self._later:
             for lane, later in zip(self._later, cleaned[1:], strict=True):
                 if later is not None:
-                    check_status(_bring(lane.memory, *lane.results(later)))
+                    check_lane(_bring(lane.memory, *lane.results(later)))
         hops, samples, voice = _NO_RESULTS if made is None else self._first.results(made)
         silent = _give(self._memories, self._count, self._dry_memory, hops, samples, voice, number, _from_buffer(out))
         if silent < 0:
-            check_status(-silent)
+            check_lane(-silent)
         if silent:
             made, onward = cleaned[silent], self.of(self.lanes[silent:])
         else:
@@ -246,11 +246,11 @@ def check_hops(hops: int) -> int:
     if hops == -lib.DN_NOT_FINITE:
         raise BadSampleError
     if hops < 0:
-        check_status(-hops)
+        check_lane(-hops)
     return hops
 
 
-def check_status(status: int) -> None:
+def check_lane(status: int) -> None:
     """Raise what a dn_status of a lane means, unless that is that all is well."""
     if status == lib.DN_OK:
         return

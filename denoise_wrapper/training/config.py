@@ -195,9 +195,13 @@ def load_config(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
     the nearest known one), missing, of the wrong type or out of range.
     """
     try:
-        return read(tomllib.loads(path.read_text(encoding="utf-8")))
+        content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); give the path of a TOML file") from error
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); give the path of a TOML file, as 'train --print-config' prints"
+        ) from error
+    try:
+        return read(tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ConfigError as error:

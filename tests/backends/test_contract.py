@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 @pytest.fixture(params=ALL, ids=called)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    return opened(request.param)
+    return opened(request)
 
 
 def speechlike(rate: int, frames: int) -> Array:

@@ -131,7 +131,7 @@ def test_the_command_line_cleans_with_it_and_shows_it(tmp_path: Path, capsys: py
     assert "v0.2 RNNoise network" in shown
     assert "conv1: float, 195 -> 16\n" in shown
     assert "% of the weights, diagonal apart" in shown
-    assert cli.main(["model", "convert", str(blob), str(tmp_path / "model.rnnn")]) != 0
+    assert cli.main(["convert", str(blob), "-o", str(tmp_path / "model.rnnn")]) != 0
     assert "v0.2" in capsys.readouterr().err
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from denoise_wrapper import Denoiser
 from denoise_wrapper.backends.convert import read_model, write_model
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cli.training import CONFIGS, RECIPES
 from denoise_wrapper.models.shipped import MODELS
 
 COMMAND = [sys.executable, "-m", "denoise_wrapper"]
@@ -172,15 +173,21 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "VERB"),
         (["filter"], "required"),
-        (["clean", "a.wav"], "clean"),
+        (["clean", "a.wav"], "there is no verb 'clean'; there are filter"),
+        (["fitler", "a.wav"], "did you mean: filter?"),
+        (["talk.flac"], "did you mean: denoise-wrapper filter talk.flac?"),
+        (["my talk.flac"], "did you mean: denoise-wrapper filter 'my talk.flac'?"),
+        (["models", "inof"], "did you mean: info?"),
+        (["data", "chek"], "did you mean: check?"),
+        (["filter", "a.wav", "--overwite"], "did you mean: --overwrite?"),
+        (["info", "a.wav"], "a.wav: one word too many"),
         (["filter", "a.wav", "--loud"], "--loud"),
         (["filter", "a.wav", "--mix", "much"], "much"),
-        (["filter", "a.wav", "--mix", "2"], "mix"),
-        (["filter", "a.wav", "--atten-lim", "-3"], "atten_lim_db"),
-        (["filter", "a.wav", "--vad-threshold", "nan"], "vad_threshold"),
-        (["filter", "a.wav", "--vad-gate", "shut"], "vad_gate"),
+        (["filter", "a.wav", "--mix", "2"], "--mix is 0 (dry)"),
+        (["filter", "a.wav", "--atten-lim", "-3"], "--atten-lim is dB"),
+        (["filter", "a.wav", "--vad-threshold", "nan"], "--vad-threshold is 0 to 1"),
+        (["filter", "a.wav", "--vad-gate", "shut"], "--vad-gate is"),
         (["filter", "a.wav", "--backend", "rnnoize"], "did you mean 'rnnoise'"),
         (["filter", "a.wav", "--model", "absent.rnnn"], "absent.rnnn"),
         (["filter", "a.wav", "--model", "."], "'.'|model"),
@@ -194,11 +201,20 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
         (["filter", "a.wav", "b.wav", "-o", 300 * "a"], "aaa"),
         (["filter", "no\udcffname.wav"], "no\\udcffname.wav"),
         (["filter", "-", *RAW, "-o", "a.wav"], "> a.wav"),
-        (["model", "info", "absent.rnnn"], "absent.rnnn"),
-        (["model", "info", "dtln_1.onnx"], "one of the two models of a DTLN"),
-        (["model", "convert", "rnnoise-classic", "model.txt"], ".txt"),
-        (["model", "convert", "rnnoise-classic", "absent/model.rnnn"], "absent"),
+        (["models", "info", "absent.rnnn"], "absent.rnnn"),
+        (["models", "info", "dtln_1.onnx"], "one of the two models of a DTLN"),
+        (["convert", "rnnoise-classic", "-o", "model.txt"], ".txt"),
+        (["convert", "rnnoise-classic", "-o", "absent/model.rnnn"], "absent"),
+        (["convert", "absent.rnnn", "-o", "m.rnn"], "no model file absent.rnnn"),
+        (["convert", "rnnoise-classic", "-o", "."], "say the form by --to"),
+        (["convert", "rnnoise-classic", "-o", "m.rnnn", "--to", "int8"], "--to"),
+        (["convert", "rnnoise-classic", "-o", "m.rnnn", "--rate", "8000"], "only for a DTLN"),
+        (["convert", "rnnoise-classic", "-o", "m.rnnn", "--name", "mine"], "holds no name"),
+        (["convert", "dtln-16k", "-o", "pairs"], "give --name"),
+        (["convert", "dtln-16k", "-o", "pairs", "--name", "n", "--to", "rnnn"], "a DTLN is written as"),
         (["train", "rnnoise"], "--config"),
+        (["train", "rnnoise", "-C", "none.toml"], "none.toml cannot be read (No such file"),
+        (["train", "dtln", "--print-config", "dtln"], "there is no recipe 'dtln'; did you mean"),
         (["train", "rnnoise", "-C", "run.toml", "-R", "--export", "."], "--export trains no more"),
         (["train", "dtln", "-C", "run.toml", "--profile", "--export", "."], "--export trains no more"),
     ],
@@ -211,9 +227,10 @@ def test_wrong_usage_is_one_line_and_code_2(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text("[data]")
     line = refuses(*arguments)
     assert any(word in line for word in words.split("|"))
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["run.toml"]
 
 
 @pytest.mark.parametrize("change", ["empty", "text", "truncated", "header", "folder"])
@@ -269,7 +286,7 @@ def test_a_name_that_is_no_text_is_shown_and_kept(tmp_path: Path) -> None:
         model = make_model(tmp_path / "m\udcff.rnnn")
     except OSError:
         pytest.skip("the file system takes no such name")
-    done = call("model", "info", model)
+    done = call("models", "info", model)
     assert done.returncode == 0, done.stderr
     assert b"m\\udcff.rnnn" in done.stdout
 
@@ -346,7 +363,7 @@ def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -
     source = make_file(tmp_path / "a.wav", 5 * RATE)
     target = tmp_path / f"out{suffix}"
     command: list[str | Path] = (
-        ["filter", source, "-o", target] if suffix != ".rnnn" else ["model", "convert", "rnnoise-classic", target]
+        ["filter", source, "-o", target] if suffix != ".rnnn" else ["convert", "rnnoise-classic", "-o", target]
     )
     code = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"
     code += "runpy.run_module('denoise_wrapper', run_name='__main__')"
@@ -358,21 +375,8 @@ def test_a_disk_that_fills_is_one_line_and_code_2(tmp_path: Path, suffix: str) -
     assert names(tmp_path) == ["a.wav"]
 
 
-def test_models_are_listed_shown_and_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["model", "list"]) == 0
-    assert "rnnoise: 48000 Hz" in capsys.readouterr().out
-    forms = [tmp_path / f"model{suffix}" for suffix in (".rnnn", ".rnn", ".dnnw", ".c")]
-    for source, target in zip(["rnnoise-classic", *forms], forms, strict=False):
-        assert cli.main(["model", "convert", str(source), str(target)]) == 0
-    assert capsys.readouterr() == ("", "")
-    sums = set()
-    for source in ["rnnoise-classic", *forms]:
-        assert cli.main(["model", "info", str(source)]) == 0
-        sums.add(next(line for line in capsys.readouterr().out.splitlines() if "sha256" in line))
-    assert len(sums) == 1
-
-
-def test_a_missing_extra_for_training_is_named() -> None:
+def test_a_missing_extra_for_training_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("[data]")
     code = """
 import sys
 class Absent:
@@ -383,15 +387,54 @@ sys.meta_path.insert(0, Absent())
 from denoise_wrapper.cli import main as cli
 sys.exit(cli.main(["train", "rnnoise", "-C", "run.toml"]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "training needs torch: pip install 'denoise-wrapper[training]'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("verb", [[], ["filter"], ["model"], ["model", "convert"], ["train"], ["train", "rnnoise"]])
-def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([*verb, "--help"])
-    assert caught.value.code == 0
-    assert "usage: denoise-wrapper" in capsys.readouterr().out
+LIGHT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "soxr", "scipy", "h5py", "onnx", "tensorboard", "matplotlib"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from denoise_wrapper.cli import main as cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["data", "check", "speech"], 2, "a.wav"),
+        (["train", "rnnoise", "-C", "none.toml"], 2, "none.toml cannot be read"),
+        (["train", "rnnoise", "-C", "bad.toml"], 2, "bad.toml is not TOML"),
+        (["train", "--print-config", "rnnoise"], 0, "[network]"),
+        (["models"], 0, "dtln-16k"),
+    ],
+)
+def test_what_needs_no_further_package_asks_for_none(words: list[str], code: int, text: str, tmp_path: Path) -> None:
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech/a.wav").write_text("no audio")
+    (tmp_path / "bad.toml").write_text("[data")
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert text in done.stdout + done.stderr
+    assert "pip install" not in done.stderr
+
+
+def test_recipes_are_listed_and_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = {path.stem: path for path in CONFIGS.glob("*.toml")}
+    for words in (["train", "--print-config"], ["train", "dtln", "--print-config"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        assert caught.value.code == 0
+        assert capsys.readouterr().out.split() == sorted(shipped)
+    for name in RECIPES.values():
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--print-config", name])
+        assert capsys.readouterr().out == shipped[name].read_text()

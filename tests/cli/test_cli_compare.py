@@ -57,7 +57,7 @@ def test_files_that_exist_are_refused_before_any_work(
     monkeypatch.setattr("denoise_wrapper.compare.compare", lambda *_, **__: pytest.fail("it went to work"))
     (tmp_path / "report.csv").write_text("mine")
     assert call(clips, "-o", tmp_path / "report.html") == 2
-    assert "report.csv exists; overwrite=True (--overwrite) replaces it" in capsys.readouterr().err
+    assert "report.csv exists; --overwrite replaces it" in capsys.readouterr().err
     assert call(clips, "-o", tmp_path / "nowhere" / "report.html") == 2
     assert "there is no folder" in capsys.readouterr().err
     assert (tmp_path / "report.csv").read_text() == "mine"

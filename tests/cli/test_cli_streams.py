@@ -32,7 +32,7 @@ def test_what_is_said_never_gets_among_the_samples() -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-@pytest.mark.parametrize("words", [f"filter - {' '.join(RAW)}", "model list", "model info"])
+@pytest.mark.parametrize("words", [f"filter - {' '.join(RAW)}", "models", "models info"])
 def test_an_output_that_is_full_is_one_line_and_code_1(words: str) -> None:
     done = shell(f"PROGRAM {words} >/dev/full")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
@@ -41,7 +41,7 @@ def test_an_output_that_is_full_is_one_line_and_code_1(words: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
 def test_a_reader_that_wants_nothing_ends_a_listing_quietly() -> None:
-    assert shell("(sleep 0.3; PROGRAM model info) | true").stderr == b""
+    assert shell("(sleep 0.3; PROGRAM models info) | true").stderr == b""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")

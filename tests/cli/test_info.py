@@ -37,7 +37,7 @@ def test_versions_and_backends_are_those_in_use() -> None:
 
 def test_a_model_has_the_checksum_that_model_info_tells(capsys: pytest.CaptureFixture[str]) -> None:
     for each in describe()["backends"]:
-        assert cli.main(["model", "info", each["name"]]) == 0
+        assert cli.main(["models", "info", each["name"]]) == 0
         printed = capsys.readouterr().out
         assert each["sha256"]
         assert all(f": {digits}" in printed for digits in each["sha256"])
@@ -49,7 +49,7 @@ def test_the_command_tells_the_same_as_text_and_as_json(
     monkeypatch.setenv("DENOISE_WRAPPER_ISA", "scalar")
     assert cli.main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts == describe()
+    assert {name: facts[name] for name in facts if name != "config"} == describe()
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"denoise-wrapper {__version__}\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from every_backend import SHIPPED
 from fakes import FakeBackend, FakeState
 from numpy.typing import NDArray
 from require import require
@@ -21,7 +22,6 @@ for package in ("pesq", "pystoi", "soxr"):
     require(package, reason="metrics need their packages: pip install 'denoise-wrapper[metrics]'")
 
 from denoise_wrapper import Denoiser, denoiser  # noqa: E402
-from denoise_wrapper.backends import backend_names  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
 from denoise_wrapper.compare.behaviour import FIGURES, behaviour, change_db, kept_db  # noqa: E402
 from denoise_wrapper.compare.measure import probes  # noqa: E402
@@ -349,7 +349,7 @@ def test_the_table_the_csv_and_the_json_say_the_same(
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [(["--out", "x"], "--out"), (["--denoised", "."], "--denoised"), (["--backend", "noisy"], "--backend noisy")],
+    [(["-o", "x"], "-o"), (["--denoised", "."], "--denoised"), (["--backend", "noisy"], "--backend noisy")],
 )
 def test_only_a_backend_as_it_runs_behaves(
     words: Path, capsys: pytest.CaptureFixture[str], options: list[str], named: str
@@ -371,7 +371,7 @@ OWED = {
 KEPT_BY_ALL = {"silence_peak_db", "click_tail_db", "onset_mean_db", "clean_pesq"}
 
 
-@pytest.mark.parametrize("name", backend_names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_backends_behave(shared: Path, name: str) -> None:
     result = behaviour(shared / "dev", Denoiser(name), jobs=2)
     owed = OWED.get(name, KEPT_BY_ALL)

@@ -331,7 +331,7 @@ def test_a_model_is_no_better_than_itself(clips: Path) -> None:
         (["--backend", "rnoise"], "did you mean 'rnnoise'?"),
         (["--backend", "noisy", "--mix", "0.5"], "--mix: with --backend noisy nothing is cleaned"),
         (["--denoised", ".", "--backend", "rnnoise"], "--backend: with --denoised nothing is cleaned"),
-        (["--denoised", ".", "--out", "x"], "--out: with --denoised nothing is cleaned"),
+        (["--denoised", ".", "-o", "x"], "-o: with --denoised nothing is cleaned"),
         (["--mix", "2"], "mix is 0 (dry) to 1 (cleaned), not 2.0"),
         (["--jobs", "0"], "jobs is a number of threads or processes, 1 or more"),
         (["--csv", "nowhere/x.csv"], "there is no folder"),

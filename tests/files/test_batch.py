@@ -144,6 +144,7 @@ def test_what_is_raised_stops_all_threads_and_leaves_nothing_half_written(tmp_pa
             raise MemoryError
         while True:  # until it is told to stop, at the next block
             watch.advance(1)
+            watch.report()
             time.sleep(0.001)
 
     with pytest.raises(MemoryError):

@@ -194,7 +194,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, small_
 def test_a_model_that_finds_the_disk_full_leaves_nothing(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(200_000))
     code = "from denoise_wrapper.cli.main import run; run()"
-    done = program(code, "model", "convert", "rnnoise-classic", small_disk / "a.rnnn")
+    done = program(code, "convert", "rnnoise-classic", "-o", small_disk / "a.rnnn")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soak
+from every_backend import SHIPPED
 from fakes import FakeBackend
 from require import require
 
-from denoise_wrapper import Stream, backend_names
+from denoise_wrapper import Stream
 from denoise_wrapper.backends import load_backend
 
 
 @pytest.mark.parametrize("rate", [None, 44100])
-@pytest.mark.parametrize("name", backend_names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_minutes_of_everything_leave_no_trace(name: str, rate: int | None) -> None:
     backend = load_backend(name)
     result = soak.soak(Stream(backend, rate), Stream(backend, rate), hours=2, minute_s=1)

@@ -33,7 +33,7 @@ def test_a_shipped_model_is_loaded_by_its_name_and_named_in_its_card(name: str) 
 
 
 def test_the_classic_one_is_the_classic_network_for_other_programs(tmp_path: Path) -> None:
-    assert cli.main(["model", "convert", "rnnoise-classic", str(tmp_path / "classic.rnnn")]) == 0
+    assert cli.main(["convert", "rnnoise-classic", "-o", str(tmp_path / "classic.rnnn")]) == 0
     sizes = [(layer.inputs, layer.units) for layer in read_model(tmp_path / "classic.rnnn").layers]
     assert sizes == [(42, 24), (24, 24), (90, 48), (114, 96), (96, 22), (24, 1)]
 

@@ -82,7 +82,14 @@ def test_the_wheel_is_for_every_python_from_3_11_on(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
     names = set(hashes(wheel))
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"denoise_wrapper"}
+    beside = {name for name in names if ".data/" in name}
+    assert {name.partition(".data/data/")[2] for name in beside} == {
+        "share/bash-completion/completions/denoise-wrapper",
+        "share/fish/vendor_completions.d/denoise-wrapper.fish",
+        "share/man/man1/denoise-wrapper.1",
+        "share/zsh/site-functions/_denoise-wrapper",
+    }
+    assert {name.split("/")[0] for name in names - beside if ".dist-info" not in name} == {"denoise_wrapper"}
     (compiled,) = (name for name in names if "_native" in name)
     assert compiled.endswith((".abi3.so", "_native.pyd"))
     assert {"denoise_wrapper/py.typed", "denoise_wrapper/training/configs/rnnoise.toml"} <= names
@@ -137,7 +144,7 @@ def test_a_model_of_the_other_family_is_compiled_in(tree: Path, tmp_path: Path) 
     assert done.stdout.split() == ["v0.2", "960", "mine", *hashes]
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "model convert")])
+@pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "convert MODEL")])
 def test_a_model_that_cannot_be_compiled_in_is_a_clear_error(
     tree: Path, tmp_path: Path, content: str | None, words: str
 ) -> None:

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 @pytest.fixture(params=ALL, ids=called)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    return opened(request.param)
+    return opened(request)
 
 
 def signals(count: int, frames: int, channels: int = 1) -> list[Array]:

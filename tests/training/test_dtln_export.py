@@ -24,7 +24,6 @@ from denoise_wrapper.training.dtln.convert import convert  # noqa: E402
 from denoise_wrapper.training.dtln.export import encode_pair, export_pair, make_session  # noqa: E402
 from denoise_wrapper.training.dtln.importers import import_network  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN  # noqa: E402
-from denoise_wrapper.training.dtln.quantise import quantise_pair  # noqa: E402
 
 
 def run_model(content: bytes, signal: Array, frames: int, units: int) -> Array:
@@ -140,8 +139,8 @@ def test_a_pair_has_a_rate(rate: str | None) -> None:
 def test_int8_is_smaller_and_nearly_the_same(norm: bool, tmp_path: Path) -> None:
     network = make_network(norm, BINS_257 | {"hidden_size": 64})
     paths = [tmp_path / f"{name}_{stage}.onnx" for name in ("full", "small") for stage in (1, 2)]
-    export_pair(network, paths[0], paths[1], NOTES)
-    quantise_pair(paths[0], paths[1], paths[2], paths[3])
+    export_pair(network, paths[0], paths[1], NOTES | {"name": "small"})
+    assert list(convert(paths[:2], tmp_path, "small", precision="int8")) == paths[2:]
     full, small = ((one.read_bytes(), other.read_bytes()) for one, other in (paths[:2], paths[2:]))
     assert sum(map(len, small)) < 0.8 * sum(map(len, full))
     notes = [{item.key: item.value for item in onnx.load(path).metadata_props} for path in paths]
@@ -164,8 +163,6 @@ def test_half_precision_is_half_the_size_and_answers_as_the_rounded_weights_do(n
     for name, weight in network.state_dict().items():
         rounded = weight.half().float() if weight.ndim > 1 else weight
         assert torch.equal(again.state_dict()[name], rounded), name
-    with pytest.raises(ModelError, match="int8 is made of float32"):
-        quantise_pair(*paths, tmp_path / "int8_1.onnx", tmp_path / "int8_2.onnx")
 
 
 @pytest.mark.parametrize("norm", [False, True])
@@ -187,23 +184,19 @@ def test_a_pair_in_half_precision_runs_as_one_of_the_rounded_weights(norm: bool)
     np.testing.assert_array_equal(np.concatenate(hops, axis=1), wanted)
 
 
-def test_only_pairs_of_ours_become_int8_and_only_once(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{name}_{stage}.onnx" for name in ("full", "small", "smaller") for stage in (1, 2)]
-    export_pair(make_network(), paths[0], paths[1], NOTES)
-    with pytest.raises(ModelError, match="not the first model of a pair of ours"):
-        quantise_pair(paths[1], paths[0], paths[2], paths[3])
-    assert not paths[2].exists()
-    quantise_pair(paths[0], paths[1], paths[2], paths[3])
+def test_weights_are_not_taken_from_int8(tmp_path: Path) -> None:
+    export_pair(make_network(), tmp_path / "full_1.onnx", tmp_path / "full_2.onnx", NOTES)
+    small = convert([tmp_path / "full_1.onnx", tmp_path / "full_2.onnx"], tmp_path, "small", precision="int8")
     with pytest.raises(ModelError, match="is quantised"):
-        quantise_pair(paths[2], paths[3], paths[4], paths[5])
+        convert(small, tmp_path, "smaller", precision="int8")
     with pytest.raises(ModelError, match="is quantised"):
-        import_network(paths[2:4])
+        import_network(small)
 
 
 def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, folder = tmp_path / "model.pth", tmp_path / "new" / "pairs"
     torch.save(make_network().state_dict(), source)
-    words = ["convert", "dtln", str(source), "-o", str(folder), "--name", "mine"]
+    words = ["convert", str(source), "-o", str(folder), "--name", "mine"]
     assert main(words) == 2
     assert "--rate" in capsys.readouterr().err
     assert main([*words, "--rate", "16000", "--licence", "CC0"]) == 0
@@ -214,10 +207,10 @@ def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (notes["name"], notes["licence"], notes["sample_rate"]) == ("mine", "CC0", "16000")
     assert notes["origin"].startswith("converted from model.pth (sha256 ")
     before = targets[0].read_bytes()
-    assert main([*words, "--rate", "16000", "--precision", "int8"]) == 2
+    assert main([*words, "--rate", "16000", "--to", "int8"]) == 2
     assert "mine_1.onnx exists" in capsys.readouterr().err
     assert targets[0].read_bytes() == before
-    assert main([*words, "--rate", "16000", "--precision", "int8", "--overwrite"]) == 0
+    assert main([*words, "--rate", "16000", "--to", "int8", "--overwrite"]) == 0
     assert len(targets[0].read_bytes()) != len(before)
 
 
@@ -227,7 +220,7 @@ def test_converting_without_the_extra_names_it(
     for name in [name for name in sys.modules if name.startswith("denoise_wrapper.training")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert main(["convert", "dtln", "model.pth", "-o", str(tmp_path), "--name", "a"]) == 2
+    assert main(["convert", "model.pth", "-o", str(tmp_path), "--name", "a"]) == 2
     assert "training needs onnx: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
 
 
@@ -255,7 +248,7 @@ def test_a_missing_runtime_is_named(
 ) -> None:
     torch.save(make_network().state_dict(), tmp_path / "model.pth")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    words = ["convert", "dtln", str(tmp_path / "model.pth"), "-o", str(tmp_path / "out"), "--name", "pair"]
+    words = ["convert", str(tmp_path / "model.pth"), "-o", str(tmp_path / "out"), "--name", "pair"]
     assert main([*words, "--rate", "16000"]) == 2
     assert "onnxruntime: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
     assert not (tmp_path / "out/pair_1.onnx").exists()

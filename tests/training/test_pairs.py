@@ -14,9 +14,9 @@ from training_packs import MIX, write_packs, write_pairs
 
 from denoise_wrapper.errors import ConfigError, DataError
 from denoise_wrapper.training.config import BlendConfig, build, load_config
-from denoise_wrapper.training.data.pairs import PairSource, group_pairs, read_pairs
+from denoise_wrapper.training.data.pairs import group_pairs, read_pairs
 from denoise_wrapper.training.mix.mixing import Mix
-from denoise_wrapper.training.mix.sources import Blend, ClipSource, open_sources
+from denoise_wrapper.training.mix.sources import Blend, ClipSource, PairSource, open_sources
 
 RATE = 16000
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder
@@ -204,6 +203,8 @@ def read_rooms(folder: Path, rate: int) -> list[Float32]:
 
     Rooms that are held out for the blind set are left out.
     """
+    import soxr  # here, as looking at files needs none
+
     responses = []
     paths = audio_files(folder)
     kept = [path for path in paths if not held_out.is_held_out(path.stem, path)]

@@ -9,7 +9,6 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
@@ -71,6 +70,8 @@ def decode(path: Path, rate: int, target: BinaryIO) -> tuple[int, bool, float, i
 
     Raises DataError if it can not be used.
     """
+    import soxr  # here, as looking at files needs none
+
     try:
         with soundfile.SoundFile(path) as file:
             resampler = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32")

@@ -91,13 +91,13 @@ def scratch(target: Path) -> Iterator[Path]:
     try:
         folder.mkdir()
         yield folder
+    except FileError as error:  # about the decoded audio
+        raise FileError(f"cannot make {target}: {error}") from error
     except OSError as error:
         name = str(error.filename or folder)
         if not name.startswith(str(folder)):
             raise
         raise FileError(f"cannot make {target}: {(error.strerror or str(error)).lower()}") from error
-    except FileError as error:  # about the decoded audio
-        raise FileError(f"cannot make {target}: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

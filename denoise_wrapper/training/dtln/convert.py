@@ -26,7 +26,7 @@ def convert(
 
     sources: see `import_network`; the folder of a training run stands for its best checkpoint. changes: metadata in
     place of what the sources say (licence, origin, sample_rate ...). precision: "float32"; "float16", half the size
-    and next to no difference, see `encode_pair`; "int8", see `quantise_pair`.
+    and next to no difference, see `encode_pair`; "int8", see `quantise`.
     Raises ConfigError for a name that no file can have, ModelError or FileError as reading and writing do.
     """
     check_run_name("name", name)

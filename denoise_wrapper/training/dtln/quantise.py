@@ -15,28 +15,8 @@ import numpy as np
 import onnx
 
 from denoise_wrapper.errors import ModelError
-from denoise_wrapper.training.dtln.export import make_session, write_pair
-from denoise_wrapper.training.dtln.onnx_weights import properties, read_model
-
-
-def quantise_pair(source_1: Path, source_2: Path, target_1: Path, target_2: Path, overwrite: bool = False) -> None:
-    """Write a pair of ours in int8.
-
-    Raises ModelError if the sources are no pair that `export_pair` wrote, or the result cannot be run; FileError if a
-    target cannot be written, or exists and overwrite is False. Then neither target is there.
-    """
-    models = [read_model(source_1), read_model(source_2)]
-    for stage, (path, model) in enumerate(zip((source_1, source_2), models, strict=True), 1):
-        if properties(model).get("stage") != str(stage):
-            raise ModelError(
-                f"{path} is not the {['first', 'second'][stage - 1]} model of a pair of ours; convert it first"
-            )
-        if properties(model).get("precision") != "float32":
-            raise ModelError(
-                f"{path} is stored in {properties(model).get('precision')}, and int8 is made of float32; convert the "
-                "weights it was made of"
-            )
-    write_pair((quantise(models[0]), quantise(models[1])), target_1, target_2, overwrite)
+from denoise_wrapper.training.dtln.export import make_session
+from denoise_wrapper.training.dtln.onnx_weights import properties
 
 
 def quantise(model: onnx.ModelProto) -> bytes:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from denoise_wrapper.errors import DataError
-from denoise_wrapper.training.config import BlendConfig, DataConfig, MixConfig
+from denoise_wrapper.training.config import BlendConfig, DataConfig, MixConfig, Range
 from denoise_wrapper.training.data.corpus import open_corpora, split
-from denoise_wrapper.training.data.pairs import PairSource, read_pairs
-from denoise_wrapper.training.mix.mixing import Mix, Mixer
+from denoise_wrapper.training.data.pairs import PairGroup, read_pairs
+from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND, Mix, Mixer, gain, speech_labels
 
 Folders = tuple[Path, ...]
 
@@ -28,6 +31,42 @@ class ClipSource(Protocol):
 
 
 Sides = tuple[ClipSource, ClipSource]  # training and validation
+
+
+class PairSource:
+    """Makes clips of pairs. The same pairs, settings, seed and index give the same clip."""
+
+    def __init__(
+        self, groups: Sequence[PairGroup], rate: int, clip_s: float, seed: int, level_db: Range = (0.0, 0.0)
+    ) -> None:
+        self.pairs = [pair for group in groups for pair in group.pairs]
+        if not self.pairs:
+            raise DataError("there is no pair to take clips from; see [data] pairs")
+        self.rate, self.seed, self.level_db = rate, seed, level_db
+        self.length = round(clip_s * HOPS_PER_SECOND) * (rate // HOPS_PER_SECOND)
+        self.ends = np.cumsum([pair.length for pair in self.pairs])
+
+    def clip(self, index: int) -> Mix:
+        """Clip number index: a stretch of a pair, or several short ones one after the other, at a level of its own."""
+        rng = np.random.default_rng([self.seed, index])
+        noisy, clean = np.zeros(self.length, np.float32), np.zeros(self.length, np.float32)
+        position, bandwidth_hz = 0, self.rate / 2
+        while position < self.length:
+            pair = self.pairs[int(np.searchsorted(self.ends, rng.integers(self.ends[-1]), side="right"))]
+            room = self.length - position
+            spare = pair.length - room
+            offset = int(rng.integers(spare + 1)) if spare > 0 and position == 0 else 0
+            stop = position + min(pair.length, room)
+            noisy[position:stop] = pair.noisy.read(offset, stop - position)
+            if pair.clean is not None:
+                clean[position:stop] = pair.clean.read(offset, stop - position)
+                bandwidth_hz = min(bandwidth_hz, pair.clean.bandwidth_hz)
+            position = stop
+        peak = max(float(np.max(np.abs(noisy))), float(np.max(np.abs(clean))), 1e-6)
+        level = min(gain(rng.uniform(*self.level_db)), np.float32(max(1.0, 0.99 / peak)))
+        clean *= level
+        noisy *= level
+        return Mix(noisy, clean, speech_labels(clean, self.rate // HOPS_PER_SECOND), bandwidth_hz)
 
 
 class Blend:

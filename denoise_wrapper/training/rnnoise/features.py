@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spectra
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.progress import make_bars
 from denoise_wrapper.training.config import fingerprint
 from denoise_wrapper.training.data.corpus import open_corpora
 from denoise_wrapper.training.data.packs import held_out_names
@@ -161,8 +162,7 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
         return wanted
     make_folder(missing[0].path.parent)
     open_corpora(config.data, RATE, config.cache, config.seed)  # decode once, before the workers all want to
-    columns = (TextColumn("mixing"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with make_bars(False, TextColumn("{task.fields[rate]}")) as progress:
         task = progress.add_task("mixing", total=len(missing), rate="")
         context = multiprocessing.get_context("spawn")
         with context.Pool(config.features.processes, start_worker, (config,)) as pool:

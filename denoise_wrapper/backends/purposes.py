@@ -1,0 +1,17 @@
+"""What each backend is for, in the words of who has to choose one."""
+
+from __future__ import annotations
+
+DEFAULT = "rnnoise"  # the backend of who names none
+PURPOSES = {  # backend -> what it is for
+    "rnnoise": "meetings, podcasts, voice agents: the best for its cost",
+    "rnnoise-classic": "small computers: the lightest and soonest; its .rnnn runs in other programs",
+    "dtln-16k": "telephone and recordings at 16 kHz: keeps the speech closest, cuts off what is above 8 kHz",
+    "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
+    "deepfilternet3": "full-band speech where cost does not matter: DeepFilterNet3, by a package of its own",
+}
+
+
+def purpose(name: str) -> str:
+    """Say what a shipped backend is for; "" for one of another name."""
+    return PURPOSES.get(name, "")

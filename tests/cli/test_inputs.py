@@ -1,0 +1,107 @@
+"""Files of `filter`: names that were meant otherwise, results that are there, and what is said of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from denoise_wrapper.cli import main as cli
+
+RATE = 16000
+
+
+def make(path: Path, seconds: float = 1.0) -> Path:
+    rng = np.random.default_rng(1)
+    soundfile.write(path, 0.1 * rng.standard_normal(round(seconds * RATE)), RATE)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.wav", "b.wav"):
+        make(tmp_path / name)
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_a_last_name_that_is_no_file_gets_the_line_to_type(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["filter", "a.wav", "my out.wav"]) == 2
+    error = capsys.readouterr().err
+    assert "there is no file my out.wav; did you mean: denoise-wrapper filter a.wav -o 'my out.wav'?" in error
+    assert names(here) == ["a.wav", "b.wav"]
+
+
+def test_two_files_that_exist_are_two_inputs(here: Path) -> None:
+    assert cli.main(["filter", "-q", "a.wav", "b.wav"]) == 0
+    assert names(here) == ["a.wav", "a_denoised.wav", "b.wav", "b_denoised.wav"]
+
+
+@pytest.mark.parametrize("inputs", [["a.wav", "b.wav"], ["."]])
+def test_several_files_do_not_go_into_a_file(here: Path, inputs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["filter", *inputs, "-o", "x.wav"]) == 2
+    assert "-o x.wav is the name of one file" in capsys.readouterr().err
+    assert names(here) == ["a.wav", "b.wav"]
+
+
+def test_what_is_there_is_skipped_and_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["filter", "-q", "."]) == 0
+    made = (here / "a_denoised.wav").stat().st_mtime_ns
+    make(here / "c.wav")
+    capsys.readouterr()
+    assert cli.main(["filter", ".", "--skip-existing"]) == 0
+    assert "2 files skipped" in capsys.readouterr().err
+    assert (here / "a_denoised.wav").stat().st_mtime_ns == made
+    assert (here / "c_denoised.wav").is_file()
+
+
+@pytest.mark.parametrize("target", [[], ["-o", "out"]])
+def test_results_are_called_as_asked_and_known_again(
+    here: Path, target: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["filter", ".", "--name-suffix", "_clean", *target]
+    assert cli.main(command) == 0
+    folder = here / "out" if target else here
+    expected = ["a_clean.wav", "b_clean.wav"]
+    assert [name for name in names(folder) if "_clean" in name] == expected
+    assert cli.main([*command, "--skip-existing"]) == 0
+    assert "2 files skipped" in capsys.readouterr().err
+    assert [name for name in names(folder) if "_clean" in name] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--name-suffix", ""], "--name-suffix is some text"),
+        (["--name-suffix", "a/b"], "--name-suffix is some text"),
+        (["--skip-existing", "--overwrite"], "leave out one of them"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(
+    here: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["filter", "a.wav", *options]) == 2
+    assert words in capsys.readouterr().err
+    assert names(here) == ["a.wav", "b.wav"]
+
+
+def test_json_has_a_line_for_each_file_also_of_those_that_fail(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "bad.wav").write_text("no audio")
+    assert cli.main(["filter", "a.wav", "bad.wav", "--json"]) == 2
+    out, err = capsys.readouterr()
+    results = {each["source"]: each for each in map(json.loads, out.splitlines())}
+    assert results["a.wav"]["target"] == "a_denoised.wav"
+    assert results["a.wav"]["error"] is None
+    assert results["a.wav"]["seconds"] == 1.0
+    assert results["a.wav"]["speed"] > 0
+    assert {"speech_before_db", "speech_after_db"} <= set(results["a.wav"])
+    assert results["bad.wav"]["target"] is None
+    assert "bad.wav" in results["bad.wav"]["error"]
+    assert err.count("\n") == 1
