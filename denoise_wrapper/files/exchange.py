@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from denoise_wrapper.atomic import is_aside
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.batch import beside
 from denoise_wrapper.files.intake import copied, plain_file
@@ -42,7 +43,7 @@ def exchange(
         try:
             clean(source, target)
         except FileError as error:
-            if source is src:
+            if is_aside(error) or str(source) == _name(src):
                 raise
             named = str(error).replace(str(source), _name(src)).replace(str(target), _name(dst or target))
             raise type(error)(named) from error
