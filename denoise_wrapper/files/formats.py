@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from denoise_wrapper.errors import ConfigError
+
 # Suffixes that libsndfile reads, and those that another decoder is needed for. A folder is searched for both; a file
 # that is named is tried whatever its suffix.
 SOUNDFILE_SUFFIXES = """
-    .aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .w64 .wav .wave
+    .8svx .aif .aifc .aiff .au .bwf .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave
 """.split()
-MEDIA_SUFFIXES = ".3gp .aac .amr .m4a .mka .mkv .mov .mp4 .webm .wma".split()
+MEDIA_SUFFIXES = """
+    .3gp .aac .ac3 .amr .avi .eac3 .m4a .m4b .mka .mkv .mov .mp2 .mp4 .mpg .ogv .spx .ts .tta .webm .wma .wv
+""".split()
 SUFFIXES = sorted(SOUNDFILE_SUFFIXES + MEDIA_SUFFIXES)
 # How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
 _TYPES = {
@@ -30,7 +34,8 @@ class Facts:
     """An audio file as it was opened.
 
     rate: Hz. total: frames, 0 if not known. size: bytes. format, subtype, endian: in libsndfile's words; None for a
-    file that another decoder reads.
+    file that another decoder reads, but for the subtype that holds its samples without loss. bit_rate: bit/s of a lossy
+    track alone, None where the size tells.
     """
 
     path: Path
@@ -41,6 +46,32 @@ class Facts:
     format: str | None = None
     subtype: str | None = None
     endian: str | None = None
+    bit_rate: int | None = None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of a target beyond its name; None for what the source has.
+
+    codec: FFmpeg's name, such as aac, alac, flac, libopus. bit_rate: bit/s of the whole track. quality: 0 to 1, the
+    best; the bit rate varies. subtype: libsndfile's name, such as PCM_24. track: the audio tracks that are cleaned:
+    "all", a number from 1, or a language as the file has it. damaged: "stop", "skip" or "keep".
+    """
+
+    codec: str | None = None
+    bit_rate: int | None = None
+    quality: float | None = None
+    subtype: str | None = None
+    track: str = "all"
+    damaged: str = "stop"
+
+    def __post_init__(self) -> None:
+        if self.damaged not in ("stop", "skip", "keep"):
+            raise ConfigError(f"damaged is 'stop', 'skip' or 'keep', not {self.damaged!r}")
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise ConfigError(f"quality is 0 to 1, the best, not {self.quality!r}")
+        if self.bit_rate is not None and not 500 <= self.bit_rate <= 10_000_000:
+            raise ConfigError(f"a bit rate is 500 to 10000000 bit/s, not {self.bit_rate!r}")
 
 
 def sample_type(subtype: str | None) -> str:
