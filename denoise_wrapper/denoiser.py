@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -119,29 +119,34 @@ class Denoiser:
 
     def filter_file(
         self,
-        src: str | os.PathLike[str],
-        dst: str | os.PathLike[str] | None = None,
+        src: str | os.PathLike[str] | IO[bytes],
+        dst: str | os.PathLike[str] | IO[bytes] | None = None,
         *,
         overwrite: bool = False,
+        format: str | None = None,
+        preserve_times: bool = False,
         progress: Callable[[int, int], object] | None = None,
-    ) -> Path:
+    ) -> Any:
         """Clean an audio file, block by block: memory does not grow with its length.
 
-        src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
-        its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate and channels are kept; within one format
-        also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst
-        may be replaced, also if it is src.
+        src: any format of libsndfile, or of ffmpeg if that is installed; a path, also of a pipe, or an open binary file
+        object, which is read from where it is to its end. dst: what to write, in the format that its suffix says, a
+        path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
+        speakers, sample type and depth, about the bit rate, tags, pictures and chunks of metadata are kept as far as
+        the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src.
+        format: a suffix, such as "flac", for a dst without a name; None for the format of src. preserve_times: whether
+        dst gets the times of access and change that src has.
         progress: called with (frames done, frames in all; 0 if unknown).
-        Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
-        audio cannot be cleaned; dst is then as it was before.
+        Returns the path written, or dst if that is a file object. Raises FileError if one of the files cannot be read
+        or written, AudioError if the audio cannot be cleaned; dst is then as it was before.
         """
-        from denoise_wrapper.files.batch import beside
+        from denoise_wrapper.files.exchange import exchange
         from denoise_wrapper.files.watch import Watch
 
-        source = Path(src)
-        target = beside(source) if dst is None else Path(dst)
-        self._transform(source, target, overwrite, Watch(progress))
-        return target
+        def clean(source: Path, target: Path) -> None:
+            self.transform(source, target, overwrite, Watch(progress))
+
+        return exchange(src, dst, clean, form=format, preserve_times=preserve_times)
 
     def filter_files(
         self,
@@ -150,6 +155,7 @@ class Denoiser:
         *,
         jobs: int | None = None,
         overwrite: bool = False,
+        preserve_times: bool = False,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
         """Clean many audio files at once, in threads; each as `filter_file` does, and bit for bit the same.
@@ -161,6 +167,7 @@ class Denoiser:
         either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
         there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
         files may be replaced.
+        preserve_times: whether each gets the times of the file that it was made of.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
@@ -173,7 +180,9 @@ class Denoiser:
 
         each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
         pairs, failed = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
-        return failed + self.filter_pairs(pairs, jobs, overwrite=overwrite, progress=progress)
+        return failed + self.filter_pairs(
+            pairs, jobs, overwrite=overwrite, preserve_times=preserve_times, progress=progress
+        )
 
     def filter_pairs(
         self,
@@ -181,6 +190,7 @@ class Denoiser:
         jobs: int | None = None,
         *,
         overwrite: bool = False,
+        preserve_times: bool = False,
         done: Callable[[FileResult], object] | None = None,
         progress: Callable[[float, float], object] | None = None,
     ) -> list[FileResult]:
@@ -188,14 +198,20 @@ class Denoiser:
 
         done: called with each result as it comes, in the thread of the caller.
         """
-        from denoise_wrapper.files.batch import run_batch
+        from denoise_wrapper.files.batch import beside, run_batch
+        from denoise_wrapper.files.exchange import exchange
 
         def clean(source: Path, target: Path, watch: Watch) -> None:
-            self._transform(source, target, overwrite, watch)
+            def once(plain: Path, made: Path) -> None:
+                self.transform(plain, made, overwrite, watch)
+
+            named = None if target == beside(source) else target  # a pipe has nothing beside it
+            exchange(source, named, once, preserve_times=preserve_times, waiting=watch.check)
 
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
-    def _transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
+    def transform(self, source: Path, target: Path, overwrite: bool, watch: Watch) -> None:
+        """Clean one plain file to another and tell watch: what the calls above are made of. Raises as they do."""
         from denoise_wrapper.files.transform import transform_file
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:

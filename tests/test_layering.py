@@ -60,6 +60,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "cffi": {"backends/foreign"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
+    "mutagen": {"files/tags"},
     "onnx": {"training"},
     "PIL": {"compare/report"},
     "onnxruntime": {"backends/dtln", "training"},
@@ -74,7 +75,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "matplotlib",
+    "matplotlib", "mutagen",
 }  # fmt: skip
 
 

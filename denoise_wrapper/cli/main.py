@@ -16,20 +16,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from denoise_wrapper import __version__
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.info import add_info
+from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ModelError
+from denoise_wrapper.errors import ConfigError, DenoiseError, ModelError
 from denoise_wrapper.machine import check_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Pair
 
 PROGRAM = "denoise-wrapper"
-RAW_OPTIONS = ("rate", "channels", "dtype")
-RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -136,14 +135,17 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_filter(verbs: Any) -> None:
     verb = verbs.add_parser(
         "filter",
-        help="clean files, folders, or raw PCM through a pipe",
+        help="clean files, folders, or what comes through a pipe",
         description="Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is "
-        "written beside each. '-' cleans raw PCM from standard input to standard output.",
+        "written beside each. '-' cleans standard input to standard output: an audio file by its content, or raw PCM "
+        "as --rate, --channels and --dtype describe it.",
         epilog=EXIT_CODES,
     )
     verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    verb.add_argument("-f", "--format", metavar="SUFFIX", help="format of standard output (default: that of the input)")
+    verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
@@ -199,7 +201,7 @@ def _add_model(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
-    (_check_pipe if "-" in args.inputs else _check_files)(args)
+    (check_pipe if "-" in args.inputs else _check_files)(args)
     denoiser = Denoiser(
         args.backend,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
@@ -210,7 +212,13 @@ def run_filter(args: argparse.Namespace) -> int:
         vad_hold=args.vad_hold,
         non_finite=args.non_finite,
     )
-    return _filter_pipe(args, denoiser) if "-" in args.inputs else _filter_files(args, denoiser)
+    if "-" not in args.inputs:
+        return _filter_files(args, denoiser)
+    line, notes = filter_pipe(args, denoiser)
+    if not args.quiet:
+        _say(line)
+    _note(args, "standard output", notes)
+    return 0
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
@@ -227,14 +235,29 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
                 complain(result.error)
             else:
                 progress.ended(speed_line(f"{result.source} -> {result.target}", result.seconds, result.took))
+                _note(args, result.target, result.notes)
 
-        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=args.overwrite, done=done, progress=progress.report)
+        results = denoiser.filter_pairs(
+            pairs,
+            args.jobs,
+            overwrite=args.overwrite,
+            preserve_times=args.preserve_times,
+            done=done,
+            progress=progress.report,
+        )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if len(cleaned) > 1 and not args.quiet:
         _say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
     if args.profile:
         print(format_profile(cleaned))
     return 2 if failed or len(cleaned) < len(results) else 0
+
+
+def _note(args: argparse.Namespace, target: object, notes: Iterable[str]) -> None:
+    """Say what a file does not keep."""
+    for note in notes:
+        if not args.quiet:
+            complain(f"{target}: {note}")
 
 
 def _pairs(inputs: list[Path], output: str | None) -> tuple[list[Pair], list[FileResult]]:
@@ -255,55 +278,8 @@ def _check_files(args: argparse.Namespace) -> None:
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
         raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")
-
-
-def _check_pipe(args: argparse.Namespace) -> None:
-    if args.inputs != ["-"]:
-        raise ConfigError("'-' stands alone: one pipe, or files")
-    if args.output not in (None, "-"):
-        raise ConfigError(f"what comes through a pipe goes to standard output: use '> {args.output}' in place of -o")
-    if args.jobs is not None or args.profile:
-        raise ConfigError(f"{'--profile' if args.profile else '--jobs'}: only for files; a pipe is one stream")
-    missing = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is None]
-    if missing:
-        raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
-    for stream, advice in ((sys.stdin, "pipe raw PCM into it"), (sys.stdout, "pipe it on, or use '> FILE'")):
-        if stream is None:
-            raise ConfigError(f"'-' is for raw PCM through standard input and output, and one is closed: {advice}")
-        if stream.isatty():
-            raise ConfigError(f"'-' is for raw PCM, and this is a terminal: {advice}")
-
-
-def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
-    """Raw PCM through a stream, as it comes; what comes out is in time with it, and as long."""
-    import numpy as np
-
-    from denoise_wrapper.audio import check_type
-    from denoise_wrapper.stream.align import aligned
-
-    dtype = check_type(args.dtype)
-    stream = denoiser.stream(args.rate, args.channels)
-    width = dtype.itemsize * stream.channels
-    rest, frames, begin = b"", 0, time.perf_counter()
-
-    def chunks() -> Iterator[Any]:
-        nonlocal rest, frames
-        stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without a wait
-        while data := stdin.read1(RAW_BLOCK):
-            data = rest + data
-            count = len(data) // width
-            rest = data[count * width :]
-            yield np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)
-            frames += count
-
-    for cleaned in aligned(stream, chunks()):
-        sys.stdout.buffer.write(cleaned.tobytes())
-        sys.stdout.buffer.flush()
-    if rest:
-        raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
-    if not args.quiet:
-        _say(speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin))
-    return 0
+    if args.format is not None:
+        raise ConfigError("--format: only for '-'; the format of a file is said by the suffix of -o")
 
 
 def run_model_list(args: argparse.Namespace) -> int:

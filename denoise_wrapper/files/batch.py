@@ -30,6 +30,7 @@ class FileResult:
     source: the file, or the folder in which no file was found. target: the file written, None if it failed.
     error: why it failed, None if it did not. seconds: of audio that were cleaned. took: seconds by the clock.
     stages: seconds by the clock in `decoding`, `resampling`, `denoising`, `encoding` and `other`, together took.
+    notes: what of the source the target does not keep, as clauses.
     """
 
     source: Path
@@ -38,6 +39,7 @@ class FileResult:
     seconds: float = 0.0
     took: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def beside(source: Path) -> Path:
@@ -202,7 +204,9 @@ class _Batch:
         job.ended = True
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
-        return FileResult(job.source, None if failed else target, failed, watch.seconds, took, stages)
+        return FileResult(
+            job.source, None if failed else target, failed, watch.seconds, took, stages, tuple(watch.notes)
+        )
 
     def _check(self, *_: int) -> None:
         if self._stop.is_set():

@@ -105,7 +105,8 @@ _RATES = {
 _CHANNELS = {"libmp3lame": 2, "mp2": 2, "wmav1": 2, "wmav2": 2, "ac3": 6, "eac3": 6, "libopencore_amrnb": 1, "g722": 1,
              "adpcm_ima_wav": 2, "adpcm_ms": 2, "alac": 8, "flac": 8}  # fmt: skip
 _KBIT_MP2 = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
-_AMR = (4750, 5150, 5900, 6700, 7400, 7950, 10200, 12200)
+# bit/s of AMR's modes as files have them, and as the encoder is asked for them.
+_AMR = {5200: 4750, 5600: 5150, 6400: 5900, 7200: 6700, 8000: 7400, 8400: 7950, 10800: 10200, 12800: 12200}
 _CONSTANT = {"ac3", "eac3", "mp2", "g722", "pcm_mulaw", "pcm_alaw"}  # the mode is in the codec
 _PCM = {"u8": 8, "s8": 8, "s16": 16, "u16": 16, "s24": 24, "u24": 24, "s32": 32, "u32": 32, "s64": 64, "f32": 32, "f64": 64}
 
@@ -163,7 +164,7 @@ def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: s
         if format_of(dst) is None:
             raise FileError(f"{dst} has no suffix of a format that can be written; name it {_could()}")
         return None
-    if suffix != src.suffix.lower():
+    if suffix and suffix != src.suffix.lower():  # none means the format that came
         if suffix in _MUXERS:
             return _MUXERS[suffix][0]
         if format_of(dst) is not None:
@@ -238,7 +239,7 @@ def _lossy(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
     elif encoder == "mp2":
         rate = _nearest(rate, [1000 * each for each in _KBIT_MP2] if facts.rate >= 32000 else _mp3_rates(facts.rate))
     elif encoder == "libopencore_amrnb":
-        rate = _nearest(rate, _AMR)
+        rate = _AMR[_nearest(rate, _AMR)]
     elif encoder.startswith(("pcm_", "adpcm")) or encoder == "g722":
         rate = None
     return TrackPlan(encoder, sample, bit_rate=rate, options=options)

@@ -15,9 +15,11 @@ from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
 from denoise_wrapper.files.codecs import muxer_of
 from denoise_wrapper.files.formats import SUFFIXES, Wishes
+from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import MediaTarget
-from denoise_wrapper.files.soundfiles import SoundFileSource, SoundFileTarget, Source, Target
+from denoise_wrapper.files.soundfiles import SoundFileTarget, Target
+from denoise_wrapper.files.soundsources import Foreign, SoundFileSource, Source
 from denoise_wrapper.files.watch import Watch
 
 NO_WISHES = Wishes()
@@ -65,6 +67,7 @@ def transform_file(
                         lane.write(block)
         with watch.stage("encoding"):
             target.close()
+        watch.notes += getattr(target, "notes", [])
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -113,32 +116,18 @@ def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WIS
 
     Raises FileError that says why it cannot be read.
     """
-    _check_readable(path)
-    import soundfile
-
+    if check_readable(path):
+        raise FileError(f"{path} is a pipe, which can be read but once; copy what comes from it into a file first")
     try:
-        # As bytes where the system's names are bytes: they need not be UTF-8.
-        name = path if os.name == "nt" else os.fsencode(path)
-        file = stack.enter_context(soundfile.SoundFile(name))
-    except (soundfile.LibsndfileError, TypeError):
+        source = SoundFileSource(path, stack, wishes.damaged)
+    except Foreign:
         return MediaSource(path, stack, wishes)
-    if file.subtype.startswith("MPEG") and (file.format, file.subtype) != ("MP3", "MPEG_LAYER_III"):
+    if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
+        source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
+    ):
         with contextlib.suppress(FileError):  # libsndfile reads those, and cannot write them
             return MediaSource(path, stack, wishes)
-    return SoundFileSource(path, file)
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise FileError(f"{path} is a folder; name a file in it")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise FileError(f"{path} is empty: there is no audio in it")
-    except FileNotFoundError as error:
-        raise FileError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    return source
 
 
 def open_target(

@@ -18,12 +18,13 @@ class Watch:
 
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. total: frames in all, 0 if not known. stages: seconds by the
-    clock, which include what a thread waited for another one or for a program that it started.
+    clock, which include what a thread waited for another one. notes: what of the source could not be kept, as clauses.
     """
 
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
         self.rate = self.frames = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
+        self.notes: list[str] = []
         self._report = report
 
     @property
@@ -49,6 +50,11 @@ class Watch:
                 except StopIteration:
                     return
             yield item
+
+    def check(self) -> None:
+        """Let who looks on stop the work while there is none to report."""
+        if self._report is not None:
+            self._report(self.frames, self.total)
 
     def opened(self, rate: int, total: int) -> None:
         self.rate, self.total = rate, total

@@ -110,7 +110,8 @@ class Lane:
         self._held = packet
 
     def _position(self, pts: int, packet: Any) -> float:
-        return float(pts * packet.time_base * self._source.rate) - self._start
+        overstated = 0 if self._late else _OVERSTATED.get(self._plan.encoder, 0)
+        return float(pts * packet.time_base * self._source.rate) - self._start + overstated
 
     def _in_gap(self, first: float, packet: Any) -> bool:
         """Tell if a packet, its neighbours too, holds a gap's silence alone."""
