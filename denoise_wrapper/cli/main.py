@@ -19,6 +19,7 @@ from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.training import add_convert, add_data, add_model_wheel, add_train
+from denoise_wrapper.cli.written import add_written, print_plans, written
 from denoise_wrapper.errors import ConfigError, DenoiseError, ModelError
 from denoise_wrapper.machine import check_jobs
 
@@ -165,6 +166,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", default="mute", metavar="mute|drop", help="silence it, or take it out")
     how.add_argument("--vad-hold", type=float, default=0.2, metavar="S", help="gate opens so long after speech")
     how.add_argument("--non-finite", default="raise", metavar="raise|zero", help="what to do about NaN and inf")
+    add_written(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -202,6 +204,8 @@ def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
     (check_pipe if "-" in args.inputs else _check_files)(args)
+    if args.dry_run:
+        return _preview_files(args)
     denoiser = Denoiser(
         args.backend,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
@@ -219,6 +223,14 @@ def run_filter(args: argparse.Namespace) -> int:
         _say(line)
     _note(args, "standard output", notes)
     return 0
+
+
+def _preview_files(args: argparse.Namespace) -> int:
+    """Say what would be written."""
+    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output)
+    for result in failed:
+        complain(result.error)
+    return print_plans(args, pairs, complain) or 2 * bool(failed)
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
@@ -244,6 +256,7 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             preserve_times=args.preserve_times,
             done=done,
             progress=progress.report,
+            **written(args),
         )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if len(cleaned) > 1 and not args.quiet:

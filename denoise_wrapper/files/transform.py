@@ -67,7 +67,7 @@ def transform_file(
                         lane.write(block)
         with watch.stage("encoding"):
             target.close()
-        watch.notes += getattr(target, "notes", [])
+        watch.notes += target.notes
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -144,7 +144,7 @@ def open_target(
         raise FileError(
             f"{source.path} has {len(source.tracks)} audio tracks and {dst} holds one: --track 1 chooses the first"
         )
-    return SoundFileTarget(part, dst, source, stack)
+    return SoundFileTarget(part, dst, source, stack, wishes)
 
 
 def target_muxer(dst: Path, source: Source) -> str | None:

@@ -92,6 +92,7 @@ class _Walk:
         self.runs: list[_Run] = []
         self.damage: list[str] = []
         self.changed: str | None = None
+        self.kinds: set[int] = set()  # bit rates of frames, as their headers number them
         self.first = b""  # the first header, which all others have to agree with
         self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
@@ -136,6 +137,7 @@ class _Walk:
                     self.runs.append(run)
                 run.frames += 1
                 run.end = at + length
+                self.kinds.add(self.data[at + 2 : at + 3][0] >> 4)
             at += length
 
     def _length(self, at: int) -> int:
@@ -246,7 +248,8 @@ def survey_mp3(data: FileBytes) -> Survey:
             tail = (promised - held) * walk.count
     single = len(runs) == 1 and not damage and promised == runs[0].frames
     parts = [_part(data, run, walk, alone=single) for run in runs]
-    return Survey(parts, damage[0] if damage else None, tail)
+    sound = sum(run.end - run.start for run in runs)
+    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1)
 
 
 def _part(data: FileBytes, run: _Run, walk: _Walk, alone: bool) -> Part:

@@ -26,7 +26,7 @@ _HEAD = 1 << 16  # bytes in which a file says in which order its parts are
 class MediaTarget:
     """A file being written by FFmpeg, as a target of one track, or of as many as the source has.
 
-    lanes: the encoders of the source's tracks, in their order.
+    lanes: the encoders of the source's tracks, in their order. notes: what could not be kept, as clauses.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class MediaTarget:
         import av
 
         self._dst, self._muxer = dst, muxer
+        self.notes: list[str] = []
         media = source if isinstance(source, MediaSource) else None
         same = media is not None and dst.suffix.lower() == media.path.suffix.lower()
         plans = plan_tracks(source, dst, muxer, wishes)
