@@ -58,7 +58,7 @@ class TrackPlan:
 
 # FFmpeg's muxer for a suffix, the codec there of what was lossless, and of what was lossy; None where there is none.
 _MUXERS: dict[str, tuple[str, str | None, str | None]] = {
-    ".m4a": ("ipod", "alac", "aac"), ".m4b": ("ipod", "alac", "aac"), ".mp4": ("mp4", "alac", "aac"),
+    ".m4a": ("mp4", "alac", "aac"), ".m4b": ("mp4", "alac", "aac"), ".mp4": ("mp4", "alac", "aac"),
     ".m4v": ("mp4", "alac", "aac"), ".mov": ("mov", "alac", "aac"), ".3gp": ("3gp", None, "aac"),
     ".mkv": ("matroska", "flac", "libopus"), ".mka": ("matroska", "flac", "libopus"),
     ".webm": ("webm", None, "libopus"), ".wma": ("asf", None, "wmav2"), ".asf": ("asf", None, "wmav2"),
@@ -79,7 +79,7 @@ _SAME = {
 _UNWRITABLE = {"ape", "dsf", "iff", "mpc", "mpc8", "tak", "shn", "wtv", "loas", "qcp", "nistsphere", "dtshd", "dts", "mlp"}
 # Codecs that a muxer keeps when the source is in another container.
 _KEEPS = {
-    "ipod": {"aac", "alac", "ac3"}, "mp4": {"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"},
+    "mp4": {"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"},
     "mov": {"aac", "alac", "ac3", "eac3", "mp3"}, "webm": {"opus", "vorbis"},
     "matroska": {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "tta", "vorbis", "wavpack"},
     "nut": {"aac", "ac3", "eac3", "flac", "mp2", "mp3", "opus"}, "asf": {"wmav1", "wmav2"}, "avi": {"mp3", "mp2", "ac3"},

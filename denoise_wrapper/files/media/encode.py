@@ -17,13 +17,13 @@ _DELAYS = {
     "wmav1": -2048, "wmav2": -2048, "libopus": 312,
 }  # fmt: skip
 # Containers that say how much of the beginning is an encoder's delay, so that decoders take it off themselves.
-_SAYING = {"mov", "mp4", "ipod", "3gp", "matroska", "webm", "ogg", "opus", "mp3", "oga", "ogv"}
+_SAYING = {"mov", "mp4", "3gp", "matroska", "webm", "ogg", "opus", "mp3", "oga", "ogv"}
 # What FFmpeg's encoder says of its delay, and says too much: silence of so many frames makes it true.
 _OVERSTATED = {"libopencore_amrnb": 10}
-_TIMED = {"mov", "mp4", "ipod", "3gp", "matroska", "webm", "nut", "flv", "asf", "mpegts", "mpeg", "vob", "avi"}
+_TIMED = {"mov", "mp4", "3gp", "matroska", "webm", "nut", "flv", "asf", "mpegts", "mpeg", "vob", "avi"}
 # Containers in which a track has holes: packets that hold nothing but a gap's silence are left out.
-_HOLES = {"mov", "mp4", "ipod", "3gp", "matroska", "webm", "nut"}
-_MATROSKA, _MOV = {"matroska", "webm"}, {"mov", "mp4", "ipod", "3gp"}
+_HOLES = {"mov", "mp4", "3gp", "matroska", "webm", "nut"}
+_MATROSKA, _MOV = {"matroska", "webm"}, {"mov", "mp4", "3gp"}
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 _SKIP_SAMPLES = 11  # FFmpeg's number for side data that tells a decoder what to cut off
 _INTEGERS = {"int16": 16, "int32": 32}
@@ -57,12 +57,11 @@ class Lane:
     def end(self) -> None:
         if not self._begun:
             return
-        tail = -self._lead if self._lead < 0 else self._silent_end
-        if tail:
-            self._encode(np.zeros((tail, self._source.channels), self._dtype), self._frames)
+        if self._silent_end:
+            self._encode(np.zeros((self._silent_end, self._source.channels), self._dtype), self._frames)
         for packet in self.stream.encode(None):
-            if packet.pts is None or self._lead < 0 or self._position(packet.pts, packet) + 1 < self._frames:
-                self._send(packet)  # but for those that hold an encoder's padding alone
+            if not self._is_padding(packet):
+                self._send(packet)
         self._finish()
 
     @property
@@ -74,7 +73,9 @@ class Lane:
         """Settle what is known once a block was read: the time of the first frame, and the padding before it."""
         self._begun, self._dtype, self._silent_end = True, block.dtype, 0
         size = self.stream.codec_context.frame_size
-        if self._muxer in _SAYING:
+        if self._muxer in _MOV and self._start > 0:  # whose lists of edits say where a track begins, or what to cut
+            self._lead = _DELAYS.get(self._plan.encoder, 0)
+        elif self._muxer in _SAYING:
             self._late = _OVERSTATED.get(self._plan.encoder, 0)
             self._padding = self._late
         if self._lead < 0:
@@ -108,6 +109,13 @@ class Lane:
         if self._held is not None:
             self._mux(self._held)
         self._held = packet
+
+    def _is_padding(self, packet: Any) -> bool:
+        """Tell if a packet at the end holds nothing but what the encoder appended."""
+        if packet.pts is None or self._lead < 0:
+            return False
+        past = self._position(packet.pts, packet) + 1 >= self._frames
+        return past or (self._lead > 0 and not packet.duration)
 
     def _position(self, pts: int, packet: Any) -> float:
         overstated = 0 if self._late else _OVERSTATED.get(self._plan.encoder, 0)

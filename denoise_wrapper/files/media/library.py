@@ -45,9 +45,10 @@ def open_input(path: Path, stack: contextlib.ExitStack) -> Any:
     av = library(path)
     file = stack.enter_context(open(path, "rb", buffering=0))  # noqa: SIM115 stack closes it
     try:
-        container = av.open(
-            file, "r", options=dict(_OPTIONS), buffer_size=_BUFFER, metadata_errors="surrogateescape"
-        )
+        with av.logging.Capture():  # what matters comes again while it is read
+            container = av.open(
+                file, "r", options=dict(_OPTIONS), buffer_size=_BUFFER, metadata_errors="surrogateescape"
+            )
     except (av.FFmpegError, ValueError) as error:
         raise FileError(f"{path} is no audio file that can be read, or a damaged one: {reason(error)}") from error
     stack.callback(container.close)

@@ -28,6 +28,7 @@ def measured(path: Path, tracks: list[Track], form: str) -> None:
     if not wanted:
         return
     import av
+    import av.logging
 
     sizes: dict[int, list[int]] = {track.index: [] for track in wanted}
     spans: dict[int, float] = dict.fromkeys(sizes, 0.0)
@@ -37,7 +38,7 @@ def measured(path: Path, tracks: list[Track], form: str) -> None:
         for stream in container.streams:
             if stream not in chosen:
                 stream.discard = av.stream.Discard.all
-        with contextlib.suppress(av.FFmpegError):  # who decodes will say so
+        with contextlib.suppress(av.FFmpegError), av.logging.Capture():  # who decodes will say so
             for packet in container.demux(chosen):
                 if packet.size:
                     sizes[packet.stream_index].append(packet.size)

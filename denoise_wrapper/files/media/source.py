@@ -125,6 +125,19 @@ class MediaSource:
         promised = (self.container.duration or 0) / 1_000_000
         if self.form in _PROMISING and promised - max(self._end, track.seconds) > _SHORT and self._end:
             track.damage(f"it promises {promised:.2f} s and holds {self._end:.2f} s")
+            for each in self.tracks if self._damaged == "keep" else ():
+                each.promised = each.total
+        elif (missing := _missing(self.path)) > 0:
+            track.damage(f"it promises {missing} bytes more than it holds")
+
+
+def _missing(path: Path) -> int:
+    """Bytes that a RIFF file, an AVI or WAV, lacks of what its header promises."""
+    with open(path, "rb") as file:
+        head, size = file.read(12), file.seek(0, 2)
+    promised = int.from_bytes(head[4:8], "little")
+    known = head[:4] == b"RIFF" and 0 < promised < 0x7FFF0000
+    return max(0, promised + 8 - size) if known else 0
 
 
 def choose_tracks(path: Path, streams: Any, wish: str) -> list[Any]:

@@ -16,7 +16,7 @@ from denoise_wrapper.files.media.encode import Lane, add_lane
 from denoise_wrapper.files.media.library import library, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
 
-_MOV = {"mov", "mp4", "ipod", "3gp"}
+_MOV = {"mov", "mp4", "3gp"}
 # Tags that measured the level before, and those that a muxer writes itself.
 _STALE = ("replaygain_", "r128_", "itunnorm")
 _OWN = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
@@ -148,6 +148,8 @@ def _options(muxer: str, source: Any, dst: Path) -> dict[str, str]:
     options: dict[str, str] = {}
     if muxer in _MOV:
         options["movie_timescale"] = str(source.rate)
+        if dst.suffix.lower() in (".m4a", ".m4b"):
+            options["brand"] = f"{dst.suffix[1:].upper()} "
         if not isinstance(source, MediaSource) or _index_first(source.path):
             options["movflags"] = "+faststart"
     if muxer == "mpegts" and dst.suffix.lower() in (".m2ts", ".mts"):

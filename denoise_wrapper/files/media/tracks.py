@@ -47,7 +47,9 @@ class Track:
         self.pump: Pump | None = None
         self._complaints, self._damaged = complaints, damaged
         self._limit = self.total if ends and self.total else None
+        self._anchor = 0  # what time stamps count from, in frames
         self._next = 0  # frames that were placed
+        self.promised = 0  # frames at least that there are to be, in silence if need be
         self._excess: list[Array] = []
         self._mended = False
         stream.codec_context.thread_count = 1  # so that complaints come in this thread
@@ -111,6 +113,7 @@ class Track:
                     if not self.packets:
                         yield np.empty((0, self.channels), self.dtype)
                     continue
+                yield from self._silence(max(0, self.promised - self._next))
                 return
             packet = self.packets.popleft()
             self.queued -= packet.size
@@ -149,24 +152,30 @@ class Track:
         if frame.pts is not None:
             position = round(frame.pts * frame.time_base * self.rate)
             if self.start is None:
-                self.start = position
-            gap = position - self.start - self._next
-            if abs(gap) >= _LEAST_GAP * self.rate:
+                self.start = self._anchor = position
+            gap = self._on_grid(position - self._anchor - self._next, len(samples), frame.time_base)
+            least = len(samples) / 2 if self._mended else _LEAST_GAP * self.rate
+            if abs(gap) >= least:
                 if self._mended and self._damaged == "skip":
-                    self.start += gap
+                    self._anchor += gap
                 elif 0 < gap <= _LONGEST_GAP * self.rate:
                     yield from self._silence(gap)
                 elif -len(samples) < gap < 0:
                     samples = samples[-gap:]
                 else:
                     self.damage(f"a time stamp jumps by {gap / self.rate:.2f} s")
-                    self.start += gap
+                    self._anchor += gap
         self._mended = False
         self._next += len(samples)
         yield samples
 
+    def _on_grid(self, gap: int, length: int, unit: Fraction) -> int:
+        """Make a gap whole frames of the codec if the time stamps, in units of seconds, are too coarse to tell."""
+        whole = round(gap / length) * length if length else gap
+        return whole if abs(gap - whole) <= unit * self.rate / 2 + 1 else gap
+
     def _silence(self, frames: int) -> Iterator[Array]:
-        if not self._mended:
+        if frames and not self._mended:
             self.gaps.append((self._next, self._next + frames))
         while frames:
             piece = min(frames, self.rate)
