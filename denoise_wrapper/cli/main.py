@@ -27,6 +27,7 @@ from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_lin
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_data, add_train
+from denoise_wrapper.cli.written import add_written, print_plans, written
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import count
@@ -178,6 +179,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_written(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -189,6 +191,8 @@ def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
     (check_pipe if "-" in args.inputs else _check_files)(args)
+    if args.dry_run:
+        return _preview_files(args)
     denoiser = Denoiser(
         args.backend or DEFAULT,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
@@ -207,6 +211,14 @@ def run_filter(args: argparse.Namespace) -> int:
         say(line)
     _note(args, "standard output", notes)
     return 0
+
+
+def _preview_files(args: argparse.Namespace) -> int:
+    """Say what would be written."""
+    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    for result in failed:
+        complain(result.error)
+    return print_plans(args, pairs, complain) or 2 * bool(failed)
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
@@ -237,6 +249,7 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             preserve_times=args.preserve_times,
             done=done,
             progress=progress.report,
+            **written(args),
         )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if there and not args.quiet:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.cli.progress import speed_line
+from denoise_wrapper.cli.written import written
 from denoise_wrapper.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _filter_file(args: argparse.Namespace, denoiser: Denoiser) -> tuple[str, lis
     """An audio file, known by its content, from standard input to standard output."""
     from denoise_wrapper.files.containers.survey import HEAD, sounds_like
     from denoise_wrapper.files.exchange import exchange
+    from denoise_wrapper.files.formats import Wishes
     from denoise_wrapper.files.intake import Behind
     from denoise_wrapper.files.watch import Watch
 
@@ -63,7 +65,7 @@ def _filter_file(args: argparse.Namespace, denoiser: Denoiser) -> tuple[str, lis
     watch, begin = Watch(), time.perf_counter()
 
     def clean(source: Path, target: Path) -> None:
-        denoiser.transform(source, target, False, watch)
+        denoiser.transform(source, target, False, watch, Wishes(**written(args)))
 
     exchange(Behind(head, sys.stdin.buffer), sys.stdout.buffer, clean, form=args.format)
     return speed_line("standard input", watch.seconds, time.perf_counter() - begin), watch.notes

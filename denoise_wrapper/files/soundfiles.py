@@ -16,7 +16,7 @@ from denoise_wrapper.audio import Array, round_to
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import extensible, read_riff
-from denoise_wrapper.files.formats import bit_rate_options, choose_format
+from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
 from denoise_wrapper.files.soundsources import Source
 from denoise_wrapper.files.tags.carried import carried_of
 
@@ -47,10 +47,10 @@ class Target(Protocol):
 class SoundFileTarget:
     """A file that libsndfile writes, through a Python file that tells why a write failed."""
 
-    def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> None:
+    def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack, wishes: Wishes) -> None:
         import soundfile
 
-        form, subtype, endian = choose_format(dst, source.facts)
+        form, subtype, endian = choose_format(dst, source.facts, wishes)
         self._part, self._frames, self._source, self.notes = part, 0, source, list[str]()
         self._carried = carried = carried_of(source)
         if (
@@ -79,7 +79,7 @@ class SoundFileTarget:
                         subtype,
                         endian,
                         form,
-                        **bit_rate_options(source.facts, subtype),
+                        **bit_rate_options(source.facts, subtype, wishes),
                     )
                 )
             ).file

@@ -88,8 +88,14 @@ class SoundFileSource:
         self.total = self._count()
         self.facts = Facts(
             path, self.rate, self.channels, self.total, self._before.st_size,
-            self.file.format, self.file.subtype, self.file.endian,
+            self.file.format, self.file.subtype, self.file.endian, self._bit_rate(), self._survey.constant,
         )  # fmt: skip
+
+    def _bit_rate(self) -> int | None:
+        """Bit/s of the sound alone, None if that is not known."""
+        if self._survey.nominal is not None:
+            return self._survey.nominal
+        return round(8 * self._survey.sound * self.rate / self.total) if self._survey.sound and self.total else None
 
     def _open(self, part: Part) -> Any:
         """Open a part with libsndfile. Raises Foreign, or FileError if this part is unlike the first."""

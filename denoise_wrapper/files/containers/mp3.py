@@ -94,6 +94,7 @@ class _Walk:
         self.damage: list[str] = []
         self.changed: str | None = None
         self.cut = False  # its last frame is not whole
+        self.kinds: set[int] = set()  # bit rates of frames, as their headers number them
         self.first = b""  # the first header, which all others have to agree with
         self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
@@ -139,6 +140,7 @@ class _Walk:
                     self.runs.append(run)
                 run.frames += 1
                 run.end = at + length
+                self.kinds.add(self.data[at + 2 : at + 3][0] >> 4)
             at += length
 
     def _length(self, at: int) -> int:
@@ -255,7 +257,8 @@ def survey_mp3(data: FileBytes) -> Survey:
             last, frames=max(0, (last.frames or 0) - max(0, runs[0].info.padding - DECODER_DELAY))
         )
         parts[parts.index(last)] = trimmed
-    return Survey(parts, damage[0] if damage else None, tail)
+    sound = sum(run.end - run.start for run in runs)
+    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1)
 
 
 def _part(data: FileBytes, run: _Run, walk: _Walk, alone: bool) -> Part:

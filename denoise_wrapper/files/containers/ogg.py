@@ -31,6 +31,7 @@ class _Stream:
     granule: int = 0
     pages: int = 0
     ended: bool = False
+    sound: int = 0  # bytes of its packets behind those of the header
 
 
 @dataclass
@@ -127,7 +128,16 @@ def survey_ogg(data: FileBytes) -> Survey:
     foreign = _foreign(links, names)
     alone = len(links) == 1 and links[0].start == 0
     parts = [Part(None if alone else Pieces(data, [Stretch(link.start, link.end - link.start)])) for link in links]
-    return Survey(parts, damage[0] if damage else None, 0, foreign)
+    sound = sum(link.only.sound for link in links)
+    return Survey(parts, damage[0] if damage else None, 0, foreign, sound, False, _nominal(links[0].only))
+
+
+def _nominal(stream: _Stream) -> int | None:
+    """The bit rate in bit/s that the header of Vorbis names, None if there is none."""
+    if stream.codec != "Vorbis" or len(stream.head) < 24:
+        return None
+    nominal = int.from_bytes(stream.head[20:24], "little", signed=True)
+    return nominal if nominal > 0 else None
 
 
 def _foreign(links: list[_Link], names: set[str]) -> str | None:
@@ -162,6 +172,8 @@ def _take(data: FileBytes, page: _Page, links: list[_Link], damage: list[str]) -
     stream.ended = stream.ended or bool(page.flags & _LAST)
     if page.granule >= 0:
         stream.granule = page.granule
+    if stream.granule > 0 or page.granule < 0 < stream.sound:
+        stream.sound += page.end - page.body
     link.end = page.end
 
 

@@ -27,12 +27,17 @@ class Survey:
 
     damage: what is missing, as a clause with a subject; None for a file that is whole. tail: frames that are gone
     behind the last part. foreign: why libsndfile is not the one to read it, as a clause; None if it is.
+    sound: bytes of a lossy file without its tags and headers, 0 if not known. constant: all its frames have one bit
+    rate. nominal: bit/s that its header names, None if it does not.
     """
 
     parts: list[Part] = field(default_factory=lambda: [Part()])
     damage: str | None = None
     tail: int = 0
     foreign: str | None = None
+    sound: int = 0
+    constant: bool = False
+    nominal: int | None = None
 
 
 def clock(frames: float, rate: int) -> str:
