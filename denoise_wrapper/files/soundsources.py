@@ -244,7 +244,9 @@ class SoundFileSource:
             raise FileError(f"{self.path} was changed by another program while it was read; clean it when that is done")
 
     def _refusal(self, what: str) -> FileError:
-        advice = 'get it anew, or let damaged="skip" (--damaged skip) leave out what is gone, or "keep" silence for it'
+        advice = "get it anew"
+        if self._damaged == "stop":
+            advice += ', or let damaged="skip" (--damaged skip) leave out what is gone, or "keep" silence for it'
         kind = "was cut short" if "promises" in what or " ends " in what or "last" in what else "is damaged"
         return FileError(f"{self.path} {kind}: {what}; {advice}")
 

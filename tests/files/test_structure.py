@@ -16,6 +16,7 @@ from fakes import FakeBackend
 from numpy.typing import NDArray
 from odd_files import (
     FRAMES,
+    PCM_GUID,
     RATE,
     chunk,
     encoded,
@@ -373,3 +374,15 @@ def test_reading_a_clip_gives_all_of_it(tmp_path: Path) -> None:
     content = encoded(tmp_path, "ogg") + encoded(tmp_path, "ogg", tone(seed=2))
     samples, rate = read_file(write(tmp_path / "a.ogg", content))
     assert (len(samples), rate) == (2 * FRAMES, RATE)
+
+
+@pytest.mark.fault
+def test_rifx_with_an_extensible_format_is_read_and_stays_rifx(tmp_path: Path) -> None:
+    words = struct.pack(">HHIIHHHHI", 0xFFFE, 2, RATE, RATE * 4, 4, 16, 22, 16, 3) + PCM_GUID
+    sound = np.frombuffer(pcm(tone(channels=2)), "<i2").astype(">i2").tobytes()
+    body = b"WAVE" + chunk(b"fmt ", words, ">") + chunk(b"data", sound, ">")
+    source = write(tmp_path / "a.wav", b"RIFX" + struct.pack(">I", len(body)) + body)
+    made = PLAIN.filter_file(source)
+    assert made.read_bytes()[:4] == b"RIFX"
+    for path in (source, made):
+        np.testing.assert_array_equal(read(path).reshape(-1), np.frombuffer(pcm(tone(channels=2)), "<i2"))

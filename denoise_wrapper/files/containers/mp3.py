@@ -233,8 +233,10 @@ def survey_mp3(data: FileBytes) -> Survey:
     runs = [run for run in walk.runs if run.frames]
     if walk.changed is not None:
         return Survey([], walk.changed)
+    if not runs and walk.runs and walk.runs[0].info is not None:
+        return Survey([], f"it promises {walk.runs[0].info.frames} frames of MPEG and holds none")
     if not runs:
-        return Survey()
+        return Survey(foreign="there is no frame of MPEG audio in it")
     damage, tail = list(walk.damage), 0
     promised = runs[0].info.frames if runs[0].info is not None else 0
     group = [run for run in runs if run.info is None or run is runs[0]]
@@ -249,7 +251,9 @@ def survey_mp3(data: FileBytes) -> Survey:
         else:
             tail = share * walk.count
             damage.insert(0, f"it promises {promised} frames of MPEG and holds {held}")
-    single = len(runs) == 1 and not damage and promised == runs[0].frames
+    # A tag in front or behind makes the decoder doubt its length, and say so on standard error.
+    bare = runs[0].info_start == 0 and runs[0].end == len(data)
+    single = bare and len(runs) == 1 and not damage and promised == runs[0].frames
     parts = [_part(data, run, walk, alone=single) for run in runs]
     if promised > held + 1 and len(group) > 1 and not walk.cut and runs[0].info is not None:
         last = parts[runs.index(group[-1])]  # the end is there, and what of it is padding

@@ -88,6 +88,8 @@ def survey_riff(data: FileBytes) -> Survey:
         only = sound[0]
         rest = Chunk(b"data", only.start, len(data) - only.start, 0)
         parts = [Part(_one_chunk(data, riff, [rest]))]
+    elif riff.kind == b"RIFX" and sound and extensible(data, riff) is not None:  # which no reader knows
+        parts = [Part(_one_chunk(data, riff, sound[:1]))]
     elif riff.kind == b"BW64":
         parts = [Part(Pieces(data, [b"RF64", Stretch(4, len(data) - 4)]))]
     joined = riff.end + data[riff.end : riff.end + 2].count(0) if riff.end < len(data) else len(data)
@@ -115,10 +117,12 @@ def _unfinished(data: FileBytes, riff: Riff, sound: Chunk) -> bool:
 
 
 def _one_chunk(data: FileBytes, riff: Riff, sound: list[Chunk]) -> Pieces:
-    """A file with all the chunks of sound in one."""
+    """A file with all the chunks of sound in one, and of RIFX with a plain format chunk."""
     total = sum(chunk.size for chunk in sound)
     fmt = riff.find(b"fmt ")
     words = bytes(data[fmt.start : fmt.start + fmt.size]) if fmt is not None else b""
+    if riff.kind == b"RIFX" and (found := extensible(data, riff)) is not None:
+        words = struct.pack(">H", struct.unpack("<H", found[1][:2])[0] or found[1][1]) + words[2:16]
     body = struct.pack(f"{riff.order}4sI", b"fmt ", len(words)) + words + b"\0" * (len(words) % 2)
     size = min(4 + len(body) + 8 + total, 0xFFFFFFFF)
     magic = riff.kind if riff.kind in (b"RIFF", b"RIFX") else b"RIFF"

@@ -79,6 +79,8 @@ class Carried:
             notes += write_tags(part, tags, in_chunks=kind == "caff")
         if tags.dropped:
             notes.append(f"{few(sorted(set(tags.dropped)))} left out: the level is another one now")
+        if kind == "RIFX" and self.mask is not None and self.mask not in _USUAL.get(self.channels, ()):
+            notes.append("its mask of channels is left out: a big-endian WAV has no word for it")
         if same:
             notes += self.chunks.notes
         elif (lost := homeless(self.chunks)) is not None:
