@@ -124,6 +124,9 @@ class SoundFileTarget:
         self._file.close()
         self._raw.check()
         file = self._raw.file
+        if not file.seek(0, os.SEEK_END):
+            path = self._source.facts.path
+            raise FileError(f"there is no sound in {path}, and a file of {self._form} cannot be without")
         whole = not self._source.total or self._frames == self._source.total
         if self._form in _WAVES:
             self._mend_wave(file, padded)

@@ -386,3 +386,11 @@ def test_rifx_with_an_extensible_format_is_read_and_stays_rifx(tmp_path: Path) -
     assert made.read_bytes()[:4] == b"RIFX"
     for path in (source, made):
         np.testing.assert_array_equal(read(path).reshape(-1), np.frombuffer(pcm(tone(channels=2)), "<i2"))
+
+
+@pytest.mark.fault
+def test_mp3_of_no_sound_is_refused_and_no_empty_file_is_written(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.wav", riff(form(), chunk(b"data", b"")))
+    with pytest.raises(FileError, match="there is no sound in"):
+        PLAIN.filter_file(source, tmp_path / "b.mp3")
+    assert list(tmp_path.iterdir()) == [source]

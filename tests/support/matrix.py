@@ -25,7 +25,10 @@ from denoise_wrapper import Denoiser, FileError
 
 PLAIN = Denoiser(FakeBackend("plain", gain=1.0))
 SECONDS = 1.3
-ASPECTS = ("frames", "in time", "rate", "channels", "speakers", "samples", "bit rate", "tags", "pictures", "chunks")
+ASPECTS = (
+    "frames", "in time", "rate", "channels", "speakers", "samples", "bit rate", "tags", "pictures", "chunks",
+    "other streams",
+)  # fmt: skip
 YES, NO, NONE, REFUSED = "yes", "no", "", "refused"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 LOSSY = ("vorbis", "opus", "mp3", "mp2", "aac", "ac3", "wmav2", "speex", "amr_nb", "eac3")
@@ -214,8 +217,71 @@ def _odd_rows(opus: dict[str, str]) -> Iterator[Row]:
         yield Row(container, codec, "tags and a cover", tagged(maker, picture=True))
 
 
+def encoded(name: str, rate: int, channels: int, *options: str) -> Callable[[Path], Path]:
+    """A maker of a file by the program ffmpeg, with a title. options: of its encoder and container."""
+
+    def make(folder: Path) -> Path:
+        soundfile.write(folder / "source.wav", tone(rate, channels), rate, subtype="FLOAT")
+        inputs = ["-i", str(folder / "source.wav")]
+        command = ["ffmpeg", "-v", "error", "-y", *inputs, "-metadata", "title=Прогноз", *options, str(folder / name)]
+        subprocess.run(command, check=True, capture_output=True)
+        return folder / name
+
+    return make
+
+
+def with_film(name: str, codec: str, *options: str) -> Callable[[Path], Path]:
+    """A maker of a film: a picture that moves, two audio tracks in two languages, the second late by half a second."""
+
+    def make(folder: Path) -> Path:
+        for number in (1, 2):
+            soundfile.write(folder / f"{number}.wav", tone(48000, number), 48000)
+        film = ["-f", "lavfi", "-i", f"testsrc=d={SECONDS}:s=64x48:r=10"]
+        sound = ["-i", str(folder / "1.wav"), "-itsoffset", "0.5", "-i", str(folder / "2.wav")]
+        maps = ["-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:a", codec]
+        words = ["-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=rus", "-metadata", "title=Прогноз"]
+        command = ["ffmpeg", "-v", "error", "-y", *film, *sound, *maps, *words, *options, str(folder / name)]
+        subprocess.run(command, check=True, capture_output=True)
+        return folder / name
+
+    return make
+
+
+# Container, suffix, and the codecs in it by ffmpeg's names of their encoders, with the options that these need.
+_MEDIA = (
+    ("MP4", "m4a", (("aac",), ("alac",))), ("MP4", "mp4", (("aac",), ("ac3",), ("libmp3lame",))),
+    ("QuickTime", "mov", (("aac",), ("alac",), ("pcm_s16le",), ("pcm_s24le",))),
+    ("Matroska", "mka", (
+        ("aac",), ("ac3",), ("flac",), ("libmp3lame",), ("libopus",), ("libvorbis",), ("mp2",), ("pcm_s16le",),
+        ("pcm_s24le",), ("pcm_f32le",), ("wavpack",), ("tta",), ("alac",),
+    )),
+    ("WebM", "webm", (("libopus",), ("libvorbis",))), ("AVI", "avi", (("pcm_s16le",), ("libmp3lame",), ("ac3",))),
+    ("ASF", "wma", (("wmav2",),)), ("ADTS", "aac", (("aac",),)), ("AC-3", "ac3", (("ac3",),)),
+    ("E-AC-3", "eac3", (("eac3",),)), ("MP2", "mp2", (("mp2",),)), ("TTA", "tta", (("tta",),)),
+    ("WavPack", "wv", (("wavpack",),)), ("Ogg", "oga", (("flac",),)), ("MPEG-TS", "ts", (("aac",), ("mp2",), ("ac3",))),
+    ("FLV", "flv", (("aac",),)), ("NUT", "nut", (("pcm_s16le",), ("flac",))),
+    ("WAV", "wav", (("adpcm_ima_wav",), ("ac3", "-ar", "48000"), ("pcm_s32le",))),
+)  # fmt: skip
+
+
+def media_rows() -> Iterator[Row]:
+    """What FFmpeg reads and writes: container x codec, then films with more than one track."""
+    for container, suffix, codecs in _MEDIA:
+        for codec, *options in codecs:
+            for rate, channels in ((48000, 1), (44100, 2)):
+                if codec == "libopus" and rate != 48000:
+                    rate, channels = 48000, 2
+                maker = encoded(f"a.{suffix}", rate, channels, "-c:a", codec, *options)
+                yield Row(container, codec, f"{rate} Hz, {channels} ch", maker)
+    for container, suffix, codec in (
+        ("MP4", "mp4", "aac"), ("Matroska", "mkv", "aac"), ("Matroska", "mkv", "flac"), ("Matroska", "mkv", "libopus"),
+        ("QuickTime", "mov", "pcm_s16le"), ("MPEG-TS", "ts", "aac"), ("AVI", "avi", "libmp3lame"),
+    ):  # fmt: skip
+        yield Row(container, codec, "film with two tracks", with_film(f"a.{suffix}", codec))
+
+
 # Every row. Who writes further containers adds a function that yields theirs.
-MAKERS: list[Callable[[], Iterator[Row]]] = [libsndfile_rows]
+MAKERS: list[Callable[[], Iterator[Row]]] = [libsndfile_rows, media_rows]
 
 
 def all_rows() -> list[Row]:
@@ -236,6 +302,7 @@ class Seen:
     tags: dict[str, Any]
     pictures: list[bytes]
     chunks: dict[bytes, bytes]
+    streams: list[tuple[Any, ...]]
 
 
 def see(path: Path) -> Seen:
@@ -248,13 +315,24 @@ def see(path: Path) -> Seen:
     decode = ["ffmpeg", "-v", "quiet", "-i", str(path), "-map", "0:a:0", "-f", "f32le", "-"]
     raw = subprocess.run(decode, capture_output=True, check=True).stdout
     sound = np.frombuffer(raw, "<f4").reshape(-1, int(words["channels"]))
-    file = mutagen.File(path)
-    return Seen(words, 8 * size, sound, *_tags(file), _chunks(path.read_bytes()))
+    every = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path)]
+    told = json.loads(subprocess.run(every, capture_output=True, check=True).stdout)
+    streams = [
+        (
+            each["codec_type"],
+            each.get("codec_name"),
+            each.get("tags", {}).get("language"),
+            each["disposition"]["default"],
+        )
+        for each in told["streams"]
+    ]
+    title = told["format"].get("tags", {}).get("title") or words.get("tags", {}).get("title")
+    return Seen(words, 8 * size, sound, *_tags(mutagen.File(path), title), _chunks(path.read_bytes()), streams)
 
 
-def _tags(file: Any) -> tuple[dict[str, Any], list[bytes]]:
-    if file is None or file.tags is None:
-        return {}, []
+def _tags(file: Any, title: str | None) -> tuple[dict[str, Any], list[bytes]]:
+    if file is None or file.tags is None or not isinstance(file.tags, mutagen.id3.ID3 | mutagen._vorbis.VCommentDict):
+        return {"title": title} if title else {}, []
     if isinstance(file.tags, mutagen.id3.ID3):
         frames = file.tags.values()
         texts = {each.HashKey: [str(text) for text in each.text] for each in frames if hasattr(each, "text")}
@@ -306,7 +384,10 @@ def judge(row: Row, folder: Path) -> dict[str, str]:
         "tags": _equal(before.tags, after.tags) if before.tags and row.suffix is None else NONE,
         "pictures": _equal(before.pictures, after.pictures) if before.pictures else NONE,
         "chunks": YES if before.chunks.items() <= after.chunks.items() else NO,
+        "other streams": _equal(before.streams, after.streams) if len(before.streams) > 1 else NONE,
     }
+    if len(before.streams) > 1 and not before.pictures:
+        verdict["pictures"] = NONE
     if not before.chunks or "chunk" not in row.oddity or "data" in row.oddity:
         verdict["chunks"] = NONE
     return verdict
