@@ -107,7 +107,7 @@ _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "amr_nb": "libopencore_amrn
 _LOSSY_ENCODERS = {
     "aac", "libmp3lame", "libopus", "mp2", "ac3", "eac3", "wmav1", "wmav2", "libopencore_amrnb", "g722",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_yamaha", "adpcm_swf", "adpcm_adx", "pcm_mulaw", "pcm_alaw",
-    "g726", "g723_1", "nellymoser", "vorbis", "sbc",
+    "g726", "g723_1", "nellymoser", "sbc",
 }  # fmt: skip
 _LOSSLESS_ENCODERS = {"alac", "flac", "tta", "wavpack"}
 _OPUS_RATES = {8000, 12000, 16000, 24000, 48000}
@@ -181,8 +181,8 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
 def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: str | None = None) -> str | None:
     """Name FFmpeg's muxer for dst: that of the source where the suffix is the source's, else the suffix's.
 
-    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: of a Matroska file. None if dst is to be
-    written by libsndfile. Raises FileError if nothing can write it.
+    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: of a Matroska
+    file. None if dst is to be written by libsndfile. Raises FileError if nothing can write it.
     """
     suffix = dst.suffix.lower()
     if form is None:
@@ -218,7 +218,8 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
-            f"{dst}: FFmpeg decodes {encoder} and does not encode it; --codec names another, or name a target {_could()}"
+            f"{dst}: FFmpeg decodes {encoder} and does not encode it (well); --codec chooses another, such as opus or "
+            f"flac, where the container can hold it; else name a target such as {_could()}"
         )
     cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
     if encoder in _RATES and facts.rate not in _RATES[encoder]:
