@@ -21,7 +21,7 @@ _V2 = {
     3: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 }
 DECODER_DELAY = 529  # frames by which every decoder of layer III is late
-_LOOK = 1 << 16  # bytes in which a stream is looked for behind junk
+_SURE = 4  # frames in a row that no noise has
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,19 @@ def begins_mp3(head: bytes) -> bool:
     length = _length(head)
     following = head[length : length + 3]
     return length > 0 and (len(following) < 3 or _length(following) > 0)
+
+
+def holds_mp3(head: bytes) -> bool:
+    """Tell if there are frames of MPEG audio somewhere in these bytes: three in a row, with junk in front."""
+    at = head.find(b"\xff")
+    while at >= 0:
+        following, count = at, 0
+        while count < _SURE and (length := _length(head[following : following + 3])):
+            following, count = following + length, count + 1
+        if count == _SURE:
+            return True
+        at = head.find(b"\xff", at + 1)
+    return False
 
 
 def _length(head: bytes) -> int:
@@ -170,7 +183,7 @@ class _Walk:
         if head[:3] == b"TAG":
             return 227 if head[:4] == b"TAG+" else 128
         if head[:8] == b"APETAGEX":
-            return 32 + int.from_bytes(head[12:16], "little")  # of a header, or a footer whose body was before it
+            return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)  # of a footer, 32 alone
         if head[:11] == b"LYRICSBEGIN":
             stop = self.data.find(b"LYRICS200", at, at + (1 << 20))
             return stop + 9 - at if stop >= 0 else 0

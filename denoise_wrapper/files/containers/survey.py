@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from denoise_wrapper.files.containers.flac import begins_flac, survey_flac
-from denoise_wrapper.files.containers.mp3 import begins_mp3, survey_mp3
+from denoise_wrapper.files.containers.mp3 import begins_mp3, holds_mp3, survey_mp3
 from denoise_wrapper.files.containers.ogg import begins_ogg, survey_ogg
 from denoise_wrapper.files.containers.parts import Survey
 from denoise_wrapper.files.containers.pieces import FileBytes
@@ -32,7 +32,7 @@ def survey(data: FileBytes) -> Survey:
             return look(data)
     if behind:
         return behind[0](data)
-    return Survey()
+    return survey_mp3(data) if not _named(head) and holds_mp3(head) else Survey()
 
 
 def named_kind(head: bytes) -> str | None:
@@ -46,4 +46,9 @@ def sounds_like(head: bytes) -> bool:
 
     head: HEAD bytes, or all there are.
     """
-    return any(begins(head) for begins, _ in _KINDS) or head.startswith(_OTHERS) or head[4:8] == b"ftyp"
+    return any(begins(head) for begins, _ in _KINDS) or _named(head)
+
+
+def _named(head: bytes) -> bool:
+    """Tell if a file begins with the word of another kind."""
+    return head.startswith(_OTHERS) or head[4:8] == b"ftyp"
