@@ -132,9 +132,7 @@ class SoundFileSource:
             return part.frames
         frames = int(file.frames) - part.skip
         if part.file is None and file.format in ("WAV", "WAVEX", "RF64") and (riff := read_riff(self.data)) is not None:
-            fact = fact_frames(self.data, riff)
-            if fact is not None and fact < frames:  # the rest fills the last block of the codec
-                return fact
+            frames = fact_frames(self.data, riff, frames)
         return frames
 
     def _count(self) -> int:

@@ -409,3 +409,13 @@ def test_a_high_rate_goes_to_ogg_on_a_small_stack(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "a.wav"), str(tmp_path / "b.ogg")]
     assert subprocess.run(command, check=False).returncode == 0
     assert soundfile.info(tmp_path / "b.ogg").frames == 2 * 192_000
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_fact_that_is_far_from_the_truth_takes_no_sound_away(tmp_path: Path, channels: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(channels=channels), RATE, subtype="IMA_ADPCM")
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    at = content.index(b"fact") + 8
+    content[at : at + 4] = struct.pack("<I", FRAMES // 2)
+    made = PLAIN.filter_file(write(tmp_path / "a.wav", bytes(content)))
+    assert soundfile.info(made).frames >= FRAMES
