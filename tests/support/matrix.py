@@ -249,7 +249,7 @@ def with_film(name: str, codec: str, *options: str) -> Callable[[Path], Path]:
 
 # Container, suffix, and the codecs in it by ffmpeg's names of their encoders, with the options that these need.
 _MEDIA = (
-    ("MP4", "m4a", (("aac",), ("alac",))), ("MP4", "mp4", (("aac",), ("ac3",), ("libmp3lame",))),
+    ("M4A", "m4a", (("aac",), ("alac",))), ("MP4", "mp4", (("aac",), ("ac3",), ("libmp3lame",))),
     ("QuickTime", "mov", (("aac",), ("alac",), ("pcm_s16le",), ("pcm_s24le",))),
     ("Matroska", "mka", (
         ("aac",), ("ac3",), ("flac",), ("libmp3lame",), ("libopus",), ("libvorbis",), ("mp2",), ("pcm_s16le",),
