@@ -64,6 +64,7 @@ class SoundFileTarget:
         raw: Any = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         kind = "RIFX" if form == "WAV" and endian == "BIG" else _KINDS.get(form, form)
         self._behind, place, front = carried.prepare(kind, form)
+        self._lengthened = bool(front) and form in _WAVES  # libsndfile does not know by how much
         if front:
             raw = Shifted(raw, place, front)
         self._raw = Recorder(raw)
@@ -130,7 +131,7 @@ class SoundFileTarget:
         if self._form in _WAVES:
             self._mend_wave(file, padded)
         behind = self._behind.laid(before=False, places=whole)
-        if behind:
+        if behind or self._lengthened:
             _append(file, self._form, behind)
         os.fsync(file.fileno())
         self.notes += self._carried.finish(self._part, self._behind.kind, whole)

@@ -1,4 +1,4 @@
-"""A part of the matrix of formats, and its table: the whole of it is tests/long/matrix.py."""
+"""A part of the matrix of formats, and its table: the whole of it is tests/long/format_matrix.py."""
 
 from __future__ import annotations
 

@@ -327,7 +327,14 @@ def see(path: Path) -> Seen:
         for each in told["streams"]
     ]
     title = told["format"].get("tags", {}).get("title") or words.get("tags", {}).get("title")
-    return Seen(words, 8 * size, sound, *_tags(mutagen.File(path), title), _chunks(path.read_bytes()), streams)
+    return Seen(words, 8 * size, sound, *_tags(_open(path), title), _chunks(path.read_bytes()), streams)
+
+
+def _open(path: Path) -> Any:
+    try:
+        return mutagen.File(path)
+    except mutagen.MutagenError:  # RF64
+        return None
 
 
 def _tags(file: Any, title: str | None) -> tuple[dict[str, Any], list[bytes]]:

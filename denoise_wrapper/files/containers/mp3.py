@@ -109,6 +109,7 @@ class _Walk:
         self.cut = False  # its last frame is not whole
         self.kinds: set[int] = set()  # bit rates of frames, as their headers number them
         self.first = b""  # the first header, which all others have to agree with
+        self._words = dict.fromkeys((b"\xff", b"ID3", b"TAG", b"APE", b"LYR"), -1)
         self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
     @property
@@ -197,12 +198,7 @@ class _Walk:
             length = self._length(at)
             if tag or (length and self._sure(at, length) and (not self.first or self._agrees(at))):
                 break
-            nearest = [
-                place
-                for name in (b"\xff", b"ID3", b"TAG", b"APE", b"LYR")
-                if (place := self.data.find(name, at + 1)) >= 0
-            ]
-            at = min(nearest) if nearest else end
+            at = self._next(at + 1)
         junk = self.data[begin:at]
         idle = not any(junk[:4096]) and not any(junk[4096:])
         if not self.runs or idle or (at == end and len(junk) < 4):
@@ -219,6 +215,14 @@ class _Walk:
         new = _Run(at, at, lost=max(1, round((at - last.end) / mean)))
         self.runs.append(new)
         return new, at
+
+    def _next(self, at: int) -> int:
+        """The next place from at on where a frame or a tag may begin; the end if there is none."""
+        for word, place in self._words.items():
+            if place < at:  # each is looked for once between two places
+                found = self.data.find(word, at)
+                self._words[word] = found if found >= 0 else len(self.data)
+        return min(self._words.values())
 
     def _info(self, at: int, length: int) -> _Info | None:
         """Read the frame that tells of the others; None if this is none."""

@@ -152,7 +152,8 @@ def block_frames(data: FileBytes, riff: Riff) -> int:
 def fact_frames(data: FileBytes, riff: Riff, held: int) -> int:
     """Frames of sound in a file of such a codec, of which the last block may hold fewer, as its fact chunk tells.
 
-    held: those that libsndfile counts, which makes a block of a byte of padding. A fact chunk that is further away than a block is not true, as some programs write them.
+    held: those that libsndfile counts, which makes a block of a byte of padding. A fact chunk that is further away
+    than a block is not true, as some programs write them.
     """
     fact, block = riff.find(b"fact"), block_frames(data, riff)
     fmt, sound = riff.find(b"fmt "), riff.find(b"data")

@@ -9,6 +9,7 @@ from denoise_wrapper.files.containers.parts import Survey
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import begins_riff, survey_riff
 
+_MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga")
 HEAD = 1 << 16  # bytes in front, in which the beginning of a file is looked for
 _KINDS = (
     (begins_riff, survey_riff), (begins_ogg, survey_ogg), (begins_flac, survey_flac), (begins_mp3, survey_mp3),
@@ -21,8 +22,11 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def survey(data: FileBytes) -> Survey:
-    """Survey a file by its content; a file of other kinds than these is taken as it is."""
+def survey(data: FileBytes, suffix: str) -> Survey:
+    """Survey a file by its content; a file of other kinds than these is taken as it is.
+
+    suffix: of its name. Of MPEG audio without a frame, the decoder would say so itself, on standard error.
+    """
     head = data[0:HEAD]
     behind = [look for magic, look in _BEHIND if magic in head]  # a tag, or something else, in front
     if head.startswith(b"ID3") and behind:
@@ -32,7 +36,9 @@ def survey(data: FileBytes) -> Survey:
             return look(data)
     if behind:
         return behind[0](data)
-    return survey_mp3(data) if not _named(head) and holds_mp3(head) else Survey()
+    if not _named(head) and (suffix.lower() in _MPEG_SUFFIXES or holds_mp3(head)):
+        return survey_mp3(data)
+    return Survey()
 
 
 def named_kind(head: bytes) -> str | None:
