@@ -15,7 +15,7 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.audio import Array, round_to
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.containers.pieces import FileBytes
-from denoise_wrapper.files.containers.riff import extensible, read_riff
+from denoise_wrapper.files.containers.riff import block_frames, extensible, read_riff
 from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
 from denoise_wrapper.files.soundsources import Source
 from denoise_wrapper.files.tags.carried import carried_of
@@ -27,7 +27,6 @@ _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, 
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
 _OGG_PIECE = 1 << 13  # frames; libsndfile puts a multiple of what it is given on the stack
-_GSM_BLOCK = 320
 
 
 class Target(Protocol):
@@ -65,6 +64,7 @@ class SoundFileTarget:
         raw: Any = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         kind = "RIFX" if form == "WAV" and endian == "BIG" else _KINDS.get(form, form)
         self._behind, place, front = carried.prepare(kind, form)
+        self._lengthened = bool(front) and form in _WAVES  # libsndfile does not know by how much
         if front:
             raw = Shifted(raw, place, front)
         self._raw = Recorder(raw)
@@ -131,20 +131,18 @@ class SoundFileTarget:
         if self._form in _WAVES:
             self._mend_wave(file, padded)
         behind = self._behind.laid(before=False, places=whole)
-        if behind:
+        if behind or self._lengthened:
             _append(file, self._form, behind)
         os.fsync(file.fileno())
         self.notes += self._carried.finish(self._part, self._behind.kind, whole)
 
     def _fill_block(self) -> bool:
         """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
-        block = {"GSM610": _GSM_BLOCK}.get(self._subtype or "", 0)
-        if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM"):
-            file = FileBytes(self._raw.file)
-            riff = read_riff(file)
-            fmt = None if riff is None else riff.find(b"fmt ")
-            if riff is not None and fmt is not None and fmt.size >= 20:
-                block = struct.unpack(f"{riff.order}H", file[fmt.start + 18 : fmt.start + 20])[0]
+        block = 0
+        if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
+            data = FileBytes(self._raw.file)
+            riff = read_riff(data)
+            block = 0 if riff is None else block_frames(data, riff)
         missing = -self._frames % block if block else 0
         if missing:
             self._file.write(np.zeros((missing, self._source.channels), np.int16))

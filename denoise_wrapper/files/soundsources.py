@@ -41,6 +41,7 @@ _WIDTHS = {
     "FLOAT": 4,
     "DOUBLE": 8,
 }  # bytes; else 2
+_MOST_GONE_S = 86_400  # seconds of silence that stand for what is gone
 DAMAGED = ("stop", "skip", "keep")
 
 
@@ -74,7 +75,7 @@ class SoundFileSource:
         raw = stack.enter_context(open(path, "rb", buffering=0))  # noqa: SIM115 stack closes it
         self._raw, self.data = raw, FileBytes(raw)
         self._before = os.fstat(raw.fileno())
-        self._survey = survey(self.data)
+        self._survey = survey(self.data, path.suffix)
         if self._survey.foreign is not None:
             raise Foreign(self._survey.foreign)
         if self._survey.damage is not None and (damaged == "stop" or not self._survey.parts):
@@ -85,6 +86,7 @@ class SoundFileSource:
         self._tail = self._survey.tail
         self._check_promise()
         self._first = self._expected(self._survey.parts[0], self.file)
+        self._check_gaps()
         self.total = self._count()
         self.facts = Facts(
             path, self.rate, self.channels, self.total, self._before.st_size,
@@ -126,15 +128,22 @@ class SoundFileSource:
             raise self._refusal(missing)
         self._tail = frames
 
+    def _check_gaps(self) -> None:
+        """Refuse to write silence for what no recording ever was."""
+        gone = self._tail + sum(part.gap for part in self._survey.parts)
+        if self._damaged == "keep" and gone > _MOST_GONE_S * self.rate:
+            raise FileError(
+                f"{self.path} promises {gone / self.rate / 3600:.0f} hours more than it holds, and silence is kept for "
+                'a day at most; damaged="skip" (--damaged skip) leaves them out'
+            )
+
     def _expected(self, part: Part, file: Any) -> int:
         """Frames that a part has to give, after its beginning is left out."""
         if part.frames is not None:
             return part.frames
         frames = int(file.frames) - part.skip
         if part.file is None and file.format in ("WAV", "WAVEX", "RF64") and (riff := read_riff(self.data)) is not None:
-            fact = fact_frames(self.data, riff)
-            if fact is not None and fact < frames:  # the rest fills the last block of the codec
-                return fact
+            frames = fact_frames(self.data, riff, frames)
         return frames
 
     def _count(self) -> int:

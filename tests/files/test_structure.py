@@ -394,3 +394,28 @@ def test_mp3_of_no_sound_is_refused_and_no_empty_file_is_written(tmp_path: Path)
     with pytest.raises(FileError, match="there is no sound in"):
         PLAIN.filter_file(source, tmp_path / "b.mp3")
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("suffix", ["m4a", "wav", "m3u8", "mp3"])
+@pytest.mark.parametrize(
+    "words",
+    ["#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\na.wav\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile a.wav\n"],
+)
+def test_a_playlist_is_never_followed(tmp_path: Path, suffix: str, words: str) -> None:
+    write(tmp_path / "a.wav", encoded(tmp_path, "wav"))
+    source = write(tmp_path / f"list.{suffix}", words.encode())
+    with pytest.raises(FileError):
+        PLAIN.filter_file(source, tmp_path / "b.wav")
+    assert not (tmp_path / "b.wav").exists()
+
+
+def test_no_days_of_silence_are_written_for_a_promise(tmp_path: Path) -> None:
+    content = bytearray(encoded(tmp_path, "flac"))
+    content[21] |= 0x0F
+    content[22:26] = b"\xff" * 4
+    source = write(tmp_path / "a.flac", bytes(content))
+    with pytest.raises(FileError, match="hours more than it holds"):
+        read(source, "keep")
+    assert len(read(source, "skip")) == FRAMES

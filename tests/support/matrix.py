@@ -249,7 +249,7 @@ def with_film(name: str, codec: str, *options: str) -> Callable[[Path], Path]:
 
 # Container, suffix, and the codecs in it by ffmpeg's names of their encoders, with the options that these need.
 _MEDIA = (
-    ("MP4", "m4a", (("aac",), ("alac",))), ("MP4", "mp4", (("aac",), ("ac3",), ("libmp3lame",))),
+    ("M4A", "m4a", (("aac",), ("alac",))), ("MP4", "mp4", (("aac",), ("ac3",), ("libmp3lame",))),
     ("QuickTime", "mov", (("aac",), ("alac",), ("pcm_s16le",), ("pcm_s24le",))),
     ("Matroska", "mka", (
         ("aac",), ("ac3",), ("flac",), ("libmp3lame",), ("libopus",), ("libvorbis",), ("mp2",), ("pcm_s16le",),
@@ -327,7 +327,14 @@ def see(path: Path) -> Seen:
         for each in told["streams"]
     ]
     title = told["format"].get("tags", {}).get("title") or words.get("tags", {}).get("title")
-    return Seen(words, 8 * size, sound, *_tags(mutagen.File(path), title), _chunks(path.read_bytes()), streams)
+    return Seen(words, 8 * size, sound, *_tags(_open(path), title), _chunks(path.read_bytes()), streams)
+
+
+def _open(path: Path) -> Any:
+    try:
+        return mutagen.File(path)
+    except mutagen.MutagenError:  # RF64
+        return None
 
 
 def _tags(file: Any, title: str | None) -> tuple[dict[str, Any], list[bytes]]:

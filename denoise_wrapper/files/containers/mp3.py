@@ -21,7 +21,7 @@ _V2 = {
     3: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 }
 DECODER_DELAY = 529  # frames by which every decoder of layer III is late
-_LOOK = 1 << 16  # bytes in which a stream is looked for behind junk
+_SURE = 4  # frames in a row that no noise has
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,19 @@ def begins_mp3(head: bytes) -> bool:
     return length > 0 and (len(following) < 3 or _length(following) > 0)
 
 
+def holds_mp3(head: bytes) -> bool:
+    """Tell if there are frames of MPEG audio somewhere in these bytes: three in a row, with junk in front."""
+    at = head.find(b"\xff")
+    while at >= 0:
+        following, count = at, 0
+        while count < _SURE and (length := _length(head[following : following + 3])):
+            following, count = following + length, count + 1
+        if count == _SURE:
+            return True
+        at = head.find(b"\xff", at + 1)
+    return False
+
+
 def _length(head: bytes) -> int:
     """Length in bytes of the frame that begins so; 0 if none does."""
     return _lengths()[head[1] << 8 | head[2]] if len(head) > 2 and head[0] == 0xFF else 0
@@ -96,6 +109,7 @@ class _Walk:
         self.cut = False  # its last frame is not whole
         self.kinds: set[int] = set()  # bit rates of frames, as their headers number them
         self.first = b""  # the first header, which all others have to agree with
+        self._words = dict.fromkeys((b"\xff", b"ID3", b"TAG", b"APE", b"LYR"), -1)
         self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
     @property
@@ -170,7 +184,7 @@ class _Walk:
         if head[:3] == b"TAG":
             return 227 if head[:4] == b"TAG+" else 128
         if head[:8] == b"APETAGEX":
-            return 32 + int.from_bytes(head[12:16], "little")  # of a header, or a footer whose body was before it
+            return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)  # of a footer, 32 alone
         if head[:11] == b"LYRICSBEGIN":
             stop = self.data.find(b"LYRICS200", at, at + (1 << 20))
             return stop + 9 - at if stop >= 0 else 0
@@ -184,12 +198,7 @@ class _Walk:
             length = self._length(at)
             if tag or (length and self._sure(at, length) and (not self.first or self._agrees(at))):
                 break
-            nearest = [
-                place
-                for name in (b"\xff", b"ID3", b"TAG", b"APE", b"LYR")
-                if (place := self.data.find(name, at + 1)) >= 0
-            ]
-            at = min(nearest) if nearest else end
+            at = self._next(at + 1)
         junk = self.data[begin:at]
         idle = not any(junk[:4096]) and not any(junk[4096:])
         if not self.runs or idle or (at == end and len(junk) < 4):
@@ -206,6 +215,14 @@ class _Walk:
         new = _Run(at, at, lost=max(1, round((at - last.end) / mean)))
         self.runs.append(new)
         return new, at
+
+    def _next(self, at: int) -> int:
+        """The next place from at on where a frame or a tag may begin; the end if there is none."""
+        for word, place in self._words.items():
+            if place < at:  # each is looked for once between two places
+                found = self.data.find(word, at)
+                self._words[word] = found if found >= 0 else len(self.data)
+        return min(self._words.values())
 
     def _info(self, at: int, length: int) -> _Info | None:
         """Read the frame that tells of the others; None if this is none."""

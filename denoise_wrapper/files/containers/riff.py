@@ -9,12 +9,10 @@ from denoise_wrapper.files.containers.parts import Part, Survey
 from denoise_wrapper.files.containers.pieces import FileBytes, Pieces, Stretch
 
 UNKNOWN = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
-_EMPTY_MAX = 1 << 16  # bytes of a file that may hold chunks of metadata and no sound
 _FORMS = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE", b"BW64": b"WAVE", b"FORM": b"AIFF"}
 _EXTENSIBLE = 0xFFFE
 _SPEAKERS_AT, _KIND_AT = 20, 24  # of the mask of channels and of the kind of samples, in an extensible format chunk
-# Codecs that come in blocks -> frames of sound in a block, by the format chunk; others have a frame of their own.
-_ADPCM, _IMA, _GSM, _ALAW, _MULAW = 2, 0x11, 0x31, 6, 7
+_ADPCM, _IMA, _GSM = 2, 0x11, 0x31  # codecs that come in whole blocks
 
 
 @dataclass(frozen=True)
@@ -136,26 +134,39 @@ def extensible(data: FileBytes, riff: Riff) -> tuple[int, bytes] | None:
     fmt = riff.find(b"fmt ")
     if fmt is None or fmt.size < _KIND_AT + 16:
         return None
-    if struct.unpack(f"{riff.order}H", data[fmt.start : fmt.start + 2])[0] != _EXTENSIBLE:
+    if _tag(data, riff, fmt) != _EXTENSIBLE:
         return None
     at = fmt.start + _SPEAKERS_AT
     mask = struct.unpack(f"{riff.order}I", data[at : at + 4])[0]
     return mask, bytes(data[fmt.start + _KIND_AT : fmt.start + _KIND_AT + 16])
 
 
-def fact_frames(data: FileBytes, riff: Riff) -> int | None:
-    """The number of frames that a fact chunk tells, of a codec whose blocks are padded; None if there is none."""
-    fact, fmt = riff.find(b"fact"), riff.find(b"fmt ")
-    if fact is None or fmt is None or fact.size < 4 or fmt.size < 2:
-        return None
-    if struct.unpack(f"{riff.order}H", data[fmt.start : fmt.start + 2])[0] not in (
-        _ADPCM,
-        _IMA,
-        _GSM,
-        0x64,
-        0x38,
-        0x40,
-    ):
-        return None
-    frames = struct.unpack(f"{riff.order}I", data[fact.start : fact.start + 4])[0]
-    return frames or None
+def block_frames(data: FileBytes, riff: Riff) -> int:
+    """Frames in a block of a codec that has only whole ones; 0 for other codecs."""
+    fmt = riff.find(b"fmt ")
+    if fmt is None or fmt.size < 20 or _tag(data, riff, fmt) not in (_ADPCM, _IMA, _GSM):
+        return 0
+    return int(struct.unpack(f"{riff.order}H", data[fmt.start + 18 : fmt.start + 20])[0])
+
+
+def fact_frames(data: FileBytes, riff: Riff, held: int) -> int:
+    """Frames of sound in a file of such a codec, of which the last block may hold fewer, as its fact chunk tells.
+
+    held: those that libsndfile counts, which makes a block of a byte of padding. A fact chunk that is further away
+    than a block is not true, as some programs write them.
+    """
+    fact, block = riff.find(b"fact"), block_frames(data, riff)
+    fmt, sound = riff.find(b"fmt "), riff.find(b"data")
+    if not block or fmt is None or sound is None:
+        return held
+    size = int(struct.unpack(f"{riff.order}H", data[fmt.start + 12 : fmt.start + 14])[0])
+    held = min(held, sound.size // max(1, size) * block)
+    if fact is None or fact.size < 4:
+        return held
+    frames = int(struct.unpack(f"{riff.order}I", data[fact.start : fact.start + 4])[0])
+    return frames if held - block < frames <= held else held
+
+
+def _tag(data: FileBytes, riff: Riff, fmt: Chunk) -> int:
+    """The codec by the number that a format chunk begins with."""
+    return int(struct.unpack(f"{riff.order}H", data[fmt.start : fmt.start + 2])[0])

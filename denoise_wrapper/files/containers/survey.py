@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from denoise_wrapper.files.containers.flac import begins_flac, survey_flac
-from denoise_wrapper.files.containers.mp3 import begins_mp3, survey_mp3
+from denoise_wrapper.files.containers.mp3 import begins_mp3, holds_mp3, survey_mp3
 from denoise_wrapper.files.containers.ogg import begins_ogg, survey_ogg
 from denoise_wrapper.files.containers.parts import Survey
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import begins_riff, survey_riff
 
+_MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga")
 HEAD = 1 << 16  # bytes in front, in which the beginning of a file is looked for
 _KINDS = (
     (begins_riff, survey_riff), (begins_ogg, survey_ogg), (begins_flac, survey_flac), (begins_mp3, survey_mp3),
@@ -21,8 +22,11 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def survey(data: FileBytes) -> Survey:
-    """Survey a file by its content; a file of other kinds than these is taken as it is."""
+def survey(data: FileBytes, suffix: str) -> Survey:
+    """Survey a file by its content; a file of other kinds than these is taken as it is.
+
+    suffix: of its name. Of MPEG audio without a frame, the decoder would say so itself, on standard error.
+    """
     head = data[0:HEAD]
     behind = [look for magic, look in _BEHIND if magic in head]  # a tag, or something else, in front
     if head.startswith(b"ID3") and behind:
@@ -32,6 +36,8 @@ def survey(data: FileBytes) -> Survey:
             return look(data)
     if behind:
         return behind[0](data)
+    if not _named(head) and (suffix.lower() in _MPEG_SUFFIXES or holds_mp3(head)):
+        return survey_mp3(data)
     return Survey()
 
 
@@ -46,4 +52,9 @@ def sounds_like(head: bytes) -> bool:
 
     head: HEAD bytes, or all there are.
     """
-    return any(begins(head) for begins, _ in _KINDS) or head.startswith(_OTHERS) or head[4:8] == b"ftyp"
+    return any(begins(head) for begins, _ in _KINDS) or _named(head)
+
+
+def _named(head: bytes) -> bool:
+    """Tell if a file begins with the word of another kind."""
+    return head.startswith(_OTHERS) or head[4:8] == b"ftyp"

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.files.containers.riff import extensible, read_riff
-from denoise_wrapper.files.tags.chunks import Chunks, add_texts, homeless, made_chunks, read_chunks
+from denoise_wrapper.files.tags.chunks import Chunks, add_texts, homeless, id3_of, made_chunks, read_chunks, with_id3
 from denoise_wrapper.files.tags.fields import MASK, Tags
-from denoise_wrapper.files.tags.files import mask_of, missing_mutagen, read_tags, write_tags
+from denoise_wrapper.files.tags.files import mask_of, missing_mutagen, read_id3, read_tags, write_tags
 from denoise_wrapper.files.tags.id3 import to_id3
 from denoise_wrapper.wording import few
 
 _RF64_CHUNKS_AT = 48  # behind its ds64
 _FLAC_PADDING_AT = 42  # behind STREAMINFO
+_WITH_ID3 = ("RIFF", "RIFX", "FORM")  # kinds of chunks among which ID3 is one
 _ROOM = 2048  # bytes of padding more than the tags need, so that a name can be changed without moving the sound
 # Masks that a file has without a word, by channels: FLAC's.
 _USUAL = {1: (4,), 2: (3,), 3: (7,), 4: (0x33,), 5: (0x37, 0x607), 6: (0x3F, 0x60F), 7: (0x70F,), 8: (0x63F,)}
@@ -45,7 +46,7 @@ class Carried:
 
         kind: of container, as `Chunks.kind`. form: libsndfile's. Returns (chunks, place, bytes).
         """
-        chunks = self.chunks if self.chunks.kind == kind else made_chunks(kind, self._all_texts())
+        chunks = self._chunks_for(kind)
         if kind == "RIFF":
             return chunks, _RF64_CHUNKS_AT if form == "RF64" else 12, chunks.laid(before=True)
         if form == "FLAC" and (size := self._size()):
@@ -54,6 +55,17 @@ class Carried:
         if form == "MP3" and self.missing is None and self._size():
             return chunks, 0, _as_id3(self._all_texts())  # in front at once: to put it there later moves all sound
         return chunks, 0, b""
+
+    def _chunks_for(self, kind: str) -> Chunks:
+        """The chunks of a target: those of the source, or what its tags say, with its tags as ID3."""
+        if self.chunks.kind == kind:
+            cleaned = self.tags is not None and self.tags.dropped
+            return with_id3(self.chunks, _as_id3(self.tags)) if cleaned and self.tags else self.chunks
+        tags = self._all_texts()
+        chunks = made_chunks(kind, tags)
+        return (
+            with_id3(chunks, _as_id3(tags)) if kind in _WITH_ID3 and self.missing is None and self._size() else chunks
+        )
 
     def _size(self) -> int:
         """Bytes that the tags take, about; 0 for none."""
@@ -75,7 +87,7 @@ class Carried:
         tags = (self.tags if same else self._all_texts()) or Tags()
         if self.missing is not None:
             notes += [self.missing] * bool(self.basic)
-        elif tags.texts or tags.pictures or tags.native is not None:
+        elif kind not in _WITH_ID3 and (tags.texts or tags.pictures or tags.native is not None):
             notes += write_tags(part, tags, in_chunks=kind == "caff")
         if tags.dropped:
             notes.append(f"{few(sorted(set(tags.dropped)))} left out: the level is another one now")
@@ -112,16 +124,18 @@ def _as_id3(tags: Tags) -> bytes:
 def carried_of(source: Any) -> Carried:
     """Read what a source has beside its sound; of one that libsndfile does not read, its tags alone."""
     missing = missing_mutagen()
-    tags = read_tags(source.facts.path) if missing is None else None
-    carried = Carried(tags, channels=source.channels, missing=missing)
+    carried = Carried(channels=source.channels, missing=missing)
     data = getattr(source, "data", None)
     if data is not None:
-        carried.chunks = read_chunks(data, keep_id3=missing is not None)
+        carried.chunks = read_chunks(data)
         riff = read_riff(data)
         if riff is not None and (found := extensible(data, riff)) is not None:
             carried.mask, carried.kind_of_samples = found
         carried.magic = data[0:4]
         carried.basic = source.file.copy_metadata()
+    if missing is None:
+        in_chunk = carried.chunks.kind in _WITH_ID3
+        carried.tags = read_id3(id3_of(carried.chunks)) if in_chunk else read_tags(source.facts.path)
     if carried.mask is None:
-        carried.mask = mask_of(tags)
+        carried.mask = mask_of(carried.tags)
     return carried

@@ -60,8 +60,8 @@ def _chunk(name: bytes, content: bytes, order: str, long: bool = False) -> bytes
     return name + struct.pack(f"{order}I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def read_chunks(data: FileBytes, keep_id3: bool) -> Chunks:
-    """Read the chunks of a file that go on into one of its kind. keep_id3: those that hold ID3 too."""
+def read_chunks(data: FileBytes) -> Chunks:
+    """Read the chunks of a file that go on into one of its kind."""
     listed = _listed(data)
     if listed is None:
         return Chunks()
@@ -72,7 +72,7 @@ def read_chunks(data: FileBytes, keep_id3: bool) -> Chunks:
             seen_sound = True
         elif name in _LEVELS:
             chunks.notes.append(f"the chunk {name.decode().strip()} is left out: it pictures the sound as it was")
-        elif name not in _OWN and (keep_id3 or name not in _ID3):
+        elif name not in _OWN:
             content = data[start : start + size]
             if name == b"bext":
                 content = _without_loudness(content, chunks)
@@ -143,6 +143,22 @@ def decoded(text: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return text.decode("latin-1")
+
+
+def id3_of(chunks: Chunks) -> bytes:
+    """The content of the chunk that holds ID3; empty if there is none."""
+    return next((piece.content for piece in chunks.pieces if piece.name in _ID3), b"")
+
+
+def with_id3(chunks: Chunks, content: bytes) -> Chunks:
+    """Chunks with ID3 in the place of what they had, or behind all others."""
+    name = b"ID3 " if chunks.kind == "FORM" else b"id3 "
+    held = [piece.name in _ID3 for piece in chunks.pieces]
+    pieces = [
+        Piece(piece.name, content, piece.before) if is_id3 else piece
+        for piece, is_id3 in zip(chunks.pieces, held, strict=True)
+    ]
+    return Chunks(chunks.kind, pieces if any(held) else [*pieces, Piece(name, content, False)], chunks.notes)
 
 
 def made_chunks(kind: str, tags: Tags) -> Chunks:

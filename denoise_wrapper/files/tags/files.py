@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def read_tags(path: Path) -> Tags | None:
         return None  # damaged tags keep no sound from being cleaned
 
 
+def read_id3(content: bytes) -> Tags | None:
+    """Read tags of the bytes of ID3; None for none, or damaged ones. Raises ImportError without mutagen."""
+    import mutagen
+    from mutagen.id3 import ID3
+
+    try:
+        return from_id3(ID3(BytesIO(content))) if content else None
+    except (mutagen.MutagenError, ValueError):
+        return None
+
+
 def _read_loose(path: Path) -> Tags | None:
     """Tags in front of or behind a file whose container mutagen does not know, or that has those of another."""
     import mutagen
@@ -95,7 +107,7 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
     if not tags.texts and not tags.pictures and tags.native is None:
         return []
     try:
-        file: Any = mutagen.File(path)
+        file: Any = _open(path)
         if file is None:
             texts = [] if in_chunks or not tags.texts else [few(sorted(tags.texts))]
             lost = [*texts, *["pictures"] * bool(tags.pictures)]
@@ -124,6 +136,18 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
     with open(path, "rb+") as written:
         os.fsync(written.fileno())
     return []
+
+
+def _open(path: Path) -> Any:
+    """Open a file that mutagen knows; None for another, such as RF64 of which it has read the name alone."""
+    import mutagen
+
+    try:
+        return mutagen.File(path)
+    except mutagen.MutagenError as error:
+        if any(isinstance(cause, OSError) for cause in (error.__context__, *error.args)):
+            raise
+        return None
 
 
 def mask_of(tags: Tags | None) -> int | None:

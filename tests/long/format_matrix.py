@@ -1,4 +1,4 @@
-"""The whole matrix of formats: python tests/long/matrix.py [--write docs/formats.md]; some minutes.
+"""The whole matrix of formats: python tests/long/format_matrix.py [--write docs/formats.md]; some minutes.
 
 Prints every cell that is no "yes", and writes the table between its two marks in the page.
 """
@@ -14,7 +14,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "support")]
 
 import matrix  # noqa: E402  which lies there
 
-MARKS = ("<!-- table: tests/long/matrix.py -->\n", "\n<!-- end of table -->")
+MARKS = ("<!-- table: tests/long/format_matrix.py -->\n", "\n<!-- end of table -->")
 
 
 def main() -> int:
