@@ -217,9 +217,7 @@ def film(path: Path, ffmpeg: Callable[..., None]) -> Path:
     return path
 
 
-def test_audio_that_starts_late_starts_late(
-    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
-) -> None:
+def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
     for name in ("film.mkv", "film.mp4"):
         source = film(tmp_path / name, ffmpeg)
         cleaned = denoiser.filter_file(source)
@@ -250,9 +248,7 @@ def test_a_gap_stays_a_gap(
     assert widest[1] > 0.9
 
 
-def test_one_track_is_chosen_and_the_others_go_through(
-    tmp_path: Path, ffmpeg: Callable[..., None]
-) -> None:
+def test_one_track_is_chosen_and_the_others_go_through(tmp_path: Path, ffmpeg: Callable[..., None]) -> None:
     source, silent = film(tmp_path / "film.mkv", ffmpeg), Denoiser(FakeBackend("quiet", gain=0.0))
     for track, loud in (("deu", "0:a:1"), ("2", "0:a:0")):
         cleaned = silent.filter_file(source, overwrite=True, track=track)
