@@ -74,7 +74,6 @@ AUDIO_ONLY = {".aac", ".ac3", ".amr", ".eac3", ".m4a", ".m4b", ".mka", ".mp2", "
 # The muxer that writes what a demuxer reads, where the suffix does not say.
 _SAME = {
     "mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska", "aac": "adts", "mpeg": "mpeg", "mp3": "mp3",
-    "nistsphere": "wav",
 }  # fmt: skip
 _UNWRITABLE = {
     "ape",
@@ -97,13 +96,16 @@ _KEEPS = {
     "mp4": {"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"},
     "mov": {"aac", "alac", "ac3", "eac3", "mp3"}, "webm": {"opus", "vorbis"},
     "matroska": {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "tta", "vorbis", "wavpack"},
-    "nut": {"aac", "ac3", "eac3", "flac", "mp2", "mp3", "opus"}, "asf": {"wmav1", "wmav2"}, "avi": {"mp3", "mp2", "ac3"},
+    "nut": {"aac", "ac3", "eac3", "flac", "mp2", "mp3", "opus"}, "asf": {"wmav1", "wmav2"},
+    "avi": {"mp3", "mp2", "ac3"},
     "adts": {"aac"}, "mpegts": {"aac", "ac3", "eac3", "mp2", "opus"}, "flv": {"aac", "mp3"}, "3gp": {"aac", "amr_nb"},
     "mpeg": {"mp2", "ac3"}, "vob": {"mp2", "ac3"},
 }  # fmt: skip
 # Codec -> FFmpeg's encoder, where it has another name.
-_ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "amr_nb": "libopencore_amrnb", "aac_latm": "aac", "adpcm_g722": "g722",
-             "adpcm_g726": "g726", "adpcm_g726le": "g726le"}  # fmt: skip
+_ENCODERS = {
+    "mp3": "libmp3lame", "opus": "libopus", "amr_nb": "libopencore_amrnb", "aac_latm": "aac", "adpcm_g722": "g722",
+    "adpcm_g726": "g726", "adpcm_g726le": "g726le",
+}  # fmt: skip
 _LOSSY_ENCODERS = {
     "aac", "libmp3lame", "libopus", "mp2", "ac3", "eac3", "wmav1", "wmav2", "libopencore_amrnb", "g722",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_yamaha", "adpcm_swf", "adpcm_adx", "pcm_mulaw", "pcm_alaw",

@@ -151,11 +151,13 @@ def test_a_picture_does_not_count_as_bit_rate(
     ("name", "options", "codec", "sample"),
     [
         ("a.mkv", ("-c:a", "flac"), "flac", "s16"), ("a.mka", ("-c:a", "pcm_s24le"), "pcm_s24le", "s32"),
-        ("a.mp4", ("-c:a", "flac", "-strict", "-2"), "flac", "s16"), ("a.mov", ("-c:a", "pcm_s16be"), "pcm_s16be", "s16"),
+        ("a.mp4", ("-c:a", "flac", "-strict", "-2"), "flac", "s16"),
+        ("a.mov", ("-c:a", "pcm_s16be"), "pcm_s16be", "s16"),
         ("a.avi", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"), ("a.nut", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"),
         ("a.m4a", ("-c:a", "alac"), "alac", "s16p"), ("a.tta", (), "tta", "s16"),
         ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
-        ("a.oga", ("-c:a", "flac"), "flac", "s16"), ("a.mka", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
+        ("a.oga", ("-c:a", "flac"), "flac", "s16"),
+        ("a.mka", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
     ],
 )  # fmt: skip
 def test_lossless_stays_lossless_and_as_deep(
@@ -210,9 +212,9 @@ def film(path: Path, ffmpeg: Callable[..., None]) -> Path:
         "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=3", "-itsoffset", "1", "-f", "lavfi", "-i",
         "anoisesrc=r=48000:d=2:a=0.1:seed=1", "-f", "lavfi", "-i", "sine=880:r=44100:d=3", "-i", folder / "s.srt",
         "-i", folder / "c.txt", "-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-map_metadata", "4",
-        "-map_chapters", "4", *(font if text == "srt" else []), "-c:v", "mpeg4", "-c:a:0", "aac", "-c:a:1", "libmp3lame",
-        "-c:s", text, "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-disposition:a:0", "0",
-        "-disposition:a:1", "default", path,
+        "-map_chapters", "4", *(font if text == "srt" else []), "-c:v", "mpeg4", "-c:a:0", "aac",
+        "-c:a:1", "libmp3lame", "-c:s", text, "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng",
+        "-disposition:a:0", "0", "-disposition:a:1", "default", path,
     )  # fmt: skip
     return path
 
@@ -347,7 +349,8 @@ def test_the_content_says_what_a_file_is(
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("mp3.wav", ("-c:a", "libmp3lame")), ("ac3.wav", ("-c:a", "ac3")), ("g722.wav", ("-c:a", "g722", "-ar", "16000")),
+        ("mp3.wav", ("-c:a", "libmp3lame")), ("ac3.wav", ("-c:a", "ac3")),
+        ("g722.wav", ("-c:a", "g722", "-ar", "16000")),
         ("yamaha.wav", ("-c:a", "adpcm_yamaha")), ("flac.oga", ("-c:a", "flac")), ("alac.caf", ("-c:a", "alac")),
         ("mp2.wav", ("-c:a", "mp2")), ("s64.wav", ("-c:a", "pcm_s64le")),
     ],

@@ -1,7 +1,7 @@
 """Memory and time of a long film: python tests/long/media_memory.py FOLDER [MINUTES].
 
-Makes an MP4 with video of a minute and one of MINUTES (default: 120) in FOLDER with the program ffmpeg, cleans both, and
-prints the most memory that each took; then the same by `ffmpeg -c:v copy -af arnndn` with the same network.
+Makes an MP4 with video of a minute and one of MINUTES (default: 120) in FOLDER with the program ffmpeg, cleans both,
+and prints the most memory that each took; then the same by `ffmpeg -c:v copy -af arnndn` with the same network.
 """
 
 from __future__ import annotations
