@@ -59,10 +59,14 @@ class Lane:
             return
         if self._silent_end:
             self._encode(np.zeros((self._silent_end, self._source.channels), self._dtype), self._frames)
+        self._flush()
+        self._finish()
+
+    def _flush(self) -> None:
+        """Send what the encoder still holds."""
         for packet in self.stream.encode(None):
             if not self._is_padding(packet):
                 self._send(packet)
-        self._finish()
 
     @property
     def _start(self) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ENOUGH = 1_200  # seconds of a file that are looked through
 # Demuxers that name the bit rate of each stream, by its bytes or in the stream itself.
 _NAMING = {"mov,mp4,m4a,3gp,3g2,mj2"}
-_VARIABLE = {"mp3"}  # codecs whose packets tell the mode by their sizes
+_VARIABLE = {"mp3", "opus"}  # codecs whose packets tell the mode by their sizes
 
 
 def measured(path: Path, tracks: list[Track], form: str) -> None:
@@ -23,7 +23,7 @@ def measured(path: Path, tracks: list[Track], form: str) -> None:
     wanted = [
         track
         for track in tracks
-        if track.facts.lossy and (form not in _NAMING or not track.facts.bit_rate or track.facts.codec in _VARIABLE)
+        if track.facts.lossy and not (track.facts.codec == "vorbis" and track.facts.bit_rate) and (form not in _NAMING or not track.facts.bit_rate or track.facts.codec in _VARIABLE)
     ]
     if not wanted:
         return

@@ -15,6 +15,7 @@ from denoise_wrapper.files.formats import Wishes
 from denoise_wrapper.files.media.encode import Lane, add_lane
 from denoise_wrapper.files.media.library import library, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
+from denoise_wrapper.files.media.vorbis import VorbisLane
 
 _MOV = {"mov", "mp4", "3gp"}
 # Tags that measured the level before, and those that a muxer writes itself.
@@ -48,7 +49,7 @@ class MediaTarget:
         self.lanes: list[Lane] = []
         try:
             if media is None:
-                self.lanes.append(add_lane(self._container, plans[0], source, self._mux, muxer))
+                self.lanes.append(self._lane(plans[0], source))
             else:
                 self._carry_over(media, plans, same)
         except (av.FFmpegError, ValueError) as error:
@@ -75,6 +76,11 @@ class MediaTarget:
         with contextlib.suppress(Exception):
             self._container.close()
 
+    def _lane(self, plan: TrackPlan, track: Any) -> Lane:
+        if plan.encoder == "vorbis":
+            return VorbisLane(self._container, plan, track, self._mux, self._muxer)
+        return add_lane(self._container, plan, track, self._mux, self._muxer)
+
     def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
         """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
         planned = {track.index: (track, plan) for track, plan in zip(media.tracks, plans, strict=True)}
@@ -82,7 +88,7 @@ class MediaTarget:
         for stream in media.container.streams:
             if stream.index in planned:
                 track, plan = planned[stream.index]
-                lane = add_lane(self._container, plan, track, self._mux, self._muxer)
+                lane = self._lane(plan, track)
                 output = lane.stream
                 self.lanes.append(lane)
                 lane.offset = -round(media.offset * track.rate / 1_000_000)

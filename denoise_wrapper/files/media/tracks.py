@@ -13,6 +13,7 @@ import numpy as np
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import TrackFacts, lossless_depth
+from denoise_wrapper.files.formats import vorbis_nominal
 from denoise_wrapper.files.media.library import Complaints, reason
 
 _LEAST_GAP = Fraction(30, 1000)  # seconds; time stamps of some containers jitter by less
@@ -34,6 +35,8 @@ class Track:
     def __init__(self, path: Path, stream: Any, complaints: Complaints, damaged: str, ends: bool) -> None:
         """ends: whether the length of the stream as the container has it cuts off what an encoder appended."""
         self.path, self.stream, self.index = path, stream, int(stream.index)
+        if stream.format is None or stream.format.packed is None or not stream.sample_rate or not stream.layout.channels:
+            raise FileError(f"{path} is damaged: its header says no rate, channels or sample type; get it anew")
         self.rate, self.channels = check_rate(stream.sample_rate), check_channels(len(stream.layout.channels))
         self.layout = stream.layout.name
         self.facts = _facts(stream)
@@ -198,11 +201,12 @@ def _samples(frame: Any, channels: int, dtype: str) -> Array:
 def _facts(stream: Any) -> TrackFacts:
     context = stream.codec_context
     sample = stream.format.packed.name
+    extradata = bytes(context.extradata or b"")
     return TrackFacts(
         codec=context.codec.canonical_name,
         rate=stream.sample_rate,
         channels=len(stream.layout.channels),
         sample=sample,
-        depth=lossless_depth(context.codec.canonical_name, sample, bytes(context.extradata or b"")),
-        bit_rate=stream.bit_rate or None,
+        depth=lossless_depth(context.codec.canonical_name, sample, extradata),
+        bit_rate=vorbis_nominal(extradata) or stream.bit_rate or None,
     )
