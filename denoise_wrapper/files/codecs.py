@@ -284,6 +284,8 @@ def _lossless(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
         bits = next((bits for name, bits in _PCM.items() if encoder.startswith(f"pcm_{name}")), 16)
         if encoder.startswith("pcm_f"):
             return TrackPlan(encoder, "flt" if bits == 32 else "dbl", bits)
+        if bits == 64:
+            return TrackPlan(encoder, "dbl", bits)
         return TrackPlan(encoder, "u8" if bits == 8 else "s16" if bits == 16 else "s32", bits)
     if facts.sample in ("flt", "dbl") and asked is None:
         if encoder == "wavpack":

@@ -226,7 +226,7 @@ def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, 
         wavs = []
         for path in (source, cleaned):
             wavs.append(path.with_suffix(f"{path.suffix}.wav"))
-            ffmpeg("-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", wavs[-1])
+            ffmpeg("-copyts", "-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", wavs[-1])
         before, after = (soundfile.read(wav)[0] for wav in wavs)
         assert np.abs(before[: RATE * 9 // 10]).max() < 1e-3
         assert abs(lag(before, after)) <= 48  # FFmpeg's own rounding of Matroska's milliseconds

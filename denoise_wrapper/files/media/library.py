@@ -17,11 +17,12 @@ DEMUXERS = """
 """.split()
 MAX_STREAMS = 64
 _BUFFER = 1 << 16  # bytes read or written at a time
+CHECKS = "crccheck+bitstream+buffer"  # what decoders look for beyond what stops them
 _OPTIONS = {
     "format_whitelist": ",".join(DEMUXERS),
     "protocol_whitelist": "",
     "max_streams": str(MAX_STREAMS),
-    "err_detect": "crccheck+bitstream+buffer",
+    "err_detect": CHECKS,
 }
 # What FFmpeg reports as an error of files that are whole.
 _HARMLESS = ("Header missing", "Skipping unhandled metadata")

@@ -14,7 +14,7 @@ from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import TrackFacts, lossless_depth
 from denoise_wrapper.files.formats import vorbis_nominal
-from denoise_wrapper.files.media.library import Complaints, reason
+from denoise_wrapper.files.media.library import CHECKS, Complaints, reason
 
 _LEAST_GAP = Fraction(30, 1000)  # seconds; time stamps of some containers jitter by less
 _LONGEST_GAP = 24 * 3600  # seconds; beyond this a time stamp is damage
@@ -41,6 +41,7 @@ class Track:
         self.layout = stream.layout.name
         self.facts = _facts(stream)
         self.dtype = _TYPES[stream.format.packed.name]
+        self._resampler: Any = None  # of samples that NumPy is not given as they are
         length = 0 if stream.duration is None else round(stream.duration * stream.time_base * self.rate)
         self.total = max(0, length)
         self.start: int | None = None
@@ -56,6 +57,7 @@ class Track:
         self._excess: list[Array] = []
         self._mended = False
         stream.codec_context.thread_count = 1  # so that complaints come in this thread
+        stream.codec_context.options = {"err_detect": CHECKS}
 
     @property
     def seconds(self) -> float:
@@ -151,7 +153,7 @@ class Track:
                 f"{self.path} changes to {len(frame.layout.channels)} channels of {frame.sample_rate} Hz at "
                 f"{self.seconds:.2f} s, from {self.channels} of {self.rate} Hz: convert it to one form first"
             )
-        samples = _samples(frame, self.channels, self.dtype)
+        samples = self._samples(frame)
         if frame.pts is not None:
             position = round(frame.pts * frame.time_base * self.rate)
             if self.start is None:
@@ -172,6 +174,19 @@ class Track:
         self._next += len(samples)
         yield samples
 
+    def _samples(self, frame: Any) -> Array:
+        """The samples of a decoded frame, (frames, channels)."""
+        if frame.format.packed.name == "s64":
+            import av
+
+            self._resampler = self._resampler or av.AudioResampler("dbl")
+            frame = self._resampler.resample(frame)[0]
+        array: Array = frame.to_ndarray()
+        array = array.T if frame.format.is_planar else array.reshape(-1, self.channels)
+        if array.dtype == np.uint8:
+            return (array.astype(np.int16) - 128) << 8
+        return np.ascontiguousarray(array.astype(self.dtype, copy=False))
+
     def _on_grid(self, gap: int, length: int, unit: Fraction) -> int:
         """Make a gap whole frames of the codec if the time stamps, in units of seconds, are too coarse to tell."""
         whole = round(gap / length) * length if length else gap
@@ -185,17 +200,6 @@ class Track:
             self._next += piece
             frames -= piece
             yield np.zeros((piece, self.channels), self.dtype)
-
-
-def _samples(frame: Any, channels: int, dtype: str) -> Array:
-    """The samples of a decoded frame, (frames, channels)."""
-    array: Array = frame.to_ndarray()
-    array = array.T if frame.format.is_planar else array.reshape(-1, channels)
-    if array.dtype == np.uint8:
-        return (array.astype(np.int16) - 128) << 8
-    if array.dtype == np.int64:
-        return array * 2.0**-63
-    return np.ascontiguousarray(array.astype(dtype, copy=False))
 
 
 def _facts(stream: Any) -> TrackFacts:
