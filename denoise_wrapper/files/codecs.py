@@ -180,6 +180,11 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
     return TrackFacts(codec, facts.rate, facts.channels, sample if depth is not None else "flt", depth, rate)
 
 
+def same_container(dst: Path, src: Path) -> bool:
+    """Tell if a target is to be in the container that came: its suffix is the source's, or it has none."""
+    return dst.suffix.lower() in ("", src.suffix.lower())
+
+
 def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: str | None = None) -> str | None:
     """Name FFmpeg's muxer for dst: that of the source where the suffix is the source's, else the suffix's.
 
@@ -193,7 +198,7 @@ def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: s
         if format_of(dst) is None:
             raise FileError(f"{dst} has no suffix of a format that can be written; name it {_could()}")
         return None
-    if suffix and suffix != src.suffix.lower():  # none means the format that came
+    if not same_container(dst, src):
         if suffix in _MUXERS:
             return _MUXERS[suffix][0]
         if format_of(dst) is not None:

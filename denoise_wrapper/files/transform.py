@@ -13,7 +13,7 @@ import numpy as np
 from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
-from denoise_wrapper.files.codecs import muxer_of
+from denoise_wrapper.files.codecs import muxer_of, same_container
 from denoise_wrapper.files.formats import SUFFIXES, Wishes
 from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.media.source import MediaSource
@@ -163,6 +163,6 @@ def target_muxer(dst: Path, source: Source) -> str | None:
     """Name FFmpeg's muxer for dst; None if libsndfile writes it. Raises FileError if nothing can."""
     if isinstance(source, MediaSource):
         return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
-    if dst.suffix.lower() == source.facts.path.suffix.lower():
+    if same_container(dst, source.facts.path):
         return None
     return muxer_of(dst, source.facts.path, None)

@@ -169,7 +169,7 @@ def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], 
 def _layout(source: Any) -> str:
     """Name the channels as the source does, or as so many usually are where it does not."""
     layout = getattr(source, "layout", None)
-    if layout is not None and not layout[0].isdigit() or layout in _USUAL.values():
+    if layout is not None and (layout in _USUAL.values() or not layout.endswith("channels")):
         return str(layout)
     return _USUAL.get(source.channels, f"{source.channels}c")
 

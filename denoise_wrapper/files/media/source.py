@@ -60,6 +60,8 @@ class MediaSource:
         self._end = 0.0  # seconds, of the packet that ends last
 
     def blocks(self, size: int) -> Iterator[Array]:
+        """The first track alone; no packet of another one is kept."""
+        self._by_index = {self.tracks[0].index: self.tracks[0]}
         return self.tracks[0].blocks(size)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track
+from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
 from denoise_wrapper.files.formats import Wishes
 from denoise_wrapper.files.media.encode import Lane, add_lane
 from denoise_wrapper.files.media.library import library, open_output, reason
@@ -39,7 +39,7 @@ class MediaTarget:
         self._dst, self._muxer = dst, muxer
         self.notes: list[str] = []
         media = source if isinstance(source, MediaSource) else None
-        same = media is not None and dst.suffix.lower() == media.path.suffix.lower()
+        same = media is not None and same_container(dst, media.path)
         plans = plan_tracks(source, dst, muxer, wishes)
         self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
@@ -151,7 +151,7 @@ def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[Trac
     """Decide how each track of a source is encoded. Raises FileError if the target cannot hold one."""
     if not isinstance(source, MediaSource):
         return [plan_track(muxer, facts_of_subtype(source.facts), wishes, False, dst)]
-    same = dst.suffix.lower() == source.path.suffix.lower()
+    same = same_container(dst, source.path)
     return [plan_track(muxer, track.facts, wishes, same, dst) for track in source.tracks]
 
 

@@ -35,7 +35,8 @@ class Track:
     def __init__(self, path: Path, stream: Any, complaints: Complaints, damaged: str, ends: bool) -> None:
         """ends: whether the length of the stream as the container has it cuts off what an encoder appended."""
         self.path, self.stream, self.index = path, stream, int(stream.index)
-        if stream.format is None or stream.format.packed is None or not stream.sample_rate or not stream.layout.channels:
+        known = stream.format is not None and stream.format.packed is not None
+        if not (known and stream.sample_rate and stream.layout.channels):
             raise FileError(f"{path} is damaged: its header says no rate, channels or sample type; get it anew")
         self.rate, self.channels = check_rate(stream.sample_rate), check_channels(len(stream.layout.channels))
         self.layout = stream.layout.name

@@ -101,6 +101,4 @@ class _Pages:
 def _sound_file(file: Any, source: Any, level: float) -> Any:
     import soundfile
 
-    return soundfile.SoundFile(
-        file, "w", source.rate, source.channels, "VORBIS", format="OGG", compression_level=level
-    )
+    return soundfile.SoundFile(file, "w", source.rate, source.channels, "VORBIS", format="OGG", compression_level=level)
