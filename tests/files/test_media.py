@@ -316,7 +316,7 @@ def test_damage_is_kept_as_silence_or_left_out(
 def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
     source = film(tmp_path / "film.mkv", ffmpeg)
     assert len(first_channel(source)) == pytest.approx(2 * RATE, abs=2048)
-    with pytest.raises(FileError, match="has 2 audio tracks and .* holds one: --track 1"):
+    with pytest.raises(FileError, match=r"has 2 audio tracks and .* holds one: --track 1"):
         denoiser.filter_file(source, tmp_path / "b.wav")
     denoiser.filter_file(source, tmp_path / "b.wav", track="eng")
     assert soundfile.info(tmp_path / "b.wav").samplerate == 44100

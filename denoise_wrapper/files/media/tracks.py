@@ -119,7 +119,8 @@ class Track:
                     if not self.packets:
                         yield np.empty((0, self.channels), self.dtype)
                     continue
-                yield from self._silence(max(0, self.promised - self._next))
+                lost = self._mended and self._damaged == "keep"  # damage at the end, behind which no time stamp comes
+                yield from self._silence(max(0, (self.total if lost else self.promised) - self._next))
                 return
             packet = self.packets.popleft()
             self.queued -= packet.size
@@ -158,7 +159,7 @@ class Track:
         if frame.pts is not None:
             position = round(frame.pts * frame.time_base * self.rate)
             if self.start is None:
-                self.start = self._anchor = position
+                self.start = self._anchor = self._beginning(position)
             gap = self._on_grid(position - self._anchor - self._next, len(samples), frame.time_base)
             least = len(samples) / 2 if self._mended else _LEAST_GAP * self.rate
             if abs(gap) >= least:
@@ -174,6 +175,13 @@ class Track:
         self._mended = False
         self._next += len(samples)
         yield samples
+
+    def _beginning(self, position: int) -> int:
+        """Position of the track's first sample, where position is that of the first one that was decoded."""
+        first = self.stream.start_time
+        if not (self._mended and self._damaged == "keep") or first is None:
+            return position
+        return min(position, round(first * self.stream.time_base * self.rate))
 
     def _samples(self, frame: Any) -> Array:
         """The samples of a decoded frame, (frames, channels)."""
