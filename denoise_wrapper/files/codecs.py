@@ -74,7 +74,6 @@ AUDIO_ONLY = {".aac", ".ac3", ".amr", ".eac3", ".m4a", ".m4b", ".mka", ".mp2", "
 # The muxer that writes what a demuxer reads, where the suffix does not say.
 _SAME = {
     "mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska", "aac": "adts", "mpeg": "mpeg", "mp3": "mp3",
-    "nistsphere": "wav",
 }  # fmt: skip
 _UNWRITABLE = {
     "ape",
@@ -97,17 +96,20 @@ _KEEPS = {
     "mp4": {"aac", "alac", "ac3", "eac3", "flac", "mp3", "opus"},
     "mov": {"aac", "alac", "ac3", "eac3", "mp3"}, "webm": {"opus", "vorbis"},
     "matroska": {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus", "tta", "vorbis", "wavpack"},
-    "nut": {"aac", "ac3", "eac3", "flac", "mp2", "mp3", "opus"}, "asf": {"wmav1", "wmav2"}, "avi": {"mp3", "mp2", "ac3"},
+    "nut": {"aac", "ac3", "eac3", "flac", "mp2", "mp3", "opus"}, "asf": {"wmav1", "wmav2"},
+    "avi": {"mp3", "mp2", "ac3"},
     "adts": {"aac"}, "mpegts": {"aac", "ac3", "eac3", "mp2", "opus"}, "flv": {"aac", "mp3"}, "3gp": {"aac", "amr_nb"},
     "mpeg": {"mp2", "ac3"}, "vob": {"mp2", "ac3"},
 }  # fmt: skip
 # Codec -> FFmpeg's encoder, where it has another name.
-_ENCODERS = {"mp3": "libmp3lame", "opus": "libopus", "amr_nb": "libopencore_amrnb", "aac_latm": "aac", "adpcm_g722": "g722",
-             "adpcm_g726": "g726", "adpcm_g726le": "g726le"}  # fmt: skip
+_ENCODERS = {
+    "mp3": "libmp3lame", "opus": "libopus", "amr_nb": "libopencore_amrnb", "aac_latm": "aac", "adpcm_g722": "g722",
+    "adpcm_g726": "g726", "adpcm_g726le": "g726le",
+}  # fmt: skip
 _LOSSY_ENCODERS = {
     "aac", "libmp3lame", "libopus", "mp2", "ac3", "eac3", "wmav1", "wmav2", "libopencore_amrnb", "g722",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_yamaha", "adpcm_swf", "adpcm_adx", "pcm_mulaw", "pcm_alaw",
-    "g726", "g723_1", "nellymoser", "vorbis", "sbc",
+    "g726", "g723_1", "nellymoser", "sbc",
 }  # fmt: skip
 _LOSSLESS_ENCODERS = {"alac", "flac", "tta", "wavpack"}
 _OPUS_RATES = {8000, 12000, 16000, 24000, 48000}
@@ -181,8 +183,8 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
 def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: str | None = None) -> str | None:
     """Name FFmpeg's muxer for dst: that of the source where the suffix is the source's, else the suffix's.
 
-    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: of a Matroska file. None if dst is to be
-    written by libsndfile. Raises FileError if nothing can write it.
+    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: of a Matroska
+    file. None if dst is to be written by libsndfile. Raises FileError if nothing can write it.
     """
     suffix = dst.suffix.lower()
     if form is None:
@@ -218,7 +220,8 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
-            f"{dst}: FFmpeg decodes {encoder} and does not encode it; --codec names another, or name a target {_could()}"
+            f"{dst}: FFmpeg decodes {encoder} and does not encode it (well); --codec chooses another, such as opus or "
+            f"flac, where the container can hold it; else name a target such as {_could()}"
         )
     cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
     if encoder in _RATES and facts.rate not in _RATES[encoder]:

@@ -158,6 +158,7 @@ def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], 
     stream.time_base = Fraction(1, source.rate)
     if plan.bit_rate is not None:
         stream.bit_rate = plan.bit_rate
+    stream.codec_context.open()
     return Lane(stream, plan, source, mux, muxer)
 
 

@@ -111,6 +111,13 @@ class Complaints:
         return last
 
 
+def silence() -> Any:
+    """Return a context in which what FFmpeg reports in this thread goes nowhere, but for what `Complaints` watch."""
+    import av.logging
+
+    return av.logging.Capture()
+
+
 _lock = threading.Lock()
 _listeners = 0
 _before: Any = None

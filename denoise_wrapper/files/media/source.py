@@ -11,7 +11,7 @@ from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import libsndfile_subtype
 from denoise_wrapper.files.formats import Facts, Wishes
-from denoise_wrapper.files.media.library import Complaints, library, listening, open_input, reason
+from denoise_wrapper.files.media.library import Complaints, library, listening, open_input, reason, silence
 from denoise_wrapper.files.media.measure import measured
 from denoise_wrapper.files.media.tracks import Track
 
@@ -33,6 +33,7 @@ class MediaSource:
     def __init__(self, path: Path, stack: contextlib.ExitStack, wishes: Wishes) -> None:
         library(path)
         stack.enter_context(listening())
+        stack.enter_context(silence())
         self.path, self.container = path, open_input(path, stack)
         self.form: str = self.container.format.name
         chosen = choose_tracks(path, self.container.streams.audio, wishes.track)
@@ -83,8 +84,8 @@ class MediaSource:
             if packet is None:
                 self._ended = True
                 self._check_end(track)
-            elif packet.stream_index in self._by_index:
-                self._by_index[packet.stream_index].push(packet)
+            elif packet.stream.index in self._by_index:  # stream_index is wrong of packets that flush
+                self._by_index[packet.stream.index].push(packet)
             elif packet.size:
                 self.other(packet)
         return bool(track.packets)

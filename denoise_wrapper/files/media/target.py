@@ -87,7 +87,13 @@ class MediaTarget:
                 self.lanes.append(lane)
                 lane.offset = -round(media.offset * track.rate / 1_000_000)
             elif _follows(stream, self._dst, same, bool(chapters)):
-                output = self._container.add_stream_from_template(stream, opaque=True)
+                try:
+                    output = self._container.add_stream_from_template(stream, opaque=True)
+                except ValueError:
+                    if same:
+                        raise
+                    self.notes.append(f"stream {stream.index} ({stream.type}) left out: {self._muxer} cannot hold it")
+                    continue
             else:
                 continue
             output.metadata.update(_kept(stream.metadata, stream.index in planned))
