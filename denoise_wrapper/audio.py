@@ -197,13 +197,16 @@ def round_to(samples: Array, depth: int) -> Array:
     kind, bits = (np.int32, 32) if wide else (np.int16, 16)
     if samples.dtype == kind and depth == bits:
         return samples
+    below = samples.dtype.itemsize * 8 - depth
     if samples.dtype.kind == "f":
-        rounded = np.rint(samples * samples.dtype.type(1 << (depth - 1)))
+        scaled = samples * samples.dtype.type(1 << (depth - 1))
     else:
-        below = samples.dtype.itemsize * 8 - depth
-        rounded = np.rint(samples / np.float64(1 << below)) if below > 0 else np.float64(samples) * (1 << -below)
-    most = 1 << (depth - 1)
-    return np.clip(rounded, -most, most - 1).astype(kind) << (bits - depth)
+        scaled = samples * np.float64(2.0**-below)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -(1 << (depth - 1)), (1 << (depth - 1)) - 1, out=scaled)
+    made: Array = scaled.astype(kind)
+    made <<= bits - depth
+    return made
 
 
 def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:

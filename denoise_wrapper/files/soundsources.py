@@ -76,16 +76,17 @@ class SoundFileSource:
         self._raw, self.data = raw, FileBytes(raw)
         self._before = os.fstat(raw.fileno())
         self._survey = survey(self.data, path.suffix)
-        if self._survey.foreign is not None:
-            raise Foreign(self._survey.foreign)
         if self._survey.damage is not None and (damaged == "stop" or not self._survey.parts):
             raise self._refusal(self._survey.damage)
+        if self._survey.foreign is not None:
+            raise Foreign(self._survey.foreign)
         self.file = self._open(self._survey.parts[0])
         self.rate, self.channels = check_rate(self.file.samplerate), check_channels(self.file.channels)
         self.dtype = _TYPES.get(self.file.subtype, "float32")
         self._tail = self._survey.tail
         self._check_promise()
         self._first = self._expected(self._survey.parts[0], self.file)
+        self._survey = dataclasses.replace(self._survey, parts=self._placed(self._survey.parts))
         self._check_gaps()
         self.total = self._count()
         self.facts = Facts(
@@ -99,7 +100,7 @@ class SoundFileSource:
             return self._survey.nominal
         return round(8 * self._survey.sound * self.rate / self.total) if self._survey.sound and self.total else None
 
-    def _open(self, part: Part) -> Any:
+    def _open(self, part: Part, stack: contextlib.ExitStack | None = None) -> Any:
         """Open a part with libsndfile. Raises Foreign, or FileError if this part is unlike the first."""
         import soundfile
 
@@ -114,7 +115,7 @@ class SoundFileSource:
         # As bytes where the system's names are bytes: they need not be UTF-8.
         name = part.file if part.file is not None else self.path if os.name == "nt" else os.fsencode(self.path)
         try:
-            file = self._stack.enter_context(Forward(name))
+            file = (stack or self._stack).enter_context(Forward(name))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise Foreign(_reason(error)) from error
         return file
@@ -127,6 +128,31 @@ class SoundFileSource:
         if self._damaged == "stop":
             raise self._refusal(missing)
         self._tail = frames
+
+    def _placed(self, parts: list[Part]) -> list[Part]:
+        """Parts of which each says how many frames it has, and how many are gone before it."""
+        if len(parts) == 1:
+            return parts
+        placed, end = [dataclasses.replace(parts[0], frames=self._first)], self._first
+        for part in parts[1:]:
+            with contextlib.ExitStack() as stack:
+                file = self._alike(part, stack)
+                if part.until is None:
+                    end = self._expected(part, file)
+                    part = dataclasses.replace(part, frames=end)
+                else:
+                    held, until = self._held(file), round(part.until * self.rate)
+                    part = dataclasses.replace(part, frames=held, gap=max(0, until - held - end))
+                    end = until
+                placed.append(part)
+        return placed
+
+    def _held(self, file: Any) -> int:
+        """Frames of an open part, counted."""
+        count = 0
+        while block := len(file.read(self.rate, dtype=self.dtype, always_2d=True)):
+            count += block
+        return count
 
     def _check_gaps(self) -> None:
         """Refuse to write silence for what no recording ever was."""
@@ -148,21 +174,19 @@ class SoundFileSource:
 
     def _count(self) -> int:
         """Frames of all parts, and of the gaps if these are kept; 0 if they are not known."""
-        total = self._first + (self._tail if self._damaged == "keep" else 0)
-        for part in self._survey.parts[1:]:
-            with contextlib.ExitStack() as stack:
-                held, self._stack = self._stack, stack
-                try:
-                    file = self._alike(part)
-                    total += self._expected(part, file) + (part.gap if self._damaged == "keep" else 0)
-                finally:
-                    self._stack = held
+        parts = self._survey.parts
+        total = self._first + sum(part.frames or 0 for part in parts[1:])
+        if self._damaged == "keep":
+            total += self._tail + sum(part.gap for part in parts)
         return total if total < 1 << 62 else 0
 
-    def _alike(self, part: Part) -> Any:
-        """Open a later part. Raises FileError unless it is of the first one's rate and channels."""
+    def _alike(self, part: Part, stack: contextlib.ExitStack | None = None) -> Any:
+        """Open a later part; stack closes it, or that of the source.
+
+        Raises FileError unless it is of the first one's rate and channels.
+        """
         try:
-            file = self._open(part)
+            file = self._open(part, stack)
         except Foreign as error:
             raise self._refusal(f"a later part of it cannot be read ({error})") from error
         if (file.samplerate, file.channels) != (self.rate, self.channels):

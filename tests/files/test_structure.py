@@ -419,3 +419,16 @@ def test_no_days_of_silence_are_written_for_a_promise(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="hours more than it holds"):
         read(source, "keep")
     assert len(read(source, "skip")) == FRAMES
+
+
+def test_vorbis_keeps_its_time_around_pages_that_are_gone(tmp_path: Path) -> None:
+    content = encoded(tmp_path, "ogg", tone(5 * RATE))
+    whole = read(write(tmp_path / "a.ogg", content))
+    pages = [at for at in range(len(content)) if content.startswith(b"OggS", at)]
+    middle = len(pages) // 2
+    source = write(tmp_path / "a.ogg", content[: pages[middle]] + content[pages[middle + 1] :])
+    kept, short = read(source, "keep"), read(source, "skip")
+    assert len(kept) == len(whole)
+    gone = np.flatnonzero((kept != whole).any(1))
+    assert not kept[gone].any()
+    np.testing.assert_array_equal(short, np.delete(whole, range(gone[0], gone[-1] + 1), 0))

@@ -10,6 +10,7 @@ from require import require
 
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from enhancers import SMALL, settled_network, some_speech  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer import bands  # noqa: E402
@@ -17,7 +18,7 @@ from denoise_wrapper.training.enhancer.bands import BINS, HOP, LOW, RATE, UPPER 
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     LossConfig,
 )
-from denoise_wrapper.training.enhancer.loss import Judge, Loss, Target, known_bins  # noqa: E402
+from denoise_wrapper.training.enhancer.loss import FLOOR, Judge, Loss, Target, compress, known_bins  # noqa: E402
 from denoise_wrapper.training.enhancer.network import MOST, Enhancer, Estimate, low_mask  # noqa: E402
 
 ONE_PART = {"magnitude": 0.0, "complex": 0.0, "consistency": 0.0, "waveform": 0.0, "over": 0.0, "voice": 0.0}
@@ -32,6 +33,25 @@ def judged(estimate: Any, clean: Any, noisy: Any = None, bandwidth_hz: float = R
     answer = Estimate(spectrum, torch.zeros(1, frames), [])
     recent = clean[:, HOP:] if noisy is None else noisy[:, HOP:]
     return Judge(LossConfig(**(ONE_PART | {"magnitude": 1.0} | weights)), network).compare(answer, target, recent)
+
+
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_compressed_spectra_have_the_slopes_of_their_formula(power: float) -> None:
+    torch.manual_seed(1)
+    spectrum = (torch.randn(2, 5, 7) + 1j * torch.randn(2, 5, 7)).to(torch.complex128)
+    weights, results = torch.randn(3, 2, 5, 7).double(), []
+
+    def plain(spectrum: Tensor) -> tuple[Tensor, ...]:
+        magnitude = (spectrum.real.square() + spectrum.imag.square() + FLOOR).sqrt()
+        factor = magnitude ** (power - 1.0)
+        return magnitude**power, spectrum.real * factor, spectrum.imag * factor
+
+    for formula in (lambda spectrum: compress(spectrum, power), plain):
+        spectrum = spectrum.detach().requires_grad_()
+        values = torch.stack(tuple(formula(spectrum)))
+        results.append((values.detach(), *torch.autograd.grad((values * weights).sum(), spectrum)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("hops", [1, 3, 7, 40])

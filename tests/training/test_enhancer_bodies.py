@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from require import require
 
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from operations import count_operations  # noqa: E402
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS, Body, make_body  # noqa: E402
-from denoise_wrapper.training.enhancer.bodies.recurrent import Blend, blend_frames  # noqa: E402
+from denoise_wrapper.training.enhancer.bodies.parts import (  # noqa: E402
+    AffinePReLU,
+    BandConv,
+    CausalConv,
+    NarrowAttention,
+    RowMap,
+)
+from denoise_wrapper.training.enhancer.bodies.recurrent import BandGRU, LightMemory, TimeGRU  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
@@ -21,6 +31,7 @@ from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
 FEATURES, BANDS, CLIPS, FRAMES = 3, 32, 2, 12
 SHELL = Cost(17_000, 1_200, 0)  # what the network around a body takes, at most
 
+Part = TypeVar("Part", bound=nn.Module)
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -128,12 +139,123 @@ def test_a_batch_is_learned_by_heart(kind: str) -> None:
     assert loss.item() < 0.6 * target.var()
 
 
-def test_blends_have_the_slopes_of_their_formula() -> None:
+def assert_alike(quick: Callable[..., Tensor], plain: Callable[..., Tensor], part: nn.Module, *inputs: Tensor) -> None:
+    """Values and slopes of quick(part, *inputs) in float32 are those of plain(part, *inputs) in float64."""
+    results = []
+    for formula, dtype in ((quick, torch.float32), (plain, torch.float64)):
+        copied = copy.deepcopy(part).to(dtype)
+        leaves = [part.detach().to(dtype).requires_grad_() for part in inputs]
+        answer = formula(copied, *leaves)
+        weights = torch.linspace(-1.0, 1.0, answer.numel(), dtype=dtype).view(answer.shape)
+        slopes = torch.autograd.grad((answer * weights).sum(), [*leaves, *copied.parameters()])
+        results.append([answer.detach(), *slopes])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
+
+
+def settled(part: Part) -> Part:
+    """A part whose norm and other weights are drawn, in evaluation mode."""
     torch.manual_seed(1)
-    share, value, state = torch.rand(5, 2, 3), torch.randn(5, 2, 3), torch.randn(2, 3)
-    inputs = [part.double().requires_grad_() for part in (share, value, state)]
-    assert torch.autograd.gradcheck(Blend.apply, inputs)
-    torch.testing.assert_close(Blend.apply(*inputs).detach(), blend_frames(*inputs).detach())
+    for module in part.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+            torch.nn.init.uniform_(module.weight, 0.5, 2.0)
+            torch.nn.init.normal_(module.bias)
+    return part.eval()
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize(
+    "conv", [BandConv(6, 8), BandConv(6, 8, groups=2), BandConv(6, 8, taps=3), BandConv(6, 8, taps=4, stride=2)]
+)
+def test_a_convolution_learns_as_one_followed_by_its_norm(conv: BandConv, train: bool) -> None:
+    part = settled(conv).train(train)
+    x = torch.randn(2, 6, 5, 16).contiguous(memory_format=torch.channels_last)
+    assert_alike(lambda part, x: part(x), lambda part, x: part.norm(part.conv(x)), part, x)
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_a_causal_convolution_learns_as_one_followed_by_its_norm(groups: int) -> None:
+    part = settled(CausalConv(6, 6, (3, 5), groups=groups))
+    x, past = torch.randn(2, 6, 5, 16), torch.randn(2, 6, 2, 16)
+    assert_alike(
+        lambda part, x, past: part(x, past)[0],
+        lambda part, x, past: part.norm(part.conv(torch.cat([past, x], dim=2))),
+        part, x, past,
+    )  # fmt: skip
+
+
+def test_a_map_of_rows_learns_as_one_followed_by_its_norm() -> None:
+    def plain(part: RowMap, x: Tensor) -> Tensor:
+        return part.norm((x @ part.matrix.weight.t()).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    assert_alike(lambda part, x: part(x), plain, settled(RowMap(6, 8)), torch.randn(2, 5, 7, 6))
+
+
+def test_a_bend_learns_as_its_formula_says() -> None:
+    def plain(part: AffinePReLU, x: Tensor) -> Tensor:
+        rows = x.permute(0, 2, 3, 1)
+        bent = rows * part.scale + part.offset + torch.where(rows > 0.0, rows, part.slope * rows)
+        return bent.permute(0, 3, 1, 2)
+
+    torch.manual_seed(1)
+    part = AffinePReLU(6, 7)
+    for weights in part.parameters():
+        torch.nn.init.normal_(weights)
+    assert_alike(lambda part, x: part(x), plain, part, torch.randn(2, 6, 5, 7))
+
+
+def test_attention_by_narrow_keys_learns_as_its_formula_says() -> None:
+    def plain(part: NarrowAttention, x: Tensor) -> Tensor:
+        joined = (x @ part.queries.weight.t() + part.places).unflatten(3, (2, part.heads, part.KEYS))
+        scores = torch.einsum("ctrhk,ctshk->ctrsh", joined[:, :, :, 0], joined[:, :, :, 1]) * part.KEYS**-0.5
+        values = x.unflatten(3, (part.heads, -1))
+        return torch.einsum("ctrsh,ctshv->ctrhv", scores.softmax(dim=3), values).flatten(3)
+
+    torch.manual_seed(1)
+    assert_alike(lambda part, x: part(x), plain, NarrowAttention(8, 2, 7), torch.randn(2, 5, 7, 8))
+
+
+def test_a_light_memory_learns_as_its_formula_says() -> None:
+    def plain(part: LightMemory, x: Tensor, state: Tensor) -> Tensor:
+        gates, values = (x @ part.matrix.weight.t() + part.bias).split(part.units, dim=3)
+        answers = []
+        for gate, value in zip(gates.unbind(1), values.unbind(1), strict=True):
+            state = state + gate.sigmoid() * (value - state)
+            answers.append(state)
+        return torch.stack(answers, dim=1)
+
+    torch.manual_seed(1)
+    part, x, state = LightMemory(6, 8, 4), torch.randn(2, 9, 4, 6), torch.randn(2, 4, 8)
+    assert_alike(lambda part, x, state: part(x, state)[0], plain, part, x, state)
+
+
+def test_a_gru_along_time_learns_as_torch_has_it() -> None:
+    def plain(part: TimeGRU, x: Tensor, state: Tensor) -> Tensor:
+        answers = [part.gru(x[:, :, row].transpose(0, 1), state[:, row].unsqueeze(0))[0] for row in range(x.shape[2])]
+        return torch.stack(answers, dim=2).transpose(0, 1)
+
+    torch.manual_seed(1)
+    part, x, state = TimeGRU(6, 8), torch.randn(2, 9, 4, 6), torch.randn(2, 4, 8)
+    assert_alike(lambda part, x, state: part(x, state)[0], plain, part, x, state)
+
+
+def test_grus_along_frequency_learn_as_torch_has_them() -> None:
+    def plain(part: BandGRU, x: Tensor) -> Tensor:
+        return torch.stack([part.gru(clip.transpose(0, 1))[0].transpose(0, 1) for clip in x])
+
+    torch.manual_seed(1)
+    assert_alike(lambda part, x: part(x), plain, BandGRU(6, 8), torch.randn(2, 5, 7, 6))
+
+
+@kinds
+def test_a_body_that_learns_answers_as_one_at_rest(kind: str) -> None:
+    body, x = small_body(kind), torch.randn(CLIPS, FEATURES, FRAMES, BANDS)
+    answer, state = body(x, body.new_state(CLIPS, x.device))
+    torch.testing.assert_close(answer.detach(), run(body, x), rtol=1e-4, atol=1e-5)
+    assert answer.requires_grad
+    assert [part.shape[1:] for part in state] == list(map(tuple, body.state_shapes()))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from denoise_wrapper.files.containers.parts import Part, Survey, clock
 from denoise_wrapper.files.containers.pieces import FileBytes, Pieces, Stretch
@@ -34,19 +35,6 @@ class _Stream:
     sound: int = 0  # bytes of its packets behind those of the header
 
 
-@dataclass
-class _Link:
-    """Streams that begin together; a chained file has several, one behind the other. start, end: bytes."""
-
-    start: int
-    end: int
-    streams: dict[int, _Stream] = field(default_factory=dict)
-
-    @property
-    def only(self) -> _Stream:
-        return next(iter(self.streams.values()))
-
-
 @dataclass(frozen=True)
 class _Page:
     start: int
@@ -57,6 +45,29 @@ class _Page:
     number: int
     body: int  # where it begins
     sound: bool  # its checksum is right
+
+
+@dataclass
+class _Link:
+    """Streams that begin together; a chained file has several, one behind the other.
+
+    start, end: bytes. pages: those that are sound. breaks: bytes at which the first page behind damage begins.
+    """
+
+    start: int
+    end: int
+    streams: dict[int, _Stream] = field(default_factory=dict)
+    pages: list[_Page] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)
+
+    @property
+    def body_start(self) -> int:
+        """Where the first page of sound begins, in bytes."""
+        return next((page.start for page in self.pages if page.granule != 0), self.end)
+
+    @property
+    def only(self) -> _Stream:
+        return next(iter(self.streams.values()))
 
 
 def begins_ogg(head: bytes) -> bool:
@@ -109,6 +120,7 @@ def survey_ogg(data: FileBytes) -> Survey:
     """Survey an Ogg file: chained streams, streams side by side, pages that are damaged or missing."""
     links: list[_Link] = []
     damage: list[str] = []
+    known = 0
     for page in _pages(data):
         if isinstance(page, str):
             if links:
@@ -118,6 +130,9 @@ def survey_ogg(data: FileBytes) -> Survey:
             damage.append(f"a page is damaged at {_time(links)}")
             continue
         _take(data, page, links, damage)
+        if links and links[-1].pages and len(damage) > known:  # since the page before this one
+            links[-1].breaks += [page.start] * (len(links[-1].pages) > 1)
+            known = len(damage)
     if not links:
         return Survey(damage=damage[0] if damage else None)
     for link in links:
@@ -126,10 +141,31 @@ def survey_ogg(data: FileBytes) -> Survey:
                 damage.append(f"it ends at {_time(links, link)}, and its last page does not say that it is the last")
     names = {stream.codec for link in links for stream in link.streams.values()}
     foreign = _foreign(links, names)
-    alone = len(links) == 1 and links[0].start == 0
-    parts = [Part(None if alone else Pieces(data, [Stretch(link.start, link.end - link.start)])) for link in links]
+    if foreign is None and "Opus" in names and any(link.breaks for link in links):
+        foreign = f"{damage[0]}, and libsndfile does not tell where Opus goes on"
+    alone = len(links) == 1 and links[0].start == 0 and not links[0].breaks
+    parts = [Part()] if alone else [part for link in links for part in _parts(data, link)]
     sound = sum(link.only.sound for link in links)
     return Survey(parts, damage[0] if damage else None, 0, foreign, sound, False, _nominal(links[0].only))
+
+
+def _parts(data: FileBytes, link: _Link) -> list[Part]:
+    """A link as a decoder reads it: whole, or the stretches between damage, each behind the pages of the header."""
+    header = [Stretch(page.start, page.end - page.start) for page in link.pages if link.body_start > page.start]
+    parts, begin = [], link.start
+    for at in [*link.breaks, None]:
+        pages = [page for page in link.pages if page.start >= begin and (at is None or page.start < at)]
+        begin = at if at is not None else begin
+        ends = [page.granule for page in pages if page.granule > 0]
+        if not ends:
+            continue
+        stretches = [Stretch(page.start, page.end - page.start) for page in pages]
+        if not parts:
+            parts.append(Part(Pieces(data, stretches)))
+        else:
+            until = Fraction(ends[-1], _granule_rate(link.only))
+            parts.append(Part(Pieces(data, [*header, *stretches]), until=until))
+    return parts or [Part(Pieces(data, [Stretch(link.start, link.end - link.start)]))]
 
 
 def _nominal(stream: _Stream) -> int | None:
@@ -175,6 +211,7 @@ def _take(data: FileBytes, page: _Page, links: list[_Link], damage: list[str]) -
     if stream.granule > 0 or page.granule < 0 < stream.sound:
         stream.sound += page.end - page.body
     link.end = page.end
+    link.pages.append(page)
 
 
 def _time(links: list[_Link], last: _Link | None = None) -> str:

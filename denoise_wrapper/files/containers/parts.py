@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from denoise_wrapper.files.containers.pieces import Pieces
 
@@ -13,12 +14,14 @@ class Part:
 
     file: what it reads; None for the file itself. frames: that it must give, None where only the decoder knows.
     skip: frames to leave out at its beginning, not counted in frames. gap: frames that are gone before it.
+    until: seconds of the stream at which it ends, where only that is known, and its frames have to be counted.
     """
 
     file: Pieces | None = None
     frames: int | None = None
     skip: int = 0
     gap: int = 0
+    until: Fraction | None = None
 
 
 @dataclass(frozen=True)

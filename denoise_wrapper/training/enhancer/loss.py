@@ -104,12 +104,31 @@ class Compressed(NamedTuple):
     imaginary: Tensor
 
 
+class Compression(torch.autograd.Function):
+    """Magnitudes to a power, with slopes that take no power again. Returns the parts of `Compressed`."""
+
+    @staticmethod
+    def forward(ctx: Any, real: Tensor, imaginary: Tensor, power: float) -> tuple[Tensor, Tensor, Tensor]:
+        square = real.square() + imaginary.square() + FLOOR
+        factor = square.pow((power - 1.0) / 2.0)
+        answer = square.sqrt() * factor, real * factor, imaginary * factor
+        ctx.save_for_backward(real, imaginary, square, factor, *answer)
+        ctx.power = power
+        return answer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        real, imaginary, square, factor, magnitude, *parts = ctx.saved_tensors
+        of_magnitude, of_real, of_imaginary = gradients
+        along = torch.addcmul(of_real * parts[0], of_imaginary, parts[1])
+        twice = (ctx.power * of_magnitude * magnitude + (ctx.power - 1.0) * along) / square  # of the square
+        slopes = (torch.addcmul(twice * real, of_real, factor), torch.addcmul(twice * imaginary, of_imaginary, factor))
+        return *slopes, None
+
+
 def compress(spectrum: Tensor, power: float) -> Compressed:
     """Spectra with compressed magnitudes and the phases that they have."""
-    real, imaginary = spectrum.real, spectrum.imag
-    square = real.square() + imaginary.square() + FLOOR
-    factor = square.pow((power - 1.0) / 2.0)
-    return Compressed(square.sqrt() * factor, real * factor, imaginary * factor)
+    return Compressed(*Compression.apply(spectrum.real, spectrum.imag, power))
 
 
 def complex_error(one: Compressed, other: Compressed, weights: Tensor) -> Tensor:

@@ -125,11 +125,12 @@ class Enhancer(nn.Module):
         """The clean spectra of the next frames of a batch. spectrum: complex64 (clips, T, BINS)."""
         features, magnitude = self.features(spectrum)
         hidden, body_state = self.body(features, body_state)
-        pooled = torch.cat([hidden[..., :LOW].mean(dim=3), hidden[..., LOW:].mean(dim=3)], dim=1)
+        lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
+        pooled = torch.cat([lower.mean(dim=3), above.mean(dim=3)], dim=1)
         voice = self.voice_head(pooled.transpose(1, 2)).squeeze(2)
         with torch.autocast(spectrum.device.type, enabled=False):
-            low = low_mask(self.low_head(hidden[..., :LOW].float()))
-            upper = self.upper_gain(self.upper_head(hidden[..., LOW:].float()), features, magnitude)
+            low = low_mask(self.low_head(lower.float()))
+            upper = self.upper_gain(self.upper_head(above.float()), features, magnitude)
             masked = torch.cat([spectrum[..., :LOW] * low, spectrum[..., LOW:] * upper], dim=2)
         return Estimate(masked, voice.float(), body_state)
 
