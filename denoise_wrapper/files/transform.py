@@ -18,6 +18,7 @@ from denoise_wrapper.files.formats import SUFFIXES, Wishes
 from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import MediaTarget
+from denoise_wrapper.files.results import note_result
 from denoise_wrapper.files.soundfiles import SoundFileTarget, Target
 from denoise_wrapper.files.soundsources import Foreign, SoundFileSource, Source
 from denoise_wrapper.files.watch import Watch
@@ -65,10 +66,12 @@ def transform_file(
                 else:
                     with watch.stage("encoding"):
                         lane.write(block)
+                    watch.written += len(block) if lane is tracks[0][1] else 0
                     watch.report()
         with watch.stage("encoding"):
             target.close()
         watch.notes += target.notes
+    note_result(dst)
 
 
 def _aside(blocks: Iterator[Array]) -> Iterator[Array]:
