@@ -135,8 +135,8 @@ def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WIS
         raise FileError(f"{path} is a pipe, which can be read but once; copy what comes from it into a file first")
     try:
         source = SoundFileSource(path, stack, wishes.damaged)
-    except Foreign:
-        return MediaSource(path, stack, wishes)
+    except Foreign as error:
+        return MediaSource(path, stack, wishes, str(error))
     if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
         source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
     ):

@@ -30,8 +30,9 @@ class MediaSource:
     streams as it comes. rate, channels, total, facts: of the first of tracks.
     """
 
-    def __init__(self, path: Path, stack: contextlib.ExitStack, wishes: Wishes) -> None:
-        library(path)
+    def __init__(self, path: Path, stack: contextlib.ExitStack, wishes: Wishes, because: str = "") -> None:
+        """because: why libsndfile does not read it, as a clause."""
+        library(path, because)
         stack.enter_context(listening())
         stack.enter_context(silence())
         self.path, self.container = path, open_input(path, stack)
