@@ -38,10 +38,9 @@ def library(path: Path, because: str = "") -> Any:
         import av
         import av.logging
     except ImportError as error:
-        reasons = f" ({because})" if because else ""
         raise FileError(
-            f"{path} needs FFmpeg's libraries{reasons}, which the package av brings: pip install 'denoise-wrapper[media]'; "
-            "or convert it to WAV or FLAC first"
+            f"{path} needs FFmpeg's libraries{f' ({because})' * bool(because)}, which the package av brings: "
+            "pip install 'denoise-wrapper[media]'; or convert it to WAV or FLAC first"
         ) from error
     return av
 
