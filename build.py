@@ -3,12 +3,13 @@
 `pip install .` runs the hook below through hatchling; `python build.py` builds in place, beside the Python files.
 The model compiled in is denoise_wrapper/models/rnnoise.dnnw, which native/tools/embed.c, itself built first, writes as
 C. Set CC_FOR_BUILD to the compiler of this machine where CC compiles for another one. Set DENOISE_WRAPPER_RNN_DATA to
-the path of your own rnn_data.c (`denoise-wrapper convert MODEL -o rnn_data.c` writes one) to compile that model in
-instead.
+the path of your own rnn_data.c, as RNNoise's training tools or `denoise-wrapper convert MODEL -o rnn_data.c` write it,
+or of a MODEL.dnnw.c, which holds a network of either family, to compile that model in instead.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cffi
@@ -53,26 +55,47 @@ def sources(folder: Path) -> list[str]:
     name = os.environ.get("DENOISE_WRAPPER_RNN_DATA")
     # Objects are linked in the order of their paths. The model's is one within folder, where cffi compiles, so that the
     # order is one wherever the tree and folder lie.
-    return [*map(str, files), str(own_model(name)) if name else embed_model(folder).name]
+    return [*map(str, files), str(own_model(name, folder)) if name else embed_model(MODEL, folder).name]
 
 
-def own_model(name: str) -> Path:
-    """Check a user's own rnn_data.c; returns its path."""
+def own_model(name: str, folder: Path) -> Path:
+    """Check a user's own model as C, and write it to folder in our form if it is an rnn_data.c; returns its path."""
     data = Path(name).resolve()
     if not data.is_file():
         raise SystemExit(
-            f"DENOISE_WRAPPER_RNN_DATA: there is no file {name}; give the path of an rnn_data.c, or unset it"
+            f"DENOISE_WRAPPER_RNN_DATA: there is no file {data}; give the path of an rnn_data.c, a whole one where the "
+            "build runs in another folder, or unset it"
         )
-    if "dn_builtin_data" not in data.read_text(encoding="utf-8", errors="replace"):
+    content = data.read_bytes()
+    if b"dn_builtin_data" in content:
+        return data
+    rnn_data = load_alone(ROOT / "denoise_wrapper/models/rnn_data.py")
+    if not rnn_data.is_rnn_data(content):
         raise SystemExit(
-            f"DENOISE_WRAPPER_RNN_DATA: {name} defines no dn_builtin_data; "
-            "write it with 'denoise-wrapper convert MODEL -o rnn_data.c'"
+            f"DENOISE_WRAPPER_RNN_DATA: {name} is no rnn_data.c; "
+            "write one with 'denoise-wrapper convert MODEL -o rnn_data.c'"
         )
-    return data
+    try:
+        text = rnn_data.to_text(content)
+    except ValueError as error:
+        raise SystemExit(f"DENOISE_WRAPPER_RNN_DATA: {name}: {error}") from error
+    model = folder / "own.rnnn"
+    model.write_bytes(text)
+    return Path(embed_model(model, folder).name)
 
 
-def embed_model(folder: Path) -> Path:
-    """Write the shipped model as C to folder, by a program that is compiled there; returns the path."""
+def load_alone(path: Path) -> ModuleType:
+    """Load a module that needs nothing of its package, which is not yet built."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def embed_model(model: Path, folder: Path) -> Path:
+    """Write a model file as C to folder, by a program that is compiled there; returns the path."""
     from distutils.ccompiler import new_compiler
     from distutils.sysconfig import customize_compiler
 
@@ -84,7 +107,7 @@ def embed_model(folder: Path) -> Path:
     objects = compiler.compile([str(NATIVE / "tools/embed.c")], output_dir=str(folder))
     compiler.link_executable(objects, "embed", output_dir=str(folder))
     # Names within folder, as a C program on Windows opens only those that the system's own characters can write.
-    shutil.copy(MODEL, folder / "model")
+    shutil.copy(model, folder / "model")
     subprocess.run([folder / compiler.executable_filename("embed"), "model", "rnn_data.c"], cwd=folder, check=True)
     return folder / "rnn_data.c"
 

@@ -62,7 +62,7 @@ def _ours(name: str, pair: object, seconds: int, hops: int) -> dict[str, Callabl
     two = np.stack([audio, audio[::-1]], axis=1)
 
     def whole(signal: Float32) -> float:
-        return 1e6 * processor_s(lambda: denoiser.filter(signal)) * backend.hop / signal.size
+        return 1e6 * processor_s(lambda: denoiser.filter(signal, backend.sample_rate)) * backend.hop / signal.size
 
     called = name if pair is None else f"{name}, the given pair"
     return {

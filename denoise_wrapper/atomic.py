@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from denoise_wrapper.errors import FileError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PARTS = 8  # names of what is on its way to one target; where all are in use, more are drawn by chance
+
+# Files and folders that must not outlive this process, each with a descriptor of it, if it has been opened.
+_transient: dict[Path, list[int]] = {}
+_ending = False  # whether they have been removed, so that no more may be made
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
 
 Overwrite = bool | Literal["force"]  # False: no file is replaced; True: one that may be written is; "force": any is
 
@@ -34,23 +49,58 @@ def atomic_path(target: str | os.PathLike[str], overwrite: Overwrite = False) ->
     `aside`.
     """
     wanted = check_target(target, overwrite)
-    part = wanted.with_name(f".{secrets.token_hex(6)}{wanted.suffix}")  # is_part knows such names
-    try:  # from before the file is there: a signal may come at any moment
-        # Opened by hand, because tempfile would make it readable by its owner alone.
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        if overwrite:
-            _hide(part, wanted)
-        yield part
-        _publish(part, wanted, overwrite)
+    part = None
+    try:
+        with _claimed(wanted, wanted.suffix, _new_file) as part:
+            if overwrite:
+                _hide(part, wanted)
+            yield part
+            _publish(part, wanted, overwrite)
     except OSError as error:
-        if isinstance(error, FileError) or is_aside(error) or error.filename not in (None, str(part), str(wanted)):
+        about = (None, str(part), str(wanted))
+        if isinstance(error, FileError) or is_aside(error) or (part is not None and error.filename not in about):
             raise  # about something else than the target
         if isinstance(error, FileExistsError):
             raise FileError(_exists(target)) from error
         raise FileError(f"cannot write {target}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def scratch(target: Path) -> Iterator[Path]:
+    """Make a folder beside target that is gone at the end of the block.
+
+    Raises FileError about target for an OSError about what lies in the folder, and for a FileError.
+    """
+    folder = None
+    try:
+        with _claimed(target.absolute(), "", _new_folder) as folder:
+            yield folder
+    except FileError as error:
+        raise FileError(f"cannot make {target}: {error}") from error
+    except OSError as error:
+        if folder is not None and not str(error.filename or folder).startswith(str(folder)):
+            raise
+        raise FileError(f"cannot make {target}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def transient(path: Path) -> Iterator[Path]:
+    """Have a file or folder removed at the end of the block, also where a signal ends the program within it."""
+    _transient[path] = []
+    try:
+        yield path
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        _remove(path)
+        _transient.pop(path, None)
+
+
+def remove_transient() -> None:
+    """Remove, once and for all, what must not outlive this process, whose last moment this is."""
+    global _ending
+    _ending = True
+    for path, opened in list(_transient.items()):
+        if all(_is_open(path, descriptor) for descriptor in opened):
+            _remove(path)
 
 
 @contextlib.contextmanager
@@ -117,6 +167,117 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
     except OSError as error:  # a name too long, a folder that may not be looked into
         raise FileError(f"cannot write {target}: {_reason(error)}") from error
     return wanted
+
+
+@contextlib.contextmanager
+def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator[Path]:
+    """A file or folder on its way to wanted that is this block's alone: locked while it lives, and gone in the end.
+
+    make: makes it, where nothing may be yet, and opens it. What processes that were killed have left on the way to the
+    same target is removed: nobody holds its lock.
+    """
+    digests = (hashlib.sha256(f"{number}".encode() + os.fsencode(wanted.name)) for number in range(PARTS))
+    paths = [wanted.with_name(f".{digest.hexdigest()[:12]}{suffix}") for digest in digests]  # `is_part` knows these
+    free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(path)]
+    while True:
+        path = free.pop(0) if free else wanted.with_name(f".{secrets.token_hex(6)}{suffix}")
+        mine: list[int] = []
+        try:
+            # From before it is there: a signal may come at any moment.
+            if _transient.setdefault(path, mine) is not mine:
+                continue
+            mine += _made(path, make)
+            if not mine or not _lock(mine[0]) or not _is_open(path, mine[0]):
+                continue  # another one was quicker
+            if _ending:
+                raise FileError(f"cannot write {wanted}: the program is ending")
+            yield path
+            return
+        finally:
+            if _transient.get(path) is mine:
+                if not mine:
+                    _remove_abandoned(path)
+                elif _is_open(path, mine[0]):
+                    _remove(path)
+                del _transient[path]
+            for descriptor in mine:
+                os.close(descriptor)
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, _NEW_FILE, 0o666)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(os.devnull if os.name == "nt" else path, os.O_RDONLY)  # Windows opens no folders
+
+
+def _made(path: Path, make: Callable[[Path], int]) -> list[int]:
+    """The descriptor of what was made there; none if something is there already."""
+    try:
+        return [make(path)]
+    except FileExistsError:
+        return []
+
+
+def _remove_abandoned(path: Path) -> bool:
+    """Remove what a process that was killed has left there. False if it is not ours, or somebody is still at it."""
+    try:
+        facts = os.lstat(path)
+        if facts.st_uid != os.getuid() or _transient.get(path):
+            return False
+        folder = stat.S_ISDIR(facts.st_mode)
+        if not folder and not stat.S_ISREG(facts.st_mode):
+            return False
+        descriptor = os.open(path, (os.O_RDONLY if folder else os.O_RDWR) | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    except (OSError, AttributeError):  # not to be opened; or Windows, which has no such calls
+        return False
+    try:
+        if _lock(descriptor, unless_unknown=True) and _is_open(path, descriptor):
+            _remove(path)
+    finally:
+        os.close(descriptor)
+    return not os.path.lexists(path)
+
+
+def _lock(descriptor: int, unless_unknown: bool = False) -> bool:
+    """Lock an open file or folder for as long as it is open. False if somebody else has locked it.
+
+    unless_unknown: what is said where there are no locks: False for True.
+    """
+    if fcntl is None:
+        return not unless_unknown
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif not hasattr(fcntl, "F_OFD_SETLK"):
+            return not unless_unknown
+        else:  # a lock of this descriptor alone, which no close of another one ends, and apart from those of HDF5
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN) and not unless_unknown
+    return True
+
+
+def _is_open(path: Path, descriptor: int) -> bool:
+    """True if what is open is what is there now, as far as the system tells."""
+    if fcntl is None:
+        return True
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _is_read_only(path: Path) -> bool:

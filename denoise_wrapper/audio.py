@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper.arguments import shown, warn_caller, whole
 from denoise_wrapper.errors import AudioError
 
 Array = NDArray[Any]
@@ -20,6 +21,7 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz
 MAX_CHANNELS = 256
 # Full scale is 1: a float sample beyond this is taken for damage, like NaN. The engine takes what it is resampled to.
 LOUDEST = 1e5
+OVER_SCALE = 16.0  # 24 dB over full scale: what somebody mixed too loud stays below, numbers of int16 do not
 
 # Type of a sample, in either byte order -> what is full scale, and the most that float32 can hold below it; None for
 # floats, which have 1 and no limit.
@@ -67,23 +69,17 @@ def check_rate(sample_rate: object) -> int:
     rate: object = sample_rate
     if isinstance(rate, float | np.floating) and float(rate).is_integer():
         rate = int(rate)
-    try:
-        hertz = -1 if isinstance(rate, bool | np.bool_) else operator.index(rate)  # type: ignore[arg-type]
-    except TypeError:
-        hertz = -1
-    if not MIN_RATE <= hertz <= MAX_RATE:
-        raise AudioError(f"sample_rate is a whole number of Hz, {MIN_RATE} to {MAX_RATE}, not {sample_rate!r}")
+    hertz = whole(rate)
+    if hertz is None or not MIN_RATE <= hertz <= MAX_RATE:
+        raise AudioError(f"sample_rate is a whole number of Hz, {MIN_RATE} to {MAX_RATE}, not {shown(sample_rate)}")
     return hertz
 
 
 def check_channels(channels: object) -> int:
     """Return the number of channels as an int. Raises AudioError unless it is 1 to MAX_CHANNELS."""
-    try:
-        count = -1 if isinstance(channels, bool | np.bool_) else operator.index(channels)  # type: ignore[arg-type]
-    except TypeError:
-        count = -1
-    if not 1 <= count <= MAX_CHANNELS:
-        raise AudioError(f"channels is a whole number, 1 to {MAX_CHANNELS}, not {channels!r}")
+    count = whole(channels)
+    if count is None or not 1 <= count <= MAX_CHANNELS:
+        raise AudioError(f"channels is a whole number, 1 to {MAX_CHANNELS}, not {shown(channels)}")
     return count
 
 
@@ -91,8 +87,8 @@ def check_type(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the dtype, if it is one that audio may have here. Raises AudioError that says what to do instead."""
     try:
         kind = np.dtype(dtype)
-    except TypeError as error:
-        raise AudioError(f"dtype is {_WANTED}, not {dtype!r}") from error
+    except Exception as error:  # NumPy has many kinds for what is no type
+        raise AudioError(f"dtype is {_WANTED}, not {shown(dtype)}") from error
     if kind not in _SCALES:
         advice = _ADVICE.get(f"{kind.kind}{kind.itemsize}", f"convert it to {_WANTED} first")
         raise AudioError(f"samples are {_WANTED}, not {kind.name}; {advice}")
@@ -126,14 +122,56 @@ def check_layout(audio: Array, channels: int | None = None) -> int:
 def as_array(audio: object, channels: int | None = None) -> Array:
     """Return audio as an array of a supported type and layout, not copied. Raises AudioError that says what to do."""
     if not isinstance(audio, np.ndarray):
-        raise AudioError(
-            f"audio is a NumPy array, bytes or a pydub.AudioSegment, not {type(audio).__name__}; "
-            "use np.asarray(audio, dtype=np.float32) for a sequence of numbers within +-1"
-        )
+        raise AudioError(f"audio is a NumPy array, bytes or a pydub.AudioSegment, not {_came(audio)}")
+    if isinstance(audio, np.ma.MaskedArray):
+        raise AudioError("audio is a masked array, whose mask would be lost; use audio.filled(0)")
     if audio.dtype not in _SCALES:
         check_type(audio.dtype)
     check_layout(audio, channels)
     return audio if type(audio) is np.ndarray else np.asarray(audio)
+
+
+def _came(audio: object) -> str:
+    """Say what came in place of audio, and what to do with it."""
+    if isinstance(audio, tuple) and len(audio) == 2:
+        rate, data = audio if isinstance(audio[1], np.ndarray) else (audio[1], audio[0])
+        if isinstance(data, np.ndarray) and np.ndim(rate) == 0:
+            order = "rate, data" if data is audio[1] else "data, rate"
+            return f"a tuple ({order}); use filter(data, sample_rate=rate)"
+    if isinstance(audio, str | os.PathLike):
+        return f"a path, {shown(audio)}; filter_file cleans files"
+    if hasattr(audio, "read"):
+        return (
+            f"a file object, {type(audio).__name__}; filter_file takes its path, filter what soundfile.read makes of it"
+        )
+    if isinstance(audio, list | tuple | range):
+        return (
+            f"a {type(audio).__name__}; use np.asarray(audio, dtype=np.float32) for a sequence of numbers within +-1, "
+            "np.int16 for one within +-32768"
+        )
+    return f"{type(audio).__name__}; use np.asarray(audio, dtype=np.float32) for numbers within +-1"
+
+
+def check_scale(samples: Array, where: object = None) -> bool:
+    """Warn if floats are numbers of int16 or the like, where full scale is 1. True once the samples have told.
+
+    samples: the beginning of a signal, or what follows as long as the answer is False; any shape and type. where: the
+    file that they are from, if it is one. Numbers of int16 are whole, so a signal with something within +-1 but zero is
+    no such.
+    """
+    if samples.dtype.kind != "f":
+        return True
+    if not samples.any():  # which is quick, as silence may last
+        return False
+    sizes = np.abs(samples)
+    if not np.any(sizes > OVER_SCALE):
+        return bool(np.any((sizes > 0) & (sizes < 1)))
+    warn_caller(
+        f"{'' if where is None else f'{where}: '}floats beyond +-{OVER_SCALE:g} came, where full scale is +-1: they "
+        "look like int16 numbers in a float array, which are not cleaned well; give audio / 32768, or "
+        "audio.astype(np.int16)"
+    )
+    return True
 
 
 def to_float(audio: Array, non_finite: str = "raise", position: int = 0) -> Float32:

@@ -12,8 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper.arguments import warn_caller
 from denoise_wrapper.atomic import Overwrite, is_aside
-from denoise_wrapper.audio import Array, check_rate, unpack
+from denoise_wrapper.audio import Array, Clip, check_rate, unpack
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
@@ -109,14 +110,15 @@ class Denoiser:
 
         audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
         PCM; or a pydub.AudioSegment. Integers have their full scale, floats +-1.
-        sample_rate: Hz; None means that of the backend for an array, the segment's own for a segment.
+        sample_rate: Hz; the segment's own for a segment. Without one an array is taken at the backend's rate, with a
+        UserWarning; so are floats far beyond +-1, which look like int16 numbers in a float array.
         channels, dtype: what bytes hold (needed for them, with sample_rate).
         Returns the same kind of object: integers rounded and clipped, floats perhaps past +-1. The same length, but
         with vad_gate="drop", which takes frames out. Raises AudioError that says what is wrong with the audio.
         """
         clip = unpack(audio, sample_rate, channels, dtype)
         samples = clip.samples
-        rate = self._backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        rate = _rate_of(clip, self._backend)
         cleaned = np.empty_like(samples)
         end = 0
         for block in self._cleaned(_blocks(samples, rate * BLOCK_S), rate, samples.shape[1:]):
@@ -181,24 +183,27 @@ class Denoiser:
                 print(result.source, result.error or result.target)
 
         inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
-        either. out_dir: the folder to write to under the same names, with the trees of the folders, made if it is not
-        there; None for `<stem>_denoised<suffix>` beside each. jobs: threads; None for one a core. overwrite: whether
-        files may be replaced, "force" for read-only ones too.
+        either. Such results are known by their names, or by the list `.denoised` that a folder of results has; of
+        several files that are named, one of them is an error. out_dir: the folder to write to under the same names,
+        with the trees of the folders, made if it is not there; None for `<stem>_denoised<suffix>` beside each. jobs:
+        threads; None for one a core. overwrite: whether files may be replaced, "force" for read-only ones too.
         preserve_times: whether each gets the times of the file that it was made of. wishes: as for `filter_file`.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.
         Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
-        DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `took` seconds by
-        the clock, and `stages`, how many of those went into decoding, resampling, denoising, encoding and other.
-        Raises ConfigError for bad jobs, FileError if out_dir is a file or two files would be written to one place.
+        DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `kept` seconds of
+        the result, fewer where a gate dropped some, `took` seconds by the clock, and `stages`, how many of those went
+        into decoding, resampling, denoising, encoding and other.
+        Raises ConfigError for bad jobs; FileError, before anything is written, if out_dir is a file, two files would
+        be written to one place, or one over another that is to be cleaned.
         What else is raised, Ctrl-C among it, stops all threads soon, and leaves no file half-written.
         """
         from denoise_wrapper.files.batch import plan
 
         each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        pairs, failed = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
-        return failed + self.filter_pairs(
-            pairs, jobs, overwrite=overwrite, preserve_times=preserve_times, progress=progress, **wishes
+        made = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
+        return made.failed + self.filter_pairs(
+            made.pairs, jobs, overwrite=overwrite, preserve_times=preserve_times, progress=progress, **wishes
         )
 
     def filter_pairs(
@@ -216,9 +221,10 @@ class Denoiser:
 
         done: called with each result as it comes, in the thread of the caller.
         """
-        from denoise_wrapper.files.batch import beside, run_batch
+        from denoise_wrapper.files.batch import run_batch
         from denoise_wrapper.files.exchange import exchange
         from denoise_wrapper.files.formats import Wishes
+        from denoise_wrapper.files.results import beside
 
         asked = Wishes(**wishes)
 
@@ -235,13 +241,16 @@ class Denoiser:
         self, source: Path, target: Path, overwrite: Overwrite, watch: Watch, wishes: Wishes | None = None
     ) -> None:
         """Clean one plain file to another and tell watch: what the calls above are made of. Raises as they do."""
+        from denoise_wrapper.files.levels import Meter
         from denoise_wrapper.files.transform import NO_WISHES, transform_file
 
         asked = NO_WISHES if wishes is None else wishes
+        meters = iter([(watch.before, watch.after)])
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            cleaned = self._cleaned(watch.before.through(blocks, rate), rate, (channels,), watch.stages)
-            return watch.after.through(cleaned, rate)
+            before, after = next(meters, (Meter(), Meter()))  # of several tracks the level is the first one's
+            cleaned = self._cleaned(before.through(blocks, rate), rate, (channels,), watch.stages, source)
+            return after.through(cleaned, rate)
 
         try:
             transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch, wishes=asked)
@@ -258,6 +267,8 @@ class Denoiser:
         kind). Raises AudioError for a frame of another size; the state is then as before.
         """
         hop, raw = self._backend.hop, isinstance(frame, bytes | bytearray | memoryview)
+        if isinstance(frame, memoryview) and not frame.c_contiguous:
+            frame = frame.tobytes()
         if raw and memoryview(frame).nbytes != 2 * hop:
             size = memoryview(frame).nbytes
             raise AudioError(f"a frame is {2 * hop} bytes, {hop} samples of int16, not {size} bytes")
@@ -303,7 +314,7 @@ class Denoiser:
         if not backend.has_vad:
             raise ConfigError(f"{backend.name} tells no probability of speech; use rnnoise for that")
         clip = unpack(audio, sample_rate, channels, dtype)
-        rate = backend.sample_rate if clip.sample_rate is None else clip.sample_rate
+        rate = _rate_of(clip, backend)
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
         stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
         voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
@@ -312,19 +323,25 @@ class Denoiser:
         return times, np.concatenate(voice)[:hops]
 
     def _cleaned(
-        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None
+        self,
+        blocks: Iterable[Array],
+        rate: int,
+        shape: tuple[int, ...],
+        seconds: dict[str, float] | None = None,
+        source: Path | None = None,
     ) -> Iterator[Array]:
         """Clean and align the blocks of a whole clip, without gated frames if so asked.
 
         shape: () for blocks (frames,), (channels,) for (frames, channels). seconds: what the stream adds its times to.
+        source: the file that the clip is from.
         """
         settings, cutter = self._settings, None
         if settings.vad_gate == "drop" and settings.vad_threshold is not None:
             gate = make_gate(self._backend, settings)
             assert gate is not None
             cutter = Cutter(gate, self._backend, rate)
-            settings = dataclasses.replace(settings, vad_threshold=None)
-        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds)
+            settings = dataclasses.replace(settings, vad_threshold=None, vad_gate="mute")
+        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds, source=source)
         for block in aligned(stream, blocks):
             yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
 
@@ -346,6 +363,17 @@ class Denoiser:
 
 
 Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is
+
+
+def _rate_of(clip: Clip, backend: Backend) -> int:
+    """The rate of a clip; of an array that came without one that of the backend, with a warning."""
+    if clip.sample_rate is not None:
+        return clip.sample_rate
+    warn_caller(
+        f"an array without a rate is taken for one of {backend.sample_rate} Hz, that of {backend.name}, and cleaned "
+        f"badly if it has another; say it: sample_rate={backend.sample_rate}, or what it has"
+    )
+    return backend.sample_rate
 
 
 def _blocks(samples: Array, size: int) -> Iterator[Array]:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.errors import ConfigError
 
 
@@ -15,13 +16,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def idle_cores() -> int:
+    """Cores that this process may use and that nothing else used in the last minute, where the system tells; or 1."""
+    if not hasattr(os, "getloadavg"):
+        return 1
+    return max(0, int(cores() - os.getloadavg()[0] + 0.5))
+
+
 def check_jobs(jobs: int | None) -> int:
     """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
     if jobs is None:
         return cores()
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise ConfigError(f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {jobs!r}")
-    return jobs
+    number = whole(jobs)
+    if number is None or number < 1:
+        raise ConfigError(
+            f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {shown(jobs)}"
+        )
+    return number
 
 
 def processor_name() -> str:

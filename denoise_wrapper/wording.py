@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 SHOWN = 5  # names of a list that stand for all of it
@@ -22,3 +24,33 @@ def few(names: Sequence[object], most: int = SHOWN) -> str:
 def count(number: int, what: str) -> str:
     """Number and noun, "1 clip" or "2 clips"."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+# What moves the cursor, colours or clears a terminal, breaks a line or turns the reading direction: controls, line and
+# paragraph separators, marks of direction; and what is no text at all: bytes of a name that are not UTF-8.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(name: object, keep: str = "") -> str:
+    """A name, or text with names in it, such that nothing in it acts: escape bytes, line ends and marks of direction
+    become "\\x1b" and the like, and bytes that are no UTF-8 "\\xe9".
+
+    keep: characters that stay as they are, such as the line ends of a table.
+    """
+    return _UNSEEN.sub(lambda match: match[0] if match[0] in keep else _escaped(ord(match[0])), str(name))
+
+
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # as Python has a byte that it could not decode
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+ISOLATE, END_ISOLATE = "\u2068", "\u2069"
+
+
+def isolated(name: str) -> str:
+    """A name as text of another direction may hold it: visible, and isolated if it is written from right to left."""
+    name = visible(name)
+    turns = any(unicodedata.bidirectional(char) in ("R", "AL", "AN") for char in name)
+    return f"{ISOLATE}{name}{END_ISOLATE}" if turns else name

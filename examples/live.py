@@ -1,10 +1,12 @@
 """Microphone in, clean voice out, until Enter is pressed. Use headphones, or it will hear itself.
 
 python examples/live.py            needs sounddevice: pip install 'denoise-wrapper[live]'
+python examples/live.py dtln-16k   the same by a DTLN; any name of 'denoise-wrapper models' will do
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,17 @@ from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser
 
-RATE = 48000  # Hz, RNNoise's own: no resampling, so the least latency
+RATE = 48000  # Hz, of the sound card; RNNoise's own, so no resampling and the least latency; a DTLN is resampled to
 
 
 def main() -> None:
-    with Denoiser("rnnoise").stream(sample_rate=RATE, channels=1) as stream:
+    backend = sys.argv[1] if len(sys.argv) > 1 else "rnnoise"
+    with Denoiser(backend).stream(sample_rate=RATE, channels=1) as stream:
 
         def clean(noisy: NDArray[np.float32], clean_out: NDArray[np.float32], *_: Any) -> None:
             # process gives as many samples as it takes, so what the sound card asks for is always there
             clean_out[:] = stream.process(noisy)
-            if len(stream.vad):
+            if stream.backend.has_vad and len(stream.vad):
                 level = int(40 * stream.vad[-1])
                 print(f"\rspeech {'#' * level:<40}", end="", flush=True)
 

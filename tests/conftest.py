@@ -48,7 +48,8 @@ SLOW = {
     "training/test_blind.py", "training/test_dtln.py", "training/test_dtln_export.py",
     "training/test_dtln_importers.py", "training/test_enhancer_bodies.py", "training/test_enhancer_released.py",
     "training/test_enhancer_runs.py", "training/test_features.py", "training/test_mixing.py",
-    "training/test_pipeline.py", "training/test_resume.py", "training/test_rnnoise.py",
+    "training/test_mixtures.py", "training/test_pipeline.py", "training/test_resume.py", "training/test_rnnoise.py",
+    "training/test_run.py",
 }  # fmt: skip
 
 

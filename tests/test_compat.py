@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import pickle
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 from require import require
 
-from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError, ModelError, Stream
+from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError, ModelError
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.compat import RNNoise
 
@@ -32,38 +35,75 @@ def segment_of(frames: int = 96000, rate: int = 48000, channels: int = 1, level:
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_segment_keeps_rate_channels_and_length(rate: int, channels: int) -> None:
     segment = segment_of(20_001, rate, channels)
-    cleaned = RNNoise().filter(segment)
-    assert isinstance(cleaned, pydub.AudioSegment)
-    assert (cleaned.frame_rate, cleaned.channels, cleaned.frame_count()) == (rate, channels, 20_001)
+    for whole in (False, True):
+        cleaned = RNNoise().filter(segment, whole=whole)
+        assert isinstance(cleaned, pydub.AudioSegment)
+        assert (cleaned.frame_rate, cleaned.channels, cleaned.frame_count()) == (rate, channels, 20_001)
     np.testing.assert_array_equal(cleaned.raw_data, Denoiser().filter(segment).raw_data)
 
 
-def test_a_segment_comes_at_48_khz_if_asked() -> None:
-    cleaned = RNNoise().filter(segment_of(16000, 16000), save_source_sample_rate=False)
-    assert (cleaned.frame_rate, cleaned.frame_count()) == (48000, 48000)
-    raw = RNNoise().filter(segment_of(16000, 16000).raw_data, 16000, save_source_sample_rate=False)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_segment_comes_at_48_khz_if_asked(whole: bool, channels: int) -> None:
+    segment = segment_of(16000, 16000, channels)
+    cleaned = RNNoise().filter(segment, save_source_sample_rate=False, whole=whole)
+    assert (cleaned.frame_rate, cleaned.frame_count(), cleaned.channels) == (48000, 48000, channels)
+    raw = RNNoise().filter(segment.set_channels(1).raw_data, 16000, save_source_sample_rate=False, whole=whole)
     assert len(raw) == 2 * 48000
 
 
 def test_one_clip_does_not_leak_into_the_next() -> None:
     denoiser, raw = RNNoise(), segment_of().raw_data
-    first = denoiser.filter(raw)
-    denoiser.filter(segment_of(seed=2).raw_data)
-    assert denoiser.filter(raw) == first
+    first = denoiser.filter(raw, whole=True)
+    denoiser.filter(segment_of(seed=2).raw_data, whole=True)
+    assert denoiser.filter(raw, whole=True) == first
     assert first == Denoiser().filter(raw, 48000, channels=1, dtype="int16")
 
 
 @pytest.mark.parametrize("rate", [16000, 48000])
-@pytest.mark.parametrize("ms", [10, 20, 33])
-def test_short_pieces_of_bytes_are_one_live_signal(rate: int, ms: int) -> None:
+@pytest.mark.parametrize("ms", [10, 20, 33, 250, 500, 1000, 5000])
+@pytest.mark.parametrize("kind", ["bytes", "segment"])
+def test_buffers_of_any_size_are_one_signal_late_by_the_latency(rate: int, ms: int, kind: str) -> None:
     denoiser, segment = RNNoise(), segment_of(2 * rate, rate)
-    size = 2 * (rate * ms // 1000)
-    raw = segment.raw_data
-    pieces = [denoiser.filter(raw[at : at + size], sample_rate=rate) for at in range(0, len(raw), size)]
-    made = np.frombuffer(b"".join(pieces), np.int16)
-    np.testing.assert_array_equal(made, Stream(Denoiser().backend, rate).process(np.frombuffer(raw, np.int16)))
+    size, raw = 2 * (rate * ms // 1000), segment.raw_data
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+    if kind == "bytes":
+        made = b"".join(denoiser.filter(piece, sample_rate=rate) for piece in pieces)
+    else:
+        made = b"".join(denoiser.filter(segment._spawn(piece)).raw_data for piece in pieces)
+    assert len(made) == len(raw)
+    late, aligned = 2 * denoiser.latency(rate), RNNoise().filter(raw, rate, whole=True)
+    assert made[late:] == aligned[:-late]
     denoiser.reset()
-    assert denoiser.filter(raw[:size], sample_rate=rate) == pieces[0]
+    assert denoiser.filter(pieces[0], sample_rate=rate) == made[: len(pieces[0])]
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+def test_buffers_come_at_48_khz_if_asked_as_one_signal(rate: int, library: Callable[..., Path]) -> None:
+    denoiser, raw = RNNoise(library()), segment_of(rate, rate).raw_data
+    wanted = RNNoise(library()).filter(raw, rate, save_source_sample_rate=False)
+    bounds = np.cumsum([0, 1, 479, 1200, 10, 7000, rate])
+    pieces = [raw[2 * at : 2 * end] for at, end in itertools.pairwise(bounds)]
+    made = b"".join(denoiser.filter(piece, rate, save_source_sample_rate=False) for piece in pieces)
+    assert made == wanted
+    assert len(made) == 2 * 48000
+    late = denoiser.latency(rate, save_source_sample_rate=False)
+    aligned = np.frombuffer(denoiser.filter(raw, rate, save_source_sample_rate=False, whole=True), np.int16)
+    np.testing.assert_array_equal(np.frombuffer(made, np.int16)[late:-400], aligned[: -late - 400])  # but for its end
+
+
+def test_a_whole_clip_between_buffers_leaves_their_signal_alone() -> None:
+    denoiser, raw = RNNoise(), segment_of().raw_data
+    wanted = RNNoise().filter(raw)
+    made = denoiser.filter(raw[:960])
+    denoiser.filter(raw, whole=True)
+    assert made + denoiser.filter(raw[960:]) == wanted
+
+
+def test_a_buffer_of_another_kind_begins_a_new_signal() -> None:
+    denoiser, raw = RNNoise(), segment_of(seed=3).raw_data
+    denoiser.filter(segment_of(16000, 16000))
+    assert denoiser.filter(raw) == RNNoise().filter(raw)
 
 
 def test_frames_without_speech_are_left_out(library: Callable[..., Path]) -> None:
@@ -71,7 +111,7 @@ def test_frames_without_speech_are_left_out(library: Callable[..., Path]) -> Non
     samples = np.full(96000, 100, np.int16)
     samples[48000:60000] = 5000
     raw = samples.tobytes()
-    kept = np.frombuffer(denoiser.filter(raw, voice_prob_threshold=0.5), np.int16)
+    kept = np.frombuffer(denoiser.filter(raw, voice_prob_threshold=0.5, whole=True), np.int16)
     assert len(kept) == 12000 + 480  # with the frame before, which came out of the library when the speech came in
     live = b"".join(denoiser.filter(raw[at : at + 960], voice_prob_threshold=0.5) for at in range(0, len(raw), 960))
     assert live == kept.tobytes()
@@ -92,7 +132,7 @@ def test_frames_are_960_bytes() -> None:
 
 def test_full_scale_does_not_wrap() -> None:
     samples = (32767 * np.sign(np.sin(np.arange(96000) / 40))).astype(np.int16)
-    cleaned = np.frombuffer(RNNoise().filter(samples.tobytes(), 48000), np.int16)
+    cleaned = np.frombuffer(RNNoise().filter(samples.tobytes(), 48000, whole=True), np.int16)
     assert np.abs(np.diff(cleaned.astype(int))).max() <= 65535
     floats = Denoiser().filter(samples / np.float32(32768), 48000)
     assert np.abs(cleaned - 32768 * np.clip(floats, -1, 1)).max() <= 1
@@ -124,10 +164,10 @@ def test_read_and_write_wav(tmp_path: Path, subtype: str) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 44100, subtype=subtype)
     denoiser = RNNoise()
     segment = denoiser.read_wav(tmp_path / "a.wav")
-    assert (segment.frame_rate, segment.channels, segment.sample_width) == (44100, 2, 2)
+    assert (segment.frame_rate, segment.channels, segment.sample_width) == (44100, 1, 2)
     assert segment.frame_count() == 10_000
     denoiser.write_wav(tmp_path / "b.wav", segment)
-    np.testing.assert_allclose(soundfile.read(tmp_path / "b.wav")[0], samples, atol=0.01)
+    np.testing.assert_allclose(soundfile.read(tmp_path / "b.wav")[0], samples.mean(axis=1), atol=0.01)
     assert denoiser.read_wav(str(tmp_path / "a.wav"), 48000).frame_count() == pytest.approx(10_000 * 480 / 441, abs=1)
 
 
@@ -138,6 +178,33 @@ def test_write_wav_of_bytes_replaces_what_was_there(tmp_path: Path) -> None:
     assert rate == 16000
     assert samples.tobytes() == segment_of(seed=2).raw_data
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_files_may_be_open_ones(tmp_path: Path) -> None:
+    denoiser, segment, file = RNNoise(), segment_of(4800), io.BytesIO()
+    denoiser.write_wav(file, segment)
+    assert file.tell() == 0
+    assert denoiser.read_wav(file).raw_data == segment.raw_data
+    file = io.BytesIO()
+    denoiser.write_wav(file, segment.raw_data, 16000)
+    assert denoiser.read_wav(file, 48000).frame_count() == 3 * 4800
+    with pytest.raises(FileError):
+        denoiser.read_wav(io.BytesIO(b"no audio"))
+
+
+def test_a_segment_is_resampled_to_the_rate_that_is_asked_for(tmp_path: Path) -> None:
+    segment = segment_of(48000, 48000, 2)
+    RNNoise().write_wav(tmp_path / "a.wav", segment, sample_rate=16000)
+    samples, rate = soundfile.read(tmp_path / "a.wav")
+    assert (rate, samples.shape) == (16000, (16000, 2))
+
+
+def test_stereo_is_read_as_mono_so_that_its_length_stays(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(3).standard_normal((9600, 2)), 48000)
+    denoiser = RNNoise()
+    audio = denoiser.read_wav(tmp_path / "a.wav")
+    raw = b"".join(denoiser.filter(part.raw_data, sample_rate=48000) for part in audio[::20])
+    assert len(raw) == 2 * 9600
 
 
 def test_a_file_that_cannot_be_read_or_written_is_refused(tmp_path: Path) -> None:
@@ -155,19 +222,82 @@ def test_a_model_file_is_used(shared: Path) -> None:
     raw = segment_of().raw_data
     wanted = Denoiser("rnnoise", model=model).filter(raw, 48000, channels=1, dtype="int16")
     denoiser = RNNoise(f_name_lib=str(model))
-    assert denoiser.filter(raw) == wanted
+    assert denoiser.filter(raw, whole=True) == wanted
     denoiser.reset()
-    assert denoiser.filter(raw) == wanted
-    assert RNNoise().filter(raw) != wanted
+    assert denoiser.filter(raw, whole=True) == wanted
+    assert RNNoise().filter(raw, whole=True) != wanted
     other = RNNoise()
     other.reset(new_f_name_lib=str(model))
-    assert other.filter(raw) == wanted
+    assert other.filter(raw, whole=True) == wanted
 
 
-@pytest.mark.parametrize("name", ["5h_b_500k", "missing.rnnn", "librnnoise.so.0.4.1"])
-def test_a_model_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(FileError, match="there is no"):
+@pytest.mark.parametrize("name", ["missing.rnnn", "librnnoise.so.0.4.1", "so", "somewhere/librnnoise_mine.so.0.4.1"])
+def test_a_name_that_means_nothing_is_refused_with_what_to_give(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match=r"there is no .*librnnoise_default.*model built in"):
         RNNoise(name)
+
+
+THEIR_NAMES = {
+    "librnnoise_default": "librnnoise_default",
+    "librnnoise_5h_ru_500k": "librnnoise_5h_ru_500k",
+    "librnnoise_5h_b_500k.so": "librnnoise_5h_b_500k",
+    "librnnoise_default.so.0.4.1": "librnnoise_default",
+    "5h_ru": "librnnoise_5h_ru_500k",
+    "train_logs/a/librnnoise_5h_ru_500k.so.0.4.1": "librnnoise_5h_ru_500k",
+}
+
+
+@pytest.mark.parametrize(("name", "meant"), THEIR_NAMES.items())
+def test_their_names_give_the_classic_network_and_say_so_where_the_libraries_are_absent(
+    name: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(
+        UserWarning, match=rf"{meant} is not here, so rnnoise-classic .*own training.*{meant}\.so"
+    ) as said:
+        denoiser = RNNoise(name)
+    assert said[0].filename == __file__
+    raw = segment_of().raw_data
+    wanted = Denoiser("rnnoise-classic").filter(raw, 48000, channels=1, dtype="int16")
+    assert denoiser.filter(raw, whole=True) == wanted
+
+
+@pytest.mark.parametrize(("name", "meant"), THEIR_NAMES.items())
+def test_their_libraries_are_found_below_the_current_folder(
+    name: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "project" / "libs"
+    folder.mkdir(parents=True)
+    for each in THEIR_NAMES.values():
+        shutil.copy(library(), folder / f"{each}.so.0.4.1")
+    (folder / f"a_{meant}.txt").write_text("no library")
+    monkeypatch.chdir(tmp_path)
+    assert RNNoise(name)._denoiser.backend_name == f"{meant}.so.0.4.1"
+
+
+def test_an_installed_rnnoise_wrapper_is_searched_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Callable[..., Path]
+) -> None:
+    libs = tmp_path / "site" / "rnnoise_wrapper" / "libs"
+    libs.mkdir(parents=True)
+    (libs.parent / "__init__.py").write_text("raise RuntimeError('not to be imported')")
+    shutil.copy(library(2), libs / "librnnoise_default.so.0.4.1")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(library(1), tmp_path / "librnnoise_default.so.0.4.1_old.so")
+    assert RNNoise("librnnoise_default")._denoiser.backend.delay == 960
+
+
+def test_a_model_is_found_by_a_part_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: Path) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(shared / "reference" / "rnnoise" / "sh.rnnn", tmp_path / "models" / "room_7.rnnn")
+    monkeypatch.chdir(tmp_path)
+    raw = segment_of().raw_data
+    wanted = Denoiser("rnnoise", model=shared / "reference" / "rnnoise" / "sh.rnnn")
+    assert RNNoise("room_7").filter(raw, whole=True) == wanted.filter(raw, 48000, channels=1, dtype="int16")
 
 
 @pytest.mark.parametrize("delay", [1, 2])
@@ -205,6 +335,16 @@ def test_what_is_no_librnnoise_is_refused(tmp_path: Path, needs: Callable[[str],
     subprocess.run([needs("gcc"), "-shared", "-fPIC", str(tmp_path / "other.c"), "-o", str(other)], check=True)
     with pytest.raises(ModelError, match="no function rnnoise_create"):
         RNNoise(other)
+
+
+def test_a_library_is_a_backend_by_its_own_name(library: Callable[..., Path]) -> None:
+    raw = segment_of(9600).raw_data
+    denoiser = Denoiser("librnnoise", model=library())
+    assert denoiser.filter(raw, 48000, channels=1, dtype="int16") == RNNoise(library()).filter(raw, whole=True)
+    with pytest.raises(ModelError, match=r"shared library; its backend is librnnoise \(-b librnnoise"):
+        Denoiser(model=library())
+    with pytest.raises(ModelError, match="comes with no model; name a library"):
+        Denoiser("librnnoise")
 
 
 def test_a_library_is_told_by_its_bytes_not_its_name(tmp_path: Path) -> None:

@@ -14,21 +14,23 @@ import denoise_wrapper
 PACKAGE = Path(denoise_wrapper.__file__).parent
 
 # Each room, and each module on the ground floor, with those that it may import, at its top or inside a function.
-GROUND = {"errors", "atomic", "audio", "machine", "presets", "wording"}
+GROUND = {"arguments", "errors", "atomic", "audio", "machine", "presets", "signals", "wording"}
 ALLOWED = {
+    "arguments": set(),
     "errors": set(),
     "atomic": {"errors"},
-    "machine": {"errors"},
+    "machine": {"arguments", "errors"},
+    "signals": {"atomic"},
     "wording": set(),
     "presets": {"errors"},
-    "audio": {"errors"},
+    "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
-    "backends": {"errors", "atomic", "_native", "models", "backends"},
-    "stream": {"errors", "audio", "_native", "backends", "stream"},
+    "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
+    "stream": {"arguments", "errors", "audio", "_native", "backends", "stream"},
     "files": {*GROUND, "files"},
     "denoiser": {*GROUND, "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
-    "progress": set(),
+    "progress": {"wording"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {

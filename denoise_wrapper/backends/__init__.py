@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 from typing import Any, NamedTuple
 
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Backend, State, recalled
 from denoise_wrapper.errors import ConfigError, ModelError, needs_package
 from denoise_wrapper.models.shipped import MODELS
@@ -42,6 +43,8 @@ _BACKENDS = {
     ),
 }
 
+LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
+
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
@@ -59,20 +62,25 @@ def backend_names() -> tuple[str, ...]:
 def load_backend(name: str, model: Any = None) -> Backend:
     """Load the backend of that name.
 
-    model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; None for the backend's own,
-    which is loaded once and shared.
+    name: one of `backend_names()`, or librnnoise for a shared library of RNNoise that somebody else built.
+    model: path or bytes of a model of one's own, two of them, or their folder, for a DTLN; the path of the library for
+    librnnoise; None for the backend's own, which is loaded once and shared.
     Raises ModelError for an unknown name, FileError or ModelError if the model cannot be read.
     """
     known = backend_names()
+    if name == LIBRARY:
+        if model is None:
+            raise ModelError(f"{LIBRARY} comes with no model; name a library: model='path/to/librnnoise.so' (--model)")
+        return _class_of(LIBRARY)(model)  # type: ignore[no-any-return]
     if not isinstance(name, str) or name not in known:
         import difflib  # here, as it costs an import of this package a tenth
 
         if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
             missing = ModuleNotFoundError(name=entry.package)
             raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(shown(name), known, n=1, cutoff=0.4)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ModelError(f"there is no backend {name!r}; known are {', '.join(known)}{hint}")
+        raise ModelError(f"there is no backend {shown(name)}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 
 
@@ -83,7 +91,7 @@ def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
     if model is not None:
         raise ConfigError("model goes with the name of a backend; a Backend has its model already")
     if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
-        raise ConfigError(f"backend is a name or a Backend, not {backend!r}")
+        raise ConfigError(f"backend is a name or a Backend, not {shown(backend)}")
     return backend
 
 

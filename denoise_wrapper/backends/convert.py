@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import atomic_path, check_target
 from denoise_wrapper.backends.rnnoise import MODEL_BYTES_MAX, ModelSource, RNNoiseBackend
 from denoise_wrapper.errors import FileError, ModelError
 from denoise_wrapper.models import classic
@@ -39,17 +39,19 @@ _CLASSIC: dict[str, Callable[[ClassicModel], bytes]] = {
     ".rnnn": classic.to_text,
     ".rnn": classic.to_bytes,
     ".dnnw": classic.to_records,
-    ".c": classic.to_c_source,
+    ".dnnw.c": classic.to_c_source,
+    ".c": lambda model: classic.to_rnn_data(model, "rnn_data.h")[0],
 }
 _V02: dict[str, Callable[[V02Model], bytes]] = {
     ".bin": lambda model: model.data,
     ".dnnw": lambda model: model.data,
-    ".c": lambda model: classic.c_source(model.data, model.metadata),
+    ".dnnw.c": lambda model: classic.c_source(model.data, model.metadata),
 }
 
 
 def read_any_model(source: ModelSource | None) -> ClassicModel | V02Model:
-    """A model of any form: .rnnn text, .rnn bytes, .dnnw records, a v0.2 blob, rnn_data.c source, or Keras' .hdf5.
+    """A model of any form: .rnnn text, .rnn bytes, .dnnw records, a v0.2 blob, rnn_data.c (or our own C source), or
+    Keras' .hdf5.
 
     source: path or bytes; None for the model compiled in. The form is told from the content, the engine's loader
     checks it. Raises FileError, or ModelError that names the layer and what is wrong.
@@ -91,9 +93,11 @@ def read_model(source: ModelSource | None) -> ClassicModel:
 
 
 def encode_model(model: ClassicModel | V02Model, suffix: str) -> bytes:
-    """The bytes of a model file of that suffix: .rnnn, .rnn, .dnnw or .c (only the last two hold the metadata).
+    """The bytes of a model file of that suffix: .rnnn, .rnn, .dnnw, .dnnw.c or .c.
 
-    A v0.2 model is written as .bin or .dnnw, which are the bytes that were read, or as .c.
+    Only .dnnw and .dnnw.c, C source of its bytes for this package's own engine, hold the metadata; .c is the
+    rnn_data.c of RNNoise 0.1, of which `write_model` writes the header too.
+    A v0.2 model is written as .bin or .dnnw, which are the bytes that were read, or as .dnnw.c.
     Raises FileError for another suffix, ModelError if the model does not fit the form, or the engine could not load
     what would be written.
     """
@@ -111,15 +115,24 @@ def encode_model(model: ClassicModel | V02Model, suffix: str) -> bytes:
     raise FileError(f"models are written as {', '.join(forms)}, not {suffix or 'without a suffix'}")
 
 
-def write_model(model: ClassicModel | V02Model, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Write a model in the form that the path's suffix names: see `encode_model`.
+def write_model(model: ClassicModel | V02Model, path: str | os.PathLike[str], overwrite: bool = False) -> list[Path]:
+    """Write a model in the form that the path's suffix names, see `encode_model`; returns the files written.
 
-    Raises FileError if the file exists and overwrite is False, or cannot be written; ModelError for a model that
-    cannot be run, or does not fit the form.
+    NAME.c has NAME.h beside it. Raises FileError if a file exists and overwrite is False, or cannot be written;
+    ModelError for a model that cannot be run, or does not fit the form.
     """
-    data = encode_model(model, Path(path).suffix)
-    with atomic_path(path, overwrite) as part:
-        part.write_bytes(data)
+    target = Path(path)
+    suffix = ".dnnw.c" if target.name.lower().endswith(".dnnw.c") else target.suffix
+    contents = {target: encode_model(model, suffix)}
+    if suffix.lower() == ".c" and isinstance(model, ClassicModel):
+        header = target.with_suffix(".h")
+        source, declared = classic.to_rnn_data(model, header.name)
+        check_target(target, overwrite)
+        contents = {header: declared, target: source}
+    for file, data in contents.items():
+        with atomic_path(file, overwrite) as part:
+            part.write_bytes(data)
+    return list(contents)
 
 
 def fingerprint(model: ClassicModel | V02Model) -> str:

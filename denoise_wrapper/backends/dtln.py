@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.backends.base import (
     Float32,
     Loaded,
@@ -26,7 +30,10 @@ from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_l
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 BLOCK_S = 0.032  # seconds of a block
+MOST_THREADS = 1024  # beyond which no machine has cores
 OVERLAP = 4  # blocks that each sample is in
+TRIAL_BYTES = 256 << 20  # of memory in which a model of unknown origin has to run before it is used; DTLNs take 20 MB
+TRIAL_S = 10.0  # and of time; DTLNs take 0.1 s
 FRAMES_AT_ONCE = 256  # hops times channels in one run: bounds memory; 96 to 1024 are equally fast, 16 an eighth slower
 
 
@@ -48,10 +55,12 @@ class DTLNBackend(Loaded):
         name: str = "dtln-16k",
         threads: int = 1,
     ) -> None:
-        if name not in RATES:
-            raise ModelError(f"there is no DTLN called {name!r}; known are {', '.join(RATES)}")
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ConfigError(f"threads is a number of 1 or more, not {threads!r}")
+        if not isinstance(name, str) or name not in RATES:
+            raise ModelError(f"there is no DTLN called {shown(name)}; known are {', '.join(RATES)}")
+        count = whole(threads)
+        if count is None or not 1 <= count <= MOST_THREADS:
+            raise ConfigError(f"threads is a number, 1 to {MOST_THREADS}, not {shown(threads)}")
+        threads = count
         self.name, self.shipped = name, model is None
         self.options = {} if threads == 1 else {"threads": threads}
         self.sample_rate: int = RATES[name]
@@ -60,7 +69,9 @@ class DTLNBackend(Loaded):
         self.delay: int = block - self.hop
         sources = find_pair(model, name)
         data = [read_onnx(source) for source in sources]
-        cores = [_load(model, source, threads) for model, source in zip(data, sources, strict=True)]
+        for stranger, source in zip(data, sources, strict=True) if model is not None else ():
+            try_out(stranger, source)
+        cores = [_load(each, source, threads) for each, source in zip(data, sources, strict=True)]
         self._data = (data[0], data[1]) if cores[0].stage == 1 else (data[1], data[0])
         first, second = sorted(cores, key=lambda core: core.stage)
         try:
@@ -297,11 +308,57 @@ def _limited(cleaned: Float32, late: Float32, min_gain: float) -> Float32:
 
 def _load(data: bytes, source: Source, threads: int) -> Core:
     """One model, not yet known to fit the other."""
+    return _open(data, source, _options(threads))
+
+
+def try_out(data: bytes, source: Source) -> None:
+    """Run a model of unknown origin as it is written, within limits of memory and time.
+
+    A few bytes can ask for any amount of either, in more ways than could be listed, and ONNX Runtime would work out
+    what is constant while it loads a model. So none of that is done here, and what is made of nothing is made in the
+    run. Raises ModelError if the model cannot be run, or asks for too much.
+    """
+    _limit_memory()
+    options = _options(1)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    core = _open(data, source, options)
+    run = onnxruntime.RunOptions()
+    run.log_severity_level = 4
+    limit = threading.Timer(TRIAL_S, setattr, (run, "terminate", True))
+    limit.daemon = True
+    limit.start()
+    try:
+        check_answers(core, FRAMES_AT_ONCE, run)
+    except ModelError as error:
+        most = f"{TRIAL_BYTES >> 20} MB and {TRIAL_S:g} s are what a model may take"
+        raise ModelError(f"the model {called(source)} cannot be used: {error} ({most})") from error
+    finally:
+        limit.cancel()
+
+
+@functools.cache
+def _limit_memory() -> None:
+    """Have sessions that ask for it share a memory of at most TRIAL_BYTES."""
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    limits = onnxruntime.OrtArenaCfg({"max_mem": TRIAL_BYTES, "arena_extend_strategy": 1})  # no more than is asked for
+    with contextlib.suppress(RuntimeError):  # the program that we are part of has set its own
+        onnxruntime.create_and_register_allocator(place, limits)
+
+
+def _options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, not printed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _open(data: bytes, source: Source, options: Any) -> Core:
+    """The model of a session with these options."""
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has many kinds, without a root of their own

@@ -13,6 +13,7 @@ import numpy as np
 from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.backends.opaque import OpaqueState
 from denoise_wrapper.errors import FileError, ModelError
+from denoise_wrapper.models.shipped import LIBRARY_MAGIC
 
 # rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
 # for does no harm in any C calling convention, so one declaration serves both.
@@ -22,8 +23,6 @@ void rnnoise_destroy(void *state);
 float rnnoise_process_frame(void *state, float *out, const float *in);
 int rnnoise_get_frame_size(void);
 """
-_MACH_O = ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")  # of 32 and 64 bit, both byte orders, fat
-_MAGIC = (b"\x7fELF", b"MZ", *(bytes.fromhex(magic) for magic in _MACH_O))
 _SUFFIX = re.compile(r"\.(so(\.\d+)*|dylib|dll)$", re.IGNORECASE)
 FULL_SCALE = np.float32(32768)  # of the samples that librnnoise takes and gives
 USUAL_FRAME = 480
@@ -33,7 +32,7 @@ def is_library(path: str | os.PathLike[str]) -> bool:
     """True for a shared library, by the file's first bytes, or by its name if it cannot be read."""
     try:
         with open(path, "rb") as file:
-            return file.read(4).startswith(_MAGIC)
+            return file.read(4).startswith(LIBRARY_MAGIC)
     except OSError:
         return _SUFFIX.search(os.fspath(path)) is not None
 

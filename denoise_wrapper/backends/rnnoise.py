@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
 from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models import keras as keras_files
 from denoise_wrapper.models.classic import ACTIVATIONS, Layer
-from denoise_wrapper.models.shipped import MODELS, read_model_bytes
+from denoise_wrapper.models.rnn_data import is_rnn_data
+from denoise_wrapper.models.shipped import LIBRARY_MAGIC, MODELS, read_model_bytes
 from denoise_wrapper.models.v02 import Map
 
 COMPILED_IN = "rnnoise"  # the name of the backend whose model is in the engine
 MODEL_BYTES_MAX = 64 << 20  # the classic network has 0.09 MB, a Keras file of it 1 MB, the v0.2 network 2 to 12 MB
+METADATA_MAX = 1 << 20  # bytes, of which what is read takes many times as much
 
 _FLOAT32 = np.dtype(np.float32)
 _process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer  # at hand, as each live hop needs them
@@ -57,10 +60,11 @@ class RNNoiseBackend(Loaded):
         self._source = None if model is None else model_bytes(model)
         self._model = _load(self._source, model)
         self.delay: int = lib.dn_model_delay(self._model)
-        isa = isa or os.environ.get("DENOISE_WRAPPER_ISA") or None
-        if isa is not None and lib.dn_model_set_isa(self._model, isa.encode()) != lib.DN_OK:
+        wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
+        known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
+        if not known or (wanted and lib.dn_model_set_isa(self._model, wanted.encode()) != lib.DN_OK):
             raise ConfigError(
-                f"the instruction set {isa!r} cannot be used here; this build knows "
+                f"the instruction set {shown(wanted)} cannot be used here; this build knows "
                 f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
             )
         remember(self)
@@ -113,6 +117,8 @@ class RNNoiseBackend(Loaded):
         text = lib.dn_model_metadata(self._model, size)
         if text == ffi.NULL:
             return {}
+        if size[0] > METADATA_MAX:
+            raise ModelError(f"metadata: {size[0]} bytes of it, and there may be {METADATA_MAX}")
         try:
             metadata = json.loads(ffi.buffer(text, size[0])[:].decode("utf-8"))
         except (ValueError, RecursionError) as error:
@@ -182,11 +188,17 @@ def model_bytes(model: ModelSource) -> bytes:
         raise ModelError(f"the model {_called(model)} is empty")
     if len(data) > MODEL_BYTES_MAX:
         raise ModelError(f"the model {_called(model)} has more than {MODEL_BYTES_MAX >> 20} MB; no model is so large")
+    if data.startswith(LIBRARY_MAGIC):
+        raise ModelError(
+            f"{_called(model)} is a shared library; its backend is librnnoise (-b librnnoise --model FILE)"
+        )
     try:
         if keras_files.is_keras(data):
             return classic.to_records(keras_files.read_keras(data))
         if classic.is_c_source(data):
             return classic.from_c_source(data)
+        if is_rnn_data(data):
+            return classic.from_rnn_data(data)
     except ModelError as error:
         raise ModelError(f"{_called(model)}: {error}") from error
     return data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.cli.parser import PRESET_HELP
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.machine import cores
 from denoise_wrapper.presets import strength
@@ -190,8 +191,8 @@ def run_compare(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=report,
         )
-    print(format_comparison(comparison))
-    print(f"{page}: open it in a browser")
+    show(format_comparison(comparison))
+    show(f"{page}: open it in a browser")
     return 2 if any(comparison.problems()) else 0
 
 
@@ -223,7 +224,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         return content
 
     comparison = _measured(args, measure, write_clips, plain)
-    print(format_set(comparison, args.clips))
+    show(format_set(comparison, args.clips))
     return 2 if any(track.error for result in comparison.results for track in result.tracks) else 0
 
 
@@ -269,7 +270,7 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
         write_behaviour,
         lambda result: {**behaviour_to_dict(result), "model": args.model},
     )
-    print(format_behaviour(result, args.clips))
+    show(format_behaviour(result, args.clips))
     return 2 if any(clip.error for clip in result.clips) else 0
 
 

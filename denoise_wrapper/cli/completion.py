@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.parser import PROGRAM
+from denoise_wrapper.cli.screen import show
 
 FOLDER = Path(__file__).resolve().parent / "shell"  # made from the parser
 KINDS = {"bash": "bash", "zsh": "zsh", "fish": "fish", "man": "1"}  # what is asked for -> suffix
@@ -29,5 +30,5 @@ def add_completion(verbs: Any) -> None:
 
 
 def run_completion(args: argparse.Namespace) -> int:
-    print((FOLDER / f"{PROGRAM}.{KINDS[args.shell]}").read_text(encoding="utf-8"), end="")
+    show((FOLDER / f"{PROGRAM}.{KINDS[args.shell]}").read_text(encoding="utf-8"), end="")
     return 0

@@ -14,6 +14,7 @@ from denoise_wrapper import __version__
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.cli.config import read_config
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.machine import cores, processor_name
 
@@ -48,7 +49,7 @@ def add_info(verbs: Any) -> None:
 
 def run_info(args: argparse.Namespace) -> int:
     facts = {**describe(), "config": describe_config(args)}
-    print(json.dumps(facts, indent=1) if args.json else format_description(facts))
+    show(json.dumps(facts, indent=1) if args.json else format_description(facts))
     return 0
 
 

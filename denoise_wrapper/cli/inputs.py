@@ -43,8 +43,9 @@ def check_inputs(args: argparse.Namespace) -> None:
     suffix = args.name_suffix
     if suffix is not None and (not suffix or any(mark in suffix for mark in ("/", "\\", "\0"))):
         raise ConfigError(f"--name-suffix is some text for the end of a name, such as _clean, not {suffix!r}")
-    if args.skip_existing and args.overwrite:
-        raise ConfigError("--skip-existing --overwrite: files that exist are left or replaced; leave out one of them")
+    replace = "--force" if args.force else "--overwrite"
+    if args.skip_existing and (args.force or args.overwrite):
+        raise ConfigError(f"--skip-existing {replace}: files that exist are left or replaced; leave out one of them")
 
 
 def named(pairs: Sequence[Pair], suffix: str | None) -> list[Pair]:
@@ -70,7 +71,7 @@ def _is_result(path: Path, suffix: str, sources: set[Path]) -> bool:
 
 def part_existing(pairs: Sequence[Pair]) -> tuple[list[Pair], int]:
     """Leave out pairs whose result is there. Returns the others, and how many were left out."""
-    from denoise_wrapper.files.batch import beside
+    from denoise_wrapper.files.results import beside
 
     new = [pair for pair in pairs if not os.path.lexists(pair[1] or beside(pair[0]))]
     return new, len(pairs) - len(new)

@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from denoise_wrapper import __version__
+from denoise_wrapper import __version__, signals
 from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
@@ -21,10 +21,11 @@ from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
 from denoise_wrapper.cli.models import add_convert, add_models
-from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, say
+from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
+from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_data, add_train
 from denoise_wrapper.cli.written import add_written, print_plans, written
@@ -35,8 +36,9 @@ from denoise_wrapper.wording import count
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from denoise_wrapper.atomic import Overwrite
     from denoise_wrapper.denoiser import Denoiser
-    from denoise_wrapper.files.batch import FileResult, Pair
+    from denoise_wrapper.files.batch import FileResult, Plan
 
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
@@ -101,15 +103,15 @@ def _silence() -> None:
 
 
 def run() -> NoReturn:
-    """The installed command: main, and neither a `kill` nor a closed terminal leaves a half-written file."""
+    """The installed command: main, which no signal keeps from ending soon, with no file half-written."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
-    for name in ("SIGTERM", "SIGHUP"):  # of which Windows has one, and nohup ignores one
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    sys.exit(main())
+    warnings.showwarning = show_warning
+    signals.end_on_signals()
+    code = main()
+    number = signals.asked()  # what an import makes of the exception that it raised may be another one
+    sys.exit(code if number is None else 128 + number)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -154,9 +156,15 @@ def _add_filter(verbs: Any) -> None:
             ("filter interviews/ -o cleaned/", "clean a folder into another"),
         ),
     )
-    verb.add_argument("inputs", nargs="+", metavar="FILE|DIR|-", help="a folder stands for all audio files below it")
+    verb.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FILE|DIR|-",
+        help="a folder stands for all audio files below it, but results of earlier runs",
+    )
     verb.add_argument("-o", "--output", metavar="OUT|DIR", help="the file to write, or the folder for several")
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    verb.add_argument("--force", action="store_true", help="replace files that exist, read-only ones too")
     add_naming(verb)
     verb.add_argument("-f", "--format", metavar="SUFFIX", help="format of standard output (default: that of the input)")
     verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
@@ -193,6 +201,9 @@ def run_filter(args: argparse.Namespace) -> int:
     (check_pipe if "-" in args.inputs else _check_files)(args)
     if args.dry_run:
         return _preview_files(args)
+    options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
+    if options and args.vad_threshold is None:
+        raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
     denoiser = Denoiser(
         args.backend or DEFAULT,
         model=args.model[0] if args.model and len(args.model) == 1 else args.model,
@@ -215,26 +226,29 @@ def run_filter(args: argparse.Namespace) -> int:
 
 def _preview_files(args: argparse.Namespace) -> int:
     """Say what would be written."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
-    for result in failed:
+    made = _plan([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    for result in made.failed:
         complain(result.error)
-    return print_plans(args, pairs, complain) or 2 * bool(failed)
+    return print_plans(args, made.pairs, complain) or 2 * bool(made.failed)
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     """Each file for itself: one that fails does not keep the others from being done."""
-    pairs, failed = _pairs([Path(name) for name in args.inputs], args.output, args.name_suffix)
-    pairs, there = part_existing(pairs) if args.skip_existing else (pairs, 0)
+    made = _plan([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    failed = made.failed
+    pairs, there = part_existing(made.pairs) if args.skip_existing else (made.pairs, 0)
     for result in failed:
         complain(result.error)
         if args.json:
-            print(result_json(result))
+            show(result_json(result))
+    if made.left_out and not args.quiet:
+        say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
     begin = time.perf_counter()
     with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 
         def done(result: FileResult) -> None:
             if args.json:
-                print(result_json(result), flush=True)
+                show(result_json(result), flush=True)
             if result.error is not None:
                 progress.ended()
                 complain(result.error)
@@ -242,10 +256,11 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
                 progress.ended(result_line(result))
                 _note(args, result.target, result.notes)
 
+        overwrite: Overwrite = "force" if args.force else args.overwrite
         results = denoiser.filter_pairs(
             pairs,
             args.jobs,
-            overwrite=args.overwrite,
+            overwrite=overwrite,
             preserve_times=args.preserve_times,
             done=done,
             progress=progress.report,
@@ -255,9 +270,10 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
     if there and not args.quiet:
         say(f"{count(there, 'file')} skipped: the results are there already")
     if len(cleaned) > 1 and not args.quiet and not args.json:
-        say(speed_line(f"{len(cleaned)} files", sum(result.seconds for result in cleaned), took))
+        seconds, kept = (sum(getattr(result, name) for result in cleaned) for name in ("seconds", "kept"))
+        say(speed_line(f"{len(cleaned)} files", seconds, took, kept))
     if args.profile:
-        print(format_profile(cleaned))
+        show(format_profile(cleaned))
     return 2 if failed or len(cleaned) < len(results) else 0
 
 
@@ -268,16 +284,16 @@ def _note(args: argparse.Namespace, target: object, notes: Iterable[str]) -> Non
             complain(f"{target}: {note}")
 
 
-def _pairs(inputs: list[Path], output: str | None, suffix: str | None) -> tuple[list[Pair], list[FileResult]]:
-    """[(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into."""
-    from denoise_wrapper.files.batch import is_folder, plan
+def _plan(inputs: list[Path], output: str | None, suffix: str | None) -> Plan:
+    """Decide which files are read, and where the results go: for one file -o may name the file to write."""
+    from denoise_wrapper.files.batch import Plan, is_folder, plan
 
     folder = None if output is None else Path(output)
     single = len(inputs) == 1 and not is_folder(inputs[0])
     if single and output is not None and folder is not None and not is_folder(folder) and not output.endswith(os.sep):
-        return [(inputs[0], folder)], []
-    pairs, failed = plan(inputs, folder)
-    return named(pairs, suffix), failed
+        return Plan([(inputs[0], folder)], [], [])
+    made = plan(inputs, folder)
+    return Plan(named(made.pairs, suffix), made.failed, made.left_out)
 
 
 def _check_files(args: argparse.Namespace) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.info import describe_backend
-from denoise_wrapper.cli.parser import say
+from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.training import missing_extra
 from denoise_wrapper.errors import ConfigError, ModelError
 
-RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c")
+RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c", "dnnw.c")
 DTLN_FORMS = ("float32", "float16", "int8")
 NAMELESS = (".rnnn", ".rnn")  # forms that hold neither name nor licence
 LINEAGE = ("name", "licence", "origin", "data", "trained", "sample_rate")  # of what is known of a model, shown first
@@ -68,8 +68,10 @@ def add_convert(verbs: Any) -> None:
         "convert",
         help="write a model of any family in another form",
         description="Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn "
-        "(nnnoiseless), .dnnw (ours, with the model's name and licence) or .c (rnn_data.c, to be compiled in); a v0.2 "
-        "network as .bin, .dnnw (both the same) or .c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, "
+        "(nnnoiseless), .dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h "
+        "beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for "
+        "this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx "
+        "and NAME_2.onnx in the folder OUT, "
         "for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, "
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair.",
@@ -103,9 +105,9 @@ def run_models(args: argparse.Namespace) -> int:
 
     backends = [describe_model(name) for name in backend_names()]
     if args.json:
-        print(json.dumps(backends, indent=1))
+        show(json.dumps(backends, indent=1))
     else:
-        print(format_models(backends))
+        show(format_models(backends))
     return 0
 
 
@@ -162,7 +164,7 @@ def _is_backend(name: str) -> bool:
 
 def run_info(args: argparse.Namespace) -> int:
     facts = describe_file(args.model)
-    print(json.dumps(facts, indent=1) if args.json else format_file(facts))
+    show(json.dumps(facts, indent=1) if args.json else format_file(facts))
     return 0
 
 
@@ -268,13 +270,15 @@ def _convert_rnnoise(args: argparse.Namespace) -> int:
         target = target / (args.name or Path(source).stem)
     if args.to is not None:
         suffix = f".{args.to.lstrip('.')}"
-        if target.suffix != suffix:
+        if not target.name.endswith(suffix):
             target = target.with_name(f"{target.name}{suffix}")
     if args.name is not None:
         raise_if_nameless(target, args.name)
         model.metadata["name"] = args.name
-    write_model(model, target, args.overwrite)
-    print(f"{target}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
+    *headers, _ = write_model(model, target, args.overwrite)
+    show(f"{target}: {model.family} RNNoise network, {sum(layer.size for layer in model.layers)} weights")
+    for header in headers:
+        show(f"{header}: the header that goes with it")
     lost = [key for key in ("name", "licence") if key in model.metadata]
     if target.suffix.lower() in NAMELESS and lost:
         say(f"denoise-wrapper: {target.suffix} holds no {' and no '.join(lost)}; .dnnw keeps them")
@@ -284,7 +288,7 @@ def _convert_rnnoise(args: argparse.Namespace) -> int:
 def raise_if_nameless(target: Path, name: str) -> None:
     """Raise ConfigError for a name that the form of the target cannot hold."""
     if target.suffix.lower() in NAMELESS:
-        raise ConfigError(f"--name {name}: {target.suffix} holds no name; .dnnw and .c do")
+        raise ConfigError(f"--name {name}: {target.suffix} holds no name; .dnnw and .dnnw.c do")
 
 
 def _convert_dtln(args: argparse.Namespace) -> int:
@@ -304,7 +308,7 @@ def _convert_dtln(args: argparse.Namespace) -> int:
     options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
     changes = {key: str(value) for key, value in options.items() if value is not None}
     for path in convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite):
-        print(path)
+        show(path)
     return 0
 
 
@@ -313,5 +317,5 @@ def run_wheel(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.run.wheel import build_wheel
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
+    show(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
     return 0

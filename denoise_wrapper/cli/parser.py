@@ -8,8 +8,9 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
+from denoise_wrapper.cli.screen import say
 from denoise_wrapper.presets import PRESET_NAMES
 
 PROGRAM = "denoise-wrapper"
@@ -39,14 +40,20 @@ def as_typed(message: str) -> str:
 
 def complain(message: object) -> None:
     """One line on stderr, whatever the message."""
-    line = " ".join(str(message).split()).encode("utf-8", "backslashreplace").decode()
-    say(f"{PROGRAM}: {as_typed(line)}")
+    say(f"{PROGRAM}: {as_typed(' '.join(str(message).split()))}")
 
 
-def say(line: str) -> None:
-    """Print a line on stderr, if there is one."""
-    if sys.stderr is not None:  # print would take None for stdout, where the samples go
-        print(line, file=sys.stderr)
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning for the user in a line; others are for who develops this program, and none of its users."""
+    if category is UserWarning:
+        complain(message)
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING
 
 from denoise_wrapper.files.watch import OTHER, STAGES
 from denoise_wrapper.progress import make_bars
+from denoise_wrapper.wording import visible
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
 
 
-def speed_line(name: object, seconds: float, took: float) -> str:
-    """Say how fast something was done. seconds: of audio. took: seconds by the clock."""
-    return f"{name}: {seconds:.1f} s in {took:.2f} s, {seconds / took:.0f} x real time"
+LEAST_DROPPED_S = 0.001  # what is dropped beyond this is said
+
+
+def speed_line(name: object, seconds: float, took: float, kept: float | None = None) -> str:
+    """Say how fast something was done, and how much a gate left of it.
+
+    seconds: of audio. took: seconds by the clock. kept: seconds of the result; None for all.
+    """
+    line = f"{name}: {seconds:.1f} s in {took:.2f} s, {seconds / took:.0f} x real time"
+    dropped = 0.0 if kept is None else seconds - kept
+    return line if dropped < LEAST_DROPPED_S else f"{line}; {kept:.1f} s are left, {dropped:.1f} s were dropped"
 
 
 class FileProgress:
@@ -30,7 +39,7 @@ class FileProgress:
 
         self._bars = make_bars(quiet, TaskProgressColumn(), TextColumn("{task.fields[speed]}", markup=False))
         self._files, self._quiet, self._ended, self._begin = files, quiet, 0, time.perf_counter()
-        self._task = self._bars.add_task(name if files == 1 else f"0/{files} files", total=None, speed="")
+        self._task = self._bars.add_task(visible(name) if files == 1 else f"0/{files} files", total=None, speed="")
 
     def __enter__(self) -> FileProgress:
         self._bars.__enter__()
@@ -52,7 +61,7 @@ class FileProgress:
         if self._files > 1:
             self._bars.update(self._task, description=f"{self._ended}/{self._files} files")
         if line is not None and not self._quiet:
-            self._bars.console.print(line, markup=False, highlight=False)
+            self._bars.console.print(visible(line), markup=False, highlight=False)
 
 
 def format_profile(results: Sequence[FileResult]) -> str:

@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError, needs_package
 
 FAMILIES = {
@@ -49,8 +50,17 @@ def add_train(verbs: Any) -> None:
             "-P",
             "--pretrained",
             type=Path,
-            metavar="PATH",
-            help="weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads",
+            nargs="+",
+            metavar="NAME|PATH",
+            help="weights to start from, in place of [train] start_from: a shipped model by name; a model file, the "
+            "two of a DTLN by the first or both; a run's folder or checkpoint",
+        )
+        kind.add_argument(
+            "--epochs",
+            type=int,
+            metavar="N",
+            help="the run's length, in place of the settings': passes over the rows or hours of rnnoise, else times "
+            "evaluate_every steps",
         )
         kind.add_argument("--profile", action="store_true", help="print what a step consists of, and keep nothing")
         kind.set_defaults(run=run_train, module=module, export=None)
@@ -68,9 +78,9 @@ class PrintConfig(argparse.Action):
 
         recipes = {path.stem: path for path in sorted(CONFIGS.glob("*.toml"), key=lambda path: path.stem)}
         if values is None:
-            print("\n".join(recipes))
+            show("\n".join(recipes))
         elif values in recipes:
-            print(recipes[values].read_text(encoding="utf-8"), end="")
+            show(recipes[values].read_text(encoding="utf-8"), end="")
         else:
             near = closest(values, list(recipes))
             hint = f"; did you mean: {near}?" if near else f"; there are {', '.join(recipes)}"
@@ -143,10 +153,39 @@ def add_data(verbs: Any) -> None:
     job.add_argument("--overwrite", action="store_true", help="replace the tables if they exist")
     job.set_defaults(run=run_data_prepare)
     job = jobs.add_parser(
+        "mix",
+        help="write mixtures of speech and noise, to listen to, to train other programs with, or to score",
+        description="Writes DIR/clean, DIR/noise and DIR/noisy in the layout of the DNS Challenge: clean_fileid_N.wav, "
+        "noise_fileid_N.wav and VOICE_snrS_tlL_fileid_N.wav, 16-bit, noisy being the sum of the others. Training mixes "
+        "by itself and needs none of them; 'evaluate --set DIR' scores them.",
+        examples=(
+            ("data mix --speech voices/ --noise street/ -o mixed/", "100 clips of 10 s, 0 to 20 dB"),
+            ("data mix --speech all.wav --noise all.raw -o mixed/ --hours 2 --snr -5 15", "of two long files"),
+        ),
+    )
+    for name in ("speech", "noise"):
+        job.add_argument(f"--{name}", nargs="+", type=Path, required=True, metavar="FOLDER", help="or tables, or files")
+    job.add_argument("--rooms", nargs="+", type=Path, default=[], metavar="FOLDER", help="of impulse responses")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    much = job.add_mutually_exclusive_group()
+    much.add_argument("--clips", type=int, default=100, metavar="N", help="(default: %(default)s)")
+    much.add_argument("--hours", type=float, metavar="H", help="in place of --clips")
+    job.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of a clip (default: %(default)s)")
+    job.add_argument("--rate", type=int, default=48000, metavar="HZ", help="(default: %(default)s)")
+    span = ("LOW", "HIGH")
+    job.add_argument("--snr", type=float, nargs=2, default=(0.0, 20.0), metavar=span, help="dB (default: 0 20)")
+    job.add_argument(
+        "--level", type=float, nargs=2, default=(-35.0, -15.0), metavar=span, help="dBFS (default: -35 -15)"
+    )
+    job.add_argument("--room-share", type=float, default=0.0, metavar="0..1", help="of the clips (default: 0)")
+    job.add_argument("--seed", type=int, default=1, metavar="N", help="(default: %(default)s)")
+    job.set_defaults(run=run_data_mix)
+    job = jobs.add_parser(
         "join",
         help="convert recordings to mono at 48 kHz, in long files",
         description="Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice "
-        "and a segments.csv; or NAME.wav, NAME.flac, NAME.raw (without a header): all in one file.",
+        "and a segments.csv; or NAME.wav, NAME.flac, NAME.raw and NAME.pcm (no header): all in one file, which [data] "
+        "takes too.",
         examples=(
             ("data join speech/ -o joined/", "a FLAC file for each voice"),
             ("data join speech/ -o all.wav", "all in one file"),
@@ -233,17 +272,29 @@ def exit_code(outcome: int) -> int:
     return 130 if outcome else 0
 
 
+def pretrained(paths: list[Path] | None) -> Path | None:
+    """The one path of --pretrained; of a pair its first model."""
+    if paths is None or len(paths) == 1:
+        return paths[0] if paths else None
+    from denoise_wrapper.training.run.start import second_of_pair
+
+    if len(paths) == 2 and second_of_pair(paths[0]) == paths[1]:
+        return paths[0]
+    raise ConfigError("--pretrained takes one file or name, or the two models of a DTLN, NAME1.onnx NAME2.onnx")
+
+
 def run_train(args: argparse.Namespace) -> int:
-    if args.export is not None and (args.resume or args.pretrained or args.profile):
-        raise ConfigError("--export trains no more; leave out -R, --pretrained and --profile")
+    if args.export is not None and (args.resume or args.pretrained or args.profile or args.epochs):
+        raise ConfigError("--export trains no more; leave out -R, --pretrained, --epochs and --profile")
     from denoise_wrapper.training.config import load_config
 
     load_config(args.config, dict)  # which says what is wrong with the file, whatever packages are there
     try:
         family = importlib.import_module(args.module)
-        config = family.load(args.config, args.pretrained)
+        config = family.load(args.config, pretrained(args.pretrained), args.epochs)
         if args.export is not None:
-            family.export(config, args.export)
+            for path in family.export(config, args.export):
+                show(path)
             return 0
         return exit_code(family.main(config, args.resume, args.profile, args.config.read_text(encoding="utf-8")))
     except ModuleNotFoundError as error:
@@ -259,7 +310,7 @@ def run_data_check(args: argparse.Namespace) -> int:
         raise ConfigError(f"--rate is in Hz and above 0, not {args.rate}")
     report = check.check_folders(args.folders, args.rate, args.kind)
     for line in check.report_lines(report):
-        print(line)
+        show(line)
     for path in (args.csv, args.json):
         if path is not None:
             check.save_report(report, path, "json" if path is args.json else "csv", args.overwrite)
@@ -272,9 +323,25 @@ def run_data_prepare(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.data import prepare
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    for table in prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite):
+    tables = prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite)
+    for table in tables:
         for line in prepare.prepared_lines(table):
-            print(line)
+            show(line)
+    if line := prepare.exchanged_line(*tables):
+        show(line)
+    return 0
+
+
+def run_data_mix(args: argparse.Namespace) -> int:
+    try:
+        from denoise_wrapper.training.mix import mixtures
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    snr_db, level_db = (tuple(sorted(span)) for span in (args.snr, args.level))
+    settings = mixtures.MixtureSettings(args.seconds, args.rate, snr_db, level_db, args.room_share, args.seed)
+    clips = args.clips if args.hours is None else round(args.hours * 3600.0 / args.seconds)
+    hours = mixtures.write_mixtures(args.speech, args.noise, args.rooms, args.output, clips, settings)
+    show(f"{args.output}: {clips} clips in clean, noise and noisy, {hours:.3f} h")
     return 0
 
 
@@ -284,27 +351,29 @@ def run_data_join(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
-    print(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
+    show(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
     return 0
 
 
 def run_data_features(args: argparse.Namespace) -> int:
     try:
         from denoise_wrapper.training.config import load_config
-        from denoise_wrapper.training.rnnoise import extract, recipe
+        from denoise_wrapper.training.rnnoise import extract, pipeline, recipe
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     if args.source.suffix.lower() == ".toml":
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
-        config = load_config(args.source, recipe.read_recipe).training
+        steps = load_config(args.source, recipe.read_recipe)
+        pipeline.make_data(steps)
+        config = steps.training
         family: str = config.network.family
         rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
     elif args.rows is not None:
         raise ConfigError("--rows is for features that are made; a feature file is converted whole")
     else:
         rows, family = extract.convert_features(args.source, args.output, args.family, args.overwrite)
-    print(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
+    show(f"{args.output}: {rows} rows of the {family} network, {rows / 360000.0:.3f} h")
     return 0
 
 
@@ -324,7 +393,7 @@ def run_data_balance(args: argparse.Namespace) -> int:
     else:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
-        print(line)
+        show(line)
     return 0
 
 
@@ -333,7 +402,7 @@ def run_data_blind(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.blind import make_blind_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
+    show(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0
 
 
@@ -342,5 +411,5 @@ def run_data_telephone(args: argparse.Namespace) -> int:
         from denoise_wrapper.training.mix.telephone import make_telephone_set
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
-    print(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
+    show(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
     return 0

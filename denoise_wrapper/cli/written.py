@@ -41,9 +41,9 @@ def written(args: argparse.Namespace) -> WishWords:
 
 def print_plans(args: argparse.Namespace, pairs: list[Pair], complain: Callable[[object], None]) -> int:
     """Print what would become of each file. Returns the exit code."""
-    from denoise_wrapper.files.batch import beside
     from denoise_wrapper.files.formats import Wishes
     from denoise_wrapper.files.preview import preview
+    from denoise_wrapper.files.results import beside
 
     wishes, failed = Wishes(**written(args)), False
     for source, target in pairs:

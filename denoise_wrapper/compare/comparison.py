@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,18 @@ class Comparison:
         """The clips as they came; without values if they were not measured."""
         unmeasured = Result(NOISY, AS_IT_CAME, tuple(Track(clip) for clip in self.clips))
         return next((result for result in self.results if result.name == NOISY), unmeasured)
+
+    def with_names(self, shape: Callable[[str], str]) -> Comparison:
+        """The comparison, where each name of a clip and of a result is as shape makes it."""
+        clips = tuple(dataclasses.replace(clip, id=shape(clip.id)) for clip in self.clips)
+        results = []
+        for result in self.results:
+            named = (dataclasses.replace(track.clip, id=shape(track.clip.id)) for track in result.tracks)
+            tracks = tuple(
+                dataclasses.replace(track, clip=clip) for track, clip in zip(result.tracks, named, strict=True)
+            )
+            results.append(dataclasses.replace(result, name=shape(result.name), tracks=tracks))
+        return dataclasses.replace(self, clips=clips, results=tuple(results))
 
     def groups(self) -> dict[str, list[int]]:
         """Indices of the clips of each signal-to-noise ratio, if these are few, by names like "0 dB"; then of "all"."""

@@ -15,6 +15,7 @@ from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Tra
 from denoise_wrapper.compare.measure.measures import COSTS, QUALITY
 from denoise_wrapper.compare.statistics import Interval, differences, mean_interval, verdicts
 from denoise_wrapper.compare.tables import DELAY, cost_of
+from denoise_wrapper.wording import visible
 
 VALUE_COLUMNS = (
     "kind", "candidate", "against", "clip", "snr_db", "group", "measure", "unit", "value", "low", "high", "clips",
@@ -33,9 +34,14 @@ def write_values(comparison: Comparison, file: TextIO) -> None:
     one of two candidates, the first minus the other, as `differences` has it. "cost": of a candidate.
     note: why a value is missing, or what is wrong with it.
     """
-    writer = csv.DictWriter(file, VALUE_COLUMNS)
-    writer.writeheader()
-    writer.writerows(_value_rows(comparison))
+    writer = csv.writer(file)
+    writer.writerow(VALUE_COLUMNS)
+    writer.writerows(_cells(row.get(column) for column in VALUE_COLUMNS) for row in _value_rows(comparison))
+
+
+def _cells(row: Iterable[Any]) -> list[Any]:
+    """Cells of a table, whose texts may hold the name of a file, which need not be text."""
+    return [visible(cell, keep="\n") if isinstance(cell, str) else cell for cell in row]
 
 
 def _value_rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -179,7 +185,7 @@ def write_clips(comparison: Comparison, file: TextIO) -> None:
     writer = csv.writer(file)
     writer.writerow(CLIP_COLUMNS)
     for result in comparison.results:
-        writer.writerows(_clip_rows(comparison, result))
+        writer.writerows(map(_cells, _clip_rows(comparison, result)))
 
 
 def _clip_rows(comparison: Comparison, result: Result) -> Iterator[list[Any]]:
@@ -258,9 +264,10 @@ def write_behaviour(result: Behaviour, file: TextIO) -> None:
     head = [result.folder.resolve().name, result.name]
     for clip in result.clips:
         values = [*clip.values.items(), *(("onset_db", float(change)) for change in clip.onsets_db)]
-        writer.writerows([*head, clip.clip.id, name, _fixed_cell(value), "", "", ""] for name, value in values)
+        rows = [[*head, clip.clip.id, name, _fixed_cell(value), "", "", ""] for name, value in values]
         if clip.error:
-            writer.writerow([*head, clip.clip.id, "", "", "", "", clip.error])
+            rows.append([*head, clip.clip.id, "", "", "", "", clip.error])
+        writer.writerows(map(_cells, rows))
     for name, value in result.figures.items():
         bar, met = FIGURES[name].bar, FIGURES[name].met(value)
         cells = ["" if bar is None else bar, "" if met is None else str(met).lower()]

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.signals import leave_to_parent, unwind_on_terminate
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -67,7 +68,7 @@ def _run_all(pool: Executor, task: Callable[[Item], Answer], items: Sequence[Ite
 def _fresh_processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that know nothing of this one; they are ended at once if anything is raised, as on Ctrl-C."""
     before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _leave_interrupts) as processes:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _serve) as processes:
         try:
             yield processes
         except BaseException:  # nobody wants what they are at any more
@@ -89,6 +90,7 @@ def _interrupts_later() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _serve() -> None:
+    """Leave signals to the parent, which ends its processes."""
+    leave_to_parent()
+    unwind_on_terminate()

@@ -9,10 +9,10 @@ print(comparison.mean(comparison.results[0], "PESQ"))
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
-import shutil
 import tempfile
 import weakref
 from collections import Counter
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.atomic import make_folder
+from denoise_wrapper.atomic import make_folder, transient
 from denoise_wrapper.audio import to_float
 from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.candidates import Candidate, Denoising, hashes, make_candidates
@@ -126,6 +126,9 @@ def evaluate(
     if not chosen:
         raise ConfigError("nothing was named to measure; name a backend, a model, a folder, or 'noisy'")
     clips = read_set(Path(folder), noisy=any(one.folder is None for one in chosen), only=only)
+    for one in chosen:
+        if one.folder is None and one.cleaned:
+            one.open()  # so that the last one's model is refused before the first is measured
     targets = {} if keep is None else {(chosen[0].name, clip.id): Path(keep) / f"{clip.id}.wav" for clip in clips}
     plan = _Plan(chosen, clips, targets, strict=True, jobs=jobs, report=progress or ignore)
     return _run(plan, _Scratch(), overwrite, [folder], [])
@@ -135,8 +138,9 @@ class _Scratch:
     """A folder that is gone with this object, or when the program ends."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="denoise-"))
-        self._end = weakref.finalize(self, shutil.rmtree, self.path, True)
+        stack = contextlib.ExitStack()
+        self.path = stack.enter_context(transient(Path(tempfile.mkdtemp(prefix="denoise-"))))
+        self._end = weakref.finalize(self, stack.close)
 
     def remove(self) -> None:
         self._end()

@@ -91,6 +91,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     # About the mean: if all values are alike, so are the means, to the last digit.
     off = _resamples(count) @ (known - mean)
     low, high = np.quantile(off, [0.5 - 0.5 * SHARE, 0.5 + 0.5 * SHARE])
+    low, high = min(0.0, low), max(0.0, high)  # which rounding may turn, where all values are alike
     return Interval(mean, mean + float(low), mean + float(high), count)
 
 

@@ -15,6 +15,7 @@ from denoise_wrapper.compare.measure import metrics
 from denoise_wrapper.compare.measure.levels import even_gain_db, levels, loudness_db
 from denoise_wrapper.compare.measure.metrics import NO_REFERENCE
 from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.files.results import note_result
 from denoise_wrapper.files.soundfiles import write_wav
 from denoise_wrapper.files.transform import read_floats
 
@@ -69,6 +70,7 @@ def _finish(raw: Raw, samples: Float32) -> Track:
     samples = samples * np.float32(10.0 ** (gain_db / 20.0))
     if raw.target is not None:
         write_wav(raw.target, _in_time(samples, raw, noisy_rate, len(noisy)), noisy_rate)
+        note_result(raw.target)
     measured = metrics.measure(
         samples,
         clean,

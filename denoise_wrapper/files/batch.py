@@ -14,10 +14,11 @@ from pathlib import Path
 from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import DenoiseError, FileError
 from denoise_wrapper.files.levels import speech_levels
+from denoise_wrapper.files.results import beside, part_results
 from denoise_wrapper.files.watch import OTHER, Watch
 from denoise_wrapper.machine import check_jobs
+from denoise_wrapper.wording import count
 
-DONE = "_denoised"  # what the name of a cleaned file has more
 TELL_S = 0.1  # seconds between two tellings of how far all is
 
 Clean = Callable[[Path, Path, Watch], object]
@@ -29,8 +30,9 @@ class FileResult:
     """The outcome for one file.
 
     source: the file, or the folder in which no file was found. target: the file written, None if it failed.
-    error: why it failed, None if it did not. seconds: of audio that were cleaned. took: seconds by the clock.
-    speech_db: level of the speech before and after, dBFS, see `speech_levels`; None if there is no telling.
+    error: why it failed, None if it did not. seconds: of audio that were cleaned. kept: seconds of the result, fewer
+    where a gate dropped some. took: seconds by the clock. speech_db: level of the speech before and after, dBFS, see
+    `speech_levels`; None if there is no telling.
     stages: seconds by the clock in `decoding`, `resampling`, `denoising`, `encoding` and `other`, together took.
     notes: what of the source the target does not keep, as clauses.
     """
@@ -39,44 +41,85 @@ class FileResult:
     target: Path | None = None
     error: DenoiseError | None = None
     seconds: float = 0.0
+    kept: float = 0.0
     took: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     speech_db: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
 
-def beside(source: Path) -> Path:
-    """Name the cleaned file beside its source."""
-    return source.with_name(f"{source.stem}{DONE}{source.suffix}")
+@dataclass(frozen=True)
+class Plan:
+    """Which files are read, and where the results go.
+
+    pairs: (file to read, file to write or None for the one beside it). failed: inputs that cannot be cleaned, with the
+    reason. left_out: results of earlier runs in folders.
+    """
+
+    pairs: list[Pair]
+    failed: list[FileResult]
+    left_out: list[Path]
 
 
-def plan(inputs: Sequence[Path], folder: Path | None) -> tuple[list[Pair], list[FileResult]]:
+def plan(inputs: Sequence[Path], folder: Path | None) -> Plan:
     """Decide which files are read, and where the results go.
 
-    inputs: files, and folders, which stand for all audio files below them but results of earlier runs. folder: to
-    write to, with the trees of the folders; None for beside each.
-    Returns [(file to read, file to write or None for the one beside it)], and the inputs that cannot be looked into.
-    Raises FileError if folder is a file, or two files would be written to one place.
+    inputs: files, and folders, which stand for all audio files below them but results of earlier runs. A file is
+    named to be cleaned, but of several none that is such a result. folder: to write to, with the trees of the folders;
+    None for beside each.
+    Raises FileError if folder is a file, or the pairs do not go together: see `check_pairs`.
     """
     if folder is not None and not is_folder(folder) and folder.exists():
         raise FileError(f"{folder} is a file; several files need a folder to be written to")
     pairs: dict[Pair, None] = {}  # in their order, each once
-    sources: dict[Path, Path] = {}
-    failed: list[FileResult] = []
+    named: list[Path] = []
+    made = Plan([], [], [])
     for entry in inputs:
         try:
             whole = is_folder(entry)
-            sources_here = _audio_files(entry, folder) if whole else [entry]
+            sources, results = _audio_files(entry, folder) if whole else ([entry], [])
         except FileError as error:
-            failed.append(FileResult(entry, error=error))
+            made.failed.append(FileResult(entry, error=error))
             continue
-        for source in sources_here:
+        made.left_out.extend(results)
+        named += [] if whole else sources
+        for source in sources:
             name = source.relative_to(entry) if whole else Path(source.name)
-            target = None if folder is None else folder / name
-            if target is not None and sources.setdefault(target, source) != source:
-                raise FileError(f"{sources[target]} and {source} would both be written to {target}; do them apart")
-            pairs[source, target] = None
-    return list(pairs), failed
+            pairs[source, None if folder is None else folder / name] = None
+    check_pairs(list(pairs))
+    _, again = part_results(named if len(pairs) > 1 else [])
+    for source in again:
+        why = f"{source} is the result of an earlier run; name it alone to clean it again"
+        made.failed.append(FileResult(source, error=FileError(why)))
+    made.pairs.extend(pair for pair in pairs if pair[0] not in again)
+    return made
+
+
+def check_pairs(pairs: Sequence[Pair]) -> None:
+    """Raise FileError if two files would be written to one place, or one over another that is to be read.
+
+    A file may be written over itself.
+    """
+    sources = {_place(source): source for source, _ in pairs}
+    writers: dict[str, Path] = {}
+    for source, target in pairs:
+        target = target or beside(source)
+        place = _place(target)
+        if writers.setdefault(place, source) != source:
+            raise FileError(f"{writers[place]} and {source} would both be written to {target}; do them apart")
+        if sources.get(place, source) != source:
+            raise FileError(
+                f"{source} would be written to {target}, which is to be cleaned too; leave one of them away, or choose "
+                "another folder for the results"
+            )
+
+
+def _place(path: Path) -> str:
+    """The file behind links; the path as it stands if that cannot be looked at, which is said when it is its turn."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
 
 
 def is_folder(path: Path) -> bool:
@@ -87,19 +130,19 @@ def is_folder(path: Path) -> bool:
         raise FileError(f"cannot look at {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _audio_files(folder: Path, output: Path | None) -> list[Path]:
-    """The audio files below a folder, but for results of earlier runs."""
+def _audio_files(folder: Path, output: Path | None) -> tuple[list[Path], list[Path]]:
+    """The audio files below a folder, but what lies in output: (those to clean, results of earlier runs)."""
     from denoise_wrapper.files.transform import audio_files
 
     files = audio_files(folder)
-    if output is None:
-        kept = [path for path in files if not path.stem.endswith(DONE)]
-    else:
+    if output is not None:
         ours, root = Path(os.path.realpath(output)), Path(os.path.realpath(folder))
-        kept = [path for path in files if ours == root or ours not in (root / path.relative_to(folder)).parents]
+        files = [path for path in files if ours == root or ours not in (root / path.relative_to(folder)).parents]
+    kept, results = part_results(files)
     if not kept:
-        raise FileError(f"there is no audio file to clean in {folder}; name files of other suffixes one by one")
-    return kept
+        why = f" but {count(len(results), 'result')} of earlier runs" if results else ""
+        raise FileError(f"there is no audio file to clean in {folder}{why}; name files of other suffixes one by one")
+    return kept, results
 
 
 def _start(workers: Sequence[threading.Thread]) -> None:
@@ -127,8 +170,9 @@ def run_batch(
     done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
     Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
-    Returns the results in the order of the pairs.
+    Returns the results in the order of the pairs. Raises FileError if they do not go together: see `check_pairs`.
     """
+    check_pairs(pairs)
     return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done)
 
 
@@ -208,8 +252,8 @@ class _Batch:
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
         levels = None if failed else speech_levels(watch.before, watch.after)
-        made, notes = None if failed else target, tuple(watch.notes)
-        return FileResult(job.source, made, failed, watch.seconds, took, stages, levels, notes)
+        done, notes = None if failed else target, tuple(watch.notes)
+        return FileResult(job.source, done, failed, watch.seconds, watch.kept, took, stages, levels, notes)
 
     def _check(self, *_: int) -> None:
         if self._stop.is_set():

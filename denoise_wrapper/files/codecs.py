@@ -109,7 +109,7 @@ _ENCODERS = {
 _LOSSY_ENCODERS = {
     "aac", "libmp3lame", "libopus", "mp2", "ac3", "eac3", "wmav1", "wmav2", "libopencore_amrnb", "g722",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_yamaha", "adpcm_swf", "adpcm_adx", "pcm_mulaw", "pcm_alaw",
-    "g726", "g723_1", "nellymoser", "sbc",
+    "g726", "g723_1", "nellymoser", "vorbis", "sbc",
 }  # fmt: skip
 _LOSSLESS_ENCODERS = {"alac", "flac", "tta", "wavpack"}
 _OPUS_RATES = {8000, 12000, 16000, 24000, 48000}
@@ -180,6 +180,11 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
     return TrackFacts(codec, facts.rate, facts.channels, sample if depth is not None else "flt", depth, rate)
 
 
+def same_container(dst: Path, src: Path) -> bool:
+    """Tell if a target is to be in the container that came: its suffix is the source's, or it has none."""
+    return dst.suffix.lower() in ("", src.suffix.lower())
+
+
 def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: str | None = None) -> str | None:
     """Name FFmpeg's muxer for dst: that of the source where the suffix is the source's, else the suffix's.
 
@@ -193,7 +198,7 @@ def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: s
         if format_of(dst) is None:
             raise FileError(f"{dst} has no suffix of a format that can be written; name it {_could()}")
         return None
-    if suffix and suffix != src.suffix.lower():  # none means the format that came
+    if not same_container(dst, src):
         if suffix in _MUXERS:
             return _MUXERS[suffix][0]
         if format_of(dst) is not None:
@@ -220,7 +225,7 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
-            f"{dst}: FFmpeg decodes {encoder} and does not encode it (well); --codec chooses another, such as opus or "
+            f"{dst}: FFmpeg decodes {encoder} and does not encode it; --codec chooses another, such as opus or "
             f"flac, where the container can hold it; else name a target such as {_could()}"
         )
     cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
@@ -284,6 +289,8 @@ def _lossless(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
         bits = next((bits for name, bits in _PCM.items() if encoder.startswith(f"pcm_{name}")), 16)
         if encoder.startswith("pcm_f"):
             return TrackPlan(encoder, "flt" if bits == 32 else "dbl", bits)
+        if bits == 64:
+            return TrackPlan(encoder, "dbl", bits)
         return TrackPlan(encoder, "u8" if bits == 8 else "s16" if bits == 16 else "s32", bits)
     if facts.sample in ("flt", "dbl") and asked is None:
         if encoder == "wavpack":

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 from denoise_wrapper.atomic import is_aside
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.batch import beside
 from denoise_wrapper.files.intake import copied, plain_file
+from denoise_wrapper.files.results import beside
 
 Place = Any  # a path, or an object with read or write
 Clean = Callable[[Path, Path], object]

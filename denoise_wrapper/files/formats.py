@@ -170,8 +170,14 @@ def _vorbis_nominal(level: float, rate: int, channels: int) -> int | None:
             pass
     except (soundfile.LibsndfileError, ValueError):
         return None
-    at = file.getvalue().find(b"\x01vorbis")
-    return int.from_bytes(file.getvalue()[at + 20 : at + 24], "little", signed=True) if at >= 0 else None
+    return vorbis_nominal(file.getvalue())
+
+
+def vorbis_nominal(data: bytes) -> int | None:
+    """The nominal bit rate in bit/s that a header of Vorbis in some bytes names; None if there is none."""
+    at = data.find(b"\x01vorbis")
+    nominal = int.from_bytes(data[at + 20 : at + 24], "little", signed=True) if at >= 0 else 0
+    return nominal if nominal > 0 else None
 
 
 def choose_format(dst: Path, facts: Facts, wishes: Wishes) -> tuple[str, str | None, str | None]:

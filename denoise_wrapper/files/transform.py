@@ -13,11 +13,12 @@ import numpy as np
 from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
-from denoise_wrapper.files.codecs import muxer_of
+from denoise_wrapper.files.codecs import muxer_of, same_container
 from denoise_wrapper.files.formats import SUFFIXES, Wishes
 from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import MediaTarget
+from denoise_wrapper.files.results import note_result
 from denoise_wrapper.files.soundfiles import SoundFileTarget, Target
 from denoise_wrapper.files.soundsources import Foreign, SoundFileSource, Source
 from denoise_wrapper.files.watch import Watch
@@ -65,10 +66,12 @@ def transform_file(
                 else:
                     with watch.stage("encoding"):
                         lane.write(block)
+                    watch.written += len(block) if lane is tracks[0][1] else 0
                     watch.report()
         with watch.stage("encoding"):
             target.close()
         watch.notes += target.notes
+    note_result(dst)
 
 
 def _aside(blocks: Iterator[Array]) -> Iterator[Array]:
@@ -132,8 +135,8 @@ def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WIS
         raise FileError(f"{path} is a pipe, which can be read but once; copy what comes from it into a file first")
     try:
         source = SoundFileSource(path, stack, wishes.damaged)
-    except Foreign:
-        return MediaSource(path, stack, wishes)
+    except Foreign as error:
+        return MediaSource(path, stack, wishes, str(error))
     if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
         source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
     ):
@@ -163,6 +166,6 @@ def target_muxer(dst: Path, source: Source) -> str | None:
     """Name FFmpeg's muxer for dst; None if libsndfile writes it. Raises FileError if nothing can."""
     if isinstance(source, MediaSource):
         return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
-    if dst.suffix.lower() == source.facts.path.suffix.lower():
+    if same_container(dst, source.facts.path):
         return None
     return muxer_of(dst, source.facts.path, None)

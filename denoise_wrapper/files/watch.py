@@ -20,14 +20,14 @@ class Watch:
     """Looks on while a file is cleaned, in one thread.
 
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
-    rate: Hz, 0 before the file is open. frames: done. total: frames in all, 0 if not known. stages: seconds by the
-    clock, which include what a thread waited for another one or for a program that it started.
+    rate: Hz, 0 before the file is open. frames: done. written: frames of the result. total: frames in all, 0 if not
+    known. stages: seconds by the clock, which include what a thread waited for another one.
     before, after: the levels of what was read and of what was written. notes: what of the source could not be kept,
     as clauses.
     """
 
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
-        self.rate = self.frames = self.total = 0
+        self.rate = self.frames = self.written = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._report, self._reported = report, 0
         self.before, self.after = Meter(), Meter()
@@ -37,6 +37,11 @@ class Watch:
     def seconds(self) -> float:
         """Seconds of audio that are done."""
         return self.frames / self.rate if self.rate else 0.0
+
+    @property
+    def kept(self) -> float:
+        """Seconds of the result that are written."""
+        return self.written / self.rate if self.rate else 0.0
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models import rnn_data
 from denoise_wrapper.models.records import INT8, INT32, record
 
 Int8 = NDArray[np.int8]
 ACTIVATIONS = ("tanh", "sigmoid", "relu")  # by their number in every file form
 C_START = "/* A model compiled in,"
 C_HEAD = f"{C_START} written by `denoise-wrapper convert`: do not edit."
+ABOUT = ("name", "licence", "origin")  # metadata that C source names in a comment
 TEXT_MAGIC = "rnnoise-nu model file version 1"
 
 
@@ -170,9 +172,30 @@ def to_c_source(model: ClassicModel) -> bytes:
     return c_source(to_records(model), model.metadata)
 
 
+def to_rnn_data(model: ClassicModel, header: str) -> tuple[bytes, bytes]:
+    """`rnn_data.c` and `rnn_data.h` of RNNoise 0.1, to be compiled into a librnnoise.
+
+    header: name of the second. Raises ModelError for layers that librnnoise has no room for.
+    """
+    facts = [f"{key}: {model.metadata[key]}" for key in ABOUT if key in model.metadata]
+    about = ["A network for librnnoise 0.1, written by `denoise-wrapper convert`.", *facts]
+    try:
+        return rnn_data.source(model, header, about), rnn_data.header_source(about[:1])
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
+def from_rnn_data(data: bytes) -> bytes:
+    """The text form of the network in an `rnn_data.c`. Raises ModelError that says what is wrong with it."""
+    try:
+        return rnn_data.to_text(data)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
+
+
 def c_source(data: bytes, metadata: dict[str, Any]) -> bytes:
     """C source that defines the bytes of a model file, to be compiled into the engine in place of the shipped one."""
-    about = [f" * {key}: {_comment(metadata[key])}" for key in ("name", "licence", "origin") if key in metadata]
+    about = [f" * {key}: {_comment(metadata[key])}" for key in ABOUT if key in metadata]
     head = [C_HEAD, *about, " */"]
     rows = (",".join(map(str, data[start : start + 32])) + "," for start in range(0, len(data), 32))
     lines = [
@@ -201,19 +224,31 @@ def is_c_source(data: bytes) -> bool:
 
 def from_c_source(data: bytes) -> bytes:
     """The model file within C source. Raises ModelError if its list of bytes is damaged."""
-    data = re.sub(rb"/\*.*?\*/", b"", data, flags=re.DOTALL)  # where the metadata may say anything
-    match = re.search(rb"dn_builtin_data\s*\[\s*(\d*)\s*\]\s*=\s*\{([^}]*)\}", data)
-    if match is None:
+    data = _without_comments(data)
+    head = re.search(rb"dn_builtin_data\s*+\[\s*+(\d*+)\s*+\]\s*+=\s*+\{", data)
+    end = -1 if head is None else data.find(b"}", head.end())
+    if head is None or end < 0:
         raise ModelError("the C source has no whole list 'dn_builtin_data[] = {...};': the file was cut short")
     try:
-        content = bytes(_integers(match[2]))
+        content = bytes(_integers(data[head.end() : end]))
     except ValueError as error:
         raise ModelError(f"the list of dn_builtin_data holds something that is no byte: {error}") from error
-    size = match[1].decode()  # compared as text: Python makes no number of thousands of digits
+    size = head[1].decode()  # compared as text: Python makes no number of thousands of digits
     if size and (size.lstrip("0") or "0") != str(len(content)):
         raise ModelError(f"dn_builtin_data holds {len(content)} bytes, but says it has {size[:20]}")
     return content
 
 
+def _without_comments(data: bytes) -> bytes:
+    """C source without its comments, in which the metadata may say anything; in one pass, however many there are."""
+    parts, at = [], 0
+    while (begin := data.find(b"/*", at)) >= 0:
+        parts.append(data[at:begin])
+        at = data.find(b"*/", begin + 2) + 2
+        if at < 2:
+            return b"".join(parts)
+    return b"".join([*parts, data[at:]])
+
+
 def _integers(text: bytes) -> Iterator[int]:
-    return (int(word, 0) for word in text.decode("ascii", "replace").replace(",", " ").split())
+    return (int(word[0].decode("ascii", "replace"), 0) for word in re.finditer(rb"[^\s,]+", text))

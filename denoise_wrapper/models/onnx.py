@@ -18,6 +18,7 @@ Buffer = bytes | bytearray | memoryview
 Source = str | os.PathLike[str] | Buffer
 
 BYTES_MAX = 64 << 20  # of one file; the published ones have 1.5 and 2.5 MB
+BESIDE_MAX = 256 << 10  # of them beside the numbers of tensors; the published ones have 12 kB at most
 
 # Protocol buffers: each field is a key (number << 3 | kind) and a value of one of these kinds.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -38,7 +39,8 @@ _DOMAIN = {"Opset": 1, "Node": 7, "Function": 10}  # the field that names a set 
 _IR_VERSION, _EXTERNAL_DATA, _DATA_LOCATION = 1, 13, 14  # of Model, Tensor, Tensor
 _OPERATOR = 4  # of Node
 _SIZES = {"Tensor": 1, "Sparse": 3}  # the field of a tensor's axes
-_LOOPS = ("Loop", "Scan", "SequenceMap")  # operators that run for as long as their input says
+_NUMBERS = tuple(("Tensor", field) for field in (4, 5, 9, 10))  # nothing but numbers: float, int32, raw, double
+_FLOW = ("Loop", "Scan", "SequenceMap", "If")  # operators that run for as long, or what, their input says
 _KNOWN_DOMAINS = ("", "ai.onnx", "com.microsoft")  # those of the standard and of ONNX Runtime itself
 _DEEPEST = 40  # messages within messages
 
@@ -104,20 +106,38 @@ def check_onnx(data: bytes) -> None:
         raise ModelError("it is a model of RNNoise, which the backend rnnoise runs")
     view = memoryview(data)
     has_graph = has_version = False
-    for number, kind, _ in _fields(view):
+    for number, kind, _ in _fields(view, _Beside()):
         has_version |= number == _IR_VERSION and kind == _VARINT
         has_graph |= number == 7 and kind == _BYTES
     if not (has_graph and has_version):
         raise ModelError("it is no ONNX model")
-    _check(view, "Model", 0)
+    _check(view, "Model", 0, _Beside())
 
 
-def _check(view: memoryview, message: str, depth: int) -> None:
+class _Beside:
+    """Counts the bytes of a model that are not numbers of tensors: what reads it takes time and memory for each."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def count(self, size: int) -> None:
+        """Raises ModelError once there are too many."""
+        self._bytes += size
+        if self._bytes > BESIDE_MAX:
+            raise ModelError(
+                f"it has more than {BESIDE_MAX >> 10} kB beside the numbers of its tensors, and no DTLN has; save it "
+                "with its weights as raw data, and without what only training needs"
+            )
+
+
+def _check(view: memoryview, message: str, depth: int, beside: _Beside) -> None:
     if depth > _DEEPEST:
         raise ModelError("it is no ONNX model (messages too deep within each other)")
     inside, domain, sizes = _INSIDE[message], _DOMAIN.get(message), _SIZES.get(message)
     declared = 1
-    for number, _, value in _fields(view):
+    for number, _, value in _fields(view, beside):
+        if isinstance(value, memoryview) and number not in inside and (message, number) not in _NUMBERS:
+            beside.count(len(value))
         if number == sizes:
             for size in _numbers(value):
                 declared = min(declared * size, 1 << 64)  # which is beyond any limit
@@ -127,12 +147,12 @@ def _check(view: memoryview, message: str, depth: int) -> None:
             continue
         if number == domain:
             _check_domain(bytes(value).decode("utf-8", "backslashreplace"))
-        elif message == "Node" and number == _OPERATOR and bytes(value).decode("latin-1") in _LOOPS:
+        elif message == "Node" and number == _OPERATOR and bytes(value).decode("latin-1") in _FLOW:
             raise ModelError(
-                f"it holds a loop ({bytes(value).decode('latin-1')}), which may never end; no DTLN has one"
+                f"it holds a loop or a branch ({bytes(value).decode('latin-1')}), which may never end; no DTLN has one"
             )
         elif number in inside:
-            _check(value, inside[number], depth + 1)
+            _check(value, inside[number], depth + 1, beside)
     # The smallest weights have half a byte; of a sparse tensor only some are there, but all are made of it.
     if sizes is not None and declared > (2 * len(view) if message == "Tensor" else BYTES_MAX):
         raise ModelError(f"it declares a tensor of {declared} numbers or more, and does not hold them")
@@ -154,10 +174,14 @@ def _check_domain(name: str) -> None:
         raise ModelError(f"it needs operators of its own ({name}), which are not run")
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """(field number, kind, value) of a message, one after another: an int, or a view of the bytes of kind _BYTES."""
+def _fields(view: memoryview, beside: _Beside) -> Iterator[tuple[int, int, int | memoryview]]:
+    """(field number, kind, value) of a message, one after another: an int, or a view of the bytes of kind _BYTES.
+
+    beside: counts all but those bytes.
+    """
     at = 0
     while at < len(view):
+        begin = at
         key, at = _varint(view, at)
         number, kind = key >> 3, key & 7
         value: int | memoryview = 0
@@ -167,11 +191,12 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
             at += 4 if kind == _FIXED32 else 8
         elif kind == _BYTES:
             length, at = _varint(view, at)
-            value, at = view[at : at + length], at + length
+            value, at, begin = view[at : at + length], at + length, begin + length
         else:
             raise ModelError("it is no ONNX model")
         if at > len(view) or number == 0:
             raise ModelError("it is no ONNX model, or only the beginning of one")
+        beside.count(at - begin)
         yield number, kind, value
 
 

@@ -60,12 +60,12 @@ class Core:
         """The states of so many channels, from silence."""
         return np.zeros((channels, 2, self.units, 2) if self.by_unit else (4, channels, self.units), np.float32)
 
-    def run(self, signal: Float32, memory: Float32) -> tuple[Float32, Float32]:
-        """(answer, memory after it). signal, answer: (channels, hops, width)."""
+    def run(self, signal: Float32, memory: Float32, options: Any = None) -> tuple[Float32, Float32]:
+        """(answer, memory after it). signal, answer: (channels, hops, width). options: of ONNX Runtime for this run."""
         axes = (1, 0, 2) if self.by_time else (0, 2, 1) if self.upright else (0, 1, 2)
         signal_in = np.ascontiguousarray(signal.transpose(axes))
         feed = {self.signal: signal_in, **dict(zip(self.states, self._parts(memory), strict=True))}
-        answer, after = self.session.run(self.outputs, feed)
+        answer, after = self.session.run(self.outputs, feed, options)
         return answer.transpose(axes), after
 
     def mask(self, answer: Float32, magnitude: Float32) -> Float32:
@@ -166,13 +166,17 @@ def _check_note(note: Mapping[str, str], facts: Mapping[str, int]) -> None:
             raise ModelError(f"its metadata says {key} = {note[key]}, and here it is {fact}")
 
 
-def check_answers(core: Core) -> None:
-    """Raises ModelError unless the model answers silence with finite numbers of the right shapes, however it is run."""
-    for channels, hops in ((1, 1), (2 if core.batch else 1, 3 if core.time else 1)):
+def check_answers(core: Core, most_hops: int = 3, options: Any = None) -> None:
+    """Raises ModelError unless the model answers silence with finite numbers of the right shapes, however it is run.
+
+    most_hops: at a time, if it takes more than one. options: of ONNX Runtime for the runs.
+    """
+    for channels, hops in ((1, 1), (2, 3), (1, most_hops)):
+        channels, hops = channels if core.batch else 1, hops if core.time else 1
         signal_in = np.zeros((channels, hops, core.width), np.float32)
         memory = core.memory(channels)
         try:
-            answer, after = core.run(signal_in, memory)
+            answer, after = core.run(signal_in, memory, options)
         except Exception as error:  # whatever ONNX Runtime raises
             raise ModelError(f"model {core.stage} cannot be run: {first_line(error)}") from error
         for what, got, wanted in (("signal", answer, signal_in), ("state", after, memory)):

@@ -8,6 +8,8 @@ from pathlib import Path
 from denoise_wrapper.errors import FileError
 
 MODELS = Path(__file__).resolve().parent
+_MACH_O = ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")  # of 32 and 64 bit, both byte orders, fat
+LIBRARY_MAGIC = (b"\x7fELF", b"MZ", *(bytes.fromhex(magic) for magic in _MACH_O))  # beginnings of shared libraries
 
 
 def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:

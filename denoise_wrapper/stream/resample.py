@@ -34,6 +34,39 @@ def resample(frames: Float32, in_rate: int, out_rate: int) -> Float32:
     return resampled.T
 
 
+class Resampler:
+    """A change of rate for a signal that comes in chunks: as if it were one, and late by a constant.
+
+    latency: frames of the new rate by which what comes out is late.
+    """
+
+    def __init__(self, in_rate: int, out_rate: int, channels: int) -> None:
+        self._rates, self._ratio = (in_rate, out_rate), ratio_of(in_rate, out_rate)
+        self._reach = int(lib.dn_ratio_reach(self._ratio))
+        self.latency = -(-(self._reach + 1) * out_rate // in_rate)
+        self._taken = 0  # frames that came, in all
+        # The frames that are still needed, after a silence that the first outputs are made of.
+        self._line = np.zeros((channels, 2 * (self._reach + 1 + -(-in_rate // out_rate))), np.float32)
+
+    def process(self, frames: Float32) -> Float32:
+        """Resample the next frames (n, channels): the share of the new rate that is due by then, (m, channels)."""
+        in_rate, out_rate = self._rates
+        line = np.ascontiguousarray(np.concatenate([self._line, frames.T], axis=1))
+        taken = self._taken + len(frames)
+        first, end = self._taken * out_rate // in_rate, taken * out_rate // in_rate
+        resampled = np.empty((len(line), end - first), np.float32)
+        # Some seconds of silence before the signal, so that the engine's numbers of outputs are not below zero.
+        ahead = -(-self.latency // out_rate)
+        start = taken - line.shape[1] + ahead * in_rate
+        for source, target in zip(line, resampled, strict=True):
+            samples, room = ffi.from_buffer("float[]", source), ffi.from_buffer("float[]", target)
+            begin = first - self.latency + ahead * out_rate
+            status = lib.dn_resample(self._ratio, samples, start, len(source), room, begin, len(target))
+            assert status == lib.DN_OK, f"dn_resample answered {status}"
+        self._line, self._taken = line[:, -self._line.shape[1] :], taken
+        return resampled.T
+
+
 def max_lag(in_rate: int, out_rate: int) -> Fraction:
     """Return the most by which the resampled frames are behind those that came, in seconds."""
     return Fraction(lib.dn_ratio_reach(ratio_of(in_rate, out_rate)), in_rate)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from denoise_wrapper._native import lib
+from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.audio import Array, as_array
 from denoise_wrapper.errors import AudioError, ConfigError
 
@@ -20,9 +21,10 @@ NUMBERS: dict[np.dtype[Any], int] = {
 
 def check_step(step: object) -> int:
     """Return the step of chunks, in frames, as an int. Raises ConfigError unless it is 1 or more."""
-    if isinstance(step, bool) or not isinstance(step, int | np.integer) or step < 1:
-        raise ConfigError(f"step is a number of frames, 1 or more, not {step!r}")
-    return int(step)
+    frames = whole(step)
+    if frames is None or frames < 1:
+        raise ConfigError(f"step is a number of frames, 1 or more, not {shown(step)}")
+    return frames
 
 
 def plain(chunk: object, channels: int, step: int = 1) -> tuple[Array, int]:

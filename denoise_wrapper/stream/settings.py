@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 
+from denoise_wrapper.arguments import real, shown
 from denoise_wrapper.errors import ConfigError
 
 
@@ -37,6 +37,11 @@ class Settings:
         _check("vad_hold", self.vad_hold, 3600.0, "seconds, 0 to 3600")
         _check_choice("vad_gate", self.vad_gate, ("mute", "drop"))
         _check_choice("non_finite", self.non_finite, ("raise", "zero"))
+        if self.vad_threshold is None and self.vad_gate == "drop":
+            raise ConfigError(
+                'vad_gate="drop" drops what is below vad_threshold, and that is None: there is no gate; give '
+                "vad_threshold, 0 to 1"
+            )
 
     @property
     def min_gain(self) -> float:
@@ -45,10 +50,11 @@ class Settings:
 
 
 def _check(name: str, value: object, most: float, wanted: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= float(value) <= most:
-        raise ConfigError(f"{name} is {wanted}, not {value!r}")
+    number = real(value)
+    if number is None or not 0.0 <= number <= most:
+        raise ConfigError(f"{name} is {wanted}, not {shown(value)}")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{name} is {' or '.join(repr(choice) for choice in choices)}, not {value!r}")
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(f"{name} is {' or '.join(repr(choice) for choice in choices)}, not {shown(value)}")

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.audio import Array, check_channels, check_rate, to_float
+from denoise_wrapper.arguments import shown, whole
+from denoise_wrapper.audio import Array, check_channels, check_rate, check_scale, to_float
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import ConfigError
@@ -45,7 +46,7 @@ class Stream:
     output is late; None for the least that the backend needs, more to be able to switch to a slower one later. step:
     frames of which every chunk will hold a whole number, as a promise; whole hops at the backend's rate make the
     stream late by the backend's delay alone. seconds: to whose `resampling` and `denoising` the stream adds the
-    seconds by the clock that each takes; None for no measuring.
+    seconds by the clock that each takes; None for no measuring. source: the file that the signal is from, for warnings.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Stream:
         *,
         step: int = 1,
         seconds: dict[str, float] | None = None,
+        source: object = None,
     ) -> None:
         self._rate = backend.sample_rate if sample_rate is None else check_rate(sample_rate)
         self._channels = check_channels(channels)
@@ -70,18 +72,20 @@ class Stream:
         self._step, self._seconds = check_step(step), seconds
         self._latency = self._check_latency(backend, latency)
         self._turn: Turn = {}
+        self._scale_known, self._source = False, source
         self._start(backend)
 
     def _check_latency(self, backend: Backend, latency: int | None) -> int:
         needed, most = least_latency(backend, self._rate, self._step), MAX_LATENCY_S * self._rate
         if latency is None:
             return needed
-        if isinstance(latency, bool) or not isinstance(latency, int | np.integer) or not needed <= latency <= most:
+        frames = whole(latency)
+        if frames is None or not needed <= frames <= most:
             raise ConfigError(
-                f"latency is {needed} to {most} frames for {backend.name} at {self._rate} Hz, not {latency!r}; "
+                f"latency is {needed} to {most} frames for {backend.name} at {self._rate} Hz, not {shown(latency)}; "
                 "None takes the least"
             )
-        return int(latency)
+        return frames
 
     def _start(self, backend: Backend) -> None:
         """Begin from silence."""
@@ -136,6 +140,7 @@ class Stream:
         beginning. Integers are clipped at full scale; floats may pass +-1.
         Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
         stream is then as if the chunk had not come. DenoiseError if another thread is using the stream.
+        Warns, once, if the floats of a stream are far beyond +-1, as int16 numbers in a float array are.
         """
         turn, thread = self._turn, get_ident()
         has_turn = turn.get(0) == thread
@@ -143,6 +148,8 @@ class Stream:
             if turn.setdefault(0, thread) != thread:
                 raise in_use()
             samples, number = plain(chunk, self._channels, self._step)
+            if not self._scale_known:
+                self._scale_known = check_scale(samples, self._source)
             out = np.empty(samples.shape, samples.dtype)
             if self._seconds is None and len(samples) <= PIECE:
                 self._run(samples, number, out, number)
@@ -255,7 +262,7 @@ class Stream:
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self._rate, self._channels, self._latency = saved["sample_rate"], saved["channels"], saved["latency"]
         self._settings, self._step = Settings(**saved["settings"]), saved["step"]
-        self._seconds, self._turn = None, {}
+        self._seconds, self._source, self._turn, self._scale_known = None, None, {}, False
         self._like = (np.dtype(saved["like"][0]), saved["like"][1])
         lanes = []
         for backend, state, memory in saved["lanes"]:

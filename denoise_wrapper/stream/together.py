@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from denoise_wrapper.audio import Array
+from denoise_wrapper.audio import Array, check_scale
 from denoise_wrapper.backends.base import process_together
 from denoise_wrapper.errors import AudioError, ConfigError
 from denoise_wrapper.stream.alone import alone
@@ -46,6 +46,8 @@ def _process_all(streams: Sequence[Stream], chunks: Sequence[Array]) -> list[Arr
     for index, (stream, chunk) in enumerate(zip(streams, chunks, strict=True)):
         try:
             accepted.append(plain(chunk, stream._channels, stream._step))
+            if not stream._scale_known:
+                stream._scale_known = check_scale(accepted[-1][0], stream._source)
             work.append(stream._lanes.take(*accepted[-1]))
         except AudioError as error:
             raise AudioError(f"streams[{index}]: {error}") from error

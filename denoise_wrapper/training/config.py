@@ -111,8 +111,10 @@ class TrainConfig:
     gamma after every step_size validations, plateau after patience validations without a better one.
     """
 
-    start_from: Path | None = None  # weights to go on from, instead of random ones
+    start_from: Path | None = None  # weights to go on from: the name of a shipped model, or a path; None: random ones
+    freeze: tuple[str, ...] = ()  # parts of the network that keep the weights that they begin with
     steps: int = 20000
+    epochs: int = 0  # the run's length in place of steps; 0: by steps
     minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
     batch: int = 16  # clips side by side, over all processes of torchrun
     method: Literal["adam", "adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for all else
@@ -132,14 +134,16 @@ class TrainConfig:
     early_stop: int = 0  # validations without a better one after which the run ends; 0: never
     log_every: int = 50  # steps
     evaluate_every: int = 1000  # steps: an epoch, which ends with a validation and a checkpoint
-    threads: int = 1  # of torch; more than one pays only where no other work is done
+    threads: int = 0  # of torch; 0: two where two cores are idle as the run begins, else one
 
     def __post_init__(self) -> None:
         check_positive(self, "steps", "batch", "rate", "vector_rate", "step_size", "patience", "clip_norm", "log_every",
-                       "evaluate_every", "threads")  # fmt: skip
-        check_not_negative(self, "minutes", "final_rate", "warm_up", "weight_decay", "early_stop")
+                       "evaluate_every")  # fmt: skip
+        check_not_negative(self, "epochs", "threads", "minutes", "final_rate", "warm_up", "weight_decay", "early_stop")
         for name in ("decay_share", "gamma", "average"):
             check_share(self, name)
+        if self.epochs and self.minutes:
+            raise ConfigError("'epochs' and 'minutes' both say how long the run is; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -177,9 +181,15 @@ class RunConfig:
         """Make the config of TOML's tables."""
         return build(table, cls)
 
-    def starting_from(self, path: Path | None) -> Self:
-        """These settings, with other weights to start from; None: their own."""
-        return self if path is None else replace(self, train=replace(self.train, start_from=path))
+    def changed(self, start_from: Path | None = None, epochs: int | None = None) -> Self:
+        """These settings, with other weights to start from, and another length; None: their own."""
+        train = self.train
+        if start_from is not None:
+            train = replace(train, start_from=start_from)
+        if epochs is not None:
+            check_epochs(epochs)
+            train = replace(train, epochs=epochs, minutes=0.0)
+        return replace(self, train=train)
 
     @property
     def cache(self) -> Path:
@@ -292,6 +302,11 @@ def check_run_name(setting: str, name: str) -> None:
     """Refuse what cannot be part of a file's name."""
     if not name.strip() or not name.isprintable() or set(name) & {"/", "\\"} or name.strip(".") == "":
         raise ConfigError(f"'{setting}' begins the names of files, so it has no / or \\, not {name!r}")
+
+
+def check_epochs(epochs: int) -> None:
+    if epochs < 1:
+        raise ConfigError(f"--epochs is a whole number above 0, not {epochs}")
 
 
 def check_share(config: Any, name: str) -> None:

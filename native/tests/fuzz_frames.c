@@ -19,7 +19,7 @@ enum {
     ISAS = 8, /* at most */
     MOST_CHANNELS = 5,
     MOST_FRAMES = 3, /* of a step */
-    MOST_STEPS = 12, /* of an input */
+    MOST_STEPS = 5,  /* of an input: several short ones find more in a second than a long one */
     MOST_SAMPLES = MOST_CHANNELS * MOST_FRAMES * DN_FRAME,
     MOST_TAPS = 1 << 15, /* in the table of a change of rate: more take long to make */
 };
@@ -27,7 +27,16 @@ enum {
 /* Greatest factor by which a sample may be louder than the loudest of the input so far. */
 static const float most_gain = 30;
 
-static dn_model *models[ISAS][MODELS]; /* on each instruction set that can be had here */
+/* A model, the states of a signal in it and room for them as bytes: made once, as that takes longer than most inputs.
+ */
+typedef struct {
+    dn_model *model;
+    dn_state *state[MOST_CHANNELS], *twin;
+    size_t size; /* of a state as bytes */
+    char *saved[MOST_CHANNELS], *again;
+} engine;
+
+static engine engines[ISAS][MODELS]; /* on each instruction set that can be had here */
 static int isas;
 
 /* ---- the input ---- */
@@ -91,37 +100,31 @@ static int all_finite(const float *x, size_t count) {
 /* ---- one signal through a model ---- */
 
 typedef struct {
-    const dn_model *model;
-    dn_state *state[MOST_CHANNELS], *twin;
-    size_t channels, size; /* size: of a state as bytes */
-    char *saved[MOST_CHANNELS];
+    const engine *of;
+    dn_state *const *state;
+    size_t channels;
     float loudest; /* of the samples that a state may remember */
 } signal_of_input;
 
 static void save_all(signal_of_input *s) {
-    for (size_t c = 0; c < s->channels; c++) dn_state_save(s->state[c], s->saved[c]);
+    for (size_t c = 0; c < s->channels; c++) dn_state_save(s->state[c], s->of->saved[c]);
 }
 
-/* Checks that states can be saved and restored, and are then what they were. */
-static void check_states(signal_of_input *s) {
-    char *again = malloc(s->size);
-    save_all(s);
-    for (size_t c = 0; c < s->channels; c++) {
-        if (dn_state_restore(s->twin, s->saved[c], s->size) != DN_OK)
-            fail("a state of good samples cannot be restored");
-        dn_state_save(s->twin, again);
-        if (memcmp(again, s->saved[c], s->size) != 0) fail("a restored state is another one");
-    }
-    free(again);
+/* Checks that a channel's state can be saved and restored, and is then what it was. */
+static void check_state(signal_of_input *s, size_t channel) {
+    const engine *e = s->of;
+    dn_state_save(s->state[channel], e->saved[channel]);
+    if (dn_state_restore(e->twin, e->saved[channel], e->size) != DN_OK) fail("a state of good samples is not restored");
+    dn_state_save(e->twin, e->again);
+    if (memcmp(e->again, e->saved[channel], e->size) != 0) fail("a restored state is another one");
 }
 
 static void check_untouched(signal_of_input *s) {
-    char *now = malloc(s->size);
+    const engine *e = s->of;
     for (size_t c = 0; c < s->channels; c++) {
-        dn_state_save(s->state[c], now);
-        if (memcmp(now, s->saved[c], s->size) != 0) fail("what was refused has changed a state");
+        dn_state_save(s->state[c], e->again);
+        if (memcmp(e->again, e->saved[c], e->size) != 0) fail("what was refused has changed a state");
     }
-    free(now);
 }
 
 static void check_output(signal_of_input *s, const float *out, const float *voice, size_t frames) {
@@ -145,13 +148,13 @@ static void step_process(signal_of_input *s) {
     int good = loudest <= DN_LIMIT;
     for (size_t i = 0; i < count; i++) out[i] = in_place ? in[i] : -77;
     for (size_t i = 0; i < s->channels * frames; i++) voice[i] = -77;
-    save_all(s);
+    if (!good) save_all(s);
     dn_status status = dn_process(s->state, s->channels, in_place ? out : in, out, voice, frames, min_gain);
     if (status != (good ? DN_OK : DN_NOT_FINITE)) fail("bad samples are accepted, or good ones refused");
     if (good) {
         s->loudest = fmaxf(s->loudest, loudest);
         check_output(s, out, voice, frames);
-        check_states(s);
+        if (how & 0x40) check_state(s, how / 4 % s->channels);
     } else {
         check_untouched(s);
         for (size_t i = 0; i < count; i++) {
@@ -162,23 +165,22 @@ static void step_process(signal_of_input *s) {
 
 /* Restores a state from bytes of which some are changed: that is seen, and changes nothing. */
 static void step_restore(signal_of_input *s) {
-    dn_state *state = s->state[take(1) % s->channels];
-    char *bytes = malloc(s->size), *after = malloc(s->size);
+    const engine *e = s->of;
+    size_t channel = take(1) % s->channels;
+    dn_state *state = s->state[channel];
+    char *bytes = e->again;
     save_all(s);
-    dn_state_save(state, bytes);
+    memcpy(bytes, e->saved[channel], e->size);
     uint32_t how = take(1);
     for (uint32_t changes = how % 4; changes > 0; changes--) {
         uint32_t at = take(2), value = take(4); /* of any float in it, the place counted in floats */
-        memcpy(bytes + at % (s->size / 4) * 4, &value, sizeof(value));
+        memcpy(bytes + at % (e->size / 4) * 4, &value, sizeof(value));
     }
-    size_t size = how & 0x80 ? take(2) % s->size : s->size;
-    dn_state_save(state, after);
-    int same = size == s->size && memcmp(bytes, after, size) == 0;
+    size_t size = how & 0x80 ? take(2) % e->size : e->size;
+    int same = size == e->size && memcmp(bytes, e->saved[channel], size) == 0;
     dn_status status = dn_state_restore(state, bytes, size);
     if (status != (same ? DN_OK : DN_BAD_STATE)) fail("a damaged state is accepted, or a good one refused");
     check_untouched(s);
-    free(bytes);
-    free(after);
 }
 
 static void step_reset(signal_of_input *s) {
@@ -201,7 +203,7 @@ static void step_extract(signal_of_input *s) {
     take_samples(clean, count);
     int good = loudest_of(noisy, count) <= DN_LIMIT && loudest_of(clean, count) <= DN_LIMIT;
     const dn_extracted out = {room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7], room[8]};
-    if (dn_extractor_create(dn_model_family(s->model), &extractor) != DN_OK) fail("no memory");
+    if (dn_extractor_create(dn_model_family(s->of->model), &extractor) != DN_OK) fail("no memory");
     memset(room, 0, sizeof(room));
     if (dn_extract(extractor, noisy, clean, frames, &out) != (good ? DN_OK : DN_NOT_FINITE)) {
         fail("bad samples are accepted for training, or good ones refused");
@@ -338,6 +340,72 @@ static void step_samples(void) {
     free(rows);
 }
 
+/* The next chunk through a lane whose backend changes nothing; in any case one with all steps in their order. */
+static void pass_through(dn_lane *lane, const float *in, size_t frames, float *block, float *out) {
+    float voice[2 * 64] = {0};
+    int64_t hops = dn_lane_take(lane, DN_FLOAT, in, frames, DN_LIMIT, 1, block);
+    if (hops < 0) fail("a lane refuses good samples");
+    if (hops > 1 && dn_lane_block(lane, hops, block) != DN_OK) fail("a lane does not give its hops");
+    if (dn_lanes_give(&lane, 1, NULL, hops, block, voice, DN_FLOAT, out) != 0) fail("a lane does not give its frames");
+}
+
+/* A lane without change of rate, called in any order: what is wrong is refused, and a chunk that goes its whole way
+ * comes out as it went in, late by the latency. */
+static void step_lane(void) {
+    enum { MOST = 64, LATE = 80, CALLS = 6 };
+    static float in[2 * MOST], out[2 * MOST], block[2 * 2 * MOST], history[2 * (LATE + (CALLS + 1) * MOST)];
+    size_t channels = 1 + take(1) % 2, hop = 1 + take(1) % MOST, fed = 0;
+    dn_lane_plan plan = {.channels = channels, .hop = hop, .latency = LATE, .gated = 0};
+    dn_lane *lane;
+    if (dn_lane_create(&plan, &lane) != DN_OK) fail("a lane cannot be made");
+    memset(history, 0, sizeof(history));
+    for (int call = 0; call < CALLS && left > 0; call++) {
+        uint32_t how = take(1);
+        size_t frames = take(1) % (MOST + 1), size = dn_lane_size(lane);
+        int64_t odd = (int64_t)take(1) - 100;
+        if (frames) take_samples(in, channels * frames);
+        int good = !(loudest_of(in, channels * frames) > DN_LIMIT);
+        switch (how % 4) {
+        case 0: { /* steps left out, or with a wrong number of hops */
+            int64_t hops = dn_lane_take(lane, DN_FLOAT, in, frames, DN_LIMIT, 0, NULL);
+            if (odd != hops && dn_lane_block(lane, odd, block) != DN_BAD_RANGE) fail("a lane gives odd hops");
+            if (odd != hops && dn_lane_bring(lane, odd, block, NULL) != DN_BAD_RANGE) fail("a lane takes odd hops");
+            if (hops && dn_lanes_give(&lane, 1, NULL, 0, NULL, NULL, DN_FLOAT, out) >= 0) fail("a step was left out");
+            break;
+        }
+        case 1: { /* saved, damaged, restored */
+            char *bytes = malloc(size);
+            dn_lane_save(lane, bytes);
+            if (dn_lane_restore(lane, bytes, size) != DN_OK) fail("a lane is not restored");
+            bytes[take(1) % 64] ^= (char)(1 + how / 4);
+            dn_lane *twin;
+            if (dn_lane_create(&plan, &twin) != DN_OK) fail("a lane cannot be made");
+            if (dn_lane_restore(twin, bytes, how & 0x80 ? size : take(2) % size) == DN_OK) {
+                (void)dn_lane_take(twin, DN_FLOAT, in, frames, DN_LIMIT, 1, block); /* which nothing may read beyond */
+            }
+            dn_lane_destroy(twin);
+            free(bytes);
+            break;
+        }
+        default:
+            if (!good) {
+                if (dn_lane_take(lane, DN_FLOAT, in, frames, DN_LIMIT, 0, NULL) != -DN_NOT_FINITE) {
+                    fail("a lane takes bad samples");
+                }
+                break;
+            }
+            memcpy(history + channels * (LATE + fed), in, channels * frames * sizeof(*in));
+            pass_through(lane, in, frames, block, out);
+            if (memcmp(out, history + channels * fed, channels * frames * sizeof(*out)) != 0) {
+                fail("a lane gives other samples than it took");
+            }
+            fed += frames;
+        }
+    }
+    if (dn_lane_position(lane) != (int64_t)fed) fail("a lane counts chunks that were given up");
+    dn_lane_destroy(lane);
+}
+
 /* ---- a program ---- */
 
 static dn_model *make_model(int m, const char *isa) {
@@ -354,30 +422,40 @@ static dn_model *make_model(int m, const char *isa) {
     return NULL;
 }
 
-static void make_models(void) {
+static void make_engine(engine *e, dn_model *model) {
+    e->model = model;
+    if (!model) return;
+    if (dn_state_create(model, &e->twin) != DN_OK) fail("no memory");
+    e->size = dn_state_size(e->twin);
+    e->again = malloc(e->size);
+    for (size_t c = 0; c < MOST_CHANNELS; c++) {
+        if (dn_state_create(model, &e->state[c]) != DN_OK) fail("no memory");
+        e->saved[c] = malloc(e->size);
+    }
+}
+
+static void make_engines(void) {
     for (int isa = 0; dn_isa_name(isa) && isas < ISAS; isa++) {
-        for (int m = 0; m < MODELS; m++) models[isas][m] = make_model(m, dn_isa_name(isa));
-        isas += models[isas][0] != NULL;
+        for (int m = 0; m < MODELS; m++) make_engine(&engines[isas][m], make_model(m, dn_isa_name(isa)));
+        isas += engines[isas][0].model != NULL;
     }
 }
 
 /* Returns whether there was at least one step. */
 static int run_program(const uint8_t *data, size_t size) {
-    if (!isas) make_models();
+    static const uint8_t channels[] = {1, 1, 2, 1, 3, 1, 4, MOST_CHANNELS}; /* mostly few, which is quick */
+    if (!isas) make_engines();
     next = data;
     left = size;
     uint32_t which = take(1);
-    signal_of_input s = {.model = models[which / MODELS % (uint32_t)isas][which % MODELS],
-                         .channels = 1 + take(1) % MOST_CHANNELS};
-    if (dn_state_create(s.model, &s.twin) != DN_OK) fail("no memory");
-    s.size = dn_state_size(s.twin);
-    for (size_t c = 0; c < s.channels; c++) {
-        if (dn_state_create(s.model, &s.state[c]) != DN_OK) fail("no memory");
-        s.saved[c] = malloc(s.size);
-    }
+    uint32_t isa = which / MODELS % 8; /* the slower ones, after the first two, now and then */
+    isa = isa < (uint32_t)isas ? isa : isa % 2 % (uint32_t)isas;
+    const engine *e = &engines[isa][which % MODELS];
+    signal_of_input s = {.of = e, .state = e->state, .channels = channels[take(1) % sizeof(channels)]};
+    for (size_t c = 0; c < s.channels; c++) dn_state_reset(s.state[c]);
     int steps = 0;
     for (; left > 0 && steps < MOST_STEPS; steps++) {
-        switch (take(1) % 9) {
+        switch (take(1) % 10) {
         case 0:
             step_restore(&s);
             break;
@@ -396,15 +474,13 @@ static int run_program(const uint8_t *data, size_t size) {
         case 5:
             step_samples();
             break;
+        case 6:
+            step_lane();
+            break;
         default:
             step_process(&s);
         }
     }
-    for (size_t c = 0; c < s.channels; c++) {
-        dn_state_destroy(s.state[c]);
-        free(s.saved[c]);
-    }
-    dn_state_destroy(s.twin);
     return steps > 0;
 }
 
@@ -415,7 +491,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 #ifndef DN_LIBFUZZER
 
-enum { SEEDS = 32, MOST_BYTES = 400 };
+enum { SEEDS = 64, MOST_BYTES = 160 };
 
 /* Makes a random program, whose levels are often those of audio: random bytes alone make few steps that are accepted.
  * Returns its size. */
@@ -429,6 +505,16 @@ static size_t make_program(uint8_t *program, uint32_t seed, uint32_t n) {
         if (random_bits() % 2) memcpy(program + i, &level, sizeof(level));
     }
     return size;
+}
+
+static void destroy_engine(engine *e) {
+    for (size_t c = 0; c < MOST_CHANNELS; c++) {
+        dn_state_destroy(e->state[c]);
+        free(e->saved[c]);
+    }
+    dn_state_destroy(e->twin);
+    free(e->again);
+    dn_model_destroy(e->model);
 }
 
 static int try_program(uint32_t seed, uint32_t n) {
@@ -448,7 +534,7 @@ int main(int argc, char **argv) {
     } else {
         try_many(argc, argv, try_program);
     }
-    for (int m = 0; m < isas * MODELS; m++) dn_model_destroy(models[m / MODELS][m % MODELS]);
+    for (int m = 0; m < isas * MODELS; m++) destroy_engine(&engines[m / MODELS][m % MODELS]);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -102,7 +102,7 @@ def test_the_file_is_written_back_bit_for_bit(tmp_path: Path) -> None:
     blob = random_blob(16, 24, sparse=True, quantised=True)
     model = read_any_model(blob)
     assert isinstance(model, V02Model)
-    for name in ("model.bin", "model.dnnw", "model.c"):
+    for name in ("model.bin", "model.dnnw", "model.dnnw.c"):
         write_model(model, tmp_path / name)
         again = read_any_model(tmp_path / name)
         assert isinstance(again, V02Model)
@@ -110,7 +110,7 @@ def test_the_file_is_written_back_bit_for_bit(tmp_path: Path) -> None:
     assert (tmp_path / "model.bin").read_bytes() == (tmp_path / "model.dnnw").read_bytes() == blob
 
 
-@pytest.mark.parametrize("suffix", [".rnnn", ".rnn"])
+@pytest.mark.parametrize("suffix", [".rnnn", ".rnn", ".c"])
 def test_no_classic_file_is_made_of_it(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(ModelError, match=rf"v0\.2 network; {suffix} holds the classic one"):
         write_model(read_any_model(random_blob(16, 24)), tmp_path / f"model{suffix}")

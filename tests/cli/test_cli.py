@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from denoise_wrapper import Denoiser
 from denoise_wrapper.backends.convert import read_model, write_model
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.cli.training import CONFIGS, RECIPES
+from denoise_wrapper.files.results import LIST
 from denoise_wrapper.models.shipped import MODELS
 
 COMMAND = [sys.executable, "-m", "denoise_wrapper"]
@@ -46,7 +48,8 @@ def call(*arguments: str | os.PathLike[str], data: bytes = b"") -> subprocess.Co
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LIST)
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 @pytest.fixture
@@ -438,3 +441,66 @@ def test_recipes_are_listed_and_printed_as_they_are(capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit):
             cli.main(["train", "--print-config", name])
         assert capsys.readouterr().out == shipped[name].read_text()
+
+
+@pytest.mark.fault
+def test_a_gate_that_drops_says_what_is_left(tmp_path: Path) -> None:
+    silent = np.concatenate([noise(RATE), np.zeros(8 * RATE, np.int16)])
+    soundfile.write(tmp_path / "a.wav", silent, RATE)
+    done = call("filter", tmp_path / "a.wav", "--vad-threshold", "0.9", "--vad-gate", "drop", "--vad-hold", "0.1")
+    assert done.returncode == 0
+    left = soundfile.info(tmp_path / "a_denoised.wav").duration
+    assert left < 2.0
+    assert "9.0 s in " in done.stderr.decode()
+    assert f"{left:.1f} s are left, {9.0 - left:.1f} s were dropped" in done.stderr.decode()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("options", [["--vad-gate", "drop"], ["--vad-gate", "mute"], ["--vad-hold", "0.5"]])
+def test_options_of_a_gate_without_a_threshold_are_refused(
+    tmp_path: Path, options: list[str], refuses: Callable[..., str]
+) -> None:
+    make_file(tmp_path / "a.wav")
+    line = refuses("filter", tmp_path / "a.wav", *options)
+    assert f"{options[0]}: without --vad-threshold there is no gate" in line
+    assert names(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.fault
+@pytest.mark.skipif(os.name == "nt", reason="names are bytes elsewhere")
+def test_names_do_nothing_to_the_terminal(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"a\x1b[31m\n\xe2\x80\xaeb\xe9.wav")
+    make_file(tmp_path / "plain.wav").rename(odd)
+    shown = b"a\\x1b[31m\\x0a\\u202eb\\xe9"
+    for path, code in ((odd, 0), (odd, 2), (odd.parent / f"{odd.name}x", 2)):
+        done = call("filter", path)
+        assert done.returncode == code
+        assert shown in done.stderr.replace(b"a\\x1b[31m \\u202e", b"a\\x1b[31m\\x0a\\u202e")
+        assert not {b"\x1b", b"\xe2\x80\xae"} & {done.stderr[at : at + size] for at in range(999) for size in (1, 3)}
+
+
+@pytest.mark.fault
+def test_a_read_only_file_is_replaced_by_force_alone(tmp_path: Path, refuses: Callable[..., str]) -> None:
+    source, target = make_file(tmp_path / "a.wav"), make_file(tmp_path / "b.wav", RATE)
+    target.chmod(0o444)
+    before = target.read_bytes()
+    assert "read-only" in refuses("filter", source, "-o", target, "--overwrite")
+    assert target.read_bytes() == before
+    assert cli.main(["filter", str(source), "-o", str(target), "--force"]) == 0
+    assert soundfile.info(target).frames == RATE // 2
+
+
+@pytest.mark.fault
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(RATE).astype(np.float32), RATE, "FLOAT")
+    done = call("filter", tmp_path / "a.wav", "-q")
+    assert done.returncode == 0
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("denoise-wrapper: ")
+    assert "int16 numbers in a float array" in line
+
+
+def test_what_is_printed_goes_through_one_place() -> None:
+    for path in Path(cli.__file__).parent.glob("*.py"):
+        if path.name != "screen.py":
+            assert not re.search(r"(?<![\w.])print\(", path.read_text(encoding="utf-8")), path

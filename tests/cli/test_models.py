@@ -16,7 +16,7 @@ from denoise_wrapper.backends.purposes import DEFAULT, purpose
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.models.shipped import MODELS
 
-FORMS = (".rnnn", ".rnn", ".dnnw", ".c")
+FORMS = (".rnnn", ".rnn", ".dnnw", ".dnnw.c", ".c")
 
 
 def run(*words: object) -> int:

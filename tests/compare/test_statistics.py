@@ -226,3 +226,12 @@ def test_costs_come_last_and_have_no_interval() -> None:
     assert quality.measure == "PESQ"
     assert latency == Verdict("latency_ms", "a", "b", None, None, ("b",), 0)
     assert memory == Verdict("memory_mb", "b", "c", None, None, (), 0)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("count", [2, 3, 5, 7, 2000])
+def test_a_mean_is_within_its_interval_though_rounding_puts_it_aside(count: int) -> None:
+    for seed in range(200):
+        interval = mean_interval([float(np.random.default_rng(seed).standard_normal())] * count)
+        assert interval.low <= interval.mean <= interval.high
+        assert interval.high - interval.low < 1e-12

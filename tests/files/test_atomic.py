@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.atomic import Overwrite, aside, atomic_path
 from denoise_wrapper.errors import FileError
 
 
@@ -130,3 +131,111 @@ def test_of_many_that_write_at_once_one_wins_and_the_others_hear_of_it(tmp_path:
     assert len(refused) == 7
     assert len(set(target.read_text())) == 1
     assert list(tmp_path.iterdir()) == [target]
+
+
+# ---- what a replaced file had ----
+
+posix = pytest.mark.skipif(os.name == "nt", reason="owners, groups and modes are POSIX's")
+
+
+def replaced(target: Path, overwrite: Overwrite = True) -> os.stat_result:
+    with atomic_path(target, overwrite) as part:
+        part.write_bytes(b"new")
+    assert target.read_bytes() == b"new"
+    return target.stat()
+
+
+@posix
+@pytest.mark.fault
+def test_a_replaced_file_keeps_its_owner_group_and_mode(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    with contextlib.suppress(PermissionError):  # only root may give a file away
+        os.chown(target, 1234, 2345)
+    target.chmod(0o2764)
+    before = target.stat()
+    after = replaced(target)
+    assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
+
+
+@pytest.mark.fault
+def test_a_replaced_file_keeps_its_extended_attributes(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    try:
+        os.setxattr(target, "user.tag", b"red")
+        os.setxattr(target, "user.note", bytes(range(64)))
+    except (OSError, AttributeError) as error:
+        pytest.skip(f"no extended attributes here: {error}")
+    replaced(target)
+    kept = {name: os.getxattr(target, name) for name in os.listxattr(target) if name.startswith("user.")}
+    assert kept == {"user.tag": b"red", "user.note": bytes(range(64))}
+
+
+@posix
+@pytest.mark.fault
+def test_an_owner_that_the_system_refuses_is_no_error_and_takes_no_rights_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    target.chmod(0o4755)
+    real_stat = Path.stat
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def of_another(path: Path, **options: bool) -> os.stat_result:
+        facts = real_stat(path, **options)
+        return facts if path != target else os.stat_result((*facts[:4], facts.st_uid + 1, *facts[5:]))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.setattr(os, "setxattr", refuse, raising=False)
+    monkeypatch.setattr(Path, "stat", of_another)
+    with atomic_path(target, overwrite=True) as part:
+        part.write_bytes(b"new")
+    monkeypatch.undo()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755  # what runs as its owner does not run as another
+
+
+@posix
+@pytest.mark.fault
+def test_a_part_is_no_easier_to_read_than_what_it_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    with atomic_path(target, overwrite=True) as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+
+
+@posix
+@pytest.mark.fault
+def test_a_read_only_file_is_replaced_only_by_force(tmp_path: Path) -> None:
+    target = tmp_path / "out.wav"
+    target.write_bytes(b"old")
+    target.chmod(0o444)
+    with pytest.raises(FileError, match="read-only; make it writable first"), atomic_path(target, overwrite=True):
+        pytest.fail("the block must not run")
+    assert target.read_bytes() == b"old"
+    assert stat.S_IMODE(replaced(target, "force").st_mode) == 0o444
+
+
+# ---- errors within the block ----
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_error_aside_comes_out_as_it_is(tmp_path: Path, overwrite: bool) -> None:
+    for error in (OSError(errno.ENOSPC, "theirs"), FileExistsError("theirs"), FileError("ours")):
+        with pytest.raises(type(error)) as caught, atomic_path(tmp_path / "out.wav", overwrite), aside():
+            raise error
+        assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.fault
+def test_an_error_of_ours_within_the_block_is_not_wrapped_again(tmp_path: Path) -> None:
+    error = FileError("about another file")
+    with pytest.raises(FileError) as caught, atomic_path(tmp_path / "out.wav"):
+        raise error
+    assert caught.value is error

@@ -18,6 +18,7 @@ import soundfile
 from denoise_wrapper import ConfigError, Denoiser, FileError
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.files.batch import run_batch
+from denoise_wrapper.files.results import LIST
 from denoise_wrapper.files.watch import Watch
 
 RATE = 16000
@@ -34,7 +35,8 @@ def make_files(folder: Path, count: int, seconds: float = 1.5, suffix: str = "wa
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != LIST)
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 @pytest.mark.parametrize("jobs", [1, 3, None])

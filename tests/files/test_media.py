@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, 
         wavs = []
         for path in (source, cleaned):
             wavs.append(path.with_suffix(f"{path.suffix}.wav"))
-            ffmpeg("-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", wavs[-1])
+            ffmpeg("-copyts", "-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", wavs[-1])
         before, after = (soundfile.read(wav)[0] for wav in wavs)
         assert np.abs(before[: RATE * 9 // 10]).max() < 1e-3
         assert abs(lag(before, after)) <= 48  # FFmpeg's own rounding of Matroska's milliseconds
@@ -312,6 +313,30 @@ def test_damage_is_kept_as_silence_or_left_out(
         ("list.mkv", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={}\nm=audio 5004 RTP/AVP 0\n"),
     ],
 )
+def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
+    source = film(tmp_path / "film.mkv", ffmpeg)
+    assert len(first_channel(source)) == pytest.approx(2 * RATE, abs=2048)
+    with pytest.raises(FileError, match=r"has 2 audio tracks and .* holds one: --track 1"):
+        denoiser.filter_file(source, tmp_path / "b.wav")
+    denoiser.filter_file(source, tmp_path / "b.wav", track="eng")
+    assert soundfile.info(tmp_path / "b.wav").samplerate == 44100
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.ogv"])
+def test_vorbis_beside_a_picture_stays_vorbis(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any], name: str
+) -> None:
+    source, video = tmp_path / name, "libvpx" if name == "a.webm" else "libtheora"
+    picture, noise = "testsrc=s=64x48:r=10:d=2", "anoisesrc=r=48000:d=2:a=0.1:seed=1"
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", noise)
+    ffmpeg(*inputs, "-c:v", video, "-c:a", "libvorbis", "-q:a", "2", source)
+    cleaned = denoiser.filter_file(source)
+    assert [each["codec_name"] for each in probe(cleaned)["streams"]][1] == "vorbis"
+    before, after = first_channel(source), first_channel(cleaned)
+    assert len(after) == len(before)
+    assert lag(before, after) == 0
+
+
 def test_a_playlist_is_not_followed(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, content: str
 ) -> None:
@@ -369,6 +394,33 @@ def test_codecs_that_libsndfile_does_not_write_keep_their_container(
     assert after["streams"][0]["codec_name"] == before["streams"][0]["codec_name"]
     assert after["format"]["format_name"] == before["format"]["format_name"]
     assert len(first_channel(cleaned)) == len(first_channel(source))
+
+
+@pytest.mark.parametrize(("name", "form"), [("b.sph", "NIST"), ("b.8svx", "SVX"), ("b.raw", "AIFF"), ("b.txt", "FLAC")])
+def test_a_suffix_that_says_nothing_keeps_the_format_that_came(
+    tmp_path: Path, denoiser: Denoiser, name: str, form: str
+) -> None:
+    soundfile.write(tmp_path / "a", sweep(), RATE, format=form, subtype="PCM_16")
+    source = (tmp_path / "a").rename(tmp_path / name)
+    assert soundfile.SoundFile(BytesIO(denoiser.filter_file(source).read_bytes())).format == form
+
+
+def test_a_folder_is_searched_for_everything_that_can_be_cleaned(tmp_path: Path, denoiser: Denoiser) -> None:
+    for suffix in "m4b voc wv tta ac3 eac3 spx mp2 bwf 8svx snd avi ts ogv mpg m4a webm".split():
+        soundfile.write(tmp_path / f"{suffix}.{suffix}", sweep(4800), RATE, format="WAV")
+    results = denoiser.filter_files(tmp_path)
+    assert len(results) == 17
+    assert all(result.error is None for result in results)
+
+
+def test_a_file_object_gets_the_container_that_came(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
+) -> None:
+    source, target = made(ffmpeg, tmp_path / "a.m4a"), tmp_path / "b"
+    with source.open("rb") as read, target.open("wb") as write:
+        denoiser.filter_file(read, write)
+    assert probe(target)["streams"][0]["codec_name"] == "aac"
+    assert len(first_channel(target)) == len(first_channel(source))
 
 
 def test_mpeg_without_a_frame_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:

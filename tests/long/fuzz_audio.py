@@ -20,6 +20,7 @@ with instrumented(__name__ == "__main__"):
     import denoise_wrapper.files.media.source
     import denoise_wrapper.files.soundfiles
     from denoise_wrapper import DenoiseError, Denoiser
+    from denoise_wrapper.files.results import LIST
 
 SUFFIXES = """
     .wav .flac .ogg .mp3 .opus .aiff .au .caf .w64 .rf64 .voc .svx .paf .ircam .nist .mat4 .mat5 .pvf .xi .htk .sds .avr
@@ -41,7 +42,7 @@ def try_file(taker: Taker) -> None:
         source.write_bytes(taker.rest())
         try:
             denoiser.filter_file(source, made)
-            wanted = {source, made}
+            wanted = {source, made, folder / LIST}
         except DenoiseError:
             wanted = {source}
         assert set(folder.iterdir()) == wanted, "something half-written is left, or nothing written"

@@ -58,7 +58,7 @@ def test_a_name_that_no_file_has_is_not_taken_for_the_model_compiled_in() -> Non
         RNNoiseBackend(name="rnnoise-huge")
 
 
-@pytest.mark.parametrize("suffix", [".bin", ".dnnw", ".c"])
+@pytest.mark.parametrize("suffix", [".bin", ".dnnw", ".dnnw.c"])
 def test_what_a_v02_model_says_of_itself_is_read_back(
     tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,7 +58,7 @@ class TestDockerfile:
     def test_the_extras_exist_and_versions_are_those_that_were_tried(self, path: Path) -> None:
         (line,) = (line for line in all_of(path, "RUN") if "pip install" in line)
         (extras,) = re.findall(r"'\.\[([\w,]+)\]'", line)
-        assert {"training", "metrics"} <= set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
+        assert {"training", "metrics", "compare"} <= set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
         assert "-c constraints.txt" in line
 
     def test_python_is_one_that_the_package_runs_on(self, path: Path) -> None:
@@ -68,6 +68,14 @@ class TestDockerfile:
         least = tuple(int(part) for part in PROJECT["requires-python"].removeprefix(">=").split("."))
         assert (int(match[1]), int(match[2])) >= least
         assert f"Programming Language :: Python :: {match[1]}.{match[2]}" in PROJECT["classifiers"]
+
+    def test_what_libraries_keep_has_a_place_that_any_user_can_write_to(self, path: Path) -> None:
+        (kept,) = (line for line in all_of(path, "ENV") if "MPLCONFIGDIR" in line)
+        places = dict(word.split("=") for word in kept.split())
+        assert all(places[name].startswith("/tmp") for name in ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"))
+
+    def test_it_is_stopped_by_the_signal_that_saves_a_training(self, path: Path) -> None:
+        assert all_of(path, "STOPSIGNAL") == ["SIGTERM"]
 
     def test_no_registry_is_named(self, path: Path) -> None:
         assert "://" not in path.read_text()

@@ -128,8 +128,8 @@ def test_a_model_of_one_s_own_is_compiled_in(tree: Path, tmp_path: Path) -> None
 
 def test_a_model_of_the_other_family_is_compiled_in(tree: Path, tmp_path: Path) -> None:
     blob = with_metadata(random_blob(24, 32, quantised=True), {"name": "mine"})
-    write_model(read_any_model(blob), tmp_path / "mine.c")
-    done = run(sys.executable, "build.py", cwd=tree, DENOISE_WRAPPER_RNN_DATA=str(tmp_path / "mine.c"))
+    write_model(read_any_model(blob), tmp_path / "mine.dnnw.c")
+    done = run(sys.executable, "build.py", cwd=tree, DENOISE_WRAPPER_RNN_DATA=str(tmp_path / "mine.dnnw.c"))
     assert done.returncode == 0, done.stdout
     code = (
         "import numpy, hashlib; from denoise_wrapper.backends import load_backend; b = load_backend('rnnoise')\n"
@@ -144,7 +144,10 @@ def test_a_model_of_the_other_family_is_compiled_in(tree: Path, tmp_path: Path) 
     assert done.stdout.split() == ["v0.2", "960", "mine", *hashes]
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "there is no file"), ("int x;", "convert MODEL")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "there is no file /"), ("int x;", "convert MODEL"), ("const rnn_weight a[2] = {1};", "says it has 2")],
+)
 def test_a_model_that_cannot_be_compiled_in_is_a_clear_error(
     tree: Path, tmp_path: Path, content: str | None, words: str
 ) -> None:

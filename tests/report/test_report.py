@@ -29,6 +29,7 @@ for package in ("jinja2", "matplotlib", "soxr"):
 import soxr  # noqa: E402
 from PIL import Image  # noqa: E402
 
+from denoise_wrapper.compare import export  # noqa: E402
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result, Track  # noqa: E402
 from denoise_wrapper.compare.measure.measures import QUALITY  # noqa: E402
 from denoise_wrapper.compare.report import (  # noqa: E402
@@ -498,6 +499,61 @@ def test_the_page_does_not_depend_on_the_number_of_processes(small: Comparison, 
         assert {what for what, _, _ in seen} == {"drawing"}
         assert [done for _, done, _ in seen] == list(range(seen[-1][2] + 1))
     assert pages[0] == pages[1]
+
+
+@pytest.mark.fault
+def test_clips_that_are_alike_have_a_report(tmp_path: Path) -> None:
+    comparison = make_comparison(tmp_path / "clips", ratios=(0.0, 0.0, 0.0), candidates=("one", "two"), faults=False)
+    alike = []
+    for number, result in enumerate(comparison.results):
+        values = {"PESQ": 0.1 + 0.7 * number, "SISDR": 1.1 / 3.0 + number}
+        alike.append(
+            dataclasses.replace(
+                result, tracks=tuple(dataclasses.replace(track, values=values) for track in result.tracks)
+            )
+        )
+    page, *_ = write_report(dataclasses.replace(comparison, results=tuple(alike)), tmp_path / "r.html")
+    assert page.exists()
+
+
+# A name that paints, breaks the line, turns the direction, is no UTF-8, and one written from right to left.
+ACTING = "a\x1b[31m\n\u202eb\udce9"
+HEBREW = "\u05e9\u05dc\u05d5\u05dd"
+
+
+@pytest.mark.fault
+def test_names_of_any_bytes_are_shown_and_do_nothing(small: Comparison, tmp_path: Path) -> None:
+    names = iter((ACTING, *(f"{HEBREW} {number}" for number in range(9))))
+    mapping = {clip.id: next(names) for clip in small.clips} | {result.name: next(names) for result in small.candidates}
+    odd = small.with_names(lambda name: mapping.get(name, name))
+    odd = dataclasses.replace(odd, inputs=(ACTING,), skipped=(f"{ACTING}: it cannot be read",))
+    page, table, data, *_ = write_report(odd, tmp_path / "r.html", title=ACTING)
+    for path in (page, table):
+        text = path.read_text(encoding="utf-8")
+        assert "a\\x1b[31m\\x0a\\u202eb\\xe9" in text
+        assert not set("\x1b\u202e\udce9") & set(text)
+    assert f"\u2068{HEBREW} 0\u2069" in page.read_text(encoding="utf-8")
+    assert json.loads(data.read_text(encoding="utf-8"))["clips"][0]["id"] == "a\\x1b[31m\\x0a\\u202eb\\xe9"
+    printed = io.StringIO()
+    export.write_clips(odd, printed)
+    printed.getvalue().encode("utf-8")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("error", [OSError(28, "theirs"), FileExistsError("theirs"), FileError("theirs")], ids=repr)
+def test_what_the_callback_of_a_report_raises_comes_out_as_it_is(
+    small: Comparison, tmp_path: Path, error: Exception
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        write_report(small, folder / "r.html", progress=fail)
+    assert caught.value is error
+    assert list(folder.iterdir()) == []
 
 
 def test_files_that_exist_are_refused_before_any_work(small: Comparison, tmp_path: Path) -> None:

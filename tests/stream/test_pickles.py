@@ -13,7 +13,7 @@ from blobs import random_blob
 from numpy.typing import NDArray
 from pairs import make_pair
 
-from denoise_wrapper import Denoiser, ModelError, Stream, backend_names
+from denoise_wrapper import Denoiser, ModelError, Stream, backend_names, process_many
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
@@ -69,6 +69,7 @@ def test_pickles_name_nothing_of_this_package_but_what_is_promised(backend: Back
             assert b"denoise_wrapper." not in data
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("backend", BACKENDS, ids=repr)
 def test_an_unpickled_stream_shares_the_backend_that_lives(backend: Backend) -> None:
     stream = opened(backend)
@@ -101,3 +102,20 @@ def test_a_shipped_model_of_another_version_is_refused() -> None:
     function, (kind, name, digest, model, options) = reduced
     with pytest.raises(ModelError, match="another model called rnnoise"):
         function(kind, name, digest[::-1], model, options)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["rnnoise", "dtln-16k"])
+def test_unpickled_streams_go_through_their_backend_in_one_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, counts = [pickle.dumps(Denoiser(name).stream()) for _ in range(5)], list[int]()
+    kind: Any = type(load_backend(name))
+    many = kind.process_many
+
+    def counted(self: Any, states: Any, *rest: Any) -> Any:
+        counts.append(len(states))
+        return many(self, states, *rest)
+
+    monkeypatch.setattr(kind, "process_many", counted)
+    streams = [pickle.loads(each) for each in saved]
+    process_many(streams, [np.zeros(stream.backend.hop, np.float32) for stream in streams])
+    assert counts == [5]

@@ -17,6 +17,7 @@ from denoise_wrapper.training.config import RunConfig, load_config, plain
 from denoise_wrapper.training.run import run as running
 from denoise_wrapper.training.run.card import settings_toml
 from denoise_wrapper.training.run.checkpoint import load_checkpoint
+from denoise_wrapper.training.run.log import StopRequest
 
 Main = Callable[..., int]
 
@@ -37,8 +38,13 @@ def read_log(path: Path) -> list[dict[str, str]]:
 def stopped(monkeypatch: pytest.MonkeyPatch, steps: int) -> Iterator[None]:
     """Ask a run to stop after some steps, as by Ctrl-C."""
     calls = iter([False] * steps)
+
+    class Later(StopRequest):
+        def __call__(self) -> bool:
+            return next(calls, True)
+
     with monkeypatch.context() as patch:
-        patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(lambda: next(calls, True)))
+        patch.setattr(running, "stop_request", lambda: contextlib.nullcontext(Later()))
         yield
 
 

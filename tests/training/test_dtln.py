@@ -225,7 +225,7 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
     best = config.work_dir / BEST
     learned = load_checkpoint(best)["network"]
 
-    start = replace(config, name="tuned", work_dir=tmp_path / "tuned").starting_from(best)
+    start = replace(config, name="tuned", work_dir=tmp_path / "tuned").changed(best)
     run = train.DTLNRun(start)
     run.start(None)
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())
@@ -246,7 +246,7 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_checkpoint_of_more_voices_is_one_to_start_from(shared: Path, tmp_path: Path) -> None:
     path = shared / "weights/dtln-16k-more-voices.pt"
     data = BlendConfig(pairs=(tmp_path,))
-    run = train.DTLNRun(DTLNConfig(work_dir=tmp_path, data=data).starting_from(path))
+    run = train.DTLNRun(DTLNConfig(work_dir=tmp_path, data=data).changed(path))
     run.start(None)
     learned = load_checkpoint(path)["network"]
     assert all(torch.equal(values, learned[name]) for name, values in run.network.state_dict().items())

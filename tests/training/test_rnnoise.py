@@ -19,7 +19,7 @@ from torch import Tensor  # noqa: E402
 from training_packs import MIX, write_packs  # noqa: E402
 from training_runs import check_resumed_run  # noqa: E402
 
-from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
+from denoise_wrapper.backends.convert import fingerprint, read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.backends.native import FRAME  # noqa: E402
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend  # noqa: E402
@@ -281,7 +281,10 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
     rows = check_resumed_run(train.main, config, train.RNNoiseRun, monkeypatch)
     assert [int(row["step"]) for row in rows] == [2, 3, 4, 6, 8]
     assert "| CC0 |" in (config.work_dir / "rnnoise.md").read_text()
-    assert read_any_model(config.work_dir / "rnn_data.c").metadata["name"] == "rnnoise"
+    source = "rnn_data.c" if suffix == "rnnn" else "rnnoise.dnnw.c"
+    models = [read_any_model(config.work_dir / name) for name in (source, "rnnoise.dnnw")]
+    assert fingerprint(models[0]) == fingerprint(models[1])
+    assert (config.work_dir / "rnn_data.h").is_file() == (suffix == "rnnn")
     whole = (config.work_dir / f"rnnoise.{suffix}").read_bytes()
     train.export(config, tmp_path / "exported")
     assert (tmp_path / "exported" / f"rnnoise.{suffix}").read_bytes() == whole

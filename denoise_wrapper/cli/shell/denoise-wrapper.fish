@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --codec --config --csv --damaged --denoised --dtype --export --family --format --hours --jobs --json --keep --kind --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --quality --rate --rooms --rows --seconds --seed --set --source --speech --subtype --title --to --track --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --hours --jobs --json --keep --kind --level --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --quality --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --subtype --title --to --track --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -64,6 +64,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_d
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write, or the folder for several'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l overwrite -d 'replace files that exist'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l force -d 'replace files that exist, read-only ones too'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l skip-existing -d 'leave out files whose result is there already'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l name-suffix -xka "(__fish_complete_path (commandline -ct))" -d 'end of the names of results (default: _denoised)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s f -l format -xka "(__fish_complete_path (commandline -ct))" -d 'format of standard output (default: that of the input)'
@@ -92,7 +93,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s v -l ver
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder stands for all audio files below it'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder stands for all audio files below it, but results of earlier runs'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a compare -d 'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s a -s b -s c -s d -s e -s f -s g -l candidate -xka "(__fish_complete_path (commandline -ct))" -d 'a candidate, see below; in the order in which they are given (default: all backends)'
@@ -141,10 +142,10 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l so
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l name -xka "(__fish_complete_path (commandline -ct))" -d 'what the model is called (default: its metadata'"'"'s name, or its file'"'"'s)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l overwrite -d 'replace a wheel of the same name'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'any form of an RNNoise model that '"'"'convert'"'"' reads'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a convert -d 'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence) or .c (rnn_data.c, to be compiled in); a v0.2 network as .bin, .dnnw (both the same) or .c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a convert -d 'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file of an RNNoise model; else the folder'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l to -xka "(__fish_complete_path (commandline -ct))" -d 'rnnn, rnn, dnnw, bin, c of RNNoise (default: by OUT'"'"'s suffix); float32, float16, int8 of a DTLN (default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l to -xka "(__fish_complete_path (commandline -ct))" -d 'rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default: by OUT'"'"'s suffix); float32, float16, int8 of a DTLN (default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l name -xka "(__fish_complete_path (commandline -ct))" -d 'what the model is called, and the files of a DTLN begin with'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l rate -xka "(__fish_complete_path (commandline -ct))" -d 'of a DTLN, where the source does not say'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l licence -xka "(__fish_complete_path (commandline -ct))" -d 'of a DTLN'"'"'s weights, to be kept in the files'
@@ -159,7 +160,8 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -s h
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -l print-config -xka "(__fish_complete_path (commandline -ct))" -d 'print a recipe that comes with the package, to begin with; without a name, which there are'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -s C -l config -xka "(__fish_complete_path (commandline -ct))" -d 'all settings of the run'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -s R -l resume -d 'go on from the run'"'"'s last checkpoint'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from, in place of [train] start_from: a shipped model by name; a model file, the two of a DTLN by the first or both; a run'"'"'s folder or checkpoint'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -l epochs -xka "(__fish_complete_path (commandline -ct))" -d 'the run'"'"'s length, in place of the settings'"'"': passes over the rows or hours of rnnoise, else times evaluate_every steps'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -l profile -d 'print what a step consists of, and keep nothing'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train rnnoise' -l export -xka "(__fish_complete_directories)" -d 'train no more: write model and card so far there'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train; and test $_shtab_denoise_wrapper_npos -eq 0' -a dtln -d 'Trains those of dtln-16k and dtln-32k.'
@@ -167,7 +169,8 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -s h -l
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -l print-config -xka "(__fish_complete_path (commandline -ct))" -d 'print a recipe that comes with the package, to begin with; without a name, which there are'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -s C -l config -xka "(__fish_complete_path (commandline -ct))" -d 'all settings of the run'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -s R -l resume -d 'go on from the run'"'"'s last checkpoint'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from, in place of [train] start_from: a shipped model by name; a model file, the two of a DTLN by the first or both; a run'"'"'s folder or checkpoint'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -l epochs -xka "(__fish_complete_path (commandline -ct))" -d 'the run'"'"'s length, in place of the settings'"'"': passes over the rows or hours of rnnoise, else times evaluate_every steps'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -l profile -d 'print what a step consists of, and keep nothing'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train dtln' -l export -xka "(__fish_complete_directories)" -d 'train no more: write model and card so far there'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train; and test $_shtab_denoise_wrapper_npos -eq 0' -a enhancer -d 'Trains a full-band network of bands that grow with frequency.'
@@ -175,7 +178,8 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s 
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l print-config -xka "(__fish_complete_path (commandline -ct))" -d 'print a recipe that comes with the package, to begin with; without a name, which there are'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s C -l config -xka "(__fish_complete_path (commandline -ct))" -d 'all settings of the run'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s R -l resume -d 'go on from the run'"'"'s last checkpoint'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from: a model file of rnnoise; a checkpoint; for a DTLN also what convert reads'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from, in place of [train] start_from: a shipped model by name; a model file, the two of a DTLN by the first or both; a run'"'"'s folder or checkpoint'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l epochs -xka "(__fish_complete_path (commandline -ct))" -d 'the run'"'"'s length, in place of the settings'"'"': passes over the rows or hours of rnnoise, else times evaluate_every steps'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l profile -d 'print what a step consists of, and keep nothing'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a data -d 'Looks at audio for training, and brings it into shape.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data' -s h -l help -d 'show this help message and exit'
@@ -196,7 +200,21 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data prepare' -l by
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data prepare' -s o -l output -xka "(__fish_complete_directories)" -d DIR
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data prepare' -l overwrite -d 'replace the tables if they exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data prepare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_directories)" -d 'with clean/, and noise/ or noisy/'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data; and test $_shtab_denoise_wrapper_npos -eq 0' -a join -d 'Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice and a segments.csv; or NAME.wav, NAME.flac, NAME.raw (without a header): all in one file.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data; and test $_shtab_denoise_wrapper_npos -eq 0' -a mix -d 'Writes DIR/clean, DIR/noise and DIR/noisy in the layout of the DNS Challenge: clean_fileid_N.wav, noise_fileid_N.wav and VOICE_snrS_tlL_fileid_N.wav, 16-bit, noisy being the sum of the others. Training mixes by itself and needs none of them; '"'"'evaluate --set DIR'"'"' scores them.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l speech -xka "(__fish_complete_directories)" -d 'or tables, or files'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l noise -xka "(__fish_complete_directories)" -d 'or tables, or files'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l rooms -xka "(__fish_complete_directories)" -d 'of impulse responses'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -s o -l output -xka "(__fish_complete_directories)" -d DIR
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l clips -xka "(__fish_complete_path (commandline -ct))" -d '(default: 100)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l hours -xka "(__fish_complete_path (commandline -ct))" -d 'in place of --clips'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l seconds -xka "(__fish_complete_path (commandline -ct))" -d 'of a clip (default: 10.0)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l rate -xka "(__fish_complete_path (commandline -ct))" -d '(default: 48000)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l snr -xka "(__fish_complete_path (commandline -ct))" -d 'dB (default: 0 20)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l level -xka "(__fish_complete_path (commandline -ct))" -d 'dBFS (default: -35 -15)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l room-share -xka "(__fish_complete_path (commandline -ct))" -d 'of the clips (default: 0)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data mix' -l seed -xka "(__fish_complete_path (commandline -ct))" -d '(default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data; and test $_shtab_denoise_wrapper_npos -eq 0' -a join -d 'Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice and a segments.csv; or NAME.wav, NAME.flac, NAME.raw and NAME.pcm (no header): all in one file, which [data] takes too.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data join' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data join' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'DIR|NAME.SUFFIX'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data join' -l rate -xka "(__fish_complete_path (commandline -ct))" -d '(default: 48000)'

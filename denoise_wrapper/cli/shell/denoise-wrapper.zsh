@@ -12,7 +12,7 @@ _shtab_denoise_wrapper_commands() {
   local _commands=(
     compare:'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
     completion:'Prints the completions of commands and options for a shell, or the man page. The wheel puts all of them where shells and man look, below its prefix'"'"'s share/; this is for where that is not looked into.'
-    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence) or .c (rnn_data.c, to be compiled in); a v0.2 network as .bin, .dnnw (both the same) or .c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
+    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
     data:'Looks at audio for training, and brings it into shape.'
     evaluate:'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
@@ -30,7 +30,8 @@ _shtab_denoise_wrapper_data_commands() {
     blind:'Writes clean/, noisy/ and manifest.json, as '"'"'evaluate'"'"' reads them: 120 clips of the voices, noises and rooms that all training leaves out, always the same ones; prints the SHA-256 of their samples.'
     check:'Reads all audio of folders of speech, of noise (noise*), of rooms (rir*, room*), and of pairs (clean/, noisy/), and their segments.csv. Unusable is what training refuses or learns nothing from: it makes the exit code 2.'
     features:'Mixes as the settings of a training say and writes features and targets, by the engine'"'"'s own front end: rows of float32, 87 of the classic network, 98 of v0.2'"'"'s. NAME.h5 (HDF5, dataset data) or NAME.f32 (nothing but the numbers). Or reads a feature file of either form and writes the other.'
-    join:'Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice and a segments.csv; or NAME.wav, NAME.flac, NAME.raw (without a header): all in one file.'
+    join:'Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice and a segments.csv; or NAME.wav, NAME.flac, NAME.raw and NAME.pcm (no header): all in one file, which [data] takes too.'
+    mix:'Writes DIR/clean, DIR/noise and DIR/noisy in the layout of the DNS Challenge: clean_fileid_N.wav, noise_fileid_N.wav and VOICE_snrS_tlL_fileid_N.wav, 16-bit, noisy being the sum of the others. Training mixes by itself and needs none of them; '"'"'evaluate --set DIR'"'"' scores them.'
     prepare:'Writes DIR/speech.csv and DIR/noise.csv, which name all recordings that training can use, with their voices as far as names of files and folders tell them; they stand for folders in [data], in '"'"'data balance'"'"' and in '"'"'data join'"'"'. The audio stays where it is. FOLDER is laid out as the DNS Challenge has it: clean/, and noise/, or else noisy/, of which the noise is taken.'
     telephone:'Writes a set at 8 kHz: 200 to 3400 Hz, G.711 by both laws in two thirds of the clips, and lost packets in half of them.'
   )
@@ -95,7 +96,7 @@ _shtab_denoise_wrapper_completion_defaults_added=0
 _shtab_denoise_wrapper_convert_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-o,--output}"[the file of an RNNoise model\; else the folder]:OUT:_files"
-  "--to[rnnn, rnn, dnnw, bin, c of RNNoise (default\: by OUT\'s suffix)\; float32, float16, int8 of a DTLN (default\: float32\; float16\: half the size, same speed\; int8\: LSTMs in 8 bits, faster, slightly other output)]:FORM:_files"
+  "--to[rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default\: by OUT\'s suffix)\; float32, float16, int8 of a DTLN (default\: float32\; float16\: half the size, same speed\; int8\: LSTMs in 8 bits, faster, slightly other output)]:FORM:_files"
   "--name[what the model is called, and the files of a DTLN begin with]:name:_files"
   "--rate[of a DTLN, where the source does not say]:HZ:_files"
   "--licence[of a DTLN\'s weights, to be kept in the files]:TEXT:_files"
@@ -178,6 +179,25 @@ _shtab_denoise_wrapper_data_join_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_data_join_defaults_added=0
 
+_shtab_denoise_wrapper_data_mix_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--speech[or tables, or files]:FOLDER:_files -/"
+  "--noise[or tables, or files]:FOLDER:_files -/"
+  "--rooms[of impulse responses]:FOLDER:_files -/"
+  {-o,--output}"[DIR]:DIR:_files -/"
+  "--clips[(default\: 100)]:N:_files"
+  "--hours[in place of --clips]:H:_files"
+  "--seconds[of a clip (default\: 10.0)]:S:_files"
+  "--rate[(default\: 48000)]:HZ:_files"
+  "--snr[dB (default\: 0 20)]:('LOW', 'HIGH'):_files"
+  "--level[dBFS (default\: -35 -15)]:('LOW', 'HIGH'):_files"
+  "--room-share[of the clips (default\: 0)]:0..1:_files"
+  "--seed[(default\: 1)]:N:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_data_mix_defaults_added=0
+
 _shtab_denoise_wrapper_data_prepare_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--speech[folders of clean speech]:FOLDER:_files -/"
@@ -229,6 +249,7 @@ _shtab_denoise_wrapper_filter_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-o,--output}"[the file to write, or the folder for several]:OUT|DIR:_files"
   "--overwrite[replace files that exist]"
+  "--force[replace files that exist, read-only ones too]"
   "--skip-existing[leave out files whose result is there already]"
   "--name-suffix[end of the names of results (default\: _denoised)]:TEXT:_files"
   {-f,--format}"[format of standard output (default\: that of the input)]:SUFFIX:_files"
@@ -257,7 +278,7 @@ _shtab_denoise_wrapper_filter_options=(
   "--rate[HZ]:HZ:_files"
   "--channels[N]:N:_files"
   "--dtype[int16, int32, float32 or float64]:TYPE:_files"
-  "(*):a folder stands for all audio files below it:_files"
+  "(*):a folder stands for all audio files below it, but results of earlier runs:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -321,7 +342,8 @@ _shtab_denoise_wrapper_train_dtln_options=(
   "--print-config[print a recipe that comes with the package, to begin with\; without a name, which there are]:NAME:_files"
   {-C,--config}"[all settings of the run]:TOML:_files"
   {-R,--resume}"[go on from the run\'s last checkpoint]"
-  {-P,--pretrained}"[weights to start from\: a model file of rnnoise\; a checkpoint\; for a DTLN also what convert reads]:PATH:_files"
+  {-P,--pretrained}"[weights to start from, in place of \[train\] start_from\: a shipped model by name\; a model file, the two of a DTLN by the first or both\; a run\'s folder or checkpoint]:NAME|PATH:_files"
+  "--epochs[the run\'s length, in place of the settings\'\: passes over the rows or hours of rnnoise, else times evaluate_every steps]:N:_files"
   "--profile[print what a step consists of, and keep nothing]"
   "--export[train no more\: write model and card so far there]:DIR:_files -/"
 )
@@ -334,7 +356,8 @@ _shtab_denoise_wrapper_train_enhancer_options=(
   "--print-config[print a recipe that comes with the package, to begin with\; without a name, which there are]:NAME:_files"
   {-C,--config}"[all settings of the run]:TOML:_files"
   {-R,--resume}"[go on from the run\'s last checkpoint]"
-  {-P,--pretrained}"[weights to start from\: a model file of rnnoise\; a checkpoint\; for a DTLN also what convert reads]:PATH:_files"
+  {-P,--pretrained}"[weights to start from, in place of \[train\] start_from\: a shipped model by name\; a model file, the two of a DTLN by the first or both\; a run\'s folder or checkpoint]:NAME|PATH:_files"
+  "--epochs[the run\'s length, in place of the settings\'\: passes over the rows or hours of rnnoise, else times evaluate_every steps]:N:_files"
   "--profile[print what a step consists of, and keep nothing]"
 )
 
@@ -346,7 +369,8 @@ _shtab_denoise_wrapper_train_rnnoise_options=(
   "--print-config[print a recipe that comes with the package, to begin with\; without a name, which there are]:NAME:_files"
   {-C,--config}"[all settings of the run]:TOML:_files"
   {-R,--resume}"[go on from the run\'s last checkpoint]"
-  {-P,--pretrained}"[weights to start from\: a model file of rnnoise\; a checkpoint\; for a DTLN also what convert reads]:PATH:_files"
+  {-P,--pretrained}"[weights to start from, in place of \[train\] start_from\: a shipped model by name\; a model file, the two of a DTLN by the first or both\; a run\'s folder or checkpoint]:NAME|PATH:_files"
+  "--epochs[the run\'s length, in place of the settings\'\: passes over the rows or hours of rnnoise, else times evaluate_every steps]:N:_files"
   "--profile[print what a step consists of, and keep nothing]"
   "--export[train no more\: write model and card so far there]:DIR:_files -/"
 )
@@ -410,6 +434,7 @@ _shtab_denoise_wrapper_data() {
         check) _arguments -C -s $_shtab_denoise_wrapper_data_check_options ;;
         features) _arguments -C -s $_shtab_denoise_wrapper_data_features_options ;;
         join) _arguments -C -s $_shtab_denoise_wrapper_data_join_options ;;
+        mix) _arguments -C -s $_shtab_denoise_wrapper_data_mix_options ;;
         prepare) _arguments -C -s $_shtab_denoise_wrapper_data_prepare_options ;;
         telephone) _arguments -C -s $_shtab_denoise_wrapper_data_telephone_options ;;
       esac

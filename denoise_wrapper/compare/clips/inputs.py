@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from denoise_wrapper.arguments import warn_caller
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
 from denoise_wrapper.errors import DataError, DenoiseError, FileError
+from denoise_wrapper.files.results import part_results
 from denoise_wrapper.files.transform import audio_files
+from denoise_wrapper.wording import few
 
 
 def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list[Clip], list[str]]:
@@ -18,7 +21,8 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
 
     clean: the reference of a single file, or a folder with references of the same stems, for what is in no set.
     A set's clip whose reference is missing is a clip with a problem. Returns the clips, and what was skipped, with the
-    reason, a line each: files that cannot be read, and clips of a manifest that are not there.
+    reason, a line each: files that cannot be read, and clips of a manifest that are not there. Results of earlier runs
+    in folders are no clips; a UserWarning says so.
     Raises DataError if there are no clips at all, FileError for an input or a reference that is not there.
     """
     if not inputs:
@@ -30,7 +34,10 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
         if path.is_dir() and (path / "noisy").is_dir():
             named += _clips_of_set(path, skipped)
         elif path.is_dir():
-            files = audio_files(path)
+            files, results = part_results(audio_files(path))
+            if results:
+                shown = few([str(result) for result in results], 2)
+                warn_caller(f"left out, as results of earlier runs: {shown}; name one to compare on it")
             if not files:
                 raise DataError(f"there is no audio file in {path}, and no folder noisy/; name other clips")
             named += [references.join(str(file.relative_to(path).with_suffix("")), file) for file in files]

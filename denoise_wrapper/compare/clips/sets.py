@@ -12,6 +12,7 @@ from typing import Any
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.errors import ConfigError, DataError, DenoiseError
 from denoise_wrapper.files.formats import SUFFIXES
+from denoise_wrapper.files.results import part_results
 from denoise_wrapper.wording import few
 
 FIRST = (".wav", ".flac")  # of two files with one stem these are taken before others
@@ -72,8 +73,8 @@ def choose_entries(entries: Sequence[dict[str, Any]], only: str) -> list[dict[st
 def look_into_set(folder: Path, noisy: bool = True) -> tuple[list[dict[str, Any]], dict[str, Path], dict[str, Path]]:
     """The manifest's entries of a set, or such as the files' names give; and the files of clean/ and noisy/ by id.
 
-    A folder that is not there has no files. noisy: whether noisy/ is looked into. Raises DataError as `read_set` does,
-    but not for what is missing.
+    A folder that is not there has no files. Without a manifest, results of earlier runs in noisy/ are no clips. noisy:
+    whether noisy/ is looked into. Raises DataError as `read_set` does, but not for what is missing.
     """
     manifest = folder / "manifest.json"
     entries = _read_manifest(manifest) if manifest.exists() else None
@@ -82,6 +83,8 @@ def look_into_set(folder: Path, noisy: bool = True) -> tuple[list[dict[str, Any]
         for part, wanted in ((folder / "clean", True), (folder / "noisy", noisy))
     )
     if entries is None:
+        _, results = part_results(dirty.values())
+        dirty = {name: path for name, path in dirty.items() if path not in results}
         entries = [{"id": name} for name in sorted(clean.keys() | dirty.keys())]
     return entries, clean, dirty
 

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.atomic import atomic_path, check_target
+from denoise_wrapper.atomic import aside, atomic_path, check_target
 from denoise_wrapper.compare.comparison import Comparison
 from denoise_wrapper.compare.export import to_dict, write_values
 from denoise_wrapper.compare.pools import ignore, run_in_processes
 from denoise_wrapper.compare.report import clips, page, plots, sound
 from denoise_wrapper.errors import ConfigError, FileError, needs_package
 from denoise_wrapper.machine import check_jobs
-from denoise_wrapper.wording import listed
+from denoise_wrapper.wording import isolated, listed, visible
 
 DRAWING = "drawing"
 _MOST_NAME = 40  # characters of a clip's name in that of its figure
@@ -50,6 +50,7 @@ def write_report(
     jobs = check_jobs(jobs)
     check_report(path, overwrite=overwrite, audio=audio, seconds=seconds)
     target = Path(path)
+    comparison = comparison.with_names(visible)
     groups = {
         "cost": list(plots.cost_plots(comparison)),
         "ratio": list(plots.ratio_plots(comparison)),
@@ -67,12 +68,19 @@ def write_report(
         todo: list[Any] = clips.make_jobs(comparison, seconds, audio, figures[: len(comparison.clips)])
         every = [plot for group in groups.values() for plot in group]
         todo += [plots.PlotJob(plot, figure) for plot, figure in zip(every, figures[len(todo) :], strict=True)]
-        drawn = run_in_processes(_draw, todo, jobs, functools.partial(progress or ignore, DRAWING))
+        drawn = run_in_processes(_draw, todo, jobs, functools.partial(_report, progress or ignore))
         drawn_clips, rest = drawn[: len(comparison.clips)], iter(drawn[len(comparison.clips) :])
         drawn_plots = {name: list(itertools.islice(rest, len(group))) for name, group in groups.items()}
+        comparison = comparison.with_names(isolated)
         text = page.render(comparison, drawn_clips, drawn_plots, title or _title(comparison), audio)
         html.write_text(text, encoding="utf-8")
     return wanted
+
+
+def _report(progress: Callable[[str, int, int], object], done: int, total: int) -> None:
+    """Report how far the drawing is: what that raises is about no file of the report."""
+    with aside():
+        progress(DRAWING, done, total)
 
 
 def _draw(job: Any) -> Any:

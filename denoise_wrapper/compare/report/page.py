@@ -18,7 +18,7 @@ from denoise_wrapper.compare.report.clips import DrawnClip, DrawnTrack
 from denoise_wrapper.compare.report.plots import DrawnPlot
 from denoise_wrapper.compare.statistics import verdicts
 from denoise_wrapper.compare.tables import problems
-from denoise_wrapper.wording import count
+from denoise_wrapper.wording import END_ISOLATE, ISOLATE, count, visible
 
 FOLDER = Path(__file__).parent
 STYLES = ("report.css", "player.css")
@@ -46,7 +46,7 @@ def render(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, finalize=_readable
     )
     return environment.get_template("report.html").render(
         version=__version__,
@@ -67,6 +67,12 @@ def render(
         data=_data(comparison, drawn, title),
         sounds=list(_sounds(drawn, audio)),
     )
+
+
+def _readable(value: Any) -> Any:
+    """A value of the template, without characters that act; names in it are isolated already."""
+    own = not isinstance(value, str) or hasattr(value, "__html__")
+    return value if own else visible(value, keep=f"\n{ISOLATE}{END_ISOLATE}")
 
 
 def _gallery(drawn: Sequence[DrawnPlot]) -> list[dict[str, Any]]:
@@ -253,7 +259,7 @@ def _data(comparison: Comparison, drawn: Sequence[DrawnClip], title: str) -> Any
                     "key": track.key,
                     "audio": _audio_id(number, at) if track.audio is not None else None,
                     "loudness_db": round(track.loudness_db, 3),
-                    "error": track.error,
+                    "error": None if track.error is None else visible(track.error),
                 }
                 for at, track in enumerate(clip.tracks)
             ],
@@ -261,7 +267,8 @@ def _data(comparison: Comparison, drawn: Sequence[DrawnClip], title: str) -> Any
         for number, clip in enumerate(drawn)
     ]
     digest = hashlib.sha256(repr((comparison, clips)).encode("utf-8", "replace")).hexdigest()
-    text = json.dumps({"title": title, "report": digest[:16], "clips": clips}, ensure_ascii=True, allow_nan=False)
+    content = {"title": visible(title), "report": digest[:16], "clips": clips}
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False)
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return markupsafe.Markup(text)

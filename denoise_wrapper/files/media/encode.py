@@ -18,6 +18,7 @@ _DELAYS = {
 }  # fmt: skip
 # Containers that say how much of the beginning is an encoder's delay, so that decoders take it off themselves.
 _SAYING = {"mov", "mp4", "3gp", "matroska", "webm", "ogg", "opus", "mp3", "oga", "ogv"}
+_BY_SAMPLE = {"g722"}  # codecs that go on from sample to sample: no packet of theirs can be left out
 # What FFmpeg's encoder says of its delay, and says too much: silence of so many frames makes it true.
 _OVERSTATED = {"libopencore_amrnb": 10}
 _TIMED = {"mov", "mp4", "3gp", "matroska", "webm", "nut", "flv", "asf", "mpegts", "mpeg", "vob", "avi"}
@@ -26,6 +27,7 @@ _HOLES = {"mov", "mp4", "3gp", "matroska", "webm", "nut"}
 _MATROSKA, _MOV = {"matroska", "webm"}, {"mov", "mp4", "3gp"}
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 _SKIP_SAMPLES = 11  # FFmpeg's number for side data that tells a decoder what to cut off
+_USUAL = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _INTEGERS = {"int16": 16, "int32": 32}
 
 
@@ -59,10 +61,14 @@ class Lane:
             return
         if self._silent_end:
             self._encode(np.zeros((self._silent_end, self._source.channels), self._dtype), self._frames)
+        self._flush()
+        self._finish()
+
+    def _flush(self) -> None:
+        """Send what the encoder still holds."""
         for packet in self.stream.encode(None):
             if not self._is_padding(packet):
                 self._send(packet)
-        self._finish()
 
     @property
     def _start(self) -> int:
@@ -80,10 +86,10 @@ class Lane:
             self._padding = self._late
         if self._lead < 0:
             self._padding = -self._lead
-        elif self._lead and size > self._lead // 8:
-            self._padding = -self._lead % size
-        elif self._lead:
+        elif self._plan.encoder in _BY_SAMPLE:
             self._advance = self._silent_end = self._lead
+        elif self._lead:
+            self._padding = -self._lead % size
         if self._padding:
             self._encode(np.zeros((self._padding, block.shape[1]), block.dtype), -self._padding)
 
@@ -151,15 +157,21 @@ class Lane:
 def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str) -> Lane:
     """Add a stream for a track to a container that is being written."""
     stream = container.add_stream(plan.encoder, rate=source.rate, options=dict(plan.options))
-    layout = getattr(source, "layout", None)
-    names = {1: "mono", 2: "stereo"}
-    stream.layout = layout if layout is not None else names.get(source.channels, f"{source.channels}c")
+    stream.layout = _layout(source)
     stream.format = _format(stream.codec_context.codec, plan)
     stream.time_base = Fraction(1, source.rate)
     if plan.bit_rate is not None:
         stream.bit_rate = plan.bit_rate
     stream.codec_context.open()
     return Lane(stream, plan, source, mux, muxer)
+
+
+def _layout(source: Any) -> str:
+    """Name the channels as the source does, or as so many usually are where it does not."""
+    layout = getattr(source, "layout", None)
+    if layout is not None and (layout in _USUAL.values() or not layout.endswith("channels")):
+        return str(layout)
+    return _USUAL.get(source.channels, f"{source.channels}c")
 
 
 def _format(codec: Any, plan: TrackPlan) -> str:

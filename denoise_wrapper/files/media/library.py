@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.errors import FileError
+from denoise_wrapper.files.formats import SUFFIXES
 
 # Demuxers that read a single file and nothing that it names: no playlists, no devices, no patterns of file names.
 DEMUXERS = """
@@ -17,25 +18,29 @@ DEMUXERS = """
 """.split()
 MAX_STREAMS = 64
 _BUFFER = 1 << 16  # bytes read or written at a time
+CHECKS = "crccheck+bitstream+buffer"  # what decoders look for beyond what stops them
 _OPTIONS = {
     "format_whitelist": ",".join(DEMUXERS),
     "protocol_whitelist": "",
     "max_streams": str(MAX_STREAMS),
-    "err_detect": "crccheck+bitstream+buffer",
+    "err_detect": CHECKS,
 }
 # What FFmpeg reports as an error of files that are whole.
 _HARMLESS = ("Header missing", "Skipping unhandled metadata")
 
 
-def library(path: Path) -> Any:
-    """Import PyAV. Raises FileError that names path and the extra to install where it is absent."""
+def library(path: Path, because: str = "") -> Any:
+    """Import PyAV. Raises FileError that names path and the extra to install where it is absent.
+
+    because: why nothing else will do, as a clause.
+    """
     try:
         import av
         import av.logging
     except ImportError as error:
         raise FileError(
-            f"{path} needs FFmpeg's libraries, which the package av brings: pip install 'denoise-wrapper[media]'; "
-            "or convert it to WAV or FLAC first"
+            f"{path} needs FFmpeg's libraries{f' ({because})' * bool(because)}, which the package av brings: "
+            "pip install 'denoise-wrapper[media]'; or convert it to WAV or FLAC first"
         ) from error
     return av
 
@@ -50,7 +55,8 @@ def open_input(path: Path, stack: contextlib.ExitStack) -> Any:
                 file, "r", options=dict(_OPTIONS), buffer_size=_BUFFER, metadata_errors="surrogateescape"
             )
     except (av.FFmpegError, ValueError) as error:
-        raise FileError(f"{path} is no audio file that can be read, or a damaged one: {reason(error)}") from error
+        kind = path.suffix[1:].lower() if path.suffix.lower() in SUFFIXES else "audio"
+        raise FileError(f"{path} is no {kind} file that can be read, or a damaged one: {reason(error)}") from error
     stack.callback(container.close)
     if not container.streams.audio:
         raise FileError(f"{path} is no audio file that can be read: there is no audio in it")

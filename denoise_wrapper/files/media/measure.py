@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING
 from denoise_wrapper.files.media.library import open_input
 
 if TYPE_CHECKING:
+    from denoise_wrapper.files.codecs import TrackFacts
     from denoise_wrapper.files.media.tracks import Track
 
 _ENOUGH = 1_200  # seconds of a file that are looked through
 # Demuxers that name the bit rate of each stream, by its bytes or in the stream itself.
 _NAMING = {"mov,mp4,m4a,3gp,3g2,mj2"}
-_VARIABLE = {"mp3"}  # codecs whose packets tell the mode by their sizes
+_VARIABLE = {"mp3", "opus"}  # codecs whose packets tell the mode by their sizes
+
+
+def _is_named(facts: TrackFacts, form: str) -> bool:
+    """Tell if the file names the bit rate, and there is no more to know."""
+    by_container = form in _NAMING and facts.codec not in _VARIABLE
+    return bool(facts.bit_rate) and (by_container or facts.codec == "vorbis")
 
 
 def measured(path: Path, tracks: list[Track], form: str) -> None:
     """Complete the facts of lossy tracks: their bit rate, and whether it is constant."""
-    wanted = [
-        track
-        for track in tracks
-        if track.facts.lossy and (form not in _NAMING or not track.facts.bit_rate or track.facts.codec in _VARIABLE)
-    ]
+    wanted = [track for track in tracks if track.facts.lossy and not _is_named(track.facts, form)]
     if not wanted:
         return
     import av

@@ -30,8 +30,9 @@ class MediaSource:
     streams as it comes. rate, channels, total, facts: of the first of tracks.
     """
 
-    def __init__(self, path: Path, stack: contextlib.ExitStack, wishes: Wishes) -> None:
-        library(path)
+    def __init__(self, path: Path, stack: contextlib.ExitStack, wishes: Wishes, because: str = "") -> None:
+        """because: why libsndfile does not read it, as a clause."""
+        library(path, because)
         stack.enter_context(listening())
         stack.enter_context(silence())
         self.path, self.container = path, open_input(path, stack)
@@ -60,6 +61,8 @@ class MediaSource:
         self._end = 0.0  # seconds, of the packet that ends last
 
     def blocks(self, size: int) -> Iterator[Array]:
+        """The first track alone; no packet of another one is kept."""
+        self._by_index = {self.tracks[0].index: self.tracks[0]}
         return self.tracks[0].blocks(size)
 
     @property

@@ -10,11 +10,12 @@ from typing import Any
 
 from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track
+from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
 from denoise_wrapper.files.formats import Wishes
 from denoise_wrapper.files.media.encode import Lane, add_lane
 from denoise_wrapper.files.media.library import library, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
+from denoise_wrapper.files.media.vorbis import VorbisLane
 
 _MOV = {"mov", "mp4", "3gp"}
 # Tags that measured the level before, and those that a muxer writes itself.
@@ -38,7 +39,7 @@ class MediaTarget:
         self._dst, self._muxer = dst, muxer
         self.notes: list[str] = []
         media = source if isinstance(source, MediaSource) else None
-        same = media is not None and dst.suffix.lower() == media.path.suffix.lower()
+        same = media is not None and same_container(dst, media.path)
         plans = plan_tracks(source, dst, muxer, wishes)
         self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
@@ -48,7 +49,7 @@ class MediaTarget:
         self.lanes: list[Lane] = []
         try:
             if media is None:
-                self.lanes.append(add_lane(self._container, plans[0], source, self._mux, muxer))
+                self.lanes.append(self._lane(plans[0], source))
             else:
                 self._carry_over(media, plans, same)
         except (av.FFmpegError, ValueError) as error:
@@ -75,6 +76,11 @@ class MediaTarget:
         with contextlib.suppress(Exception):
             self._container.close()
 
+    def _lane(self, plan: TrackPlan, track: Any) -> Lane:
+        if plan.encoder == "vorbis":
+            return VorbisLane(self._container, plan, track, self._mux, self._muxer)
+        return add_lane(self._container, plan, track, self._mux, self._muxer)
+
     def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
         """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
         planned = {track.index: (track, plan) for track, plan in zip(media.tracks, plans, strict=True)}
@@ -82,7 +88,7 @@ class MediaTarget:
         for stream in media.container.streams:
             if stream.index in planned:
                 track, plan = planned[stream.index]
-                lane = add_lane(self._container, plan, track, self._mux, self._muxer)
+                lane = self._lane(plan, track)
                 output = lane.stream
                 self.lanes.append(lane)
                 lane.offset = -round(media.offset * track.rate / 1_000_000)
@@ -145,7 +151,7 @@ def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[Trac
     """Decide how each track of a source is encoded. Raises FileError if the target cannot hold one."""
     if not isinstance(source, MediaSource):
         return [plan_track(muxer, facts_of_subtype(source.facts), wishes, False, dst)]
-    same = dst.suffix.lower() == source.path.suffix.lower()
+    same = same_container(dst, source.path)
     return [plan_track(muxer, track.facts, wishes, same, dst) for track in source.tracks]
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import TrackFacts, lossless_depth
-from denoise_wrapper.files.media.library import Complaints, reason
+from denoise_wrapper.files.formats import vorbis_nominal
+from denoise_wrapper.files.media.library import CHECKS, Complaints, reason
 
 _LEAST_GAP = Fraction(30, 1000)  # seconds; time stamps of some containers jitter by less
 _LONGEST_GAP = 24 * 3600  # seconds; beyond this a time stamp is damage
@@ -34,10 +35,14 @@ class Track:
     def __init__(self, path: Path, stream: Any, complaints: Complaints, damaged: str, ends: bool) -> None:
         """ends: whether the length of the stream as the container has it cuts off what an encoder appended."""
         self.path, self.stream, self.index = path, stream, int(stream.index)
+        known = stream.format is not None and stream.format.packed is not None
+        if not (known and stream.sample_rate and stream.layout.channels):
+            raise FileError(f"{path} is damaged: its header says no rate, channels or sample type; get it anew")
         self.rate, self.channels = check_rate(stream.sample_rate), check_channels(len(stream.layout.channels))
         self.layout = stream.layout.name
         self.facts = _facts(stream)
         self.dtype = _TYPES[stream.format.packed.name]
+        self._resampler: Any = None  # of samples that NumPy is not given as they are
         length = 0 if stream.duration is None else round(stream.duration * stream.time_base * self.rate)
         self.total = max(0, length)
         self.start: int | None = None
@@ -53,6 +58,7 @@ class Track:
         self._excess: list[Array] = []
         self._mended = False
         stream.codec_context.thread_count = 1  # so that complaints come in this thread
+        stream.codec_context.options = {"err_detect": CHECKS}
 
     @property
     def seconds(self) -> float:
@@ -113,7 +119,8 @@ class Track:
                     if not self.packets:
                         yield np.empty((0, self.channels), self.dtype)
                     continue
-                yield from self._silence(max(0, self.promised - self._next))
+                lost = self._mended and self._damaged == "keep"  # damage at the end, behind which no time stamp comes
+                yield from self._silence(max(0, (self.total if lost else self.promised) - self._next))
                 return
             packet = self.packets.popleft()
             self.queued -= packet.size
@@ -148,11 +155,11 @@ class Track:
                 f"{self.path} changes to {len(frame.layout.channels)} channels of {frame.sample_rate} Hz at "
                 f"{self.seconds:.2f} s, from {self.channels} of {self.rate} Hz: convert it to one form first"
             )
-        samples = _samples(frame, self.channels, self.dtype)
+        samples = self._samples(frame)
         if frame.pts is not None:
             position = round(frame.pts * frame.time_base * self.rate)
             if self.start is None:
-                self.start = self._anchor = position
+                self.start = self._anchor = self._beginning(position)
             gap = self._on_grid(position - self._anchor - self._next, len(samples), frame.time_base)
             least = len(samples) / 2 if self._mended else _LEAST_GAP * self.rate
             if abs(gap) >= least:
@@ -169,6 +176,26 @@ class Track:
         self._next += len(samples)
         yield samples
 
+    def _beginning(self, position: int) -> int:
+        """Position of the track's first sample, where position is that of the first one that was decoded."""
+        first = self.stream.start_time
+        if not (self._mended and self._damaged == "keep") or first is None:
+            return position
+        return min(position, round(first * self.stream.time_base * self.rate))
+
+    def _samples(self, frame: Any) -> Array:
+        """The samples of a decoded frame, (frames, channels)."""
+        if frame.format.packed.name == "s64":
+            import av
+
+            self._resampler = self._resampler or av.AudioResampler("dbl")
+            frame = self._resampler.resample(frame)[0]
+        array: Array = frame.to_ndarray()
+        array = array.T if frame.format.is_planar else array.reshape(-1, self.channels)
+        if array.dtype == np.uint8:
+            return (array.astype(np.int16) - 128) << 8
+        return np.ascontiguousarray(array.astype(self.dtype, copy=False))
+
     def _on_grid(self, gap: int, length: int, unit: Fraction) -> int:
         """Make a gap whole frames of the codec if the time stamps, in units of seconds, are too coarse to tell."""
         whole = round(gap / length) * length if length else gap
@@ -184,25 +211,15 @@ class Track:
             yield np.zeros((piece, self.channels), self.dtype)
 
 
-def _samples(frame: Any, channels: int, dtype: str) -> Array:
-    """The samples of a decoded frame, (frames, channels)."""
-    array: Array = frame.to_ndarray()
-    array = array.T if frame.format.is_planar else array.reshape(-1, channels)
-    if array.dtype == np.uint8:
-        return (array.astype(np.int16) - 128) << 8
-    if array.dtype == np.int64:
-        return array * 2.0**-63
-    return np.ascontiguousarray(array.astype(dtype, copy=False))
-
-
 def _facts(stream: Any) -> TrackFacts:
     context = stream.codec_context
     sample = stream.format.packed.name
+    extradata = bytes(context.extradata or b"")
     return TrackFacts(
         codec=context.codec.canonical_name,
         rate=stream.sample_rate,
         channels=len(stream.layout.channels),
         sample=sample,
-        depth=lossless_depth(context.codec.canonical_name, sample, bytes(context.extradata or b"")),
-        bit_rate=stream.bit_rate or None,
+        depth=lossless_depth(context.codec.canonical_name, sample, extradata),
+        bit_rate=vorbis_nominal(extradata) or stream.bit_rate or None,
     )

@@ -22,7 +22,7 @@ from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.decoding import undecodable
-from denoise_wrapper.training.data.packs import TABLE, Pack, source_name
+from denoise_wrapper.training.data.packs import TABLE, Pack, sound_seconds, voice_of
 
 By = Literal["language", "voice", "folder"]
 SHORTEST_S = 0.5  # a recording is cut where its group is full, but to no less than this
@@ -90,13 +90,14 @@ def read_parts(pack: Pack, by: By) -> Iterator[Part]:
     languages = {row["file"]: row for row in pack.rows}
     for name, path in tracked(files.items(), len(files), f"measuring {pack.name}"):
         try:
-            info = soundfile.info(path)
+            seconds = sound_seconds(path)
         except (soundfile.SoundFileError, OSError) as error:
             raise undecodable(path, error) from error
         row = languages.get(name, {})
-        group = group_of(pack, name, source_name(name), by, row.get("language"))
-        if info.frames > 0:
-            yield Part(name, 0.0, info.frames / info.samplerate, source_name(name), group, row)
+        voice, _ = voice_of(name, by_language=by == "language")
+        group = group_of(pack, name, voice, by, row.get("language"))
+        if seconds > 0.0:
+            yield Part(name, 0.0, seconds, voice, group, row)
 
 
 def group_of(pack: Pack, name: str, voice: str, by: By, language: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -17,10 +18,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path
+from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
+from denoise_wrapper.files.transform import open_source
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.decoding import BLOCK, Bandwidth
-from denoise_wrapper.training.data.packs import Pack, open_pack, scan_table
+from denoise_wrapper.training.data.packs import RAW_SUFFIXES, Pack, open_pack, open_sound, scan_table
 from denoise_wrapper.training.data.pairs import APART_S, counterparts, number_files
 from denoise_wrapper.wording import few
 
@@ -54,6 +57,8 @@ class Facts:
     """Measures of a file, taken while it is read, block by block."""
 
     rate: int
+    channels: int = 1
+    refused: str | None = None  # why 'filter' would not read it, where libsndfile does
     frames: int = 0
     finite: bool = True
     highest: float = 0.0
@@ -66,6 +71,15 @@ class Facts:
     @property
     def seconds(self) -> float:
         return self.frames / self.rate
+
+    @property
+    def ratio_db(self) -> float:
+        """Ratio of loud to quiet frames; 0 of too few to tell."""
+        frames = self.power[self.power > 1e-10] if self.finite else np.zeros(0, np.float32)
+        if len(frames) < QUIET_FRAMES:
+            return 0.0
+        quiet, loud = np.quantile(frames, (0.05, 0.9))
+        return 10.0 * float(np.log10(loud / quiet))
 
     @property
     def power(self) -> Float32:
@@ -154,8 +168,8 @@ def check_file(
 def examine(path: Path) -> Facts:
     """Read a file once, block by block. Raises soundfile's errors and OSError."""
     digest = hashlib.sha256()
-    with soundfile.SoundFile(path) as file:
-        fact = Facts(file.samplerate)
+    with open_sound(path) as file:
+        fact = Facts(file.samplerate, file.channels, refusal(path))
         meter = Bandwidth(file.samplerate, file.frames)
         hop = max(1, round(FRAME_S * file.samplerate))
         rest = np.zeros(0, np.float32)
@@ -180,6 +194,19 @@ def examine(path: Path) -> Facts:
     return fact
 
 
+def refusal(path: Path) -> str | None:
+    """Why 'filter' refuses a file that libsndfile opens, as where it holds less than its header says; None: it reads
+    it, or has no header."""
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return None
+    try:
+        with contextlib.ExitStack() as stack:
+            open_source(path, stack)
+    except FileError as error:
+        return str(error)
+    return None
+
+
 def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str, str]]:
     """(verdict, problem, detail) of a whole file."""
     if not fact.frames:
@@ -192,6 +219,10 @@ def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str,
         verdict = DOUBTFUL if kind == "clean" else UNUSABLE  # it may be meant: the target of noise alone
         yield verdict, "silent", "nothing but zeros, in 16 bits"
         return
+    if fact.refused is not None:
+        yield DOUBTFUL, "cut short", fact.refused
+    if fact.channels > 1 and kind != "rooms":
+        yield DOUBTFUL, "channels", f"{fact.channels} of them, of which training takes the mean"
     if fact.seconds < SHORTEST_S and kind != "rooms":
         yield UNUSABLE, "too short", f"{fact.seconds:.3f} s, less than {SHORTEST_S:g} s"
     if fact.full > max(2, CLIPPED_SHARE * fact.frames) and kind != "rooms":
@@ -254,7 +285,7 @@ def noisy_parts(label: str, fact: Facts, parts: Iterable[tuple[float, float]]) -
 def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
     """Files of a folder of pairs that have no number, no counterpart, or one of another length."""
     sides, strange = number_files(folder)
-    problems = [Finding(UNUSABLE, f"{folder.as_posix()}/{name}", "no number", "no _fileid_N at its end")
+    problems = [Finding(UNUSABLE, f"{folder.as_posix()}/{name}", "no number", "its name has no _fileid_N at its end")
              for name in strange]  # fmt: skip
     for here, there in (("noisy", "clean"), ("clean", "noisy")):
         for number in sorted(sides[here].keys() - sides[there].keys()):
@@ -268,6 +299,12 @@ def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
             if abs(lengths[0] - lengths[1]) > APART_S:
                 text = f"id {number}: {lengths[0]:.2f} s, clean {lengths[1]:.2f} s"
                 problems.append(Finding(UNUSABLE, labels[0], "lengths", text))
+    exchanged = [number for number, noisy, clean in counterparts(sides)
+                 if is_exchanged(facts.get(f"{folder.as_posix()}/noisy/{noisy}"),
+                                 facts.get(f"{folder.as_posix()}/clean/{clean}"))]  # fmt: skip
+    if 2 * len(exchanged) > len(sides["noisy"]):
+        text = f"clean has more noise than noisy for ids {few(exchanged)}"
+        problems.append(Finding(DOUBTFUL, folder.as_posix(), "exchanged", text))
     if has_noise(folder):
         numbered, _ = number_files(folder, ("noise",))
         lacking = sorted(sides["noisy"].keys() - numbered["noise"].keys())
@@ -275,6 +312,13 @@ def check_pairs(folder: Path, facts: dict[str, Facts]) -> list[Finding]:
             text = f"ids {few(lacking)} have none; training does not ask for it"
             problems.append(Finding(DOUBTFUL, f"{folder.as_posix()}/noise", "no noise", text))
     return problems
+
+
+def is_exchanged(noisy: Facts | None, clean: Facts | None) -> bool:
+    """True if the quiet frames of what should be clean are the louder ones by 3 dB."""
+    if noisy is None or clean is None or not len(noisy.power) or not len(clean.power):
+        return False
+    return float(np.quantile(clean.power, 0.1)) > 2.0 * float(np.quantile(noisy.power, 0.1))
 
 
 def report_lines(report: Report) -> Iterator[str]:

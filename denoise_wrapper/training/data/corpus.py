@@ -74,23 +74,18 @@ class Corpus:
     rooms: tuple[Float32, ...]
 
 
-def open_corpora(
-    config: DataConfig, rate: int, work_dir: Path, seed: int, within: bool = False
-) -> tuple[Corpus, Corpus]:
+def open_corpora(config: DataConfig, rate: int, work_dir: Path, seed: int) -> tuple[Corpus, Corpus]:
     """The training and the validation side of the data.
 
     rate: Hz to which everything is brought. work_dir: where the decoded audio is kept, about 350 MB an hour at 48 kHz.
-    within: a voice or a noise that is the only one is split too, by its recordings, or in time if it is but one.
-    The split is by voice and by noise source and depends on the names, the lengths and the seed alone; rooms serve
-    both sides. What is held out for the blind set is on neither. Raises DataError where a folder is absent or holds no
-    audio, or there are less than two voices or noises to split.
+    The split is by voice and by noise source and depends on the names, the lengths and the seed alone; a voice or a
+    noise that is the only one is split by its recordings, or in time if it is but one. Rooms serve both sides. What is
+    held out for the blind set is on neither. Raises DataError where a folder is absent or holds no audio.
     """
     voices = read_sources(config.speech, rate, work_dir, "speech")
     noises = read_sources(config.noise, rate, work_dir, "noise")
     rooms = tuple(response for folder in config.rooms for response in read_rooms(folder, rate))
-    if within:
-        voices, noises = (parts(sources) for sources in (voices, noises))
-    spoken, noisy = (split(sources, config.validation, seed) for sources in (voices, noises))
+    spoken, noisy = (split(parts(sources), config.validation, seed) for sources in (voices, noises))
     return Corpus(rate, spoken[0], noisy[0], rooms), Corpus(rate, spoken[1], noisy[1], rooms)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import tracked
+from denoise_wrapper.training.data.packs import open_sound
 
 Float32 = NDArray[np.float32]
 Int16 = NDArray[np.int16]
@@ -48,11 +49,13 @@ def decode_files(folder: str, files: dict[str, Path], rate: int, target: Path) -
     """
     index: dict[str, dict[str, Any]] = {}
     rates: Counter[int] = Counter()
+    channels: Counter[int] = Counter()
     position = 0
     with target.open("wb") as stream:
         for name, path in tracked(files.items(), len(files), f"decoding {folder}"):
-            length, sounding, bandwidth_hz, file_rate = decode(path, rate, stream)
+            length, sounding, bandwidth_hz, file_rate, count = decode(path, rate, stream)
             rates[file_rate] += 1
+            channels[count] += 1
             if sounding:
                 index[name] = {"start": position, "length": length, "bandwidth_hz": bandwidth_hz}
                 position += length
@@ -62,18 +65,21 @@ def decode_files(folder: str, files: dict[str, Path], rate: int, target: Path) -
     other = ", ".join(f"{count} of {hertz} Hz" for hertz, count in sorted(rates.items()) if hertz != rate)
     if other:
         print(f"{folder}: {len(files)} files, resampled to {rate} Hz: {other}", file=sys.stderr)
+    several = ", ".join(f"{number} of {count} channels" for count, number in sorted(channels.items()) if count > 1)
+    if several:
+        print(f"{folder}: {len(files)} files, mixed to mono: {several}", file=sys.stderr)
     return index
 
 
-def decode(path: Path, rate: int, target: BinaryIO) -> tuple[int, bool, float, int]:
-    """Append a file to target, block by block: (samples, whether any is not 0, bandwidth in Hz, the file's rate).
+def decode(path: Path, rate: int, target: BinaryIO) -> tuple[int, bool, float, int, int]:
+    """Append a file to target, block by block: (samples, whether any is not 0, bandwidth in Hz, its rate and channels).
 
     Raises DataError if it can not be used.
     """
     import soxr  # here, as looking at files needs none
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             resampler = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32")
             meter = Bandwidth(file.samplerate, file.frames)
             length, sounding, last = 0, False, False
@@ -89,7 +95,7 @@ def decode(path: Path, rate: int, target: BinaryIO) -> tuple[int, bool, float, i
                 samples = np.clip(np.rint(mono * FULL_SCALE), -32768, 32767).astype(np.int16)
                 target.write(samples.tobytes())
                 length, sounding = length + len(samples), sounding or bool(np.any(samples))
-            return length, sounding, min(meter.measure(), rate / 2), file.samplerate
+            return length, sounding, min(meter.measure(), rate / 2), file.samplerate, file.channels
     except soundfile.SoundFileError as error:
         raise undecodable(path, error) from error
     except OSError as error:

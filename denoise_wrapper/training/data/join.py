@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,8 +13,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.atomic import atomic_path, make_folder, scratch
 from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.files.formats import SUFFIXES
 from denoise_wrapper.files.soundfiles import Recorder
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import Part, read_parts
@@ -65,6 +63,8 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
     if target.exists() and (not overwrite or target.suffix.lower() not in FORMS):
         advice = "name a folder that does not" if target.suffix.lower() not in FORMS else "--overwrite replaces it"
         raise FileError(f"{target} exists; {advice}")
+    if target.suffix.lower() in SUFFIXES and target.suffix.lower() not in FORMS:
+        raise FileError(f"{target}: audio is joined as {', '.join(FORMS)}, or in a folder; choose one of these")
     make_folder(target.absolute().parent)
     with scratch(target) as folder:
         pieces = list(read_pieces(pack, rate, folder))
@@ -82,24 +82,6 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
         except OSError as error:
             raise FileError(f"cannot make {target}: {(error.strerror or str(error)).lower()}") from error
     return Joined(files, len(pieces), sum(piece.recording.length for piece in pieces) / rate)
-
-
-@contextlib.contextmanager
-def scratch(target: Path) -> Iterator[Path]:
-    """A folder beside target that is gone in the end; an OSError about what lies in it is a FileError about target."""
-    folder = target.absolute().parent / f".{secrets.token_hex(6)}"
-    try:
-        folder.mkdir()
-        yield folder
-    except FileError as error:  # about the decoded audio
-        raise FileError(f"cannot make {target}: {error}") from error
-    except OSError as error:
-        name = str(error.filename or folder)
-        if not name.startswith(str(folder)):
-            raise
-        raise FileError(f"cannot make {target}: {(error.strerror or str(error)).lower()}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_pieces(pack: Pack, rate: int, work_dir: Path) -> Iterator[Piece]:

@@ -1,9 +1,10 @@
-"""Packs: folders of audio, or tables that name some of it, as settings name them.
+"""Packs: folders of audio, tables that name some of it, or single files, as settings name them.
 
 The segments.csv of a folder, if it has one, says where each recording lies and whose it is (columns file, start_s,
 end_s, and voice, language, source, licence where known). Without one each file is a recording, and its voice is the
 folder it lies in below the pack, or the file itself. A table of any other name does the same for the files it names,
-relative to itself, and leaves all others out.
+relative to itself, and leaves all others out. A single file, such as 'data join' writes, is one voice or noise; one
+without a header (.raw, .pcm) is taken as that writes it: 16-bit mono at 48 kHz, the low byte first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -25,20 +27,27 @@ from denoise_wrapper.files.formats import SOUNDFILE_SUFFIXES
 from denoise_wrapper.training.data.held_out import is_held_out
 
 TABLE = "segments.csv"
+RAW_SUFFIXES = (".raw", ".pcm")
+RAW: dict[str, Any] = {"samplerate": 48000, "channels": 1, "subtype": "PCM_16", "format": "RAW", "endian": "LITTLE"}
+READER = re.compile(r"(?:^|[_-])(reader_\d+)")  # as the DNS Challenge's own names have it: ..._reader_06709_...
+BOOK = re.compile(r"(?:^|[_-])(book_\d+)")
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Pack:
     """base: the folder that names of files are relative to. table: where it says what lies where, if anywhere.
-    whole: whether all audio below base belongs to it, or what the table names alone."""
+    whole: whether all audio below base belongs to it, or what the table names alone. single: the file that it is."""
 
     base: Path
     table: Path | None
     whole: bool
+    single: Path | None = None
 
     @property
     def name(self) -> str:
+        if self.single is not None:
+            return self.single.stem
         return self.base.resolve().name if self.whole or self.table is None else self.table.stem
 
     @cached_property
@@ -56,6 +65,8 @@ class Pack:
         """The audio files by their names. Raises DataError if there are none."""
         if self.whole:
             return {path.relative_to(self.base).as_posix(): path for path in audio_files(self.base)}
+        if self.single is not None:
+            return {self.single.name: self.single}
         names = sorted({row["file"] for row in self.rows})
         missing = [name for name in names if not (self.base / name).is_file()]
         if missing or not names:
@@ -73,13 +84,51 @@ class Pack:
 
 
 def open_pack(path: Path) -> Pack:
-    """The pack that a path names: a folder, or a table (.csv). Raises DataError for anything else."""
+    """The pack that a path names: a folder, a table (.csv), or an audio file. Raises DataError for anything else."""
     if path.is_dir():
         table = path / TABLE
         return Pack(path, table if table.is_file() else None, whole=True)
     if path.suffix.lower() == ".csv" and path.is_file():
         return Pack(path.parent, path, whole=False)
-    raise DataError(f"{path} is no folder; [data] names folders of audio files, or tables (.csv) that name some")
+    if path.suffix.lower() in (*SOUNDFILE_SUFFIXES, *RAW_SUFFIXES) and path.is_file():
+        return Pack(path.parent, None, whole=False, single=path)
+    raise DataError(
+        f"{path} is no folder; [data] names folders of audio files, single files (.wav, .raw ...), or tables (.csv) "
+        "that name some"
+    )
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Open an audio file; one without a header as RAW says. Raises soundfile's errors and OSError."""
+    return soundfile.SoundFile(path, **(RAW if path.suffix.lower() in RAW_SUFFIXES else {}))
+
+
+def sound_seconds(path: Path) -> float:
+    """The length of an audio file. Raises soundfile's errors and OSError."""
+    with open_sound(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+def voice_of(name: str, by_language: bool) -> tuple[str, str]:
+    """(voice, language or "") of a file by its name: a reader's or a book's number in it, or else its folders.
+
+    by_language: the topmost folders are languages, not voices.
+    """
+    path = Path(name)
+    reader = READER.search(path.stem) or BOOK.search(path.stem)
+    if by_language and len(path.parts) > 1:
+        below = path.parts[1] if len(path.parts) > 2 else path.stem
+        return (reader[1] if reader else f"{path.parts[0]}/{below}"), path.parts[0]
+    return (reader[1] if reader else source_name(name)), ""
+
+
+def only_source(paths: Iterable[Path]) -> str | None:
+    """The name of the one voice or noise that there is in packs, which is split in time; None if there are several."""
+    names: set[str] = set()
+    for pack in map(open_pack, paths):
+        voiced = any("voice" in row for row in pack.rows)
+        names.update(row["voice"] for row in pack.rows) if voiced else names.update(map(source_name, pack.files))
+    return names.pop() if len(names) == 1 else None
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -153,5 +202,5 @@ def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
             key = (row.get("source") or pack.name, row.get("licence") or "unknown")
             hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
         if pack.table is None:
-            hours[pack.name, "unknown"] += sum(soundfile.info(path).duration for path in pack.files.values()) / 3600.0
+            hours[pack.name, "unknown"] += sum(map(sound_seconds, pack.files.values())) / 3600.0
     return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

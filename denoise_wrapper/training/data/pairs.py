@@ -1,12 +1,14 @@
 """Pairs: noisy and clean audio that somebody mixed before, in the layout of the DNS Challenge.
 
-A folder of pairs holds clean/clean_fileid_N.wav and noisy/*_fileid_N.wav, which belong together by the number N. A
-noise/ beside them is not needed: it is what noisy has more than clean. Any suffix of an audio file will do.
+A folder of pairs holds clean/clean_fileid_N.wav and noisy/*_fileid_N.wav, or clean/N.wav and noisy/N.wav, which belong
+together by the number N. A noise/ beside them is not needed: it is what noisy has more than clean. Any suffix of an
+audio file will do.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,14 +19,14 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.training.data.corpus import Recording, open_cache
-from denoise_wrapper.training.data.packs import open_pack
+from denoise_wrapper.training.data.packs import BOOK, READER, open_pack
 from denoise_wrapper.wording import few
 
 Float32 = NDArray[np.float32]
 Sides = dict[str, dict[int, list[str]]]  # "clean" and "noisy": the files of each number
-NUMBER = re.compile(r"_fileid_(\d+)$", re.IGNORECASE)
-READER = re.compile(r"(?:^|[_-])(reader_\d+)")  # as the challenge's own names have it: ..._reader_06709_...
-BOOK = re.compile(r"(?:^|[_-])(book_\d+)")
+NUMBER = re.compile(r"(?:_fileid_|^)(\d+)$", re.IGNORECASE)
+LOOKED_AT = 50  # pairs of a folder, at most, to see if the sides are exchanged
+QUIET_FRAME = 480  # samples, some 10 to 30 ms at any usual rate
 APART_S = 0.1  # noisy and clean may differ so much in length, as lossy formats pad
 
 
@@ -77,7 +79,27 @@ def read_pairs(folder: Path, rate: int, work_dir: Path) -> tuple[PairGroup, ...]
         pairs.append((noisy_name, Pair(number, recording, target)))
     if apart:
         raise DataError(f"{folder}: noisy and clean differ in length for ids {few(apart)}; cut them alike")
+    warn_exchanged(folder, [pair for _, pair in pairs])
     return group_pairs(f"{name}/", pairs)
+
+
+def warn_exchanged(folder: Path, pairs: Sequence[Pair]) -> None:
+    """Say on stderr if the clean sides of a folder are mostly noisier than the noisy ones."""
+    looked = [pair for pair in pairs if pair.clean is not None][:LOOKED_AT]
+    noisier = sum(quiet_level(pair.clean) > 1.5 * quiet_level(pair.noisy) for pair in looked if pair.clean is not None)
+    if 2 * noisier > len(looked):
+        print(
+            f"{folder}: in {noisier} of {len(looked)} pairs clean has more noise than noisy; are the two exchanged?",
+            file=sys.stderr,
+        )
+
+
+def quiet_level(recording: Recording) -> float:
+    """RMS of the quieter ones of a recording's first frames."""
+    samples = recording.read(0, 500 * QUIET_FRAME)
+    frame = min(QUIET_FRAME, max(1, len(samples)))
+    power = np.square(samples[: len(samples) // frame * frame].reshape(-1, frame)).mean(axis=1)
+    return float(np.sqrt(np.quantile(power, 0.1))) if len(power) else 0.0
 
 
 def match_files(folder: Path) -> list[tuple[int, str, str]]:
@@ -87,7 +109,9 @@ def match_files(folder: Path) -> list[tuple[int, str, str]]:
             raise DataError(f"{folder} has no folder {part}; pairs lie in clean/clean_fileid_N and noisy/*_fileid_N")
     sides, strange = number_files(folder)
     if strange:
-        raise DataError(f"{folder}: no _fileid_N at the end of {few(strange)}; rename or take away")
+        raise DataError(
+            f"{folder}: no _fileid_N at the end of {few(strange)}, nor a number for a name; rename or take away"
+        )
     twice = [number for number, names in sides["clean"].items() if len(names) > 1]
     if twice:
         raise DataError(f"{folder}: more than one clean file for ids {few(sorted(twice))}; keep one of each")

@@ -21,10 +21,10 @@ from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import ConfigError, DataError, FileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import COLUMNS
-from denoise_wrapper.training.data.check import UNUSABLE, Facts, Finding, Kind, check_file, has_noise
+from denoise_wrapper.training.data.check import RATIO_DB, UNUSABLE, Facts, Finding, Kind, check_file, has_noise
 from denoise_wrapper.training.data.decoding import read_audio
-from denoise_wrapper.training.data.packs import Pack, Row, open_pack, source_name
-from denoise_wrapper.training.data.pairs import APART_S, BOOK, NUMBER, READER, match_files, number_files, speakers
+from denoise_wrapper.training.data.packs import Pack, Row, open_pack, source_name, voice_of
+from denoise_wrapper.training.data.pairs import APART_S, NUMBER, match_files, number_files, speakers
 from denoise_wrapper.wording import few
 
 Folders = Literal["voice", "language"]  # what the topmost folders of speech without a table stand for
@@ -34,12 +34,15 @@ PEAK = 0.5  # of the noises that are written
 
 @dataclass
 class Prepared:
-    """The usable audio. rows: those of the table. left_out: what is unusable, and why."""
+    """The usable audio. rows: those of the table. left_out: what is unusable, and why. doubtful: what is to be looked
+    at. clear: how many of the files have quiet between loud frames, as clean speech has."""
 
     kind: str
     rows: list[Row] = field(default_factory=list)
     left_out: list[Finding] = field(default_factory=list)
-    doubtful: int = 0
+    doubtful: list[Finding] = field(default_factory=list)
+    clear: int = 0
+    files: int = 0
 
     @property
     def hours(self) -> float:
@@ -116,9 +119,10 @@ def add_pack(result: Prepared, pack: Pack, kind: Kind, folders: Folders, voices:
         fact, findings = check_file(path, (pack.base / name).as_posix(), None, kind, seen)
         unusable = [finding for finding in findings if finding.verdict == UNUSABLE]
         result.left_out += unusable
-        result.doubtful += len(findings) - len(unusable)
+        result.doubtful += [finding for finding in findings if finding.verdict != UNUSABLE]
         if fact is not None and not unusable:
             facts[name] = fact
+            result.files, result.clear = result.files + 1, result.clear + (fact.ratio_db >= RATIO_DB)
     if kind == "noise":  # which is another one, whoever speaks over it
         voices = {name: source_name(name) for name in facts}
     for row in pack_rows(pack, facts, folders, voices):
@@ -135,19 +139,9 @@ def pack_rows(pack: Pack, facts: dict[str, Facts], folders: Folders, voices: dic
         return
     rows = {row["file"]: row for row in pack.rows}
     for name, fact in facts.items():
-        voice, language = voice_of(name, folders)
+        voice, language = voice_of(name, by_language=folders == "language")
         row = {"language": language, **rows.get(name, {}), "file": name, "voice": voices.get(name, voice)}
         yield {**row, "start_s": "0", "end_s": f"{fact.seconds:.4f}"}
-
-
-def voice_of(name: str, folders: Folders) -> tuple[str, str]:
-    """(voice, language or "") of a file by its name: a reader's or a book's number in it, or else its folders."""
-    path = Path(name)
-    reader = READER.search(path.stem) or BOOK.search(path.stem)
-    if folders == "language" and len(path.parts) > 1:
-        below = path.parts[1] if len(path.parts) > 2 else path.stem
-        return (reader[1] if reader else f"{path.parts[0]}/{below}"), path.parts[0]
-    return (reader[1] if reader else source_name(name)), ""
 
 
 def write_noises(folder: Path, target: Path) -> Path:
@@ -216,8 +210,19 @@ def prepared_lines(result: Prepared, named: int = 5) -> Iterator[str]:
     for problem in dict.fromkeys(finding.problem for finding in result.left_out):
         files = [finding.file for finding in result.left_out if finding.problem == problem]
         yield f"left out, {problem}: {few(files, named)}"
-    if result.doubtful:
-        yield f"{result.doubtful} things to look at: see 'denoise-wrapper data check'"
+    for problem in dict.fromkeys(finding.problem for finding in result.doubtful):
+        files = [finding.file for finding in result.doubtful if finding.problem == problem]
+        yield f"to look at, {problem}: {few(files, named)}"
+
+
+def exchanged_line(speech: Prepared, noise: Prepared) -> str:
+    """A line for speech and noise that look exchanged, by what lies between their loud frames; "" if they do not."""
+    if 2 * speech.clear >= speech.files or 2 * noise.clear <= noise.files:
+        return ""
+    return (
+        f"speech and noise look exchanged: {speech.clear} of {speech.files} files of speech have quiet between their "
+        f"words, as clean speech has, and {noise.clear} of {noise.files} files of noise"
+    )
 
 
 def check_sources(layouts: Sequence[Path], speech: Sequence[Path], noise: Sequence[Path]) -> None:

@@ -27,8 +27,8 @@ from denoise_wrapper.training.run.lineage import setting
 class DTLNNetworkConfig:
     """Sizes of the DTLN: blocks of frame_length samples, one each hop_length."""
 
-    frame_length: int = 512  # samples; 32 ms in the published networks
-    hop_length: int = 128  # samples; a whole number of them is a block
+    frame_length: int = 512  # samples; 32 ms in the published networks, and in settings that do not say it
+    hop_length: int = 128  # samples; a whole number of them is a block; 8 ms where settings do not say it
     hidden_size: int = 128  # units of each LSTM
     encoder_size: int = 256  # learned features of a block
     norm: bool = True  # the first core sees normalised logarithms: the published "norm" variant
@@ -64,7 +64,7 @@ class DTLNLossConfig:
 
 @dataclass(frozen=True)
 class DTLNTrainConfig(StretchConfig):
-    """The loop. start_from: a run, a checkpoint, or what `convert` reads in one file."""
+    """The loop. An epoch is evaluate_every steps."""
 
     steps: int = 100_000
     method: Literal["adam", "adamw", "muon"] = "adam"
@@ -111,9 +111,9 @@ class DTLNConfig(RunConfig):
     def read(cls, table: dict[str, Any]) -> Self:
         """Make the config of TOML's tables, by our names or DTLNPytorch's; messages have the names that stood there."""
         if not OLD_TABLES & table.keys():
-            return build(table, cls)
+            return build(with_sizes(table), cls)
         try:
-            return build(translate(table), cls)
+            return build(with_sizes(translate(table)), cls)
         except ConfigError as error:
             raise ConfigError(by_old_names(str(error))) from None
 
@@ -131,6 +131,8 @@ NAMES = {
     "meta.log_every": "train.log_every",
     "meta.validation_clips": "validation.clips",
     "meta.preload_model_path": "train.start_from",
+    "meta.freeze": "train.freeze",
+    "meta.epochs": "train.epochs",
     "audio.samplerate": "sample_rate",
     "audio.duration": "train.seconds",
     "model.frame_length": "network.frame_length",
@@ -154,8 +156,30 @@ NAMES = {
     "trainer.early_stop": "train.early_stop",
     "trainer.export_from": "train.export_from",
 }
+BACKEND_RATES = (16000, 32000)  # Hz, of the backends that run a DTLN
 ONLY_THEIRS = ("meta.save_model_dir", "meta.num_epochs")  # which ours follow from
 OLD_TABLES = {name.split(".")[0] for name in NAMES}
+
+
+def with_sizes(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the blocks and hops that follow from the rate, 32 and 8 ms, where they are not said."""
+    rate, network = table.get("sample_rate", DTLNConfig.sample_rate), table.get("network", {})
+    if not isinstance(rate, int) or not isinstance(network, dict):
+        return dict(table)  # to be refused
+    return {**table, "network": {"frame_length": rate * 4 // 125, "hop_length": rate // 125, **network}}
+
+
+def check_runnable(config: DTLNConfig) -> None:
+    """Raises ConfigError, before anything is done, for a network that no backend would run."""
+    rate, sizes = config.sample_rate, config.network
+    if rate not in BACKEND_RATES:
+        rates = " or ".join(map(str, BACKEND_RATES))
+        raise ConfigError(f"no backend runs a DTLN at {rate} Hz; set 'sample_rate' to {rates}")
+    if (sizes.frame_length, sizes.hop_length) != (rate * 4 // 125, rate // 125):
+        raise ConfigError(
+            f"no backend runs blocks of {sizes.frame_length} samples every {sizes.hop_length} at {rate} Hz; leave "
+            f"'network.frame_length' and 'network.hop_length' out, which makes them {rate * 4 // 125} and {rate // 125}"
+        )
 
 
 def translate(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError, FileError, ModelError, needs_package
+from denoise_wrapper.models.keras import layer_arrays, layer_group, read_attribute
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.dtln.config import DTLNNetworkConfig, stored
 from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent, assemble
 from denoise_wrapper.training.run.card import sha256
+from denoise_wrapper.training.run.checkpoint import load_tensors
 from denoise_wrapper.training.run.lineage import run_checkpoint
 
 Array = NDArray[Any]
@@ -32,10 +33,13 @@ def import_network(paths: Sequence[Path]) -> tuple[DTLN, dict[str, str]]:
     """The network in one or two files, and what is known of it.
 
     paths: a Keras .h5; a torch file of tensors (state dict or checkpoint); the folder of one of our runs, of which the
-    best checkpoint is taken; or both models of an ONNX pair. The form is told from the content, sizes from the weights.
+    best checkpoint is taken; or both models of an ONNX pair, or the folder that holds them. The form is told from the
+    content, sizes from the weights.
     Returns the network and metadata for `export_pair`: name, origin, and licence and sample_rate where known.
     Raises FileError if a file cannot be read, ModelError if it is no DTLN; the message says what it is.
     """
+    if len(paths) == 1 and paths[0].is_dir() and (pair := sorted(paths[0].glob("*.onnx"))):
+        paths = pair
     files = [run_checkpoint(path) if path.is_dir() else path for path in paths]
     for path in files:
         if not path.is_file():
@@ -87,7 +91,7 @@ def from_file(path: Path) -> tuple[DTLN, dict[str, str]]:
 def from_torch(path: Path) -> tuple[DTLN, dict[str, str]]:
     """A state dict, or a checkpoint with one in it."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except Exception as error:  # torch raises whatever its unpickler met
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
@@ -157,26 +161,25 @@ def keras_parts(path: Path) -> Parts:
         import h5py
     except ImportError as error:
         raise ModelError(needs_package("an HDF5 model needs", error, "keras")) from error
-    layers: dict[str, dict[str, Array]] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            layers.setdefault(name.split("/")[0], {})[name.split("/")[-1].split(":")[0]] = np.asarray(item)
-
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if isinstance(file.get("model_weights"), h5py.Group) else file
-            group.visititems(visit)
-            order = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs["layer_names"]]
-    except KeyError:
-        order = sorted(layers, key=by_number)
-    except (OSError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            group = layer_group(file, h5py)
+            layers = layer_arrays(group, h5py)
+            names = read_attribute(group, "layer_names", path.stat().st_size)
+            order = sorted(layers, key=by_number) if names is None else [text_of(name) for name in names]
+    except ModelError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from error
+    except (LookupError, OSError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is damaged: {error}") from error
     parts = Parts()
     for name in order:
         if name in layers:
             add_keras_layer(parts, name, layers[name])
     return parts
+
+
+def text_of(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def by_number(name: str) -> tuple[str, int]:

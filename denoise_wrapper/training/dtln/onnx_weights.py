@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from denoise_wrapper.backends.dtln import try_out
 from denoise_wrapper.errors import DenoiseError, ModelError
 from denoise_wrapper.models.onnx import read_onnx
 from denoise_wrapper.models.pairs import recognise
@@ -216,7 +217,9 @@ def check_alike(models: Sequence[onnx.ModelProto], network: DTLN, source: str) -
         signal = generator.uniform(0.1, 1, (1, 1, width)).astype(np.float32)
         state = generator.uniform(-1, 1, (4, 1, network.config.hidden_size)).astype(np.float32)
         try:
-            half = recognise(make_session(model.SerializeToString()))
+            content = model.SerializeToString()
+            try_out(content, content)
+            half = recognise(make_session(content))
             answer, after = half.run(signal, by_unit(state) if half.by_unit else state)
         except Exception as error:  # ONNX Runtime has many of its own
             raise ModelError(f"model {stage} of {source} cannot be run on a frame and its state: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from denoise_wrapper.atomic import transient
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.training.dtln.export import make_session
 from denoise_wrapper.training.dtln.onnx_weights import properties
@@ -29,7 +30,7 @@ def quantise(model: onnx.ModelProto) -> bytes:
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # advice on preparing models of other kinds
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, transient(Path(folder)):
             path = Path(folder) / "int8.onnx"
             quantize_dynamic(
                 model,

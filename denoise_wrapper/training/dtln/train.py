@@ -12,7 +12,7 @@ from torch import Tensor
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import load_config, plain
 from denoise_wrapper.training.dtln.batches import Batch, batches, make_schedule, open_clips, stretch_samples
-from denoise_wrapper.training.dtln.config import DTLNConfig, stored
+from denoise_wrapper.training.dtln.config import DTLNConfig, check_runnable, stored
 from denoise_wrapper.training.dtln.importers import import_network
 from denoise_wrapper.training.dtln.lift import double_rate
 from denoise_wrapper.training.dtln.loss import Loss, compare
@@ -21,6 +21,7 @@ from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.run.lineage import history
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.start import find_start, second_of_pair
 
 SCHEDULE = ("decay", "decay_share", "final_rate", "warm_up", "gamma", "step_size", "patience")
 
@@ -44,6 +45,7 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
     def begin(self) -> None:
         """Take the weights that start_from names."""
         if (path := self.config.train.start_from) is not None:
+            path = find_start(path)
             self.history = history(path, stored)
             learned = preload(path, self.config).state_dict()
             self.network.load_state_dict(learned)
@@ -83,14 +85,17 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
         means = [float(value) for value in torch.tensor(rows).nanmean(dim=0)]
         return means, means[0]
 
-    def publish(self, target: Path) -> None:
+    def publish(self, target: Path) -> list[Path]:
         """Write the pair of ONNX files, its card and its curves."""
-        publish(self.config, target)
+        return publish(self.config, target)
 
 
-def load(path: Path, start_from: Path | None = None) -> DTLNConfig:
-    """Read the settings of a TOML file. start_from: in place of its own."""
-    return load_config(path, DTLNConfig.read).starting_from(start_from)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> DTLNConfig:
+    """Read the settings of a TOML file. start_from, epochs: in place of its own. Raises ConfigError for what no backend
+    could run."""
+    config = load_config(path, DTLNConfig.read).changed(start_from, epochs)
+    check_runnable(config)
+    return config
 
 
 def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -98,17 +103,19 @@ def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: 
     return train(DTLNRun, config, resume, profile, toml)
 
 
-def export(config: DTLNConfig, target: Path) -> None:
-    """Write the weights of a run so far as `publish` does, into the folder target."""
-    publish(config, target)
+def export(config: DTLNConfig, target: Path) -> list[Path]:
+    """Write the weights of a run so far as `publish` does, into the folder target; returns the files."""
+    return publish(config, target)
 
 
 def preload(path: Path, config: DTLNConfig) -> DTLN:
-    """The network in a file or a run, which must be of the config's sizes, or for half the rate.
+    """The network in a file, a run or a pair (by its first model), which must be of the config's sizes, or for half the
+    rate.
 
     Raises ConfigError for another architecture, ModelError or FileError for what is no DTLN.
     """
-    network, _ = import_network([path])
+    second = second_of_pair(path)
+    network, _ = import_network([path, second] if second is not None and second.is_file() else [path])
     wanted = config.network
     if 2 * network.block == wanted.frame_length and 2 * network.hop == wanted.hop_length:
         print(f"{path} is for half the rate; its lower band is taken over, the upper is to be learned", file=sys.stderr)

@@ -72,7 +72,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class EnhancerTrainConfig(StretchConfig):
-    """The loop. start_from: a checkpoint of such a training."""
+    """The loop. An epoch is evaluate_every steps."""
 
     rate: float = 3e-3
     vector_rate: float = 3e-3
@@ -82,7 +82,6 @@ class EnhancerTrainConfig(StretchConfig):
     weight_decay: float = 0.01
     clip_norm: float = 3.0
     average: float = 0.999
-    threads: int = 2
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
 

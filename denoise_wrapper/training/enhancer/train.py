@@ -20,9 +20,10 @@ from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
-from denoise_wrapper.training.run.lineage import history
+from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.start import find_start
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
@@ -52,6 +53,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def begin(self) -> None:
         """Take the weights that start_from names."""
         if (path := self.config.train.start_from) is not None:
+            path = find_start(path)
             self.history = history(path)
             learned = load_weights(path, self.network)
             self.network.load_state_dict(learned)
@@ -114,9 +116,9 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return super().profile()
 
 
-def load(path: Path, start_from: Path | None = None) -> EnhancerConfig:
-    """Read the settings of a TOML file. start_from: in place of its own."""
-    return load_config(path, EnhancerConfig.read).starting_from(start_from)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> EnhancerConfig:
+    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
+    return load_config(path, EnhancerConfig.read).changed(start_from, epochs)
 
 
 def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -125,8 +127,8 @@ def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, to
 
 
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
-    """The weights of a checkpoint, which must be of a network of the same sizes."""
-    learned = load_checkpoint(path).get("network")
+    """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes."""
+    learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()

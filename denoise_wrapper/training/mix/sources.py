@@ -126,10 +126,10 @@ class _Opener:
         self.opened += 1
         return 8 * self.seed + 2 * (self.opened - 1), 8 * self.seed + 2 * (self.opened - 1) + 1
 
-    def mixing(self, speech: Folders, noise: Folders, rooms: Folders, own: bool = False) -> Sides:
-        """Speech and noise mixed as they are asked for. own: a single voice or noise is split too, by recordings."""
+    def mixing(self, speech: Folders, noise: Folders, rooms: Folders) -> Sides:
+        """Speech and noise mixed as they are asked for."""
         config = DataConfig(speech, noise, rooms, self.data.validation)
-        corpora = open_corpora(config, self.rate, self.work_dir, self.seed, within=own)
+        corpora = open_corpora(config, self.rate, self.work_dir, self.seed)
         one, other = (Mixer(corpus, self.mix, seed) for corpus, seed in zip(corpora, self.seeds(), strict=True))
         return one, other
 
@@ -156,6 +156,6 @@ class _Opener:
             if not noise and not self.data.noise:
                 raise DataError(f"{spoken[0]} has no folder noise, and [data] names no noise either; give one of them")
             speech = tuple(folder / "speech" for folder in spoken)
-            mixed = self.mixing(speech, noise or self.data.noise, rooms or self.data.rooms, own=True)
+            mixed = self.mixing(speech, noise or self.data.noise, rooms or self.data.rooms)
             own = mixed if own is None else _blend(own, mixed, len(paired) / (len(paired) + len(spoken)))
         return own

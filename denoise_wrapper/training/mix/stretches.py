@@ -4,7 +4,6 @@ processes mix the clips to come."""
 from __future__ import annotations
 
 import itertools
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.signals import leave_to_parent
 from denoise_wrapper.training.mix.mixing import Mix
 from denoise_wrapper.training.mix.sources import ClipSource, Sides
 
@@ -114,6 +114,6 @@ def _apart(stacked: Any) -> Iterator[Any]:
 
 
 def _start_worker(_: int) -> None:
-    """Leave Ctrl-C to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the parent, which ends its workers."""
+    leave_to_parent()
     torch.set_num_threads(1)

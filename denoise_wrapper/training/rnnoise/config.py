@@ -60,11 +60,12 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class RNNoiseTrainConfig(TrainConfig):
-    """The loop, and what counts in its loss. start_from: a model file."""
+    """The loop, and what counts in its loss. An epoch is one pass over the rows of a feature file, or over [features]
+    hours.
+    """
 
     batch: int = 128
     final_rate: float = 1e-5
-    threads: int = 2
     frames: int = 200  # of each clip a step; the states are carried on to the next
     dropout: float = 0.0  # of what goes from layer to layer, while training
     gain_power: float = 0.5  # gains are compared after this power

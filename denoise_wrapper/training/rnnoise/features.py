@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from denoise_wrapper.backends.features import Extracted, FeatureExtractor, Spect
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import make_bars
+from denoise_wrapper.signals import leave_to_parent, unwind_on_terminate
 from denoise_wrapper.training.config import fingerprint
 from denoise_wrapper.training.data.corpus import open_corpora
 from denoise_wrapper.training.data.packs import held_out_names
@@ -147,11 +147,22 @@ def shards(config: RNNoiseConfig) -> list[Shard]:
     for side, hours in hours_of.items():
         if side == "train" and config.features.online:
             continue
-        clips = max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
+        clips = clips_of(hours, config)
         for number, first in enumerate(range(0, clips, per_shard)):
             path = config.work_dir / f"features-{data}" / f"{side}-{number:04}.npy"
-            files.append(Shard(path, side, LAYOUTS[family], first, per_shard))
+            files.append(Shard(path, side, LAYOUTS[family], first, min(per_shard, clips - first)))
     return files
+
+
+def clips_of(hours: float, config: RNNoiseConfig) -> int:
+    """Clips that so many hours are."""
+    return max(1, math.ceil(hours * 3600.0 / config.mix.clip_s))
+
+
+def train_clips(config: RNNoiseConfig) -> int:
+    """Clips that are made to train on; on-line, as many as [features] hours are."""
+    made = sum(shard.count for shard in shards(config) if shard.side == "train")
+    return made or clips_of(config.features.hours, config)
 
 
 def make_features(config: RNNoiseConfig) -> list[Shard]:
@@ -174,8 +185,9 @@ def make_features(config: RNNoiseConfig) -> list[Shard]:
 
 
 def start_worker(config: RNNoiseConfig) -> None:
-    """Open the audio, once a process. Ctrl-C is left to the parent, which ends its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Open the audio, once a process. Signals are left to the parent, which ends its workers."""
+    leave_to_parent()
+    unwind_on_terminate()
     worker_mixers.update(zip(SIDES, open_mixers(config), strict=True))
 
 

@@ -204,6 +204,11 @@ class ClassicNetwork(nn.Module):
             raise ModelError("the model is of the v0.2 family, the network a classic one; make [network] family fit it")
         for layer in model.layers:
             module = getattr(self, layer.name)
+            if layer.recurrent is not None and module.activation != layer.activation:
+                raise ModelError(
+                    f"{layer.name}: {layer.activation}, but the network is set up for {module.activation}; make "
+                    "[network] activations fit the model"
+                )
             for part in ("weights", "recurrent", "bias"):
                 values = getattr(layer, part)
                 if values is None:

@@ -37,11 +37,11 @@ FREE = {
 RECORD = "steps.json"
 
 
-def load(path: Path, start_from: Path | None = None) -> Recipe:
-    """Read a recipe from a TOML file. start_from: in place of its own."""
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> Recipe:
+    """Read a recipe from a TOML file. start_from, epochs: in place of its own."""
     train_module()  # whose packages may be absent
     recipe = load_config(path, read_recipe)
-    return dataclasses.replace(recipe, training=recipe.training.starting_from(start_from))
+    return dataclasses.replace(recipe, training=recipe.training.changed(start_from, epochs))
 
 
 def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -55,11 +55,7 @@ def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str 
     if profile:
         return int(train_module().main(recipe.training, profile=True))
     check_early(recipe)
-    make_folder(recipe.training.work_dir)
-    steps = Steps(recipe.training.work_dir / RECORD)
-    prepare_step(recipe, steps)
-    balance_step(recipe, steps)
-    join_step(recipe, steps)
+    steps = make_data(recipe)
     features_step(recipe, steps)
     if train_step(recipe, steps, resume, toml if recipe.steps == StepsConfig() else None):
         return 1
@@ -68,9 +64,19 @@ def main(recipe: Recipe, resume: bool = False, profile: bool = False, toml: str 
     return 0
 
 
-def export(recipe: Recipe, target: Path) -> None:
-    """Write the model and its card from the last checkpoint of a run into the folder target."""
-    train_module().export(recipe.training, target)
+def make_data(recipe: Recipe) -> Steps:
+    """Take the steps before the features that settings name: [prepare], [balance] and [join]; returns their record."""
+    make_folder(recipe.training.work_dir)
+    steps = Steps(recipe.training.work_dir / RECORD)
+    prepare_step(recipe, steps)
+    balance_step(recipe, steps)
+    join_step(recipe, steps)
+    return steps
+
+
+def export(recipe: Recipe, target: Path) -> list[Path]:
+    """Write the model and its card from the last checkpoint of a run into the folder target; returns the files."""
+    return train_module().export(recipe.training, target)  # type: ignore[no-any-return]
 
 
 def check_early(recipe: Recipe) -> None:

@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_wrapper.backends.convert import read_any_model
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND
 from denoise_wrapper.training.mix.stretches import RowSchedule
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
-from denoise_wrapper.training.rnnoise.export import LOG, export_network
-from denoise_wrapper.training.rnnoise.feature_files import open_feature_file
-from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features
+from denoise_wrapper.training.rnnoise.export import LOG, export_network, fitted, read_start
+from denoise_wrapper.training.rnnoise.feature_files import SEQUENCE, open_feature_file
+from denoise_wrapper.training.rnnoise.features import LAYOUTS, FeatureSet, Layout, make_features, train_clips
 from denoise_wrapper.training.rnnoise.loss import Judge, Loss
 from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.online import Batch, online_batches
@@ -65,8 +64,18 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
         kind: type[Network] = ClassicNetwork if self.config.network.family == "classic" else V02Network
         network = kind(self.config.network, chosen.dropout)
         if chosen.start_from is not None:
-            network.load_model(read_any_model(chosen.start_from))
+            network.load_model(read_start(chosen.start_from))
         return network
+
+    @classmethod
+    def epoch_steps(cls, config: RNNoiseConfig) -> int:
+        """Steps of one pass over the rows of a feature file, or over [features] hours."""
+        chosen = config.train
+        if config.features.file is not None:
+            clips, frames = len(open_feature_file(config.features.file, config.network.family)[0]), SEQUENCE
+        else:
+            clips, frames = train_clips(config), int(config.mix.clip_s * HOPS_PER_SECOND)
+        return max(1, -(-clips * (frames // chosen.frames) // chosen.batch))
 
     @cached_property
     def sides(self) -> tuple[Rows | None, Rows]:
@@ -125,9 +134,9 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
         means = [float(value) for value in sums / count]
         return means, means[0]
 
-    def publish(self, target: Path) -> None:
+    def publish(self, target: Path) -> list[Path]:
         """Write the model in each form, and its card."""
-        export_network(self.config, self.averaged.network, self.progress.step, target)
+        return export_network(self.config, self.averaged.network, self.progress.step, target)
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -171,11 +180,11 @@ class ShardClips:
 
 def main(config: RNNoiseConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
     """Train as a config says: see `run.train`."""
-    return train(RNNoiseRun, config, resume, profile, toml)
+    return train(RNNoiseRun, fitted(config), resume, profile, toml)
 
 
-def export(config: RNNoiseConfig, target: Path) -> None:
+def export(config: RNNoiseConfig, target: Path) -> list[Path]:
     """Write the model and its card from the checkpoint in work_dir, however far it is, into the folder target."""
-    run = RNNoiseRun(config)
+    run = RNNoiseRun(fitted(config))
     run.start(load_checkpoint(config.work_dir / CHECKPOINT))
-    run.publish(target)
+    return run.publish(target)

@@ -13,7 +13,7 @@ from typing import Any
 
 from denoise_wrapper.compare.measure.metrics import METRICS
 from denoise_wrapper.training.config import RunConfig
-from denoise_wrapper.training.data.packs import licences
+from denoise_wrapper.training.data.packs import licences, only_source
 
 
 def files_section(files: list[Path]) -> str:
@@ -22,7 +22,13 @@ def files_section(files: list[Path]) -> str:
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hours_in_words(hours: float) -> str:
+    """Hours as a sentence has them: whole ones from ten on, else two digits."""
+    return f"{hours:.0f} h" if hours >= 10.0 else f"{hours:.2g} h"
 
 
 def quality_section(folder: Path) -> str:
@@ -56,6 +62,8 @@ def audio_section(packs: Mapping[str, tuple[Path, ...]]) -> str:
             names = ", ".join(sorted({source for source, _ in sources}))
             lines.append(f"| {licence} | {sum(hours for _, hours in sources):.2f} | {names} |")
         lines.append("")
+        if (only := only_source(folders)) is not None:
+            lines.append(f"{only} is all there is, so it was split in time: validation has other parts of it.\n")
     lines.append("The audio itself is not handed on.\n")
     return "\n".join(lines)
 
@@ -82,9 +90,13 @@ def losses_section(path: Path, columns: tuple[str, ...], rows: int = 12) -> str:
     return title + "\n".join(table) + "\n"
 
 
-def settings_section(config: RunConfig) -> str:
-    """All settings but those of folders to write to, defaults too; files and folders by their last name."""
-    tables = {key: value for key, value in named(asdict(config)).items() if key not in ("work_dir", "cache_dir")}
+def settings_section(config: RunConfig, without: tuple[str, ...] = ()) -> str:
+    """All settings but those of folders to write to, defaults too; files and folders by their last name.
+
+    without: names of tables that the run made no use of.
+    """
+    left_out = ("work_dir", "cache_dir", *without)
+    tables = {key: value for key, value in named(asdict(config)).items() if key not in left_out}
     return f"## Settings\n\n```toml\n{settings_toml(tables)}```\n"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection
+import zipfile
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.training.config import RunConfig, plain
 
 Name = tuple[str, ...]  # of a setting: its table, and it
@@ -26,10 +27,37 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         temporary.write_bytes(whole.getbuffer())
 
 
+def load_tensors(path: Path) -> Any:
+    """Read what torch saved, tensors and plain values alone, onto the CPU.
+
+    Raises ModelError for a file that would take more memory than its own size tells, and else whatever torch raises.
+    """
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+        if sum(entry.file_size for entry in entries) > size:
+            raise ModelError("its parts are compressed, or there several times, as torch does not save them")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    numbers = sum(tensor.numel() for tensor in tensors_in(content))
+    if numbers > 4 * size:  # a few may be shared
+        raise ModelError(f"its tensors have {numbers} numbers, and the file has {size} bytes")
+    return content
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in dicts, lists and tuples within each other."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from tensors_in(part)
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint as it was saved, onto the CPU. Raises FileError if it is absent or damaged."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = load_tensors(path)
     except OSError as error:
         raise FileError(f"{path} cannot be read ({error.strerror}); there is no training to go on with") from error
     except Exception as error:  # torch raises whatever its unpickler met

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denoise_wrapper.errors import FileError
+from denoise_wrapper.training.run.card import hours_in_words
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint
 
 Setting = Callable[[Mapping[str, Any], str], Any]  # settings as a checkpoint has them, TABLE.NAME: its value, or None
@@ -71,6 +72,6 @@ def latest(checkpoint: dict[str, Any], log: str, stored: Setting) -> Stage:
 def describe(history: list[Stage]) -> str:
     """The origin of weights in one line."""
     begun = "from nothing" if history[0].steps else f"on from {history[0].name}"
-    runs = [f"{stage.name} ({stage.steps} steps, {stage.hours:.0f} h)" for stage in history if stage.steps]
+    runs = [f"{stage.name} ({stage.steps} steps, {hours_in_words(stage.hours)})" for stage in history if stage.steps]
     total = sum(stage.hours for stage in history)
-    return f"trained {begun}, {total:.0f} h heard: {', then '.join(runs)}"
+    return f"trained {begun}, {hours_in_words(total)} heard: {', then '.join(runs)}"

@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.machine import idle_cores
 from denoise_wrapper.training.config import RunConfig, plain
 from denoise_wrapper.training.run.card import settings_toml
 from denoise_wrapper.training.run.checkpoint import (
@@ -29,16 +31,18 @@ from denoise_wrapper.training.run.checkpoint import (
     save_checkpoint,
 )
 from denoise_wrapper.training.run.lineage import Stage, stages
-from denoise_wrapper.training.run.log import Clock, Log, open_board, stop_request
+from denoise_wrapper.training.run.log import Clock, Log, Stopped, StopRequest, duration, open_board, stop_request
 from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 from denoise_wrapper.training.run.processes import Processes, processes
 from denoise_wrapper.training.run.rates import Progress, learning_factor
+from denoise_wrapper.training.run.start import freeze
 
 C = TypeVar("C", bound=RunConfig)
 N = TypeVar("N", bound=nn.Module)
 COPY = "config.toml"  # the settings that the run was started or last resumed with
 PROFILE_STEPS = 20
-LENGTH = ("steps", "minutes", "early_stop")
+LENGTH = ("steps", "epochs", "minutes", "early_stop")
+SHOWN_S = 10.0  # a line at least every so many seconds
 FREE: frozenset[Name] = frozenset({("work_dir",), ("cache_dir",)}) | {
     ("train", name) for name in (*LENGTH, "threads", "log_every")
 }
@@ -63,6 +67,7 @@ class Run(abc.ABC, Generic[C, N]):
         self.device, chosen = self.group.device, config.train
         torch.manual_seed(config.seed)
         self.network: N = self.make_network().to(self.device)
+        freeze(self.network, chosen.freeze)
         self.averaged = Averaged(self.network, chosen.average)
         self.optimisers = make_optimisers(
             self.network, chosen.method, chosen.rate, chosen.vector_rate, chosen.weight_decay
@@ -102,8 +107,14 @@ class Run(abc.ABC, Generic[C, N]):
     def constrain(self) -> None:
         """Bring weights back into their range after an update."""
 
-    def publish(self, target: Path) -> None:
-        """Write the finished model into a folder."""
+    def publish(self, target: Path) -> list[Path]:
+        """Write the finished model into a folder; returns its files."""
+        return [path for path in (target / name for name in (self.best, self.last) if name) if path.is_file()]
+
+    @classmethod
+    def epoch_steps(cls, config: C) -> int:
+        """Steps of an epoch."""
+        return config.train.evaluate_every
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +127,16 @@ class Run(abc.ABC, Generic[C, N]):
         clips = self.open_validation() if first else None
         log = self.open_log() if first else None
         feed = self.batches(progress.step)
-        with stop_request() as asked:
-            ticked = began = time.perf_counter()
+        with stop_request() as stop:
+            ticked = began = shown = time.perf_counter()
             counted, over = progress.step, progress.done(chosen) >= 1.0
-            while not over and not self.group.any(asked()):
-                loss, norm = self.step(feed)
+            clock = Countdown(progress.done(chosen))
+            while not over and not self.group.any(stop()):
+                learned = self.learn(feed, stop)
+                if learned is None:
+                    break
+                loss, norm = learned
+                self.update()
                 now = time.perf_counter()
                 progress.seconds, ticked = progress.seconds + now - ticked, now
                 over = self.group.any(progress.done(chosen) >= 1.0)
@@ -130,23 +146,59 @@ class Run(abc.ABC, Generic[C, N]):
                     pace = (progress.step - counted) * self.hours_a_step / (time.perf_counter() - began) * 60.0
                     values: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm, pace]
                     if epoch_ends:
-                        results, better = self.evaluate(clips)
+                        try:
+                            with self.cutting(stop):
+                                results, better = self.evaluate(clips)
+                        except Stopped:
+                            break
                         values += results
-                    log.add(progress.step, values)
-                    began, counted = time.perf_counter(), progress.step
+                    log.add(progress.step, values, clock.note(progress.done(chosen)))
+                    began = shown = time.perf_counter()
+                    counted = progress.step
+                elif log and (clock.first or now - shown > SHOWN_S):
+                    part: list[float | Tensor] = [progress.step * self.hours_a_step, self.rate, *loss, norm]
+                    log.show(progress.step, part, clock.note(progress.done(chosen)))
+                    shown = time.perf_counter()
                 if epoch_ends:
                     self.group.share(vars(progress))
                     self.save(better)
                     if chosen.early_stop and progress.epochs_since_best >= chosen.early_stop:
                         return 0
             self.save()
-        if not over:
+        if not over or stop():
             print(f"stopped at step {progress.step} and saved; go on with -R", file=sys.stderr)
             return 1
         return 0
 
+    def cutting(self, stop: StopRequest) -> contextlib.AbstractContextManager[None]:
+        """Let a signal cut what is done within; not where other processes would wait for this one."""
+        return stop.cutting() if self.group.world == 1 else contextlib.nullcontext()
+
+    def learn(self, feed: Iterator[Any], stop: StopRequest) -> tuple[tuple[Tensor, ...], Tensor] | None:
+        """Make the gradients of a step, as `gradients` does; None, with all as it was, if a signal asks to stop."""
+        random, state, buffers = torch.get_rng_state(), self.state, [part.clone() for part in self.network.buffers()]
+        try:
+            with self.cutting(stop):
+                return self.gradients(feed)
+        except Stopped:
+            pass
+        except RuntimeError:  # as of a process that mixes, which the signal has reached first
+            if not stop.is_near():
+                raise
+        self.state = state
+        torch.set_rng_state(random)
+        for part, before in zip(self.network.buffers(), buffers, strict=True):
+            part.copy_(before)
+        return None
+
     def step(self, feed: Iterator[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
         """One update; returns its loss, with its parts, and the norm of its gradient."""
+        learned = self.gradients(feed)
+        self.update()
+        return learned
+
+    def gradients(self, feed: Iterator[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Make the gradients of the next batch; returns the loss, with its parts, and the gradient's norm."""
         self.clock.start()
         batch = map_tensors(lambda part: part.to(self.device), next(feed))
         self.clock.lap("loading")
@@ -161,13 +213,16 @@ class Run(abc.ABC, Generic[C, N]):
         if not math.isfinite(float(norm)):
             raise DataError(f"step {self.progress.step}: the gradient is not finite; lower the rate and go on with -R "
                             "from the last checkpoint, or look at the data")  # fmt: skip
+        return loss, norm
+
+    def update(self) -> None:
+        """Move the weights by the gradients."""
         for optimiser in self.optimisers:
             optimiser.step()
         self.constrain()
         self.averaged.update(self.network, self.progress.step)
         self.progress.step += 1
         self.clock.lap("update")
-        return loss, norm
 
     @torch.no_grad()
     def evaluate(self, clips: Any) -> tuple[list[float], bool]:
@@ -260,12 +315,16 @@ def train(
 ) -> int:
     """Train as a config says; checkpoints, the log and at last the model go into its work_dir.
 
-    resume: go on from the last checkpoint. Ctrl-C saves one and leaves. profile: take a few steps, print what of them
-    is loading, forward and backward, and keep nothing. toml: the settings as the user wrote them, to be kept with the
-    run; None: as they are. Returns 0 when the training is done, 1 when it was interrupted. Raises ConfigError,
-    DataError, FileError and ModelError.
+    resume: go on from the last checkpoint. Ctrl-C, or another signal to end, saves one and leaves. profile: take a few
+    steps, print what of them is loading, forward and backward, and keep nothing. toml: the settings as the user wrote
+    them, to be kept with the run; None: as they are. Returns 0 when the training is done, 1 when it was interrupted.
+    Raises ConfigError, DataError, FileError and ModelError.
     """
-    torch.set_num_threads(config.train.threads)
+    began = time.perf_counter()
+    if config.train.epochs:
+        steps = config.train.epochs * kind.epoch_steps(config)
+        config = replace(config, train=replace(config.train, steps=steps))
+    torch.set_num_threads(config.train.threads or max(1, min(2, idle_cores())))
     with processes() as group, flushed_denormals():
         run = kind(config, group)
         if profile:
@@ -277,7 +336,46 @@ def train(
             with atomic_path(config.work_dir / COPY, overwrite=True) as temporary:
                 temporary.write_text(toml or settings_toml(plain(config)), encoding="utf-8")
         run.start(checkpoint)
+        if group.rank == 0:
+            announce(run)
         code = run.train()
         if code == 0 and group.rank == 0:
-            run.publish(config.work_dir)
+            report(run, run.publish(config.work_dir), time.perf_counter() - began)
         return code
+
+
+def announce(run: Run[Any, Any]) -> None:
+    """Say on stderr how long the run is, or that it is over already."""
+    chosen, step = run.config.train, run.progress.step
+    length = f"{chosen.minutes:g} minutes" if chosen.minutes else f"{chosen.steps} steps"
+    epochs = f" ({chosen.epochs} epochs)" if chosen.epochs else ""
+    if run.progress.done(chosen) >= 1.0:
+        print(f"{run.config.name}: finished before, at step {step} of {length}{epochs}; to train longer, raise "
+              "[train] steps, epochs or minutes", file=sys.stderr)  # fmt: skip
+        return
+    begun = f", from step {step} on" if step else ""
+    print(f"{run.config.name}: {length}{epochs}{begun}, {run.hours_a_step * 3600.0:.4g} s of audio each, "
+          f"in {run.config.work_dir}", file=sys.stderr)  # fmt: skip
+
+
+def report(run: Run[Any, Any], files: list[Path], seconds: float) -> None:
+    """Say what a finished run wrote, and how long it took."""
+    hours = run.progress.step * run.hours_a_step
+    print(f"{run.config.name}: {run.progress.step} steps, {hours:.3g} h heard, {duration(run.progress.seconds)} of "
+          f"training; this call took {duration(seconds)}", file=sys.stderr)  # fmt: skip
+    for path in files:
+        print(path)
+
+
+class Countdown:
+    """The share of a run that is over, and the time left at the pace of this process."""
+
+    def __init__(self, done: float) -> None:
+        self.began, self.done, self.first = time.perf_counter(), done, True
+
+    def note(self, done: float) -> str:
+        """A few words; done: the share, 0 to 1."""
+        self.first = False
+        passed, share = time.perf_counter() - self.began, done - self.done
+        left = f", {duration(passed * (1.0 - done) / share)} left" if share > 0.0 and done < 1.0 else ""
+        return f"{100.0 * min(done, 1.0):.3g} %{left}"

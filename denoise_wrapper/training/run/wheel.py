@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import denoise_wrapper
-from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.atomic import atomic_path, make_folder, transient
 from denoise_wrapper.backends.convert import ClassicModel, V02Model, fingerprint, read_any_model, write_model
 from denoise_wrapper.errors import DenoiseError, FileError, ModelError
 
@@ -37,7 +37,7 @@ def build_wheel(
     tree = find_tree(source)
     model = read_any_model(model_path)
     called = name or str(model.metadata.get("name") or model_path.stem)
-    with tempfile.TemporaryDirectory(prefix="denoise-wheel-") as folder:
+    with tempfile.TemporaryDirectory(prefix="denoise-wheel-") as folder, transient(Path(folder)):
         copy, built = Path(folder) / "tree", Path(folder) / "dist"
         copy_tree(tree, copy)
         put_model(model, model_path, called, copy)

@@ -1,0 +1,86 @@
+"""Results of earlier runs, so that none is taken for an input again: by their names, and by a list beside them.
+
+The list, `.denoised`, has a line for each result: a digest of its length, beginning and end, and its name for people
+to read. So a result is known after it was renamed there, and a new recording that took a result's name is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from denoise_wrapper.errors import FileError
+from denoise_wrapper.wording import visible
+
+DONE = "_denoised"  # what the name of a cleaned file has more
+LIST = ".denoised"
+_END = 1 << 16  # bytes of either end of a file that its digest is of
+
+
+def beside(source: Path) -> Path:
+    """Name the cleaned file beside its source. Raises FileError if that is a folder without a name."""
+    if not source.name:
+        raise FileError(f"{source} is a folder; name a file in it")
+    return source.with_name(f"{source.stem}{DONE}{source.suffix}")
+
+
+def note_result(path: Path) -> None:
+    """Let it be known that a file is a result, unless its name says so. Where that fails, it is an input like any."""
+    if path.stem.endswith(DONE):
+        return
+    whole = Path(os.path.realpath(path))  # the list lies beside the file, not beside a link to it
+    with contextlib.suppress(OSError):
+        digest = _digest(whole)
+        if digest in _noted(whole.parent):
+            return
+        line = f"{digest} {visible(whole.name)}\n".encode()
+        file = os.open(whole.with_name(LIST), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666)
+        try:
+            os.write(file, line)  # at once, so that of many at a time each gets its line
+        finally:
+            os.close(file)
+
+
+def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Part files into those that are results of earlier runs and the others: (others, results), in their order."""
+    noted: dict[Path, frozenset[str]] = {}
+    others: list[Path] = []
+    results: list[Path] = []
+    for path in paths:
+        folder = Path(os.path.realpath(path)).parent
+        if folder not in noted:
+            noted[folder] = _noted(folder)
+        (results if _is_result(path, noted[folder]) else others).append(path)
+    return others, results
+
+
+def _is_result(path: Path, noted: frozenset[str]) -> bool:
+    if path.stem.endswith(DONE):
+        return True
+    try:
+        return bool(noted) and _digest(path) in noted
+    except OSError:  # which is said when it is its turn
+        return False
+
+
+def _noted(folder: Path) -> frozenset[str]:
+    """The digests in the list of a folder."""
+    try:
+        lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(line.partition(" ")[0] for line in lines)
+
+
+def _digest(path: Path) -> str:
+    """A digest of a file's length and both its ends."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        digest = hashlib.sha256(f"{size} ".encode() + file.read(_END))
+        file.seek(max(0, size - _END))
+        digest.update(file.read(_END))
+    return digest.hexdigest()
