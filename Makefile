@@ -26,10 +26,13 @@ bench:  ## everything timed, beside other programs
 native:  ## the C engine's own tests, without Python
 	$(MAKE) -C native test
 
-shell:  ## completions and the man page, from the parser: after a change of options
+shell:  ## completions, the man page and docs/cli.md, from the parser: after a change of options
 	$(PYTHON) .ci/shell.py
+
+docs:  ## the documentation as a site, in build/site
+	mkdocs build
 
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native shell wheel
+.PHONY: help build test quick lint bench native shell docs wheel

@@ -1,4 +1,4 @@
-"""Writes the completions of the shells and the man page from the parser: `make shell`, after a change of options.
+"""Writes shell completions, the man page and the list of commands from the parser, after options changed: `make shell`.
 
 Needs shtab and argparse-manpage, of the extra `dev`.
 """
@@ -20,6 +20,7 @@ from denoise_wrapper.cli.parser import PROGRAM, Parser, format_examples
 
 FOLDER = Path(__file__).resolve().parents[1] / "denoise_wrapper/cli/shell"
 os.environ["COLUMNS"] = "80"  # of the usage that the man page holds
+COMMANDS = FOLDER.parents[2] / "docs/cli.md"
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -64,8 +65,18 @@ def man_page() -> str:
     return str(page)
 
 
+def commands() -> str:
+    """Make docs/cli.md: the help of the program and of each verb."""
+    parts = ["# Commands\n\nWhat `--help` says, made from the parser.\n"]
+    for each in _parsers(make_parser()):
+        parts.append(f"## {each.prog}\n\n```text\n{each.format_help().strip()}\n```\n")
+    return "\n".join(parts)
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, text in files().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
         print(FOLDER / name)
+    COMMANDS.write_text(commands(), encoding="utf-8")
+    print(COMMANDS)

@@ -28,6 +28,8 @@ AIMS = (
     Aim("C, a frame, classic network", f"C {networks.CLASSIC}", "us", 20, 12),
     Aim("C, a frame, the default network", f"C {networks.DEFAULT}", "us", 25),
     Aim("C, a frame, v0.2's full size", f"C {networks.FULL}", "us", 50),
+    Aim("C, a frame, the enhancer's size, AVX-512", f"C {networks.ENHANCER} avx512", "us", 50, 30),
+    Aim("C, a frame, the enhancer's size, AVX2", f"C {networks.ENHANCER} avx2", "us", 70, 45),
     Aim("DTLN 16 kHz, whole clips", "dtln dtln-16k, filter", "x real time", 250, 400, False, HOP_US),
     Aim("DTLN 16 kHz, a live hop", "dtln dtln-16k, stream.process of a hop", "us", 100, 60),
     Aim("Python's share of 10 ms, classic network", f"share {networks.CLASSIC}", "us", 5),

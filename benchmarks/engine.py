@@ -1,4 +1,4 @@
-"""The RNNoise engine alone, in C: a frame by network and instruction set, and where its time goes."""
+"""The engine alone, in C: a frame by network and instruction set, and where its time goes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from benchmarks.programs import AS_IN_THE_WHEEL, PLAINLY, QUICKLY, compiled, out
 from benchmarks.results import Cell, Table
 from benchmarks.signals import Float32, clip
 from benchmarks.timing import Times, processor_s, take_turns
+from denoise_wrapper.backends.engine import EngineBackend
+from denoise_wrapper.backends.enhancer import EnhancerBackend
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 
@@ -22,7 +24,7 @@ PLAIN = "scalar"
 NO_COMPILER = "skipped: no C compiler (cc, or what CC names)"
 
 
-def time_in_c(backend: RNNoiseBackend, block: Float32) -> float:
+def time_in_c(backend: EngineBackend, block: Float32) -> float:
     """Microseconds a frame of one call into C for all of block, (1, n * 480)."""
     state = backend.new_state(1)
     return 1e6 * processor_s(lambda: state.process(block)) * FRAME / block.shape[1]
@@ -30,7 +32,8 @@ def time_in_c(backend: RNNoiseBackend, block: Float32) -> float:
 
 def by_instruction_set(options: Options) -> Iterator[Table]:
     """Microseconds a frame, as the wheel has the engine, and plain C at -O2."""
-    models = networks.shipped() | {networks.FULL: networks.full_size()} | options.models
+    made = {networks.FULL: networks.full_size(), networks.ENHANCER: networks.enhancer()}
+    models = networks.shipped() | made | options.models
     sets, effort = instruction_sets(), options.effort
     audio = frames_of_clip(effort.frames)
     block = audio.reshape(1, -1)
@@ -63,14 +66,13 @@ def _number_from(command: list[str | Path]) -> float:
 
 
 def _engine_table(
-    backends: dict[str, RNNoiseBackend], sets: tuple[str, ...], times: dict[str, Times], has_plain: bool
+    backends: dict[str, EngineBackend], sets: tuple[str, ...], times: dict[str, Times], has_plain: bool
 ) -> Table:
     rows: list[list[Cell]] = []
     facts: dict[str, float] = {}
     for name, backend in backends.items():
-        weights = sum(layer.size for layer in backend.layers)
         fastest = times[f"{name} {sets[0]}"].best
-        row: list[Cell] = [name, backend.family, f"{weights / 1e3:.0f} k"]
+        row: list[Cell] = [name, *_kind_and_weights(backend)]
         row += [times[f"{name} {isa}"].best for isa in sets]
         if has_plain:
             row.append(times[f"{name} -O2"].best)
@@ -82,9 +84,17 @@ def _engine_table(
         ["network", "kind", "weights", *sets, *(["scalar, cc -O2"] if has_plain else []), f"x {networks.CLASSIC}"],
         rows,
         f"The best of the rounds, in one call for many frames. {networks.FULL}: random weights in the sizes and at the "
-        f"sparseness of RNNoise 0.2's own. The last column: the time with {sets[0]}, as a multiple.",
+        f"sparseness of RNNoise 0.2's own; {networks.ENHANCER}: random ones in the sizes that are trained. The last "
+        f"column: the time with {sets[0]}, as a multiple.",
         facts,
     )
+
+
+def _kind_and_weights(backend: EngineBackend) -> list[Cell]:
+    if isinstance(backend, EnhancerBackend):
+        return [backend.sizes.kind, f"{backend.weights / 1e3:.0f} k"]
+    assert isinstance(backend, RNNoiseBackend)
+    return [backend.family, f"{sum(layer.size for layer in backend.layers) / 1e3:.0f} k"]
 
 
 def stages(options: Options) -> Iterator[Table]:

@@ -17,8 +17,8 @@ from benchmarks.timing import calls_us, processor_s, take_turns
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import load_backend
+from denoise_wrapper.backends.engine import EngineBackend
 from denoise_wrapper.backends.native import FRAME
-from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.stream.resample import ratio_of
 
 USUAL_RATE, OTHER_RATE = 48000, 44100
@@ -203,7 +203,7 @@ def each_us(process: Callable[[Float32], object], chunks: list[Float32]) -> floa
 class CCalls:
     """dn_process, called with as little around it as Python can."""
 
-    def __init__(self, backend: RNNoiseBackend) -> None:
+    def __init__(self, backend: EngineBackend) -> None:
         data, model, state = backend.data, ffi.new("dn_model **"), ffi.new("dn_state **")
         if lib.dn_model_load(ffi.from_buffer(data), len(data), model, ffi.NULL) != lib.DN_OK:
             raise RuntimeError("the engine has refused a model that it has loaded before")

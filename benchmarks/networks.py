@@ -1,4 +1,4 @@
-"""The RNNoise networks that are timed: the shipped ones, one of the original's size, and those asked for."""
+"""The engine's networks that are timed: the shipped ones, one of the original's size, an enhancer, those asked for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper import backend_names
-from denoise_wrapper.backends.rnnoise import ModelSource, RNNoiseBackend
+from denoise_wrapper.backends.engine import EngineBackend, ModelSource
+from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
+ENHANCER = "enhancer full size"
 FEATURES, BANDS, TAPS, GATES = 65, 32, 3, 3
 # The share of weights that the released network of RNNoise 0.2 keeps in its block-sparse maps, as near as is known.
 DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "gru3_input": 0.25}
@@ -28,7 +32,18 @@ def full_size() -> bytes:
     return random_network(128, 384, True, DENSITIES)
 
 
-def make_backend(name: str, model: ModelSource | None, isa: str | None = None) -> RNNoiseBackend:
+def enhancer() -> bytes:
+    """An enhancer of the size that is trained, with random weights."""
+    rng = np.random.default_rng(1)
+    sizes = Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2)
+    shapes = weight_shapes(sizes).items()
+    weights = {name: rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1], initial=4)) for name, shape in shapes}
+    return encode_enhancer(sizes, weights, {"name": ENHANCER})
+
+
+def make_backend(name: str, model: ModelSource | None, isa: str | None = None) -> EngineBackend:
+    if isinstance(model, bytes) and is_enhancer(model):
+        return EnhancerBackend(model, ENHANCER, isa)
     return RNNoiseBackend(model, name if model is None else DEFAULT, isa)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.backends.rnnoise import ModelSource
+from denoise_wrapper.backends.engine import ModelSource
 
 
 @dataclass(frozen=True)

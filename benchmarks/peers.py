@@ -27,6 +27,7 @@ from benchmarks.signals import as_int16, clip, pieces
 from benchmarks.timing import processor_s, take_turns
 from denoise_wrapper import Denoiser
 from denoise_wrapper.backends import convert as model_files
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 
 FULL_BAND = 48000
 FRAME_S = 0.010
@@ -174,7 +175,7 @@ def arnndn(options: Options, seconds: int, folder: Path) -> list[Candidate]:
         return []
     audio, model, length = folder / "clip.raw", folder / "classic.rnnn", max(seconds, CLIP_S)
     clip(length, FULL_BAND).tofile(audio)
-    model_files.write_model(model_files.model_of(networks.make_backend(networks.CLASSIC, None)), model)
+    model_files.write_model(model_files.model_of(RNNoiseBackend(name=networks.CLASSIC)), model)
     has_filter = subprocess.run([program, "-v", "quiet", "-h", "filter=arnndn"], capture_output=True, check=False)
     if b"arnndn" not in has_filter.stdout:
         return []

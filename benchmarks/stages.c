@@ -44,7 +44,7 @@ static void timed_frame(dn_state *state, const float *in, float *out, double *ac
     const dn_kernels *k = model->kernels;
     const dn_tables *tables = &model->tables;
     const dn_bands *bands = &tables->bands;
-    dn_past *m = &state->past;
+    dn_past *m = &state->shell->past;
     dn_frame frame;
     float removed[DN_FRAME], features[DN_MAX_FEATURES], gain[DN_MAX_BANDS], sum = 0;
     double last = now_us();

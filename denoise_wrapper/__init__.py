@@ -3,6 +3,8 @@
 from denoise_wrapper.backends import backend_names, restore_backend, restore_state
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DataError, DenoiseError, FileError, ModelError
+from denoise_wrapper.files.batch import FileResult
+from denoise_wrapper.quick import denoise
 from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.stream import Stream
 from denoise_wrapper.stream.together import process_many
@@ -16,11 +18,13 @@ __all__ = [
     "DenoiseError",
     "Denoiser",
     "FileError",
+    "FileResult",
     "ModelError",
     "Stream",
     "__version__",
     "aligned",
     "backend_names",
+    "denoise",
     "process_many",
     "restore_backend",
     "restore_state",

@@ -260,6 +260,8 @@ def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: 
         return _unpack_bytes(audio, rate, channels, dtype)
     if is_segment(audio):
         return _unpack_segment(audio, rate, channels, dtype)
+    if is_tensor(audio):
+        return _unpack_tensor(audio, rate, channels, dtype)
     samples = as_array(audio, channels)
     if dtype is not None and check_type(dtype) != samples.dtype:
         raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, it says so itself")
@@ -287,6 +289,35 @@ def _unpack_bytes(
         samples = samples.reshape(-1, channels)
     make = bytearray if isinstance(audio, bytearray) else bytes
     return Clip(samples, rate, lambda cleaned: make(cleaned.tobytes()))
+
+
+def is_tensor(audio: object) -> bool:
+    """Tell if audio is a torch.Tensor, without importing torch: who holds one has imported it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(audio, torch.Tensor)
+
+
+def _unpack_tensor(tensor: Any, rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
+    """Unpack a tensor, (frames,), or (channels, frames) as torchaudio has it, of any device."""
+    if tensor.ndim not in (1, 2):
+        raise AudioError(
+            f"a tensor of audio has shape (frames,) or (channels, frames), not {tuple(tensor.shape)}; give the clips "
+            "of a batch one by one"
+        )
+    if tensor.ndim == 2 and tensor.shape[0] > max(2, tensor.shape[1]) > 0:
+        raise AudioError(
+            f"a tensor is (channels, frames), and {tuple(tensor.shape)} looks like (frames, channels); use audio.T"
+        )
+    if str(tensor.dtype) == "torch.bfloat16":
+        raise AudioError(f"samples are {_WANTED}, not bfloat16; use audio.float()")
+    samples = tensor.detach().cpu().numpy()
+    clip = unpack(samples if tensor.ndim == 1 else samples.T, rate, channels, dtype)
+    torch = sys.modules["torch"]
+
+    def repack(cleaned: Array) -> Any:
+        return torch.from_numpy(np.ascontiguousarray(cleaned.T)).to(tensor.device)
+
+    return Clip(clip.samples, rate, repack)
 
 
 def is_segment(audio: object) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Unpack
+from typing import IO, TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,20 +15,23 @@ from numpy.typing import DTypeLike, NDArray
 from denoise_wrapper.arguments import warn_caller
 from denoise_wrapper.atomic import Overwrite, is_aside
 from denoise_wrapper.audio import Array, Clip, check_rate, unpack
-from denoise_wrapper.backends import resolve_backend
+from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
 from denoise_wrapper.presets import PresetName, strength
 from denoise_wrapper.stream.align import aligned
+from denoise_wrapper.stream.asynchronous import stream_chunks
 from denoise_wrapper.stream.gate import Cutter, make_gate
 from denoise_wrapper.stream.lane import least_latency
-from denoise_wrapper.stream.settings import Settings
-from denoise_wrapper.stream.stream import Float32, Stream
+from denoise_wrapper.stream.settings import NonFinite, Settings, VadGate
+from denoise_wrapper.stream.stream import Float32, Sample, Stream
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
     from denoise_wrapper.files.formats import Wishes, WishWords
     from denoise_wrapper.files.watch import Watch
+
+Audio = TypeVar("Audio")
 
 BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
@@ -57,16 +60,16 @@ class Denoiser:
 
     def __init__(
         self,
-        backend: str | Backend = "rnnoise",
+        backend: BackendName | str | Backend = "rnnoise",
         *,
         model: Any = None,
         preset: PresetName | None = None,
         atten_lim_db: float | None = None,
         mix: float | None = None,
         vad_threshold: float | None = None,
-        vad_gate: str = "mute",
+        vad_gate: VadGate = "mute",
         vad_hold: float = 0.2,
-        non_finite: str = "raise",
+        non_finite: NonFinite = "raise",
     ) -> None:
         atten_lim_db, mix = strength(preset, atten_lim_db, mix)
         self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
@@ -98,6 +101,33 @@ class Denoiser:
         """The strength, the gate, and what is done with damage."""
         return self._settings
 
+    @overload
+    def filter(
+        self,
+        audio: NDArray[Sample],
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> NDArray[Sample]: ...
+    @overload
+    def filter(
+        self,
+        audio: memoryview,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> bytes: ...
+    @overload
+    def filter(
+        self,
+        audio: Audio,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Audio: ...
     def filter(
         self,
         audio: Any,
@@ -109,7 +139,9 @@ class Denoiser:
         """Clean a whole clip, from fresh state.
 
         audio: ndarray, int16, int32, float32 or float64, (frames,) or (frames, channels); or bytes of interleaved
-        PCM; or a pydub.AudioSegment. Integers have their full scale, floats +-1.
+        PCM; or a pydub.AudioSegment; or a torch.Tensor of the same types, (frames,) or, as torchaudio has it,
+        (channels, frames), which comes back on its device, without a gradient. Integers have their full scale, floats
+        +-1.
         sample_rate: Hz; the segment's own for a segment. Without one an array is taken at the backend's rate, with a
         UserWarning; so are floats far beyond +-1, which look like int16 numbers in a float array.
         channels, dtype: what bytes hold (needed for them, with sample_rate).
@@ -284,13 +316,41 @@ class Denoiser:
         """Forget the frames that came to filter_frame."""
         self._frames = None
 
-    def stream(self, sample_rate: int | None = None, channels: int = 1, latency: int | None = None) -> Stream:
+    def stream(
+        self,
+        sample_rate: int | None = None,
+        channels: int = 1,
+        latency: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Stream:
         """Open a live signal through the backend, with this denoiser's settings.
 
         sample_rate: Hz; None for the backend's. channels: samples a frame. latency: frames; None for the least, more
-        to leave room for `Stream.switch` to a slower backend. Raises ConfigError for vad_gate="drop".
+        to leave room for `Stream.switch` to a slower backend. dtype: of the samples in chunks that are bytes, as in
+        "int16"; None if none are. Raises ConfigError for vad_gate="drop".
         """
-        return Stream(self._backend, sample_rate, channels, self._settings, latency)
+        return Stream(self._backend, sample_rate, channels, self._settings, latency, dtype=dtype)
+
+    def astream(
+        self,
+        chunks: AsyncIterable[Any] | Iterable[Any],
+        sample_rate: int | None = None,
+        channels: int = 1,
+        latency: int | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> AsyncIterator[Any]:
+        """Clean a live signal under asyncio, chunk by chunk as it comes.
+
+            async for cleaned in denoiser.astream(microphone(), 48000, dtype="int16"):
+                await socket.send(cleaned)
+
+        chunks: what `async for` or `for` goes through, arrays or bytes, as `Stream.process` takes them. The rest: as
+        for `stream`. Yields as many frames for each chunk, `latency` frames late, and then the last `latency` ones.
+        Chunks of more than 0.1 s are cleaned in a thread. Raises, while it is gone through, what `stream` and `process`
+        raise.
+        """
+        stream = self.stream(sample_rate, channels, latency, dtype)
+        return stream_chunks(stream, chunks, stream.frame_bytes or 1)
 
     def latency(self, sample_rate: int | None = None) -> int:
         """Return the least latency of a stream at that rate (None: the backend's), in frames."""
@@ -311,16 +371,27 @@ class Denoiser:
         (hops, channels) of several channels. Raises ConfigError if the backend gives no probability of speech.
         """
         backend = self._backend
-        if not backend.has_vad:
-            raise ConfigError(f"{backend.name} tells no probability of speech; use rnnoise for that")
         clip = unpack(audio, sample_rate, channels, dtype)
         rate = _rate_of(clip, backend)
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
-        stream = Stream(backend, rate, count, Settings(non_finite=self._settings.non_finite))
-        voice = [stream.vad for _ in aligned(stream, _blocks(clip.samples, rate * BLOCK_S))]
-        hops = -(-len(clip.samples) * backend.sample_rate // (rate * backend.hop))
-        times = np.arange(hops, dtype=np.float64) * (backend.hop / backend.sample_rate)
-        return times, np.concatenate(voice)[:hops]
+        voice = self.voice_of(_blocks(clip.samples, rate * BLOCK_S), rate, count)
+        return np.arange(len(voice), dtype=np.float64) * (backend.hop / backend.sample_rate), voice
+
+    def voice_of(self, blocks: Iterable[Array], rate: int, channels: int) -> Float32:
+        """Estimate the probability of speech over a clip that comes in blocks. rate: Hz.
+
+        Returns float32 (hops,), or (hops, channels) of several. Raises ConfigError as `speech_probability` does.
+        """
+        backend, frames = self._backend, 0
+        if not backend.has_vad:
+            raise ConfigError(f"{backend.name} gives no probability of speech; rnnoise and rnnoise-classic do")
+        stream = Stream(backend, rate, channels, Settings(non_finite=self._settings.non_finite))
+        voice = []
+        for block in aligned(stream, blocks):
+            frames += len(block)
+            voice.append(stream.vad)
+        hops = -(-frames * backend.sample_rate // (rate * backend.hop))
+        return np.concatenate(voice)[:hops]
 
     def _cleaned(
         self,
@@ -359,7 +430,10 @@ class Denoiser:
         return copy.deepcopy(self)  # two denoisers never share the state of filter_frame
 
     def __repr__(self) -> str:
-        return f"Denoiser({self.backend_name!r})"
+        backend = self._backend
+        shipped = getattr(backend, "shipped", True)
+        model = [] if shipped else [f"model=<sha256 {getattr(backend, 'digest', '')[:12]}>"]
+        return f"Denoiser({', '.join([repr(self.backend_name), *model, *self._settings.changed()])})"
 
 
 Denoiser.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is

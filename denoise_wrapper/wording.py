@@ -21,6 +21,19 @@ def few(names: Sequence[object], most: int = SHOWN) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def duration(seconds: float) -> str:
+    """Write a time as people do: "14 µs", "240 ms", "6.2 s", "2 min 5 s", "1 h 2 min"."""
+    if seconds < 0.9995e-3:
+        return f"{1e6 * seconds:.0f} µs"
+    if seconds < 0.9995:
+        return f"{1e3 * seconds:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(round(seconds / 60), 60)
+    return f"{minutes} min {rest} s" if seconds < 3599.5 else f"{hours} h {minutes_left} min"
+
+
 def count(number: int, what: str) -> str:
     """Number and noun, "1 clip" or "2 clips"."""
     return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-/* RNNoise in plain C11: a recurrent network that takes noise out of speech, 10 ms at a time.
+/* RNNoise and its like in plain C11: recurrent networks that take noise out of speech, 10 ms at a time.
  *
  *     dn_model *model;                                    weights, loaded once, shared by any number of threads
  *     dn_state *state;                                    the memory of one channel, one thread at a time
@@ -51,9 +51,9 @@ typedef enum {
 
 /* ---- model ---- */
 
-/* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), a record file of our own, or a
- * weights blob of RNNoise 0.2, recognised by the bytes. data is not kept. On failure *out is NULL and message,
- * DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
+/* Loads a model from memory: "rnnoise-nu" text (.rnnn), nnnoiseless' bytes (.rnn), a record file of our own, an
+ * enhancer's too, or a weights blob of RNNoise 0.2, recognised by the bytes. data is not kept. On failure *out is NULL
+ * and message, DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
 dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
 
 /* Loads the model compiled in. */
@@ -63,8 +63,9 @@ dn_status dn_model_builtin(dn_model **out, char *message);
 const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
-/* The two networks that this engine runs: of 22 bands and six layers, or of 32 bands and one frame of look-ahead. */
-typedef enum { DN_CLASSIC, DN_V02 } dn_family;
+/* The networks that this engine runs: RNNoise's of 22 bands and six layers, that of 32 bands and one frame of
+ * look-ahead, and the enhancer, which has a mask for each bin. */
+typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER } dn_family;
 
 dn_family dn_model_family(const dn_model *model);
 
@@ -87,7 +88,7 @@ typedef struct {
 
 enum { DN_LAYERS = 6 };
 
-/* Layer 0 to DN_LAYERS - 1; the pointers live as long as the model. All zero in a v0.2 model. */
+/* Layer 0 to DN_LAYERS - 1; the pointers live as long as the model. All zero in other models. */
 dn_layer dn_model_layer(const dn_model *model, int index);
 
 /* A linear map of a v0.2 model: conv1, conv2, gru1_input, gru1_recurrent, the same of gru2 and gru3, dense_out,
@@ -102,7 +103,7 @@ typedef struct {
 
 enum { DN_MAPS = 10 };
 
-/* Map 0 to DN_MAPS - 1. All zero in a classic model. */
+/* Map 0 to DN_MAPS - 1. All zero in other models. */
 dn_map dn_model_map(const dn_model *model, int index);
 
 /* The metadata that a record file carries: JSON in UTF-8, *size bytes, no NUL. NULL where there is none. */
@@ -121,8 +122,9 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * in, out: [channels][frames * DN_FRAME] samples, full scale +-1; they may be the same buffer, no other overlap.
  *     out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
- * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through.
- * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 68 kB of the stack. */
+ * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer, the
+ *     share of the original in what comes out.
+ * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 
@@ -134,7 +136,8 @@ dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size);
 
 /* ---- training ---- */
 
-/* Creates an extractor of the features and bands of that family. On failure *out is NULL. */
+/* Creates an extractor of the features and bands of that family, one of RNNoise's two (or else DN_BAD_RANGE). On
+ * failure *out is NULL. */
 dn_status dn_extractor_create(dn_family family, dn_extractor **out);
 void dn_extractor_destroy(dn_extractor *extractor); /* NULL is fine */
 

@@ -14,6 +14,8 @@ struct dn_extractor {
 };
 
 dn_status dn_extractor_create(dn_family family, dn_extractor **out) {
+    *out = NULL;
+    if (family != DN_CLASSIC && family != DN_V02) return DN_BAD_RANGE;
     *out = dn_new(sizeof(**out));
     if (!*out) return DN_NO_MEMORY;
     (*out)->kernels = dn_kernels_find(NULL);

@@ -1,6 +1,9 @@
 #include "family.h"
 
+#include <float.h>
+
 #include "models/classic.h"
+#include "models/enhancer.h"
 #include "models/v02.h"
 
 static const dn_traits traits[] = {
@@ -13,6 +16,7 @@ static const dn_traits traits[] = {
                     .read = dn_classic_read,
                     .discard = dn_classic_discard,
                     .run = dn_classic_run,
+                    .most = FLT_MAX,
                     .layer = dn_classic_layer},
     [DN_V02] = {.family = DN_V02,
                 .bands = &dn_v02_bands,
@@ -23,9 +27,16 @@ static const dn_traits traits[] = {
                 .read = dn_v02_read,
                 .discard = dn_v02_discard,
                 .run = dn_v02_run,
+                .most = FLT_MAX,
                 .map = dn_v02_map},
+    [DN_ENHANCER] = {.family = DN_ENHANCER,
+                     .size = sizeof(dn_enhancer),
+                     .run_samples = dn_enhancer_run,
+                     .read = dn_enhancer_read,
+                     .discard = dn_enhancer_discard,
+                     .most = 1e10f},
 };
 
 const dn_traits *dn_family_traits(dn_family family) {
-    return &traits[family == DN_V02 ? DN_V02 : DN_CLASSIC];
+    return &traits[family];
 }

@@ -7,14 +7,16 @@
 #include "models/records.h"
 #include "rnn_data.h"
 
-/* Reads what records of either family have in common: the metadata, and which family they are. */
+/* Reads what records of all families have in common: the metadata, and which family they are. */
 static dn_status read_about(dn_model *model, dn_records file, char *message) {
-    dn_record classic, v02, metadata;
+    dn_record classic, v02, enhancer, metadata;
     dn_status status = dn_record_find(file, "classic_layers", &classic, message);
     if (status == DN_OK) status = dn_record_find(file, "conv1_bias", &v02, message);
+    if (status == DN_OK) status = dn_record_find(file, "enhancer_sizes", &enhancer, message);
     if (status == DN_OK) status = dn_record_find(file, "metadata", &metadata, message);
     if (status != DN_OK) return status;
-    model->traits = dn_family_traits(v02.payload && !classic.payload ? DN_V02 : DN_CLASSIC);
+    dn_family others = v02.payload && !classic.payload ? DN_V02 : DN_CLASSIC;
+    model->traits = dn_family_traits(enhancer.payload ? DN_ENHANCER : others);
     if (!metadata.payload) return DN_OK;
     model->metadata = dn_new(metadata.size);
     if (!model->metadata) return DN_NO_MEMORY;
@@ -32,7 +34,7 @@ static dn_status fill_model(dn_model *model, const void *data, size_t size, char
     status = model->traits->read(model->network, data, size, &model->fingerprint, message);
     if (status != DN_OK) return status;
     model->kernels = dn_kernels_find(NULL);
-    dn_tables_init(&model->tables, model->traits->bands);
+    if (model->traits->bands) dn_tables_init(&model->tables, model->traits->bands);
     return DN_OK;
 }
 

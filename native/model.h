@@ -7,7 +7,7 @@
 struct dn_model {
     const dn_traits *traits; /* of its family */
     const dn_kernels *kernels;
-    dn_tables tables;
+    dn_tables tables;    /* of networks with bands; others have their own */
     dn_network *network; /* traits->size bytes, from dn_new */
     char *metadata;      /* from dn_new, or NULL */
     size_t metadata_size;

@@ -1,4 +1,4 @@
-/* A network of either family as frames go through it. */
+/* A network of any family as frames go through it. */
 #ifndef DN_NETWORK_H
 #define DN_NETWORK_H
 
@@ -17,6 +17,12 @@ typedef struct {
  * for 32, and voice[i], the probability of speech. No bit depends on what is run together. */
 typedef void dn_network_run(const dn_network *net, const dn_kernels *k, int count, const float *const *features,
                             float *const *memory, float *const *gains, float *voice);
+
+/* Runs one hop of one channel through a network that takes samples, all of its signal processing its own: in[DN_FRAME]
+ * to out[DN_FRAME], which may be the same. min_gain: 0 to 1, the original's share of what comes out. Returns the
+ * probability of speech. */
+typedef float dn_samples_run(const dn_network *net, const dn_kernels *k, float *memory, const float *in, float *out,
+                             float min_gain);
 
 /* Channels that run together where each needs so many floats of the stack. */
 static inline int dn_most_together(int floats) {

@@ -20,14 +20,20 @@ static saved_head make_head(const dn_state *state, const char *bytes) {
     return (saved_head){{'D', 'N', 's', 't'}, 3, state->model->fingerprint, (uint32_t)size, hash};
 }
 
+/* Bytes of what the signal processing around a network remembers. */
+static size_t past_size(const dn_state *state) {
+    return state->shell ? sizeof(state->shell->past) : 0;
+}
+
 size_t dn_state_size(const dn_state *state) {
-    return sizeof(saved_head) + sizeof(state->past) + dn_tail_size(state->model);
+    return sizeof(saved_head) + past_size(state) + dn_tail_size(state->model);
 }
 
 void dn_state_save(const dn_state *state, void *bytes) {
     char *to = bytes;
-    memcpy(to + sizeof(saved_head), &state->past, sizeof(state->past));
-    memcpy(to + sizeof(saved_head) + sizeof(state->past), state->tail, dn_tail_size(state->model));
+    size_t past = past_size(state);
+    if (past) memcpy(to + sizeof(saved_head), &state->shell->past, past);
+    memcpy(to + sizeof(saved_head) + past, state->tail, dn_tail_size(state->model));
     saved_head head = make_head(state, to);
     memcpy(to, &head, sizeof(head));
 }
@@ -56,15 +62,18 @@ dn_status dn_state_restore(dn_state *state, const void *bytes, size_t size) {
     if (size != dn_state_size(state)) return DN_BAD_STATE;
     saved_head wanted = make_head(state, from);
     if (memcmp(from, &wanted, sizeof(wanted)) != 0) return DN_BAD_STATE;
-    memcpy(&past, from + sizeof(wanted), sizeof(past));
-    from += sizeof(wanted) + sizeof(past);
-    if (!is_sound(&past)) return DN_BAD_STATE;
+    from += sizeof(wanted);
+    if (state->shell) {
+        memcpy(&past, from, sizeof(past));
+        from += sizeof(past);
+        if (!is_sound(&past)) return DN_BAD_STATE;
+    }
     for (size_t i = 0; i < dn_tail_size(state->model) / sizeof(float); i++) {
         float x;
         memcpy(&x, from + i * sizeof(x), sizeof(x));
-        if (!isfinite(x)) return DN_BAD_STATE;
+        if (!(fabsf(x) <= state->model->traits->most)) return DN_BAD_STATE;
     }
-    state->past = past;
+    if (state->shell) state->shell->past = past;
     memcpy(state->tail, from, dn_tail_size(state->model));
     return DN_OK;
 }

@@ -19,14 +19,19 @@ dn_held_back *dn_state_held(dn_state *state) {
 }
 
 dn_status dn_state_create(const dn_model *model, dn_state **out) {
-    *out = dn_new(sizeof(**out) + dn_tail_size(model));
-    if (!*out) return DN_NO_MEMORY;
+    enum { HEAD = (sizeof(dn_state) + 63) / 64 * 64, SHELL = (sizeof(dn_shell) + 63) / 64 * 64 };
+    size_t shell = model->traits->run_samples ? 0 : SHELL;
+    char *block = dn_new(HEAD + shell + dn_tail_size(model));
+    *out = (dn_state *)(void *)block;
+    if (!block) return DN_NO_MEMORY;
     (*out)->model = model;
+    (*out)->shell = shell ? (dn_shell *)(void *)(block + HEAD) : NULL;
+    (*out)->tail = (float *)(void *)(block + HEAD + shell);
     return DN_OK;
 }
 
 void dn_state_reset(dn_state *state) {
-    memset(&state->past, 0, sizeof(state->past));
+    if (state->shell) memset(&state->shell->past, 0, sizeof(state->shell->past));
     memset(state->tail, 0, dn_tail_size(state->model));
 }
 
@@ -39,21 +44,25 @@ void dn_state_destroy(dn_state *state) {
 static void finish_frame(dn_state *state, const float *gain, float min_gain, float *out) {
     const dn_model *model = state->model;
     const dn_tables *tables = &model->tables;
-    dn_past *past = &state->past;
+    dn_shell *shell = state->shell;
+    dn_past *past = &shell->past;
     dn_held_back *held = dn_state_held(state);
-    dn_frame *due = held ? &held->frame : &state->frame;
+    dn_frame *due = held ? &held->frame : &shell->frame;
     if (gain) {
         dn_apply_gains(model->kernels, &tables->bands, due, gain, past->last_gain, min_gain);
-        if (held) dn_let_fall(&tables->bands, due->energy, state->frame.energy, past->last_gain);
+        if (held) dn_let_fall(&tables->bands, due->energy, shell->frame.energy, past->last_gain);
     }
     dn_synthesise(model->kernels, tables, &due->X, past->overlap, out);
     dn_restore_rumble(held ? held->removed : past->removed, min_gain, out);
     if (held) {
-        held->frame = state->frame;
+        held->frame = shell->frame;
         memcpy(held->removed, past->removed, sizeof(held->removed));
     }
-    memcpy(past->removed, state->removed, sizeof(past->removed));
+    memcpy(past->removed, shell->removed, sizeof(past->removed));
 }
+
+typedef void step_frame(dn_state *const *states, int count, const float *in, float *out, size_t apart, float min_gain,
+                        float *voice);
 
 /* Processes one frame of each of count states, as many as go together or fewer. in, out: of the first state, each other
  * one's apart samples behind the one before; they may be the same. The network runs for those whose frame is loud
@@ -67,18 +76,27 @@ static void process_frame(dn_state *const *states, int count, const float *in, f
     float *loud_memory[DN_BATCH], *loud_gain[DN_BATCH], *gain_of[DN_BATCH] = {NULL};
     int loud = 0;
     for (int i = 0; i < count; i++) {
-        dn_state *s = states[i];
+        dn_shell *s = states[i]->shell;
         dn_frontend_push(&s->past.front, model->kernels, in + (size_t)i * apart, s->removed);
         if (!dn_frontend_analyse(&s->past.front, model->kernels, &model->tables, &s->frame)) continue;
         traits->make_features(&s->past.front, model->kernels, &model->tables.bands, &s->frame, features[i]);
         loud_features[loud] = features[i];
-        loud_memory[loud] = s->tail;
+        loud_memory[loud] = states[i]->tail;
         loud_gain[loud++] = gain_of[i] = gain[i];
     }
     if (loud) traits->run(model->network, model->kernels, loud, loud_features, loud_memory, loud_gain, loud_voice);
     for (int i = 0, l = 0; i < count; i++) {
         voice[i] = gain_of[i] ? fminf(fmaxf(loud_voice[l++], 0), 1) : 0;
         finish_frame(states[i], gain_of[i], min_gain, out + (size_t)i * apart);
+    }
+}
+
+/* Processes one frame of each of count states of a network that takes samples; see process_frame. */
+static void process_samples(dn_state *const *states, int count, const float *in, float *out, size_t apart,
+                            float min_gain, float *voice) {
+    const dn_model *model = states[0]->model;
+    for (int i = 0; i < count; i++, in += apart, out += apart) {
+        voice[i] = model->traits->run_samples(model->network, model->kernels, states[i]->tail, in, out, min_gain);
     }
 }
 
@@ -100,13 +118,16 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
-    size_t most = channels ? (size_t)states[0]->model->network->batch : 1;
+    if (!channels) return DN_OK;
+    const dn_model *model = states[0]->model;
+    step_frame *step = model->traits->run_samples ? process_samples : process_frame;
+    size_t most = (size_t)model->network->batch;
     for (size_t c = 0; c < channels; c += most) {
         int count = (int)(channels - c < most ? channels - c : most);
         for (size_t f = 0; f < frames; f++) {
             size_t at = c * samples + f * DN_FRAME;
             float probability[DN_BATCH];
-            process_frame(states + c, count, in + at, out + at, samples, min_gain, probability);
+            step(states + c, count, in + at, out + at, samples, min_gain, probability);
             for (int i = 0; voice && i < count; i++) voice[(c + (size_t)i) * frames + f] = probability[i];
         }
     }

@@ -18,13 +18,18 @@ typedef struct {
     float removed[DN_FRAME]; /* out of the frame before the last */
 } dn_held_back;
 
-struct dn_state {
-    const dn_model *model;
-    int is_busy; /* while the call of dn_process that has it checks its states */
+/* The signal processing around a network with bands. */
+typedef struct {
     dn_past past;
     dn_frame frame;          /* from here on what is worked with; nothing of it outlives a frame */
     float removed[DN_FRAME]; /* what the high-pass took out of it */
-    float tail[];            /* the network's memory, and with look-ahead a dn_held_back */
+} dn_shell;
+
+struct dn_state {
+    const dn_model *model;
+    int is_busy;     /* while the call of dn_process that has it checks its states */
+    dn_shell *shell; /* NULL around a network that takes samples. It and the tail lie behind this, in one block. */
+    float *tail;     /* the network's memory, and with look-ahead a dn_held_back */
 };
 
 /* Bytes of a state's tail. */

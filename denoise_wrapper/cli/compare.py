@@ -90,6 +90,14 @@ def add_evaluate(verbs: Any) -> None:
         action="store_true",
         help="measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips",
     )
+    verb.add_argument(
+        "--words",
+        nargs="?",
+        const="",
+        metavar="MODEL",
+        help="count the words that a recogniser gets wrong instead: a folder of a faster-whisper model; without one "
+        "the tiny English Whisper that 'denoise-wrapper[asr]' brings",
+    )
     how = verb.add_argument_group("how to clean")
     how.add_argument("--model", nargs="+", metavar="FILE", help="a model of your own for the backend")
     how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
@@ -123,7 +131,7 @@ def add_compare(verbs: Any) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="audio files, folders of them, or sets: noisy/ and clean/ in a folder",
+        help="audio files, folders of them (without what 'filter' made), or sets: noisy/ and clean/ in a folder",
     )
     verb.add_argument(
         *(f"-{letter}" for letter in SLOTS),
@@ -156,6 +164,7 @@ def add_compare(verbs: Any) -> None:
     results.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="of a longer clip the page plays so many (default: 60)"
     )
+    results.add_argument("--open", action="store_true", help="open the report in the browser")
     results.add_argument("--keep", metavar="DIR", help="keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
     results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
@@ -192,14 +201,23 @@ def run_compare(args: argparse.Namespace) -> int:
             progress=report,
         )
     show(format_comparison(comparison))
-    show(f"{page}: open it in a browser")
+    show(f"{page}: {'opened' if args.open and open_page(page) else 'open it'} in a browser")
     return 2 if any(comparison.problems()) else 0
+
+
+def open_page(page: Path) -> bool:
+    """Open a page in the user's browser. False if there is none."""
+    import webbrowser
+
+    return webbrowser.open(page.absolute().as_uri())
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
     candidate = _candidate(args)
     if args.behaviour:
         return _run_behaviour(args, candidate)
+    if args.words is not None:
+        return _run_words(args, candidate)
     from denoise_wrapper.compare import evaluate
     from denoise_wrapper.compare.export import set_to_dict, write_clips
     from denoise_wrapper.compare.tables import format_set
@@ -272,6 +290,28 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
     )
     show(format_behaviour(result, args.clips))
     return 2 if any(clip.error for clip in result.clips) else 0
+
+
+def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
+    options = {"--denoised": args.denoised, "-o": args.output, "--against": args.against, "--csv": args.csv}
+    wrong = [name for name, value in options.items() if value is not None]
+    if wrong:
+        raise ConfigError(f"{' '.join(wrong)}: --words prints what a recogniser gets wrong; leave one of them out")
+    from denoise_wrapper.compare.candidates import strength_words
+    from denoise_wrapper.compare.spoken import format_words, open_recogniser, word_errors
+    from denoise_wrapper.progress import stages
+
+    name = ", ".join([candidate.name, *strength_words(candidate.settings)])
+    ways = {"noisy": None, **({name: candidate.open()} if candidate.cleaned else {})}
+    recogniser = open_recogniser(args.words or None)
+    with stages(args.quiet) as report:
+        results = word_errors(args.set, ways, recogniser, only=args.only, progress=report)
+    if args.json:
+        content = {each.name: {"percent": each.percent, "interval": each.interval()} for each in results}
+        with atomic_path(args.json, args.overwrite) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(format_words(results, args.set))
+    return 0
 
 
 def _candidate(args: argparse.Namespace) -> Candidate:

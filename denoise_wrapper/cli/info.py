@@ -24,7 +24,7 @@ OPTIONAL = {
     "av": "m4a, mp4, mkv, webm, wma ...",
     "pydub": "AudioSegment",
     "h5py": "models of Keras",
-    "sounddevice": "examples/live.py",
+    "sounddevice": "listen",
     "pesq": "evaluate, compare",
     "pystoi": "evaluate, compare",
     "speechmos": "evaluate, compare",
@@ -132,9 +132,9 @@ def format_description(facts: dict[str, Any]) -> str:
             continue
         hop, delay = (f"{1e3 * each[key] / each['sample_rate']:g} ms" for key in ("hop", "delay"))
         lines.append(
-            f"    {each['name']}: {each['sample_rate']} Hz, {hop} a hop, {delay} late ({each['latency_ms']:g} ms live)"
-            f"{', tells speech' * each['has_vad']}; model {each['model'] or 'without a name'}, "
-            f"sha256 {' and '.join(each['sha256'])}"
+            f"    {each['name']}: {each['sample_rate']} Hz, hop {hop}, delay {delay}, latency "
+            f"{each['latency_ms']:.0f} ms{', speech probability' * each['has_vad']}; "
+            f"model {each['model'] or 'without a name'}, sha256 {' and '.join(each['sha256'])}"
         )
     return "\n".join(lines)
 
@@ -176,7 +176,7 @@ def _checksums(backend: Backend) -> list[str]:
 
     if isinstance(backend, RNNoiseBackend):
         return [fingerprint(model_of(backend))]
-    return [hashlib.sha256(data).hexdigest() for data in getattr(backend, "data", ())]
+    return [hashlib.sha256(data).hexdigest() for data in getattr(backend, "files", ())]
 
 
 def _version(package: str) -> str | None:

@@ -15,6 +15,9 @@ from denoise_wrapper.errors import ConfigError
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import Pair
 
+FILES_ONLY = ("json", "output_noise", "loudness")  # beside those that a file of defaults may name
+DTLNS = ("dtln-16k", "dtln-32k")  # by rate
+
 
 def add_naming(verb: Any) -> None:
     """Add the options that say what becomes of files that exist, and what results are called."""
@@ -46,6 +49,36 @@ def check_inputs(args: argparse.Namespace) -> None:
     replace = "--force" if args.force else "--overwrite"
     if args.skip_existing and (args.force or args.overwrite):
         raise ConfigError(f"--skip-existing {replace}: files that exist are left or replaced; leave out one of them")
+
+
+def check_pipe_options(args: argparse.Namespace) -> None:
+    """Raise ConfigError for options that are about files, where a pipe is cleaned."""
+    names = [name for name in FILES_ONLY if getattr(args, name) not in (None, False)]
+    if names and "-" in args.inputs:
+        options = " ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise ConfigError(f"{options}: only for files; leave {'them' if len(names) > 1 else 'it'} out for '-'")
+
+
+def check_backend(args: argparse.Namespace) -> None:
+    """Raise ConfigError that says which of the DTLNs fits the file, for who asks for one without a rate."""
+    from denoise_wrapper.backends import load_backend
+
+    if args.backend != "dtln":
+        return
+    rate = next(filter(None, map(_rate, args.inputs)), None)
+    if rate is not None:
+        fits = next((name for name in DTLNS if load_backend(name).sample_rate >= rate), DTLNS[-1])
+        raise ConfigError(f"there is no backend 'dtln' alone; the audio has {rate} Hz, which -b {fits} fits")
+
+
+def _rate(name: str) -> int | None:
+    """Rate of a file in Hz; None if it cannot be told at a glance."""
+    import soundfile
+
+    try:
+        return int(soundfile.info(name).samplerate)
+    except (soundfile.LibsndfileError, TypeError, OSError):
+        return None
 
 
 def named(pairs: Sequence[Pair], suffix: str | None) -> list[Pair]:

@@ -17,17 +17,21 @@ from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.data import add_data
+from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
-from denoise_wrapper.cli.inputs import add_naming, check_inputs, named, part_existing
+from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
+from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
+from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
-from denoise_wrapper.cli.training import add_data, add_train
+from denoise_wrapper.cli.training import add_train
 from denoise_wrapper.cli.written import add_written, print_plans, written
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
@@ -133,6 +137,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_filter(verbs)
     add_compare(verbs)
     add_evaluate(verbs)
+    add_listen(verbs)
+    add_segments(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)
@@ -188,6 +194,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
     add_written(verb)
+    add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
     raw.add_argument("--channels", type=int, metavar="N")
@@ -198,6 +205,7 @@ def _add_filter(verbs: Any) -> None:
 def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
+    check_pipe_options(args)
     (check_pipe if "-" in args.inputs else _check_files)(args)
     if args.dry_run:
         return _preview_files(args)
@@ -274,7 +282,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
         say(speed_line(f"{len(cleaned)} files", seconds, took, kept))
     if args.profile:
         show(format_profile(cleaned))
-    return 2 if failed or len(cleaned) < len(results) else 0
+    unfinished = finish(args, cleaned)
+    return 2 if failed or unfinished or len(cleaned) < len(results) else 0
 
 
 def _note(args: argparse.Namespace, target: object, notes: Iterable[str]) -> None:
@@ -300,6 +309,8 @@ def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
         raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
     check_inputs(args)
+    check_backend(args)
+    check_finish(args)
     check_jobs(args.jobs)
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:

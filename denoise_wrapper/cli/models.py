@@ -74,16 +74,18 @@ def add_convert(verbs: Any) -> None:
         "and NAME_2.onnx in the folder OUT, "
         "for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, "
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
-        "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair.",
+        "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
+        "enhancer's run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
+            ("convert runs/enhancer -o mine.dnnw", "the best checkpoint of an enhancer's run"),
             ("convert model_1.onnx model_2.onnx -o pairs/ --name small --to int8", "a DTLN with 8-bit weights"),
         ),
     )
     verb.add_argument("sources", nargs="+", metavar="SOURCE", help="a file, a folder of a run, two .onnx, or a backend")
     verb.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="the file of an RNNoise model; else the folder"
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the file of a model; of a DTLN the folder"
     )
     verb.add_argument(
         "--to",
@@ -175,10 +177,13 @@ def describe_file(name: str) -> dict[str, Any]:
     """
     from denoise_wrapper.backends import load_backend
     from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint
+    from denoise_wrapper.backends.enhancer import is_enhancer_file
 
     backend: Any = load_backend(name) if _is_backend(name) else None
+    if backend is None and is_enhancer_file(name):
+        backend = load_backend("enhancer", name)
     if backend is not None and not isinstance(backend, RNNoiseBackend):
-        sums = [hashlib.sha256(data).hexdigest() for data in getattr(backend, "data", ())]
+        sums = [hashlib.sha256(data).hexdigest() for data in getattr(backend, "files", ())]
         return {"model": name, "family": backend.kind, "metadata": ordered(backend.metadata), "sha256": sums}
     model = read_rnnoise(name)
     return {
@@ -200,7 +205,7 @@ def ordered(metadata: dict[str, str]) -> dict[str, str]:
 def format_file(facts: dict[str, Any]) -> str:
     """Format the result of `describe_file` as lines to read."""
     weights = f", {facts['weights']} weights" if "weights" in facts else ""
-    family = facts["family"] if " " in facts["family"] else facts["family"].upper()
+    family = facts["family"].upper() if facts["family"] == "dtln" else facts["family"]
     lines = [f"{facts['model']}: {family} network{weights}"]
     lines += [f"    {key}: {value}" for key, value in facts["metadata"].items()]
     several = len(facts["sha256"]) > 1
@@ -218,7 +223,7 @@ def read_rnnoise(name: str) -> Any:
     if _is_backend(name):
         backend = load_backend(name)
         if not isinstance(backend, RNNoiseBackend):
-            raise ModelError(f"the model of {name} is a pair of ONNX files, which is no RNNoise model")
+            raise ModelError(f"the model of {name} is no RNNoise model, and has no other form")
         return model_of(backend)
     path = Path(name)
     if path.suffix.lower() == ".onnx":
@@ -251,7 +256,9 @@ def run_convert(args: argparse.Namespace) -> int:
     for source in args.sources:
         if not _is_backend(source) and not Path(source).exists():
             raise ModelError(f"there is no model file {source}, and no backend of that name; see 'models'")
-    return _convert_dtln(args) if is_dtln(args.sources) else _convert_rnnoise(args)
+    if not is_dtln(args.sources):
+        return _convert_rnnoise(args)
+    return _convert_enhancer(args) if is_enhancer(args.sources) else _convert_dtln(args)
 
 
 def _convert_rnnoise(args: argparse.Namespace) -> int:
@@ -289,6 +296,41 @@ def raise_if_nameless(target: Path, name: str) -> None:
     """Raise ConfigError for a name that the form of the target cannot hold."""
     if target.suffix.lower() in NAMELESS:
         raise ConfigError(f"--name {name}: {target.suffix} holds no name; .dnnw and .dnnw.c do")
+
+
+def is_enhancer(sources: list[str]) -> bool:
+    """True if the sources are the run of an enhancer, or a checkpoint of one."""
+    from denoise_wrapper.backends.convert import TORCH_MAGIC
+
+    path = Path(sources[0])
+    if len(sources) > 1 or _is_backend(sources[0]):
+        return False
+    if path.is_file():
+        with path.open("rb") as stream:
+            if not stream.read(4).startswith(TORCH_MAGIC):
+                return False
+    try:
+        from denoise_wrapper.training.enhancer.publish import holds_enhancer
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    return holds_enhancer(path)
+
+
+def _convert_enhancer(args: argparse.Namespace) -> int:
+    from denoise_wrapper.training.enhancer.publish import convert
+
+    for option in ("rate", "to"):
+        if (value := getattr(args, option)) not in (None, "dnnw"):
+            raise ConfigError(f"--{option} {value}: an enhancer is at 48000 Hz and written as dnnw alone; leave it out")
+    target = args.output
+    if target.suffix.lower() != ".dnnw" or target.is_dir():
+        if args.name is None:
+            raise ConfigError(f"-o {target} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
+        target = target / f"{args.name}.dnnw"
+    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
+    changes = {key: value for key, value in options.items() if value is not None}
+    print(convert(Path(args.sources[0]), target, changes, args.overwrite))
+    return 0
 
 
 def _convert_dtln(args: argparse.Namespace) -> int:

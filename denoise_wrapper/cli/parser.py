@@ -19,6 +19,11 @@ PRESET_HELP = f"strength by what it is for: {', '.join(PRESET_NAMES)}"
 _TYPED = {
     "atten_lim_db": "--atten-lim",
     "vad_threshold": "--vad-threshold",
+    "min_speech_s": "--min-speech",
+    "min_pause_s": "--min-pause",
+    "pad_s": "--pad",
+    "threshold is": "--threshold is",
+    "hysteresis is": "--hysteresis is",
     "vad_gate": "--vad-gate",
     "vad_hold": "--vad-hold",
     "non_finite": "--non-finite",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from denoise_wrapper.files.watch import OTHER, STAGES
 from denoise_wrapper.progress import make_bars
-from denoise_wrapper.wording import visible
+from denoise_wrapper.wording import count, duration, visible
 
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import FileResult
@@ -23,7 +23,7 @@ def speed_line(name: object, seconds: float, took: float, kept: float | None = N
 
     seconds: of audio. took: seconds by the clock. kept: seconds of the result; None for all.
     """
-    line = f"{name}: {seconds:.1f} s in {took:.2f} s, {seconds / took:.0f} x real time"
+    line = f"{name}: {duration(seconds)} in {duration(took)}, {seconds / took:.0f} x real time"
     dropped = 0.0 if kept is None else seconds - kept
     return line if dropped < LEAST_DROPPED_S else f"{line}; {kept:.1f} s are left, {dropped:.1f} s were dropped"
 
@@ -68,7 +68,8 @@ def format_profile(results: Sequence[FileResult]) -> str:
     """Tabulate the stages that the time of files went into, one a line; the seconds of all threads are summed."""
     spent = {name: sum(result.stages[name] for result in results) for name in (*STAGES, OTHER)}
     seconds, took = sum(result.seconds for result in results), sum(result.took for result in results)
-    lines = [f"{len(results)} files, {seconds:.1f} s of audio: {took:.2f} s of all threads together"]
+    audio = f"{count(len(results), 'file')}, {duration(seconds)} of audio"
+    lines = [f"{audio}: {duration(took)} of all threads together"]
     for name, part in spent.items():
         speed = f"{seconds / part:.0f} x real time" if part else "-"
         lines.append(f"    {name:<12}{part:8.2f} s {100 * part / (took or 1.0):6.1f} %   {speed:>20}")

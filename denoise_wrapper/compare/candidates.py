@@ -3,7 +3,7 @@
 In words, as on a command line, a candidate is WHAT[,KEY=VALUE]...:
 
     rnnoise                         a backend of the package; standard is the model that is compiled in
-    speech.rnnn                     a model of the backend rnnoise, any file that it reads
+    speech.rnnn                     a model of the backend rnnoise, any file that it reads; or an enhancer's .dnnw
     librnnoise.so                   a librnnoise that somebody else has built
     model_1.onnx+model_2.onnx       the pair of a DTLN, or the folder they are in
     cleaned/                        a folder of clips that another program has cleaned, called as the noisy ones are
@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from denoise_wrapper.backends import Backend, backend_names, load_backend
+from denoise_wrapper.backends import Backend, backend_names, known_names, load_backend
+from denoise_wrapper.backends.enhancer import is_enhancer_file
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
 from denoise_wrapper.denoiser import Denoiser
@@ -42,10 +43,10 @@ class Candidate:
     """A backend or model that cleans clips, a folder of clips that something has cleaned, or the clips as they came.
 
     name: as it is shown; no two are alike, none is "clean", and "noisy" are the clips as they came.
-    backend: the name of one, or a Backend; None for that which the model fits: rnnoise, a foreign librnnoise, or a DTLN
-    at its rate. model: path of a model for it, two of them, or the folder of a pair; None for the backend's own.
-    settings: the strength. folder: of clips that are cleaned already, in place of all that; its path may be its name.
-    Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or cannot be that of a folder.
+    backend: the name of one, or a Backend; None for that which the model fits: rnnoise, enhancer, a foreign librnnoise,
+    or a DTLN at its rate. model: path of a model for it, two of them, or the folder of a pair; None for the backend's
+    own. settings: the strength. folder: of clips that are cleaned already, in place of all that; its path may be its
+    name. Raises ConfigError if it is nothing, or its name cannot be shown beside the others, or be that of a folder.
     """
 
     name: str
@@ -96,7 +97,7 @@ def parse_candidate(words: str) -> Candidate:
     what, options = _split(words)
     settings = Settings(*strength(options.get("preset"), _number(options, "atten-lim"), _number(options, "mix")))
     name, backend = options.get("name"), options.get("backend")
-    if backend is not None and backend not in backend_names():
+    if backend is not None and backend not in known_names():
         raise ConfigError(f"{words}: there is no backend {backend!r}; known are {', '.join(backend_names())}")
     if what == NOISY and not options:
         return Candidate(NOISY)
@@ -215,7 +216,9 @@ def _paths(what: str) -> list[Path]:
 def _find_backend(model: Any) -> str | Backend:
     """The backend, by name or opened, that a model without one is for."""
     if isinstance(model, str | os.PathLike) and not Path(model).is_dir() and Path(model).suffix.lower() != ".onnx":
-        return ForeignBackend(model) if is_library(model) else "rnnoise"
+        if is_library(model):
+            return ForeignBackend(model)
+        return "enhancer" if is_enhancer_file(model) else "rnnoise"
     first, *others = DTLN
     try:
         return load_backend(first, model)

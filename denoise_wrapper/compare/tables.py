@@ -11,7 +11,8 @@ import numpy as np
 
 from denoise_wrapper.compare.behaviour import FIGURES, Behaviour
 from denoise_wrapper.compare.comparison import MEASURES, Comparison, Result
-from denoise_wrapper.compare.measure.measures import COSTS, LOWER, QUALITY, Measure
+from denoise_wrapper.compare.headline import headline
+from denoise_wrapper.compare.measure.measures import COSTS, HIGHER, LOWER, NEITHER, QUALITY, ZERO, Measure
 from denoise_wrapper.compare.measure.metrics import METRICS, RATE
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, paired_interval, verdicts
 from denoise_wrapper.wording import count, few, listed
@@ -20,7 +21,8 @@ OF_SETS = (*METRICS, "SPEECH")  # measures in the table of a set
 SHOWN = 6  # clips named in a line about what went wrong
 LEAST = 1e-5  # that is better: sums of floats come out one way or another with their place in memory
 DASH = "-"
-DELAY = Measure("delay", "ms", 1, LOWER, "by which the results lag, taken away before they are measured")
+ARROWS = {HIGHER: " ↑", LOWER: " ↓", ZERO: " →0", NEITHER: ""}
+DELAY = Measure("lag", "ms", 1, LOWER, "by which the results lag, taken away before they are measured")
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -29,13 +31,17 @@ def format_comparison(comparison: Comparison) -> str:
     how = "by a live stream" if comparison.mode == "stream" else "as whole files"
     matched = ", made equally loud" if comparison.level_matched else ""
     clips = count(len(comparison.clips), "clip")
-    lines = [f"{count(len(candidates), 'candidate')} on {clips}, cleaned {how}{matched}; means:"]
+    verdict = headline(comparison)
+    lines = [verdict, ""] if verdict else []
+    lines += [f"{count(len(candidates), 'candidate')} on {clips}, cleaned {how}{matched}; means:"]
     lines += _rows(QUALITY, {result.name: _means(comparison, result) for result in comparison.results})
     costs = {result.name: _costs(result) for result in candidates if not result.error}
     if costs:
         lines += ["", f"costs, on one thread of {comparison.processor}:"]
-        lines += _rows({"delay": DELAY} | {cost.label: cost for cost in COSTS.values()}, costs)
+        lines += _rows({"lag": DELAY} | {cost.label: cost for cost in COSTS.values()}, costs)
     best = [_verdict_line(comparison, verdict) for verdict in verdicts(comparison)]
+    if candidates and len(comparison.clips) < FEW:
+        best.append(f"{clips}: too few to tell anything apart; it takes {FEW}")
     wrong = list(problems(comparison))
     return "\n".join([*lines, *([""] if best else []), *best, *([""] if wrong else []), *wrong])
 
@@ -46,7 +52,7 @@ def _means(comparison: Comparison, result: Result) -> dict[str, float]:
 
 def _costs(result: Result) -> dict[str, float]:
     costs = {} if result.cost is None else {measure.label: cost_of(result, name) for name, measure in COSTS.items()}
-    return {"delay": result.delay_ms, **costs}
+    return {"lag": result.delay_ms, **costs}
 
 
 def cost_of(result: Result, name: str) -> float:
@@ -55,12 +61,17 @@ def cost_of(result: Result, name: str) -> float:
 
 
 def _rows(measures: Mapping[str, Measure], values: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """A line of headings, one of units if any has one, one for each name; columns without a value are left out."""
+    """A line of headings with arrows for which way is better, one of units if any has one, one for each name.
+
+    Columns without a value are left out.
+    """
     columns = [[""] * 2 + list(values)]
     for heading, measure in measures.items():
         column = [row.get(heading, math.nan) for row in values.values()]
         if not all(map(math.isnan, column)):
-            columns.append([heading, measure.unit, *(_number(value, measure) for value in column)])
+            columns.append(
+                [f"{heading}{ARROWS[measure.better]}", measure.unit, *(_number(value, measure) for value in column)]
+            )
     widths = [max(map(len, column)) for column in columns]
     names = [name.ljust(widths[0]) for name in columns[0]]
     cells = [[cell.rjust(width) for cell in column] for column, width in zip(columns[1:], widths[1:], strict=True)]
@@ -73,7 +84,7 @@ def _number(value: float, measure: Measure) -> str:
 
 
 def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
-    """The best and by how much, in words: "PESQ: a, by 0.031 [0.010, 0.052] before b"."""
+    """The best and by how much, in words: "PESQ: a, 0.031 [0.010, 0.052] better than b"."""
     if verdict.measure in COSTS:
         return _cost_line(comparison, verdict)
     measure = QUALITY[verdict.measure]
@@ -81,12 +92,16 @@ def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
         return f"{measure.label}: no clip was measured for all candidates"
     text = f"{measure.label}: {verdict.best}"
     if verdict.difference is not None:
-        text += f", by {_lead(ahead(verdict.difference, measure), measure)} before {verdict.second}"
+        lead = _lead(ahead(verdict.difference, measure), measure)
+        if verdict.clips >= FEW and verdict.second in verdict.alike:
+            text += f", which may be chance: {lead} better than {verdict.second}"
+        else:
+            text += f", {lead} better than {verdict.second}"
     if verdict.clips < FEW:
-        clips = count(verdict.clips, "clip")
-        return f"{text}; {clips} {'is' if verdict.clips == 1 else 'are'} too few to tell"
+        return text
     gain = verdict.gain and ahead(verdict.gain, measure)
-    alike = [*verdict.alike, *(["the noisy clips"] if gain and not gain.apart else [])]
+    others = [name for name in verdict.alike if name != verdict.second]
+    alike = [*others, *(["the noisy clips"] if gain and not gain.apart else [])]
     if alike:
         text += f"; not told apart from {listed(alike)}"
     if gain and gain.apart and gain.mean < 0.0:
@@ -140,8 +155,8 @@ def _set_lines(comparison: Comparison, result: Result, each_clip: bool) -> Itera
     """A line about the set, one of headings, one for each mean, before them for each clip if so asked."""
     lost = max((track.lost for track in result.tracks if track.lost is not None), default=0)
     tail = f", {1000 * lost / RATE:.1f} ms lost at the end of one" if lost else ""
-    clips = f"{len(comparison.clips)} clips"
-    yield f"{result.name} on {Path(comparison.inputs[0])}: {clips}, delay {result.delay_ms:.1f} ms{tail}"
+    clips = count(len(comparison.clips), "clip")
+    yield f"{result.name} on {Path(comparison.inputs[0])}: {clips}, lag {result.delay_ms:.1f} ms{tail}"
     rows = {track.clip.id: [track.value(name) for name in OF_SETS] for track in result.tracks if each_clip}
     for name, places in comparison.groups().items():
         rows["mean" if name == "all" else name] = [comparison.mean(result, measure, places) for measure in OF_SETS]

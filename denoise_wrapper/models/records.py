@@ -84,6 +84,12 @@ def _floats(name: str, values: NDArray[Any]) -> bytes:
 
 def decode_blob(data: bytes) -> dict[str, MapWeights]:
     """The maps of a blob that the engine has loaded, int8 and sparse ones as the floats that they stand for."""
+    arrays = read_records(data)
+    return {name: _decode_map(name, arrays) for name in MAP_NAMES}
+
+
+def read_records(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that the engine has loaded, by name, flat."""
     arrays: dict[str, NDArray[Any]] = {}
     place = 0
     while place < len(data):
@@ -93,7 +99,7 @@ def decode_blob(data: bytes) -> dict[str, MapWeights]:
         if kind in _DTYPES and key not in arrays:
             arrays[key] = np.frombuffer(payload, _DTYPES[kind])
         place += HEAD.size + room
-    return {name: _decode_map(name, arrays) for name in MAP_NAMES}
+    return arrays
 
 
 def _decode_map(name: str, arrays: Mapping[str, NDArray[Any]]) -> MapWeights:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from denoise_wrapper.audio import Array
+from denoise_wrapper.stream.raw import is_raw
 from denoise_wrapper.stream.stream import Stream
 
 
@@ -19,9 +20,10 @@ def aligned(stream: Stream, chunks: Iterable[Array]) -> Iterator[Array]:
     """
     early = stream.latency
     for cleaned in _and_flushed(stream, chunks):
-        cut = min(early, len(cleaned))
+        width = stream.frame_bytes if is_raw(cleaned) else 1
+        cut = min(early, len(cleaned) // width)
         early -= cut
-        yield cleaned[cut:]
+        yield cleaned[cut * width :]
 
 
 def _and_flushed(stream: Stream, chunks: Iterable[Array]) -> Iterator[Array]:

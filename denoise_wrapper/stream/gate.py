@@ -68,7 +68,7 @@ def make_gate(backend: Backend, settings: Settings) -> Gate | None:
     if settings.vad_threshold is None:
         return None
     if not backend.has_vad:
-        raise ConfigError(f"{backend.name} tells no probability of speech; leave vad_threshold away, or use rnnoise")
+        raise ConfigError(f"{backend.name} gives no probability of speech; leave vad_threshold out, or use rnnoise")
     return Gate.of(settings.vad_threshold, settings.vad_hold, backend)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from denoise_wrapper.arguments import real, shown
 from denoise_wrapper.errors import ConfigError
+
+VadGate = Literal["mute", "drop"]
+NonFinite = Literal["raise", "zero"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +28,9 @@ class Settings:
     atten_lim_db: float | None = None
     mix: float = 1.0
     vad_threshold: float | None = None
-    vad_gate: str = "mute"
+    vad_gate: VadGate = "mute"
     vad_hold: float = 0.2
-    non_finite: str = "raise"
+    non_finite: NonFinite = "raise"
 
     def __post_init__(self) -> None:
         if self.atten_lim_db is not None:
@@ -42,6 +46,12 @@ class Settings:
                 'vad_gate="drop" drops what is below vad_threshold, and that is None: there is no gate; give '
                 "vad_threshold, 0 to 1"
             )
+
+    def changed(self) -> list[str]:
+        """List the settings that are not as usual, as "name=value"."""
+        usual = Settings()
+        names = (each.name for each in fields(self))
+        return [f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name) != getattr(usual, name)]
 
     @property
     def min_gain(self) -> float:

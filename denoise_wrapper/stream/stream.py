@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from threading import get_ident
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.audio import Array, check_channels, check_rate, check_scale, to_float
@@ -20,10 +20,12 @@ from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.stream.alone import Turn, alone, in_use
 from denoise_wrapper.stream.lane import Lane, Lanes, Line, least_latency
+from denoise_wrapper.stream.raw import check_dtype, is_raw, unpack_chunk
 from denoise_wrapper.stream.samples import NUMBERS, check_step, plain
 from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]
+Sample = TypeVar("Sample", bound=np.generic)
 
 WARM_UP_S = 0.2  # for which a new backend listens before it is heard, beyond the stream's latency
 MAX_LATENCY_S = 60  # that a stream may be opened with
@@ -45,8 +47,9 @@ class Stream:
     sample_rate: Hz. channels: samples a frame; they are cleaned apart from each other. latency: frames by which the
     output is late; None for the least that the backend needs, more to be able to switch to a slower one later. step:
     frames of which every chunk will hold a whole number, as a promise; whole hops at the backend's rate make the
-    stream late by the backend's delay alone. seconds: to whose `resampling` and `denoising` the stream adds the
-    seconds by the clock that each takes; None for no measuring. source: the file that the signal is from, for warnings.
+    stream late by the backend's delay alone. dtype: of the samples in chunks that are bytes;
+    None if none are. seconds: to whose `resampling` and `denoising` the stream adds the seconds by the clock that each
+    takes; None for no measuring. source: the file that the signal is from, for warnings.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Stream:
         latency: int | None = None,
         *,
         step: int = 1,
+        dtype: DTypeLike | None = None,
         seconds: dict[str, float] | None = None,
         source: object = None,
     ) -> None:
@@ -70,6 +74,7 @@ class Stream:
                 "or filter a whole clip"
             )
         self._step, self._seconds = check_step(step), seconds
+        self._dtype, self._raw = check_dtype(dtype), False
         self._latency = self._check_latency(backend, latency)
         self._turn: Turn = {}
         self._scale_known, self._source = False, source
@@ -108,6 +113,11 @@ class Stream:
         return self._channels
 
     @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame of chunks that are bytes; 0 if no dtype was named for them."""
+        return 0 if self._dtype is None else self._dtype.itemsize * self._channels
+
+    @property
     def latency(self) -> int:
         """Frames by which the output is later than the input; constant, also across switches."""
         return self._latency
@@ -132,16 +142,27 @@ class Stream:
         voice = self._lanes.voice
         return voice[0] if self._channels == 1 else voice.T
 
-    def process(self, chunk: Array) -> Array:
+    @overload
+    def process(self, chunk: NDArray[Sample]) -> NDArray[Sample]: ...
+    @overload
+    def process(self, chunk: bytearray) -> bytearray: ...
+    @overload
+    def process(self, chunk: bytes | memoryview) -> bytes: ...
+    def process(self, chunk: Any) -> Any:
         """Clean the next chunk.
 
         chunk: (frames,) if mono, or (frames, channels); int16, int32, float32 or float64; any number of frames.
         Returns an array of the same shape and type: what came `latency` frames ago, cleaned; zeros before the
-        beginning. Integers are clipped at full scale; floats may pass +-1.
+        beginning. Integers are clipped at full scale; floats may pass +-1. A chunk of bytes, which a stream takes that
+        was opened with a dtype, comes back as bytes.
         Raises AudioError that says what is wrong with the chunk, and where, counted from the stream's beginning; the
         stream is then as if the chunk had not come. DenoiseError if another thread is using the stream.
         Warns, once, if the floats of a stream are far beyond +-1, as int16 numbers in a float array are.
         """
+        if type(chunk) is not np.ndarray and is_raw(chunk):
+            cleaned = self.process(unpack_chunk(chunk, self._dtype, self._channels)).tobytes()
+            self._raw = True
+            return bytearray(cleaned) if isinstance(chunk, bytearray) else cleaned
         turn, thread = self._turn, get_ident()
         has_turn = turn.get(0) == thread
         try:  # as `alone` does it, without its calls
@@ -156,15 +177,16 @@ class Stream:
             else:
                 self._run_long(samples, number, out, number)
             dtype = chunk.dtype
-            self._like = dtype, out.ndim
+            self._like, self._raw = (dtype, out.ndim), False
             return out if samples is chunk else out.astype(dtype, copy=False)
         finally:
             if not has_turn and turn.get(0) == thread:
                 turn.clear()
 
-    def flush(self) -> Array:
+    def flush(self) -> Any:
         """Return the last `latency` frames, of the type that the last chunk had; the stream is then as fresh."""
-        return alone((self._turn,), self._flush)
+        raw, rest = self._raw, alone((self._turn,), self._flush)
+        return rest.tobytes() if raw else rest
 
     def reset(self) -> None:
         """Forget all that came; the stream is then as fresh, with the backend last asked for."""
@@ -254,6 +276,8 @@ class Stream:
             "latency": self._latency,
             "step": self._step,
             "like": (dtype.str, ndim),
+            "dtype": None if self._dtype is None else self._dtype.str,
+            "raw": self._raw,
             "voice": self._lanes.voice,
             "lanes": [(lane.backend, lane.state, lane.saved()) for lane in self._lanes.lanes],
             "dry": None if dry is None else dry.saved(),
@@ -263,6 +287,7 @@ class Stream:
         self._rate, self._channels, self._latency = saved["sample_rate"], saved["channels"], saved["latency"]
         self._settings, self._step = Settings(**saved["settings"]), saved["step"]
         self._seconds, self._source, self._turn, self._scale_known = None, None, {}, False
+        self._dtype, self._raw = check_dtype(saved.get("dtype")), saved.get("raw", False)
         self._like = (np.dtype(saved["like"][0]), saved["like"][1])
         lanes = []
         for backend, state, memory in saved["lanes"]:
@@ -285,8 +310,10 @@ class Stream:
         self.reset()
 
     def __repr__(self) -> str:
-        late_ms = 1e3 * self.latency_seconds
-        return f"<Stream {self.backend.name}, {self._rate} Hz, {self._channels} channels, {late_ms:.1f} ms late>"
+        channels = f"{self._channels} channel{'s' if self._channels > 1 else ''}"
+        latency = f"latency {1e3 * self.latency_seconds:.1f} ms"
+        facts = [self.backend.name, f"{self._rate} Hz", channels, latency, *self._settings.changed()]
+        return f"<Stream {', '.join(facts)}>"
 
 
 Stream.__module__ = "denoise_wrapper"  # where pickles look for it, wherever this file is

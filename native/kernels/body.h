@@ -16,6 +16,7 @@
 
 #include "kernels/body_batch.h" /* needs the one before */
 #include "kernels/body_fourier.h"
+#include "kernels/body_rows.h" /* needs body_network.h */
 
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
@@ -258,4 +259,12 @@ const dn_kernels DN_TABLE = {
     .band_spread = band_spread,
     .scale = scale,
     .add_scaled = add_scaled,
+    .map_rows = map_rows,
+    .filter_rows = filter_rows,
+    .hard_swish = hard_swish,
+    .blend = blend,
+    .gru = gru,
+    .softmax_columns = softmax_columns,
+    .compress = compress,
+    .shape_gains = shape_gains,
 };

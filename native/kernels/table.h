@@ -14,6 +14,23 @@ static inline int dn_round_up_8(int n) {
 /* Channels that go through a network together, at most. */
 enum { DN_BATCH = 8 };
 
+/* A map of rows: y[r][c] = bias[r][c] + sum over j < inputs of x[r][j] * w[j][c], added one after the other, and to
+ * what was in y where add; kept within +-DN_ROWS_MOST, so that no network drives its numbers out of range. The numbers
+ * that end in row are those of floats from one row, or input of w, to the next. */
+#define DN_ROWS_MOST 1e6f
+typedef struct {
+    const float *x;
+    int x_row, x_step; /* x_step: from one input to the next */
+    const float *w;
+    int w_row;
+    const float *bias;
+    int bias_row; /* 0: all rows have the same; bias NULL: none */
+    float *y;
+    int y_row;
+    int inputs, columns, rows; /* columns is a multiple of 8 */
+    int add;
+} dn_rows;
+
 typedef struct dn_kernels {
     const char *name;
 
@@ -88,6 +105,35 @@ typedef struct dn_kernels {
     /* X[i] *= g[i], and X[i] += g[i] P[i]; i < n, a multiple of 8. */
     void (*scale)(dn_spectrum *X, const float *g, int n);
     void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
+
+    void (*map_rows)(const dn_rows *map);
+
+    /* y[row][c] = bias[c] + sum over t < times, tap < taps of w[t][tap][c] * x[t][row + tap][c]: row < rows, c <
+     * channels, multiples of 8. */
+    void (*filter_rows)(float *y, const float *const *x, const float *w, const float *bias, int times, int taps,
+                        int rows, int channels);
+
+    /* v[i] *= min(max(v[i] + 3, 0), 6) / 6, i < n, a multiple of 8. */
+    void (*hard_swish)(float *v, int n);
+
+    /* h[row][i] += sigmoid(gates[row][i]) * (gates[row][units + i] - h[row][i]); units is a multiple of 8. */
+    void (*blend)(float *h, const float *gates, int units, int rows);
+
+    /* Makes one step of a GRU for each row; the reset gate acts after U. from_x, from_h [rows][3 * units]: of x and h,
+     * biases in them, z, r, n; h[rows][units] is updated in place; units is a multiple of 8. */
+    void (*gru)(float *h, const float *from_x, const float *from_h, int units, int rows);
+
+    /* Makes the values of each column, v[places][columns], exp(v) over the sum of those; columns is a multiple of 8;
+     * errors below 1e-6 of the largest. */
+    void (*softmax_columns)(float *v, int places, int columns);
+
+    /* With p = |X[i]|^2 + floor, from 1e-12 to 1e18: root[i] = p^(1/6), inverse[i] = p^(-1/6), relative errors below
+     * 1e-6; i < n, a multiple of 8. */
+    void (*compress)(float *root, float *inverse, const dn_spectrum *X, float floor, int n);
+
+    /* gain[i] = min_gain + (1 - min_gain) g^3, g = gain[i] m^4 / (m^4 + level[i]^4 + 1e-9), m = magnitude[i]; i < n, a
+     * multiple of 8. */
+    void (*shape_gains)(float *gain, const float *magnitude, const float *level, float min_gain, int n);
 } dn_kernels;
 
 /* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can

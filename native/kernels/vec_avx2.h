@@ -61,6 +61,14 @@ static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
     return _mm256_fnmadd_ps(a, b, c);
 }
 
+static inline v8 v8_bits(v8 a) {
+    return _mm256_cvtepi32_ps(_mm256_castps_si256(a));
+}
+
+static inline v8 v8_of_bits(v8 a) {
+    return _mm256_castsi256_ps(_mm256_cvttps_epi32(a));
+}
+
 static inline v8 v8_reverse(v8 a) {
     return _mm256_permutevar8x32_ps(a, _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0));
 }

@@ -10,6 +10,7 @@
 #define DN_OWN_MATVEC
 #define DN_OWN_BLOCKS
 #define DN_OWN_BATCH
+#define DN_WIDE
 
 enum { AT_ONCE = 8 }; /* groups of 8 columns, so many sums do not wait for each other */
 
@@ -17,6 +18,26 @@ typedef __m512 v16;
 
 static inline v16 v16_load(const float *p) {
     return _mm512_loadu_ps(p);
+}
+
+static inline void v16_store(float *p, v16 a) {
+    _mm512_storeu_ps(p, a);
+}
+
+static inline v16 v16_set(float x) {
+    return _mm512_set1_ps(x);
+}
+
+static inline v16 v16_add(v16 a, v16 b) {
+    return _mm512_add_ps(a, b);
+}
+
+static inline v16 v16_min(v16 a, v16 b) {
+    return _mm512_min_ps(a, b);
+}
+
+static inline v16 v16_max(v16 a, v16 b) {
+    return _mm512_max_ps(a, b);
 }
 
 static inline v16 v16_from_bytes(const int8_t *p) {
@@ -34,6 +55,10 @@ static inline v16 v16_with_zeros(v8 low) {
 
 static inline v16 v16_fma(v16 a, v16 b, v16 c) {
     return _mm512_fmadd_ps(a, b, c);
+}
+
+static inline v16 v16_muladd(v16 a, v16 b, v16 c) {
+    return v16_fma(a, b, c);
 }
 
 static inline v8 v16_low(v16 a) {

@@ -82,6 +82,14 @@ static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
     return (v8){vfmsq_f32(c.low, a.low, b.low), vfmsq_f32(c.high, a.high, b.high)};
 }
 
+static inline v8 v8_bits(v8 a) {
+    return (v8){vcvtq_f32_s32(vreinterpretq_s32_f32(a.low)), vcvtq_f32_s32(vreinterpretq_s32_f32(a.high))};
+}
+
+static inline v8 v8_of_bits(v8 a) {
+    return (v8){vreinterpretq_f32_s32(vcvtq_s32_f32(a.low)), vreinterpretq_f32_s32(vcvtq_s32_f32(a.high))};
+}
+
 static inline float32x4_t reverse_four(float32x4_t a) {
     float32x4_t swapped = vrev64q_f32(a);
     return vcombine_f32(vget_high_f32(swapped), vget_low_f32(swapped));

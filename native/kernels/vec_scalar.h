@@ -83,6 +83,21 @@ static inline v8 v8_muladd(v8 a, v8 b, v8 c) {
     V8_EACH(a.f[i] * b.f[i] + c.f[i]);
 }
 
+/* The bits of a, as integers, as floats; and back: floats of the nearest integers towards zero, as bits. */
+static inline v8 v8_bits(v8 a) {
+    int32_t bits[8];
+    memcpy(bits, a.f, sizeof(bits));
+    V8_EACH((float)bits[i]);
+}
+
+static inline v8 v8_of_bits(v8 a) {
+    int32_t bits[8];
+    for (int i = 0; i < 8; i++) bits[i] = (int32_t)a.f[i];
+    v8 r;
+    memcpy(r.f, bits, sizeof(bits));
+    return r;
+}
+
 static inline v8 v8_reverse(v8 a) {
     V8_EACH(a.f[7 - i]);
 }

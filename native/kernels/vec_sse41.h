@@ -74,6 +74,14 @@ static inline v8 v8_fnma(v8 a, v8 b, v8 c) {
     return v8_fma((v8){_mm_xor_ps(a.low, minus), _mm_xor_ps(a.high, minus)}, b, c);
 }
 
+static inline v8 v8_bits(v8 a) {
+    return (v8){_mm_cvtepi32_ps(_mm_castps_si128(a.low)), _mm_cvtepi32_ps(_mm_castps_si128(a.high))};
+}
+
+static inline v8 v8_of_bits(v8 a) {
+    return (v8){_mm_castsi128_ps(_mm_cvttps_epi32(a.low)), _mm_castsi128_ps(_mm_cvttps_epi32(a.high))};
+}
+
 static inline __m128 reverse_four(__m128 a) {
     return _mm_shuffle_ps(a, a, _MM_SHUFFLE(0, 1, 2, 3));
 }

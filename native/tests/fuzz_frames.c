@@ -11,11 +11,11 @@
 
 #define FUZZER "fuzz_frames"
 #include "fuzz.h"
-#include "models_v02.h"
+#include "models_enhancer.h"
 #include "samples.h"
 
 enum {
-    MODELS = V02_KINDS + 3,
+    MODELS = V02_KINDS + ENHANCER_KINDS + 3,
     ISAS = 8, /* at most */
     MOST_CHANNELS = 5,
     MOST_FRAMES = 3, /* of a step */
@@ -203,7 +203,8 @@ static void step_extract(signal_of_input *s) {
     take_samples(clean, count);
     int good = loudest_of(noisy, count) <= DN_LIMIT && loudest_of(clean, count) <= DN_LIMIT;
     const dn_extracted out = {room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7], room[8]};
-    if (dn_extractor_create(dn_model_family(s->of->model), &extractor) != DN_OK) fail("no memory");
+    dn_family family = dn_model_family(s->of->model);
+    if (dn_extractor_create(family == DN_ENHANCER ? DN_CLASSIC : family, &extractor) != DN_OK) fail("no memory");
     memset(room, 0, sizeof(room));
     if (dn_extract(extractor, noisy, clean, frames, &out) != (good ? DN_OK : DN_NOT_FINITE)) {
         fail("bad samples are accepted for training, or good ones refused");
@@ -413,7 +414,9 @@ static dn_model *make_model(int m, const char *isa) {
     dn_model *model;
     random_state = 1 + (uint32_t)m;
     if (m < V02_KINDS) make_v02(&file, m);
-    if (m >= V02_KINDS) make_bytes(&file, m == V02_KINDS);
+    int others = m - V02_KINDS;
+    if (others >= 0 && others < ENHANCER_KINDS) make_enhancer(&file, others);
+    if (others >= ENHANCER_KINDS) make_bytes(&file, others == ENHANCER_KINDS);
     dn_status status =
         m == MODELS - 1 ? dn_model_builtin(&model, NULL) : dn_model_load(file.data, file.size, &model, NULL);
     if (status != DN_OK) fail("a model for the test cannot be made");

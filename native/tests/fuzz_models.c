@@ -8,7 +8,7 @@
 
 #define FUZZER "fuzz_models"
 #include "fuzz.h"
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 /* ---- what a file must bear ---- */
 
@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /* ---- the files that are mutated ---- */
 
-enum { SMALL = V02_KINDS + 3, SEEDS = SMALL + 5, LARGE_ONCE_IN = 500 };
+enum { SMALL = V02_KINDS + ENHANCER_KINDS + 3, SEEDS = SMALL + 5, LARGE_ONCE_IN = 500 };
 
 typedef struct {
     unsigned char *data;
@@ -105,6 +105,10 @@ static void make_seeds(void) {
     size_t size;
     for (int kind = 0; kind < V02_KINDS; kind++) {
         make_v02(&file, kind);
+        add_seed(file.data, file.size, 0);
+    }
+    for (int kind = 0; kind < ENHANCER_KINDS; kind++) {
+        make_enhancer(&file, kind);
         add_seed(file.data, file.size, 0);
     }
     for (int small = 1; small >= 0; small--) {

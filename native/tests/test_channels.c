@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "kernels/table.h"
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 enum { FRAMES = 14, SAMPLES = FRAMES * DN_FRAME, CHANNELS = DN_BATCH + 5, MOST = 160 };
 
@@ -160,6 +160,10 @@ int main(void) {
     }
     for (int kind = 0; kind < V02_KINDS; kind++) {
         make_v02(&file, kind);
+        test_model();
+    }
+    for (int kind = 0; kind < ENHANCER_KINDS; kind++) {
+        make_enhancer(&file, kind);
         test_model();
     }
     make_v02_of(&file, (v02_kind){8, 256, 1, 1, 0}); /* so large that fewer than DN_BATCH go together */

@@ -3,7 +3,7 @@
 
 #include <fenv.h>
 
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 enum { FRAMES = 20, SAMPLES = FRAMES * DN_FRAME, BLOCK = 512, BINS = BLOCK / 2 + 1 };
 
@@ -147,9 +147,10 @@ int main(void) {
     for (int i = 0; i < 2 * SAMPLES; i++) audio[i] = random_float() * (i % 3 == 0 ? 1e-38f : 0.3f);
     CHECK(dn_ratio_create(48000, 44100, &e.ratio) == DN_OK);
     CHECK(dn_blocks_create(BLOCK, BLOCK / 4, &e.blocks) == DN_OK);
-    for (int kind = -1; kind < 3; kind++) {
+    for (int kind = -1; kind < 4; kind++) {
         if (kind < 0) make_bytes(&file, 0);
-        if (kind >= 0) make_v02(&file, kind);
+        if (kind >= 0 && kind < 3) make_v02(&file, kind);
+        if (kind == 3) make_enhancer(&file, 0);
         CHECK(dn_model_load(file.data, file.size, &e.model, NULL) == DN_OK);
         CHECK(dn_state_create(e.model, &e.state) == DN_OK);
         test_calls_leave_the_mode_and_ignore_it(&e);

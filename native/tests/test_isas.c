@@ -2,7 +2,7 @@
  * networks of random weights. */
 #include <math.h>
 
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 enum { FRAMES = 100, SAMPLES = FRAMES * DN_FRAME };
 
@@ -78,6 +78,12 @@ int main(void) {
         make_v02(&file, kind);
         CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
         snprintf(name, sizeof(name), "random v0.2 model %d", kind);
+        test_model(name, model);
+    }
+    for (int kind = 0; kind < ENHANCER_KINDS; kind++) {
+        make_enhancer(&file, kind);
+        CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
+        snprintf(name, sizeof(name), "random enhancer %d", kind);
         test_model(name, model);
     }
     return done("test_isas");

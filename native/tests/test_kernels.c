@@ -317,6 +317,149 @@ static void test_dct(const dn_kernels *k, const dn_bands *layout, double size) {
     for (int i = layout->count; i < layout->padded; i++) CHECK(out[i] == 0);
 }
 
+/* Rows, columns and inputs that leave something over from every tile; strides of more than a row. */
+static void test_rows(const dn_kernels *k) {
+    enum { SPACE = 9000 };
+    static const int shapes[][3] = {{1, 8, 3}, {3, 24, 1}, {8, 16, 12}, {12, 40, 8}, {32, 96, 32}, {80, 8, 5}};
+    static float x[SPACE], w[SPACE], bias[SPACE], before[SPACE], out[SPACE];
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(*shapes); s++) {
+        for (int variant = 0; variant < 8; variant++) {
+            int rows = shapes[s][0], columns = shapes[s][1], inputs = shapes[s][2], is_turned = variant >> 2;
+            dn_rows m = {.x = x, .w = w, .y = out, .rows = rows, .columns = columns, .inputs = inputs};
+            m.x_row = is_turned ? 1 : inputs + 2;
+            m.x_step = is_turned ? rows : 1;
+            m.w_row = columns + 8;
+            m.bias = variant % 4 ? bias : NULL;
+            m.bias_row = variant % 4 == 2 ? columns : 0;
+            m.y_row = columns + 3;
+            m.add = variant % 4 == 3;
+            fill(x, SPACE);
+            fill(w, SPACE);
+            fill(bias, SPACE);
+            fill(out, SPACE);
+            memcpy(before, out, sizeof(out));
+            k->map_rows(&m);
+            for (int i = 0; i < rows * m.y_row; i++) {
+                int row = i / m.y_row, at = i % m.y_row;
+                double sum = m.add || at >= columns ? (double)before[i] : 0;
+                if (at < columns && m.bias) sum += (double)bias[row * m.bias_row + at];
+                for (int j = 0; at < columns && j < inputs; j++) {
+                    sum += (double)x[row * m.x_row + j * m.x_step] * (double)w[j * m.w_row + at];
+                }
+                CHECK(fabs(sum - (double)out[i]) < 1e-5);
+            }
+        }
+    }
+    for (int add = 0; add < 2; add++) {
+        const dn_rows loud = {.x = (float[]){1e6f, -1e6f},
+                              .x_row = 1,
+                              .x_step = 1,
+                              .w = w,
+                              .w_row = 8,
+                              .y = out,
+                              .y_row = 8,
+                              .rows = 2,
+                              .columns = 8,
+                              .inputs = 1,
+                              .add = add};
+        for (int i = 0; i < 8; i++) w[i] = 7;
+        k->map_rows(&loud);
+        for (int i = 0; i < 16; i++) CHECK(out[i] == (i < 8 ? DN_ROWS_MOST : -DN_ROWS_MOST));
+    }
+}
+
+static void test_filter_rows(const dn_kernels *k) {
+    enum { ROWS = 16, CHANNELS = 24, TIMES = 3, TAPS = 5 };
+    static float frame[TIMES][(ROWS + TAPS - 1) * CHANNELS], w[TIMES * TAPS * CHANNELS], out[ROWS * CHANNELS];
+    const float *const x[TIMES] = {frame[0], frame[1], frame[2]};
+    fill(frame[0], (int)(sizeof(frame) / sizeof(float)));
+    fill(w, TIMES * TAPS * CHANNELS);
+    fill(b, CHANNELS);
+    k->filter_rows(out, x, w, b, TIMES, TAPS, ROWS, CHANNELS);
+    for (int i = 0; i < ROWS * CHANNELS; i++) {
+        double sum = (double)b[i % CHANNELS];
+        for (int t = 0; t < TIMES * TAPS; t++) {
+            sum += (double)w[t * CHANNELS + i % CHANNELS] * (double)x[t / TAPS][i + t % TAPS * CHANNELS];
+        }
+        CHECK(fabs(sum - (double)out[i]) < 1e-5);
+    }
+}
+
+static void test_rows_one_by_one(const dn_kernels *k) {
+    enum { UNITS = 24, ROWS = 8, PLACES = 40, COLUMNS = 24 };
+    static float gates[2 * UNITS * ROWS], from_x[3 * UNITS * ROWS], from_h[3 * UNITS * ROWS];
+    for (int i = 0; i < MOST; i++) a[i] = 8 * ((float)i / (MOST / 2) - 1);
+    memcpy(b, a, sizeof(a));
+    k->hard_swish(a, MOST);
+    for (int i = 0; i < MOST; i++) {
+        CHECK(fabs((double)b[i] * fmin(fmax((double)b[i] + 3, 0), 6) / 6 - (double)a[i]) < 1e-6);
+    }
+    fill(gates, 2 * UNITS * ROWS);
+    fill(a, UNITS * ROWS);
+    memcpy(b, a, sizeof(a));
+    for (int i = 0; i < 2 * UNITS * ROWS; i++) gates[i] *= 10;
+    k->blend(a, gates, UNITS, ROWS);
+    for (int i = 0; i < UNITS * ROWS; i++) {
+        const float *row = gates + i / UNITS * 2 * UNITS + i % UNITS;
+        double share = 1 / (1 + exp(-(double)row[0])), h = (double)b[i];
+        CHECK(fabs(h + share * ((double)row[UNITS] - h) - (double)a[i]) < 2e-5);
+    }
+    fill(a, UNITS * ROWS);
+    memcpy(b, a, sizeof(a));
+    fill(from_h, 3 * UNITS * ROWS);
+    fill(from_x, 3 * UNITS * ROWS);
+    for (int i = 0; i < 3 * UNITS * ROWS; i++) from_x[i] *= 6;
+    k->gru(a, from_x, from_h, UNITS, ROWS);
+    for (int i = 0; i < UNITS * ROWS; i++) {
+        const float *of_x = from_x + i / UNITS * 3 * UNITS + i % UNITS, *of_h = from_h + (of_x - from_x);
+        double keep = 1 / (1 + exp(-(double)of_x[0] - (double)of_h[0])), h = (double)b[i];
+        double reset = 1 / (1 + exp(-(double)of_x[UNITS] - (double)of_h[UNITS]));
+        double next = tanh((double)of_x[2 * UNITS] + reset * (double)of_h[2 * UNITS]);
+        CHECK(fabs(keep * h + (1 - keep) * next - (double)a[i]) < 5e-6);
+    }
+    for (float size = 0.1f; size < 1e30f; size *= 1000) {
+        fill(a, PLACES * COLUMNS);
+        for (int i = 0; i < PLACES * COLUMNS; i++) a[i] *= size;
+        memcpy(b, a, sizeof(a));
+        k->softmax_columns(a, PLACES, COLUMNS);
+        for (int column = 0; column < COLUMNS; column++) {
+            double most = -INFINITY, sum = 0;
+            for (int i = 0; i < PLACES; i++) most = fmax(most, (double)b[i * COLUMNS + column]);
+            for (int i = 0; i < PLACES; i++) sum += exp((double)b[i * COLUMNS + column] - most);
+            for (int i = column; i < PLACES * COLUMNS; i += COLUMNS) {
+                CHECK(fabs(exp((double)b[i] - most) / sum - (double)a[i]) < 1e-6);
+            }
+        }
+    }
+}
+
+static void test_magnitudes(const dn_kernels *k) {
+    enum { COUNT = 480 };
+    static dn_spectrum X;
+    static float root[COUNT], inverse[COUNT], gain[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        float size = powf(10, -6 + 14 * (float)i / COUNT);
+        X.re[i] = i % 5 ? size * random_float() : 0;
+        X.im[i] = i % 7 ? size * random_float() : 0;
+    }
+    k->compress(root, inverse, &X, 1e-10f, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        double re = (double)X.re[i], im = (double)X.im[i], wanted = pow(re * re + im * im + 1e-10, 1.0 / 6);
+        CHECK(fabs((double)root[i] / wanted - 1) < 1e-6 && fabs((double)inverse[i] * wanted - 1) < 1e-6);
+    }
+    fill(a, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        gain[i] = fabsf(a[i]);
+        a[i] = i % 3 ? root[i] * fabsf(random_float()) : 0;
+    }
+    memcpy(b, gain, sizeof(gain));
+    k->shape_gains(gain, root, a, 0.25f, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        double m = pow((double)root[i], 4), g = (double)b[i] * m / (m + pow((double)a[i], 4) + 1e-9);
+        CHECK(fabs(0.25 + 0.75 * g * g * g - (double)gain[i]) < 2e-6);
+    }
+}
+
 int main(int argc, char **argv) {
     dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
     dn_tables_init(tables, &dn_classic_bands);
@@ -348,6 +491,10 @@ int main(int argc, char **argv) {
         test_v02_bands(k, &v02->bands);
         test_dct(k, &tables->bands, 1);
         test_dct(k, &v02->bands, 32.0 / 22);
+        test_rows(k);
+        test_filter_rows(k);
+        test_rows_one_by_one(k);
+        test_magnitudes(k);
     }
     dn_delete(tables);
     dn_delete(v02);

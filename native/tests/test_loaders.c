@@ -1,7 +1,7 @@
 /* The readers: what they must take, and that damage of any kind is refused with a reason and without harm. */
 #include <math.h>
 
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 static model_file file, damaged;
 
@@ -132,9 +132,9 @@ static void test_layers_read_back(void) {
 }
 
 /* The heads of the records and the indices are where damage does most. */
-static void test_mutations_of_records(int kind, int count) {
+static void test_mutations_of_records(void (*make)(model_file *, int), int kind, int count) {
     char message[DN_MESSAGE];
-    make_v02(&file, kind);
+    make(&file, kind);
     for (int i = 0; i < count; i++) {
         copy_to_damage();
         size_t at = 0;
@@ -198,15 +198,17 @@ int main(void) {
     static const struct {
         void (*make)(model_file *, int);
         int variants;
-    } forms[] = {{make_text, 2}, {make_bytes, 2}, {make_records, 2}, {make_v02, V02_KINDS}};
+    } forms[] = {
+        {make_text, 2}, {make_bytes, 2}, {make_records, 2}, {make_v02, V02_KINDS}, {make_enhancer, ENHANCER_KINDS}};
     for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
         for (int v = 0; v < forms[i].variants; v++) test_good(forms[i].make, v);
         for (int v = 1; v < forms[i].variants; v++) {
-            test_every_truncation(forms[i].make, v, i == 3 ? 197 : 7);
-            test_mutations(forms[i].make, v, i == 3 ? 500 : 5000);
+            test_every_truncation(forms[i].make, v, i >= 3 ? 197 : 7);
+            test_mutations(forms[i].make, v, i >= 3 ? 500 : 5000);
         }
     }
-    for (int kind = 0; kind < V02_KINDS; kind++) test_mutations_of_records(kind, 1500);
+    for (int kind = 0; kind < V02_KINDS; kind++) test_mutations_of_records(make_v02, kind, 1500);
+    for (int kind = 0; kind < ENHANCER_KINDS; kind++) test_mutations_of_records(make_enhancer, kind, 1500);
     test_messages();
     test_layers_read_back();
     test_v02_messages();

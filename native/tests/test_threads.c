@@ -1,6 +1,6 @@
 /* Many threads at once: one model shared, states of each thread's own, models loaded and freed all the while. What each
  * gets is bit for bit what one thread alone gets. Worth most under ThreadSanitizer (make tsan). */
-#include "models_v02.h"
+#include "models_enhancer.h"
 
 #ifdef _WIN32
 
@@ -13,7 +13,7 @@ int main(void) {
 
 #include <pthread.h>
 
-enum { THREADS = 64, MODELS = 3, FRAMES = 12, SAMPLES = FRAMES * DN_FRAME, HALF = FRAMES / 2, RESAMPLED = 400 };
+enum { THREADS = 64, MODELS = 4, FRAMES = 12, SAMPLES = FRAMES * DN_FRAME, HALF = FRAMES / 2, RESAMPLED = 400 };
 
 static model_file file[MODELS]; /* the last one's stays empty: it is the one compiled in */
 static dn_model *shared[MODELS];
@@ -85,6 +85,7 @@ int main(void) {
     for (int i = 0; i < SAMPLES; i++) noise[i] = 0.3f * random_float();
     make_v02(&file[0], 1);
     make_bytes(&file[1], 1);
+    make_enhancer(&file[2], 0);
     for (int m = 0; m < MODELS; m++) {
         dn_state *state;
         CHECK(load(m, &shared[m]) == DN_OK && dn_state_create(shared[m], &state) == DN_OK);

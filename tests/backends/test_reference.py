@@ -35,7 +35,7 @@ from denoise_wrapper.backends.convert import encode_model, read_any_model
 from denoise_wrapper.models.classic import SHAPES, ClassicModel, Layer
 
 Float64 = NDArray[np.float64]
-SHIPPED = sorted((Path(denoise_wrapper.__file__).parent / "models").glob("*.dnnw"))
+SHIPPED = sorted((Path(denoise_wrapper.__file__).parent / "models").glob("rnnoise*.dnnw"))
 IN_INTEGERS = [path for path in SHIPPED if b"_weights_int8\0" in path.read_bytes()]
 PUBLISHED = ["bd.rnnn", "cb.rnnn", "lq.rnnn", "mp.rnnn", "sh.rnnn", "default.rnn", "random_v02.bin"]
 FRAMES = 300

@@ -36,6 +36,10 @@ def test_the_files_are_what_the_parser_says(maker: ModuleType) -> None:
         assert (FOLDER / name).read_text(encoding="utf-8") == text, f"{name} is not up to date: make shell"
 
 
+def test_the_list_of_commands_is_what_the_parser_says(maker: ModuleType) -> None:
+    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == maker.commands(), "it is not up to date: make shell"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_is_printed_and_names_the_verbs_and_options(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", kind]) == 0

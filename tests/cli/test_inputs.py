@@ -92,6 +92,21 @@ def test_options_that_cannot_be_are_refused(
     assert names(here) == ["a.wav", "b.wav"]
 
 
+def test_a_dtln_without_a_rate_gets_the_one_that_fits_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(here / "wide.wav", np.zeros(100), 44100)
+    for name, fits in (("a.wav", "dtln-16k"), ("wide.wav", "dtln-32k")):
+        assert cli.main(["filter", name, "-b", "dtln"]) == 2
+        assert f"which -b {fits} fits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--loudness", "-16"], ["--output-noise", "n.wav"]])
+def test_options_about_files_are_refused_for_a_pipe(
+    here: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["filter", "-", *options]) == 2
+    assert f"{options[0]}: only for files" in capsys.readouterr().err
+
+
 def test_json_has_a_line_for_each_file_also_of_those_that_fail(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "bad.wav").write_text("no audio")
     assert cli.main(["filter", "a.wav", "bad.wav", "--json"]) == 2

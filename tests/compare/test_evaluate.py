@@ -120,7 +120,7 @@ def test_a_delay_that_the_clips_have_in_common_is_taken_away_and_shown(clips: Pa
     comparison = evaluate(clips, cleaned(tmp_path / "late"))
     assert comparison.results[0].delay_ms == pytest.approx(10.0)
     assert comparison.results[0].tracks[1].value("SISDR") == pytest.approx(10.0, abs=0.7)
-    assert "delay 10.0 ms, 10.0 ms lost at the end" in format_set(comparison)
+    assert "lag 10.0 ms, 10.0 ms lost at the end" in format_set(comparison)
 
 
 def test_a_manifest_says_of_which_rate_the_recordings_were(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_the_table_the_csv_and_the_json_agree(clips: Path, tmp_path: Path, capsy
     files: list[str | Path] = ["--csv", tmp_path / "r.csv", "--json", tmp_path / "r.json"]
     assert call("--set", clips, "--atten-lim", "12", "--mix", "0.9", "--clips", *files) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"rnnoise on {clips}: 3 clips, delay 0.0 ms"
+    assert lines[0] == f"rnnoise on {clips}: 3 clips, lag 0.0 ms"
     assert lines[1].split() == list(OF_SETS)
     table = {line[:6].strip(): dict(zip(OF_SETS, line[6:].split(), strict=True)) for line in lines[2:]}
     written = json.loads((tmp_path / "r.json").read_text())

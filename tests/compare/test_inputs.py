@@ -80,6 +80,13 @@ def test_ids_that_are_alike_are_told_apart(tmp_path: Path) -> None:
     assert [clip.id for clip in find_inputs([first, second])[0]] == ["first/a", "second/a"]
 
 
+def test_what_filter_made_of_a_file_in_the_folder_is_no_clip_unless_it_is_named(tmp_path: Path) -> None:
+    for name in ("a.wav", "a_denoised.wav", "other_denoised.wav"):
+        write(tmp_path / name)
+    assert [clip.id for clip in find_inputs([tmp_path])[0]] == ["a", "other_denoised"]
+    assert [clip.id for clip in find_inputs([tmp_path / "a_denoised.wav"])[0]] == ["a_denoised"]
+
+
 def test_references_are_a_file_or_a_folder(tmp_path: Path) -> None:
     one, other = write(tmp_path / "noisy1" / "a.wav"), write(tmp_path / "noisy1" / "b.wav")
     clean = write(tmp_path / "refs" / "a.flac")

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from comparisons import CANDIDATES, make_comparison
+from comparisons import CANDIDATES, make_comparison, small_comparison
 
-from denoise_wrapper.compare.clips.clip import Clip
-from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost, Result, Track
+from denoise_wrapper.compare.comparison import MEASURES, Comparison, Cost
 from denoise_wrapper.compare.export import VALUE_COLUMNS, to_dict, write_values
 from denoise_wrapper.compare.measure.measures import COSTS, QUALITY
 from denoise_wrapper.compare.statistics import differences, mean_interval, verdicts
@@ -28,17 +27,6 @@ NAN = math.nan
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """Make a comparison with all that can go wrong in it."""
     return make_comparison(tmp_path_factory.mktemp("comparison"), (0.0, 0.0, 10.0, 10.0, None))
-
-
-def small(measures: dict[str, dict[str, list[float]]], costs: dict[str, Cost] | None = None) -> Comparison:
-    """A comparison of these values, by result, measure and clip."""
-    count = len(next(iter(next(iter(measures.values())).values())))
-    clips = tuple(Clip(f"clip-{at}", Path(f"{at}.wav"), None, None, 16000, 16000) for at in range(count))
-    results = []
-    for name, values in measures.items():
-        tracks = [Track(clip, None, {key: of[at] for key, of in values.items()}) for at, clip in enumerate(clips)]
-        results.append(Result(name, name, tuple(tracks), cost=(costs or {}).get(name)))
-    return Comparison(clips, tuple(results), "file", False, "2026-01-01T00:00:00+00:00", "a processor", ("set",))
 
 
 def lines(comparison: Comparison) -> list[str]:
@@ -65,10 +53,13 @@ def plain(comparison: Comparison) -> dict[str, Any]:
 
 
 def test_the_table_has_a_line_of_means_for_each_result(comparison: Comparison) -> None:
-    first, headings, units, *body = lines(comparison)
+    verdict, empty, first, headings, units, *body = lines(comparison)
+    assert "sounds best on" in verdict or "each sound best on" in verdict
+    assert empty == ""
     assert first == "4 candidates on 6 clips, cleaned as whole files; means:"
     shown = [measure for measure in MEASURES if measure != "HFLSD"]  # which is of no clip here
-    assert headings.split() == shown
+    arrows = {"higher": ["↑"], "lower": ["↓"], "zero": ["→0"], "neither": []}
+    assert headings.split() == [word for name in shown for word in (name, *arrows[QUALITY[name].better])]
     assert units.split() == [QUALITY[measure].unit for measure in shown if QUALITY[measure].unit]
     for result, text in zip(comparison.results, body, strict=False):
         name, *cells = text.split()
@@ -79,9 +70,9 @@ def test_the_table_has_a_line_of_means_for_each_result(comparison: Comparison) -
 
 
 def test_the_table_has_the_costs_of_each_candidate(comparison: Comparison) -> None:
-    text = format_comparison(comparison).split("\n\n")[1].splitlines()
+    text = format_comparison(comparison).split("\n\n")[2].splitlines()
     assert text[0] == "costs, on one thread of a processor of tests:"
-    assert text[1].split("  ")[-1] == "memory"
+    assert text[1].split("  ")[-1] == "memory ↓"
     assert text[3].split() == ["strong", "0.0", "20.0", "4.0", "0.02000", "0.03000", "0.05000", "30.0"]
     assert text[5].split() == ["other", "20.0", "-", "-", "-", "-", "-", "-"]
     assert len(text) == 6  # nothing of the candidate of which there is nothing
@@ -89,69 +80,74 @@ def test_the_table_has_the_costs_of_each_candidate(comparison: Comparison) -> No
 
 def test_a_stream_and_matched_levels_are_said(comparison: Comparison) -> None:
     other = dataclasses.replace(comparison, mode="stream", level_matched=True)
-    assert lines(other)[0] == "4 candidates on 6 clips, cleaned by a live stream, made equally loud; means:"
+    assert lines(other)[2] == "4 candidates on 6 clips, cleaned by a live stream, made equally loud; means:"
 
 
 def test_who_is_best_is_said_with_the_lead_and_its_interval() -> None:
     a, b = [2.0, 2.2, 2.1, 2.3, 2.4], [2.1, 2.4, 2.3, 2.4, 2.7]
-    built = small({"noisy": {"PESQ": [1.0] * 5}, "a": {"PESQ": a}, "b": {"PESQ": b}})
+    built = small_comparison({"noisy": {"PESQ": [1.0] * 5}, "a": {"PESQ": a}, "b": {"PESQ": b}})
     lead = mean_interval(np.subtract(b, a))
-    assert line(built, "PESQ:") == f"PESQ: b, by 0.180 [{lead.low:.3f}, {lead.high:.3f}] before a"
+    assert line(built, "PESQ:") == f"PESQ: b, 0.180 [{lead.low:.3f}, {lead.high:.3f}] better than a"
 
 
 def test_of_what_should_be_low_the_lead_is_told_as_a_lead() -> None:
-    built = small({"noisy": {"PAUSES": [-40.0] * 5}, "a": {"PAUSES": [-50.0] * 5}, "b": {"PAUSES": [-60.0] * 5}})
-    assert line(built, "noise in pauses:") == "noise in pauses: b, by 10.0 [10.0, 10.0] dB before a"
+    built = small_comparison(
+        {"noisy": {"PAUSES": [-40.0] * 5}, "a": {"PAUSES": [-50.0] * 5}, "b": {"PAUSES": [-60.0] * 5}}
+    )
+    assert line(built, "noise in pauses:") == "noise in pauses: b, 10.0 [10.0, 10.0] dB better than a"
 
 
 def test_a_tie_is_said_to_be_one() -> None:
-    built = small({"noisy": {"STOI": [0.5] * 6}, "a": {"STOI": [0.8, 0.9] * 3}, "b": {"STOI": [0.9, 0.81] * 3}})
-    assert line(built, "STOI:").startswith("STOI: b, by 0.005 [-0.0")
-    assert line(built, "STOI:").endswith("] before a; not told apart from a")
+    built = small_comparison(
+        {"noisy": {"STOI": [0.5] * 6}, "a": {"STOI": [0.8, 0.9] * 3}, "b": {"STOI": [0.9, 0.81] * 3}}
+    )
+    assert line(built, "STOI:").startswith("STOI: b, which may be chance: 0.005 [-0.0")
+    assert line(built, "STOI:").endswith("] better than a")
 
 
 def test_a_best_that_is_worse_than_the_noisy_clips_is_said_to_be() -> None:
-    built = small({"noisy": {"SIG": [3.5] * 6}, "a": {"SIG": [3.0] * 6}})
+    built = small_comparison({"noisy": {"SIG": [3.5] * 6}, "a": {"SIG": [3.0] * 6}})
     assert line(built, "DNSMOS SIG:") == "DNSMOS SIG: a; worse than the noisy clips, by 0.500 [0.500, 0.500]"
-    built = small({"noisy": {"SIG": [3.5, 3.0] * 3}, "a": {"SIG": [3.0, 3.5] * 3}})
+    built = small_comparison({"noisy": {"SIG": [3.5, 3.0] * 3}, "a": {"SIG": [3.0, 3.5] * 3}})
     assert line(built, "DNSMOS SIG:") == "DNSMOS SIG: a; not told apart from the noisy clips"
 
 
 def test_the_noisy_clips_have_no_place_at_the_speech_level() -> None:
-    built = small({"noisy": {"SPEECH": [0.0] * 6}, "a": {"SPEECH": [-1.0] * 6}, "b": {"SPEECH": [3.0] * 6}})
-    assert line(built, "speech level:") == "speech level: a, by 2.00 [2.00, 2.00] dB before b"
+    built = small_comparison({"noisy": {"SPEECH": [0.0] * 6}, "a": {"SPEECH": [-1.0] * 6}, "b": {"SPEECH": [3.0] * 6}})
+    assert line(built, "speech level:") == "speech level: a, 2.00 [2.00, 2.00] dB better than b"
 
 
 @pytest.mark.parametrize(
     ("count", "said"),
     [
-        (1, "PESQ: b, by 0.500 before a; 1 clip is too few to tell"),
-        (4, "PESQ: b, by 0.500 [0.500, 0.500] before a; 4 clips are too few to tell"),
-        (5, "PESQ: b, by 0.500 [0.500, 0.500] before a"),
+        (1, "PESQ: b, 0.500 better than a"),
+        (4, "PESQ: b, 0.500 [0.500, 0.500] better than a"),
+        (5, "PESQ: b, 0.500 [0.500, 0.500] better than a"),
     ],
 )
 def test_few_clips_give_means_and_no_certainty(count: int, said: str) -> None:
     values = {"noisy": [1.0] * count, "a": [2.0] * count, "b": [2.5] * count}
-    built = small({name: {"PESQ": of} for name, of in values.items()})
+    built = small_comparison({name: {"PESQ": of} for name, of in values.items()})
     assert line(built, "PESQ:") == said
+    assert format_comparison(built).count("too few to tell anything apart") == (count < 5)
     assert "nan" not in format_comparison(built)
 
 
 def test_candidates_that_share_no_clip_have_no_best() -> None:
-    built = small({"noisy": {"PESQ": [1.0, 1.0]}, "a": {"PESQ": [2.0, NAN]}, "b": {"PESQ": [NAN, 2.0]}})
+    built = small_comparison({"noisy": {"PESQ": [1.0, 1.0]}, "a": {"PESQ": [2.0, NAN]}, "b": {"PESQ": [NAN, 2.0]}})
     assert line(built, "PESQ:") == "PESQ: no clip was measured for all candidates"
 
 
 def test_costs_are_told_with_the_next_one_or_who_has_the_same() -> None:
     values = {"PESQ": [1.0, 2.0]}
     costs = {"a": Cost(latency_ms=10.0, memory_mb=5.0), "b": Cost(latency_ms=10.0, memory_mb=3.0)}
-    built = small(dict.fromkeys(("noisy", "a", "b"), values), costs)
+    built = small_comparison(dict.fromkeys(("noisy", "a", "b"), values), costs)
     assert line(built, "latency:") == "latency: a, b, 10.0 ms"
     assert line(built, "memory:") == "memory: b, 3.0 MB; next a, 5.0 MB"
 
 
 def test_a_clip_of_which_nothing_could_be_measured_leaves_no_columns() -> None:
-    text = format_comparison(small({"noisy": {"PESQ": [NAN]}, "a": {"PESQ": [NAN]}}))
+    text = format_comparison(small_comparison({"noisy": {"PESQ": [NAN]}, "a": {"PESQ": [NAN]}}))
     assert text.splitlines()[:3] == ["1 candidate on 1 clip, cleaned as whole files; means:", "noisy", "a"]
 
 
@@ -171,7 +167,7 @@ def test_all_that_went_wrong_is_below_the_table_and_alike_is_one_line(comparison
 
 
 def test_many_alike_problems_name_some_clips_and_count_the_rest() -> None:
-    built = small({"noisy": {"PESQ": [1.0] * 9}, "a": {"PESQ": [NAN] * 9}})
+    built = small_comparison({"noisy": {"PESQ": [1.0] * 9}, "a": {"PESQ": [NAN] * 9}})
     noisy, bad = built.results
     tracks = tuple(dataclasses.replace(track, reasons={"PESQ": "no speech"}) for track in bad.tracks)
     built = dataclasses.replace(built, results=(noisy, dataclasses.replace(bad, tracks=tracks)))
@@ -246,7 +242,7 @@ def test_the_csv_has_the_costs(comparison: Comparison) -> None:
 
 def test_the_csv_says_why_a_cost_was_not_measured() -> None:
     values = {"PESQ": [1.0, 2.0]}
-    built = small({"noisy": values, "a": values}, {"a": Cost(error="it crashed")})
+    built = small_comparison({"noisy": values, "a": values}, {"a": Cost(error="it crashed")})
     notes = {row["measure"]: (row["value"], row["note"]) for row in of_kind(built, "cost")}
     assert notes == {"delay_ms": ("0", ""), **dict.fromkeys(COSTS, ("", "it crashed"))}
     assert lines(built)[-1] == "a: its cost was not measured: it crashed"

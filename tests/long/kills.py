@@ -283,7 +283,8 @@ def run_verbs(
             tell(
                 f"{verb.name:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, "
                 f"{outcome.ended_before} after the end; slowest {outcome.slowest_s:5.2f} s; "
-                f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; {'; '.join(outcome.wrong) or 'nothing left'}"
+                f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
+                f"{'; '.join(outcome.wrong) or 'nothing left'}"
             )
     return outcomes
 

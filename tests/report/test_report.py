@@ -436,9 +436,11 @@ def test_the_verdict_says_who_wins_by_how_much(comparison: Comparison) -> None:
     assert any(line.startswith("Not told apart are strong, weak and other at PESQ") for line in text)
     assert any(line.startswith("A caution: 4 clips") for line in text)
     several = make_comparison(comparison.clips[0].noisy.parents[1] / "more", (0.0,) * 6, faults=False)
-    first, *_ = words.sentences(several, verdicts(several))
+    short, first, *_ = words.sentences(several, verdicts(several))
+    assert short[0] == "In short:"
+    assert re.match(r"strong sounds best on \d of 6 clips; \w+ keeps ", short[1])
     assert first[0] == "strong"
-    assert re.match(r"is best at PESQ by 0\.2\d\d \(0\.2\d\d to 0\.2\d\d\), .*before weak", first[1])
+    assert re.match(r"is best at PESQ by 0\.2\d\d \(0\.2\d\d to 0\.2\d\d\), .*\(than weak\)", first[1])
 
 
 def test_a_lower_value_that_is_better_is_a_lead(comparison: Comparison) -> None:

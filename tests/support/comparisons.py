@@ -136,3 +136,14 @@ def _write(path: Path, audio: NDArray[np.float64], rate: int, channels: int = 1)
     shaped = audio if channels == 1 or audio.ndim == 2 else np.stack([audio] * channels, axis=1)
     soundfile.write(path, shaped, rate, "FLOAT")
     return path
+
+
+def small_comparison(measures: dict[str, dict[str, list[float]]], costs: dict[str, Cost] | None = None) -> Comparison:
+    """Make a comparison of these values, by result, measure and clip."""
+    count = len(next(iter(next(iter(measures.values())).values())))
+    clips = tuple(Clip(f"clip-{at}", Path(f"{at}.wav"), None, None, 16000, 16000) for at in range(count))
+    results = []
+    for name, values in measures.items():
+        tracks = [Track(clip, None, {key: of[at] for key, of in values.items()}) for at, clip in enumerate(clips)]
+        results.append(Result(name, name, tuple(tracks), cost=(costs or {}).get(name)))
+    return Comparison(clips, tuple(results), "file", False, "2026-01-01T00:00:00+00:00", "a processor", ("set",))

@@ -36,8 +36,8 @@ from denoise_wrapper.training.dtln.config import (  # noqa: E402
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
-from denoise_wrapper.training.dtln.publish import audio_heard, publish  # noqa: E402
-from denoise_wrapper.training.run.card import sha256  # noqa: E402
+from denoise_wrapper.training.dtln.publish import publish  # noqa: E402
+from denoise_wrapper.training.run.card import audio_heard, sha256  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import has_bf16  # noqa: E402

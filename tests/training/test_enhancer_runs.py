@@ -12,14 +12,12 @@ import pytest
 from require import require
 
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
-from enhancers import SMALL  # noqa: E402
+from enhancers import SMALL, small_config  # noqa: E402
 from sets import quick_opinions, write_set  # noqa: E402
-from training_packs import write_packs  # noqa: E402
 from training_runs import check_resumed_run, read_log, save_toml  # noqa: E402
 
 from denoise_wrapper.cli.main import main as cli_main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError  # noqa: E402
-from denoise_wrapper.training.config import BlendConfig, MixConfig  # noqa: E402
 from denoise_wrapper.training.enhancer import scoring, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import HOP  # noqa: E402
 from denoise_wrapper.training.enhancer.batches import batches, make_clip, make_schedule, open_clips  # noqa: E402
@@ -28,7 +26,6 @@ from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     BodyConfig,
-    EnhancerConfig,
     EnhancerTrainConfig,
     ValidationConfig,
 )
@@ -38,22 +35,6 @@ from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
 IDS = {"0": 10.0, "1": 10.0, "2": 10.0, "3": 10.0}  # clips of a set, and their ratios in dB
-
-
-def small_config(folder: Path, **settings: Any) -> EnhancerConfig:
-    """Two epochs of three steps, two rows of a quarter of a second."""
-    speech, noise = write_packs(folder)
-    loop_settings = {"steps": 6, "batch": 2, "seconds": 0.25, "processes": 0, "log_every": 1, "evaluate_every": 3,
-                     "warm_up": 2, "threads": 1}  # fmt: skip
-    return EnhancerConfig(
-        work_dir=folder / "run",
-        cache_dir=folder / "cache",
-        data=BlendConfig(speech=(speech,), noise=(noise,), validation=0.3),
-        mix=MixConfig(clip_s=1.0, gap_s=(0.05, 0.1), long_gap_share=0.0),
-        body=SMALL,
-        train=EnhancerTrainConfig(**(loop_settings | settings)),
-        validation=ValidationConfig(clips=2),
-    )
 
 
 def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:

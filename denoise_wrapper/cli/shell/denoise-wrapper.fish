@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --hours --jobs --json --keep --kind --level --licence --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --preset --pretrained --print-config --quality --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --subtype --title --to --track --vad-gate --vad-hold --vad-threshold -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --hours --hysteresis --jobs --json --keep --kind --level --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --quality --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --subtype --threshold --title --to --track --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -73,7 +73,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l json -d 
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s q -l quiet -d 'say nothing but what went wrong'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'files at a time, each in a thread (default: one a core)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l profile -d 'tell in the end what took how long'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend: one file, or the two of a DTLN, or their folder'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
@@ -90,6 +90,8 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l track -x
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l damaged -xka "(__fish_complete_path (commandline -ct))" -d 'refuse a damaged file, leave out what cannot be read, or keep silence for it'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dry-run -d 'say what would be written, and write nothing'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s v -l verbose -d 'with --dry-run: each stream by itself'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l output-noise -xka "(__fish_complete_path (commandline -ct))" -d 'write what was taken away too: a file, or a folder for several'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l loudness -xka "(__fish_complete_path (commandline -ct))" -d 'turn results to this loudness, as -16 (podcasts) or -23 (broadcast); needs '"'"'denoise-wrapper[loudness]'"'"''
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'
@@ -105,18 +107,20 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l jobs -x
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l title -xka "(__fish_complete_path (commandline -ct))" -d 'of the report'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l audio -xka "opus flac" -d 'how the page holds its clips (default: opus)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l seconds -xka "(__fish_complete_path (commandline -ct))" -d 'of a longer clip the page plays so many (default: 60)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l open -d 'open the report in the browser'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l keep -xka "(__fish_complete_directories)" -d 'keep the cleaned clips, as DIR/CANDIDATE/CLIP.wav'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s q -l quiet -d 'show no progress'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them, or sets: noisy/ and clean/ in a folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'audio files, folders of them (without what '"'"'filter'"'"' made), or sets: noisy/ and clean/ in a folder'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a evaluate -d 'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l set -xka "(__fish_complete_directories)" -d 'folder with clean/ and noisy/, and perhaps a manifest.json'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l only -xka "(__fish_complete_path (commandline -ct))" -d 'a part of the set, by what its manifest says of the clips, as snr_db=0 or kind=child; '"'"'unseen'"'"' of the blind set: voices that no weights shipped so far were trained on'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise); '"'"'noisy'"'"' for no cleaning'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise); '"'"'noisy'"'"' for no cleaning'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l denoised -xka "(__fish_complete_directories)" -d 'measure the clips in it, which another program has cleaned'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l against -xka "(__fish_complete_path (commandline -ct))" -d 'measure this too, and put both side by side: a model, the name of a backend, '"'"'standard'"'"' for the model that is compiled in, '"'"'noisy'"'"', or all that '"'"'compare'"'"' takes'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l behaviour -d 'measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l words -xka "(__fish_complete_path (commandline -ct))" -d 'count the words that a recogniser gets wrong instead: a folder of a faster-whisper model; without one the tiny English Whisper that '"'"'denoise-wrapper[asr]'"'"' brings'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
@@ -128,6 +132,27 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l json -
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -s q -l quiet -d 'show no progress'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using evaluate' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'processes (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a listen -d 'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a segments -d 'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'file to write, in the form that its suffix says'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l to -xka "json csv rttm srt audacity" -d 'form (default: by the suffix of OUT, else csv)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l overwrite -d 'replace OUT if it exists'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3" -d 'one that gives probabilities (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l threshold -xka "(__fish_complete_path (commandline -ct))" -d 'begins it (default: 0.5)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l hysteresis -xka "(__fish_complete_path (commandline -ct))" -d 'below that, it ends (default: 0.15)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-speech -xka "(__fish_complete_path (commandline -ct))" -d 'left out if shorter (default: 0.1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-pause -xka "(__fish_complete_path (commandline -ct))" -d 'bridged if shorter (default: 0.3)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l pad -xka "(__fish_complete_path (commandline -ct))" -d 'added at both ends (default: 0.05)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a models -d 'Lists the backends that -b takes, with what each is for.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -l json -d 'as JSON'
@@ -142,9 +167,9 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l so
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l name -xka "(__fish_complete_path (commandline -ct))" -d 'what the model is called (default: its metadata'"'"'s name, or its file'"'"'s)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel' -l overwrite -d 'replace a wheel of the same name'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models wheel; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'any form of an RNNoise model that '"'"'convert'"'"' reads'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a convert -d 'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a convert -d 'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -s h -l help -d 'show this help message and exit'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file of an RNNoise model; else the folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file of a model; of a DTLN the folder'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l to -xka "(__fish_complete_path (commandline -ct))" -d 'rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default: by OUT'"'"'s suffix); float32, float16, int8 of a DTLN (default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l name -xka "(__fish_complete_path (commandline -ct))" -d 'what the model is called, and the files of a DTLN begin with'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using convert' -l rate -xka "(__fish_complete_path (commandline -ct))" -d 'of a DTLN, where the source does not say'
@@ -181,6 +206,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s 
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -s P -l pretrained -xka "(__fish_complete_path (commandline -ct))" -d 'weights to start from, in place of [train] start_from: a shipped model by name; a model file, the two of a DTLN by the first or both; a run'"'"'s folder or checkpoint'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l epochs -xka "(__fish_complete_path (commandline -ct))" -d 'the run'"'"'s length, in place of the settings'"'"': passes over the rows or hours of rnnoise, else times evaluate_every steps'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l profile -d 'print what a step consists of, and keep nothing'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using train enhancer' -l export -xka "(__fish_complete_directories)" -d 'train no more: write model and card so far there'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a data -d 'Looks at audio for training, and brings it into shape.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using data; and test $_shtab_denoise_wrapper_npos -eq 0' -a check -d 'Reads all audio of folders of speech, of noise (noise*), of rooms (rir*, room*), and of pairs (clean/, noisy/), and their segments.csv. Unusable is what training refuses or learns nothing from: it makes the exit code 2.'

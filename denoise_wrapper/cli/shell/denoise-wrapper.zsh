@@ -12,13 +12,15 @@ _shtab_denoise_wrapper_commands() {
   local _commands=(
     compare:'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
     completion:'Prints the completions of commands and options for a shell, or the man page. The wheel puts all of them where shells and man look, below its prefix'"'"'s share/; this is for where that is not looked into.'
-    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair.'
+    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.'
     data:'Looks at audio for training, and brings it into shape.'
     evaluate:'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
+    listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
     models:'Lists the backends that -b takes, with what each is for.'
+    segments:'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
     train:'Trains a network of one of the families, from folders of audio to a model.'
   )
   _describe 'denoise-wrapper commands' _commands
@@ -76,10 +78,11 @@ _shtab_denoise_wrapper_compare_options=(
   "--title[of the report]:TEXT:_files"
   "--audio[how the page holds its clips (default\: opus)]:audio:(opus flac)"
   "--seconds[of a longer clip the page plays so many (default\: 60)]:S:_files"
+  "--open[open the report in the browser]"
   "--keep[keep the cleaned clips, as DIR\/CANDIDATE\/CLIP.wav]:DIR:_files -/"
   "--overwrite[replace files that exist]"
   {-q,--quiet}"[show no progress]"
-  "(*):audio files, folders of them, or sets\: noisy\/ and clean\/ in a folder:_files"
+  "(*):audio files, folders of them (without what \'filter\' made), or sets\: noisy\/ and clean\/ in a folder:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -95,7 +98,7 @@ _shtab_denoise_wrapper_completion_defaults_added=0
 
 _shtab_denoise_wrapper_convert_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  {-o,--output}"[the file of an RNNoise model\; else the folder]:OUT:_files"
+  {-o,--output}"[the file of a model\; of a DTLN the folder]:OUT:_files"
   "--to[rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default\: by OUT\'s suffix)\; float32, float16, int8 of a DTLN (default\: float32\; float16\: half the size, same speed\; int8\: LSTMs in 8 bits, faster, slightly other output)]:FORM:_files"
   "--name[what the model is called, and the files of a DTLN begin with]:name:_files"
   "--rate[of a DTLN, where the source does not say]:HZ:_files"
@@ -225,10 +228,11 @@ _shtab_denoise_wrapper_evaluate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--set[folder with clean\/ and noisy\/, and perhaps a manifest.json]:DIR:_files -/"
   "--only[a part of the set, by what its manifest says of the clips, as snr_db\=0 or kind\=child\; \'unseen\' of the blind set\: voices that no weights shipped so far were trained on]:FIELD=VALUE:_files"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
   "--denoised[measure the clips in it, which another program has cleaned]:DIR:_files -/"
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
+  "--words[count the words that a recogniser gets wrong instead\: a folder of a faster-whisper model\; without one the tiny English Whisper that \'denoise-wrapper\[asr\]\' brings]:MODEL:_files"
   "--model[a model of your own for the backend]:FILE:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -258,7 +262,7 @@ _shtab_denoise_wrapper_filter_options=(
   {-q,--quiet}"[say nothing but what went wrong]"
   "--jobs[files at a time, each in a thread (default\: one a core)]:N:_files"
   "--profile[tell in the end what took how long]"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
   "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -275,6 +279,8 @@ _shtab_denoise_wrapper_filter_options=(
   "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
   "--dry-run[say what would be written, and write nothing]"
   {-v,--verbose}"[with --dry-run\: each stream by itself]"
+  "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
+  "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
   "--rate[HZ]:HZ:_files"
   "--channels[N]:N:_files"
   "--dtype[int16, int32, float32 or float64]:TYPE:_files"
@@ -299,6 +305,19 @@ _shtab_denoise_wrapper_info_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_info_defaults_added=0
+
+_shtab_denoise_wrapper_listen_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_listen_defaults_added=0
 
 _shtab_denoise_wrapper_models_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -328,6 +347,24 @@ _shtab_denoise_wrapper_models_wheel_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_models_wheel_defaults_added=0
+
+_shtab_denoise_wrapper_segments_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[file to write, in the form that its suffix says]:OUT:_files"
+  "--to[form (default\: by the suffix of OUT, else csv)]:to:(json csv rttm srt audacity)"
+  "--overwrite[replace OUT if it exists]"
+  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--threshold[begins it (default\: 0.5)]:0..1:_files"
+  "--hysteresis[below that, it ends (default\: 0.15)]:0..1:_files"
+  "--min-speech[left out if shorter (default\: 0.1)]:S:_files"
+  "--min-pause[bridged if shorter (default\: 0.3)]:S:_files"
+  "--pad[added at both ends (default\: 0.05)]:S:_files"
+  ":FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_segments_defaults_added=0
 
 _shtab_denoise_wrapper_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -359,6 +396,7 @@ _shtab_denoise_wrapper_train_enhancer_options=(
   {-P,--pretrained}"[weights to start from, in place of \[train\] start_from\: a shipped model by name\; a model file, the two of a DTLN by the first or both\; a run\'s folder or checkpoint]:NAME|PATH:_files"
   "--epochs[the run\'s length, in place of the settings\'\: passes over the rows or hours of rnnoise, else times evaluate_every steps]:N:_files"
   "--profile[print what a step consists of, and keep nothing]"
+  "--export[train no more\: write model and card so far there]:DIR:_files -/"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -405,7 +443,9 @@ _shtab_denoise_wrapper() {
         filter) _arguments -C -s $_shtab_denoise_wrapper_filter_options ;;
         help) _arguments -C -s $_shtab_denoise_wrapper_help_options ;;
         info) _arguments -C -s $_shtab_denoise_wrapper_info_options ;;
+        listen) _arguments -C -s $_shtab_denoise_wrapper_listen_options ;;
         models) _shtab_denoise_wrapper_models ;;
+        segments) _arguments -C -s $_shtab_denoise_wrapper_segments_options ;;
         train) _shtab_denoise_wrapper_train ;;
       esac
   esac

@@ -17,7 +17,7 @@ from denoise_wrapper.wording import few
 
 
 def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list[Clip], list[str]]:
-    """The clips of files, of folders (all audio files below them) and of sets (folders with noisy/ and clean/).
+    """The clips of files, of folders (all audio files below them but results of `filter`) and of sets.
 
     clean: the reference of a single file, or a folder with references of the same stems, for what is in no set.
     A set's clip whose reference is missing is a clip with a problem. Returns the clips, and what was skipped, with the

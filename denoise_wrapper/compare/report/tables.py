@@ -12,7 +12,7 @@ from denoise_wrapper.compare.report import words
 from denoise_wrapper.compare.statistics import Verdict, differences, verdicts
 from denoise_wrapper.wording import count
 
-_BETTER = {HIGHER: "higher is better", LOWER: "lower is better", ZERO: "best at 0"}
+_BETTER = {HIGHER: "↑ higher is better", LOWER: "↓ lower is better", ZERO: "best at 0"}
 _DELAY = Measure("delay", "ms", 1, "neither", "by which the results lagged; taken away before they were measured")
 
 

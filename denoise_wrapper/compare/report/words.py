@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from denoise_wrapper.compare.comparison import Comparison, Result, Track
+from denoise_wrapper.compare.headline import headline
 from denoise_wrapper.compare.measure.measures import COSTS, QUALITY, Measure
 from denoise_wrapper.compare.statistics import FEW, Interval, Verdict, ahead, mean_interval
 from denoise_wrapper.wording import count, listed
@@ -53,10 +54,12 @@ def lead(difference: Interval | None, measure: Measure) -> str:
 
 def sentences(comparison: Comparison, verdicts: list[Verdict]) -> list[tuple[str, str]]:
     """Sentences on the best candidates, their leads and what stays open: (subject, rest) each."""
+    first = headline(comparison)
     quality = [verdict for verdict in verdicts if verdict.measure in QUALITY and verdict.best is not None]
     if not quality:
         return [("No verdict:", "no candidate could be measured; the reasons are below.")]
-    lines = list(_wins(quality))
+    lines = [("In short:", f"{first}.")] if first else []
+    lines += _wins(quality)
     if len(comparison.results) == 2:
         lines += _alone(quality)
     return [*lines, *_ties(quality), *_no_gain(quality), *_costs(comparison, verdicts), *_doubts(comparison)]
@@ -73,7 +76,7 @@ def _wins(quality: list[Verdict]) -> Iterator[tuple[str, str]]:
         text = f"{measure.label} by {number(better.mean, measure)} ({bounds(better, measure)})"
         wins[verdict.best][verdict.second].append(text)
     for who, won in sorted(wins.items(), key=lambda item: -sum(map(len, item[1].values()))):
-        yield who, f"is best at {'; at '.join(f'{listed(texts)} before {second}' for second, texts in won.items())}."
+        yield who, f"is best at {'; at '.join(f'{listed(texts)} (than {second})' for second, texts in won.items())}."
 
 
 def _ties(quality: list[Verdict]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.training.config import BlendConfig
 from denoise_wrapper.training.dtln.config import DTLNConfig, stored
 from denoise_wrapper.training.dtln.export import export_pair
 from denoise_wrapper.training.dtln.importers import import_network
@@ -58,21 +57,9 @@ def model_card(config: DTLNConfig, course: list[Stage], files: list[Path], pictu
         + (f" It began as {', '.join(others)}.\n" if others else " No weights of others went into it.\n"),
         card.files_section(files),
         card.quality_section(config.work_dir),
-        card.audio_section(audio_heard(config.data)),
+        card.audio_section(card.audio_heard(config.data)),
         card.losses_section(config.work_dir / LOG, LOSSES),
         f"![course of the training]({picture.name})\n",
         card.settings_section(config),
     ]
     return "\n".join(parts)
-
-
-def audio_heard(data: BlendConfig) -> dict[str, tuple[Path, ...]]:
-    """The folders of each kind of audio that a run learns from; of pairs, the noisy side stands for both."""
-    own = [folder / part for folder in data.own for part in ("noisy", "speech", "noise")]
-    kinds = {
-        "Speech": data.speech,
-        "Noise": data.noise,
-        "Pairs": tuple(folder / "noisy" for folder in data.pairs),
-        "Own recordings": tuple(folder for folder in own if folder.is_dir()),
-    }
-    return {kind: folders for kind, folders in kinds.items() if folders}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.models.enhancer import KINDS
 from denoise_wrapper.training.config import load_config
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
@@ -19,6 +21,7 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
+from denoise_wrapper.training.enhancer.publish import publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
@@ -98,6 +101,13 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
+    def publish(self, target: Path) -> None:
+        """Write the engine's file, its card and its curves; of a body that the engine has not, say so."""
+        if self.config.body.kind not in KINDS:
+            print(f"the engine runs bodies of kind {', '.join(KINDS)}, so no model file is written", file=sys.stderr)
+            return
+        publish(self.config, target)
+
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
         """A checkpoint as it is written now; before, the best was the highest, and there was one process."""
@@ -124,6 +134,11 @@ def load(path: Path, start_from: Path | None = None, epochs: int | None = None) 
 def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
     """Train as a config says: see `run.train`. Raises ConfigError for a network over its budget, too."""
     return train(EnhancerRun, config, resume, profile, toml)
+
+
+def export(config: EnhancerConfig, target: Path) -> None:
+    """Write the weights of a run so far as `publish` does, into the folder target."""
+    publish(config, target)
 
 
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:

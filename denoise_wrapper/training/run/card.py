@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.compare.measure.metrics import METRICS
-from denoise_wrapper.training.config import RunConfig
+from denoise_wrapper.training.config import BlendConfig, RunConfig
 from denoise_wrapper.training.data.packs import licences, only_source
 
 
@@ -66,6 +66,18 @@ def audio_section(packs: Mapping[str, tuple[Path, ...]]) -> str:
             lines.append(f"{only} is all there is, so it was split in time: validation has other parts of it.\n")
     lines.append("The audio itself is not handed on.\n")
     return "\n".join(lines)
+
+
+def audio_heard(data: BlendConfig) -> dict[str, tuple[Path, ...]]:
+    """The folders of each kind of audio that a run learns from; of pairs, the noisy side stands for both."""
+    own = [folder / part for folder in data.own for part in ("noisy", "speech", "noise")]
+    kinds = {
+        "Speech": data.speech,
+        "Noise": data.noise,
+        "Pairs": tuple(folder / "noisy" for folder in data.pairs),
+        "Own recordings": tuple(folder for folder in own if folder.is_dir()),
+    }
+    return {kind: folders for kind, folders in kinds.items() if folders}
 
 
 def without_holder(licence: str) -> str:

@@ -1,0 +1,114 @@
+"""The enhancer's network as a file: records of sizes and weights; native/models/enhancer.c says which, and reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.classic import metadata_record
+from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
+
+Array = NDArray[Any]
+KINDS = ("mixed", "rows")  # of bodies, by their number in the file
+BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
+TIMES, TAPS = 3, 5  # of the convolutions of a mixed body, in time and over rows
+GROUP = 4  # bands that a body of rows makes one of
+
+
+class Sizes(NamedTuple):
+    """Sizes of a network, in the order of the record `enhancer_sizes`."""
+
+    kind: str  # of the body, one of KINDS
+    channels: int  # of a row
+    width: int  # channels of a band that the body makes
+    rows: int
+    blocks: int
+    units: int  # of a memory, for each row
+    heads: int  # of the attention
+    convolutions: int = 0  # on either side of the rows; of kind 'rows' alone
+
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def weight_shapes(sizes: Sizes) -> Shapes:
+    """The shapes of all weights by the names of their records: inputs first, outputs last."""
+    maps, biases = (_mixed_shapes if sizes.kind == "mixed" else _rows_shapes)(sizes)
+    width = sizes.width
+    maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
+    maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
+    shapes: Shapes = {}
+    for name, shape in maps.items():
+        shapes[f"{name}_weights"] = shape
+        if bias := biases.get(name, shape[-1:]):
+            shapes[f"{name}_bias"] = bias
+    return shapes
+
+
+def _mixed_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
+    """Those of the body's maps, and of the biases that are not one for each output; () for none."""
+    channels, units, rows = sizes.channels, sizes.units, sizes.rows
+    taps, keys = 2 * BANDS // rows, 2 * sizes.heads * KEYS
+    maps: Shapes = {"first": (TIMES, taps, FEATURES, channels)}
+    biases: Shapes = {}
+    for number in range(sizes.blocks):
+        block = f"block{number}"
+        maps |= {f"{block}_memory": (channels, 2 * units), f"{block}_after_memory": (units, channels)}
+        maps |= {f"{block}_enter": (channels, channels), f"{block}_filter": (TIMES, TAPS, channels)}
+        maps[f"{block}_leave"] = (channels, channels)
+        biases[f"{block}_memory"] = (rows, 2 * units)
+        if number + 1 < sizes.blocks:
+            maps |= {f"{block}_queries": (channels, keys), f"{block}_after_attention": (channels, channels)}
+            biases[f"{block}_queries"] = (rows, keys)
+    maps |= {"join": (2 * channels, channels), "last": (channels, taps, sizes.width)}
+    return maps, biases
+
+
+def _rows_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
+    """Likewise."""
+    channels, units, rows, groups = sizes.channels, sizes.units, sizes.rows, BANDS // GROUP
+    maps: Shapes = {"first": (2 * GROUP, FEATURES, channels), "gather": (rows, groups), "spread": (groups, rows)}
+    maps |= {"narrow": (channels, units), "widen": (units, channels)}
+    biases: Shapes = {"gather": (), "spread": (), "block0_after_gru": (rows, units)}
+    for number in range(sizes.blocks):
+        block = f"block{number}"
+        maps |= {f"{block}_{part}": (units, 3 * units) for part in ("input", "recurrent", "queries")}
+        maps |= {f"{block}_{part}": (units, units) for part in ("after_gru", "after_attention")}
+        biases[f"{block}_queries"] = ()
+    for number in range(sizes.convolutions):
+        maps |= {f"{part}{number}": (3, channels, channels) for part in ("encoder", "decoder")}
+    maps |= {f"join{number}": (2 * channels, channels) for number in range(sizes.convolutions + 1)}
+    maps["last"] = (channels, 2 * GROUP, sizes.width)
+    return maps, biases
+
+
+def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a model file. weights: by the names of their records, of any shape.
+
+    Raises ModelError for a body that the engine has not, and for weights that are not finite.
+    """
+    if sizes.kind not in KINDS:
+        raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}, not '{sizes.kind}'")
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
+    numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
+    floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
+    return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
+
+
+def is_enhancer(data: bytes) -> bool:
+    """True for what begins as a file of `encode_enhancer` does."""
+    return data.startswith(b"DNNw") and b"enhancer_sizes\0" in data
+
+
+def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
+    """The sizes and the weights, flat, of a file that the engine has loaded."""
+    records = read_records(data)
+    kind, *numbers = (int(number) for number in records.pop("enhancer_sizes"))
+    records.pop("metadata", None)
+    return Sizes(KINDS[kind], *numbers), records

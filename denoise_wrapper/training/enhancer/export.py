@@ -1,0 +1,185 @@
+"""The enhancer as what the engine reads: norms folded into the maps before them, weights as rows of channels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.enhancer import KINDS, Sizes, encode_enhancer
+from denoise_wrapper.training.enhancer.bodies.mixed import Mixed, MixedBlock
+from denoise_wrapper.training.enhancer.bodies.parts import BandConv, CausalConv, NarrowAttention, RowAttention, RowMap
+from denoise_wrapper.training.enhancer.bodies.rows import DecoderBlock, RowBlock, Rows
+from denoise_wrapper.training.enhancer.network import Enhancer
+
+Array = NDArray[Any]
+Named = Iterator[tuple[str, Array]]
+
+
+def encode_network(network: Enhancer, metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a model file of the network as it is in evaluation mode.
+
+    metadata: `name`, `licence`, `origin` should be there. Raises ModelError for a body that the engine has not, and for
+    weights that are not finite.
+    """
+    network = copy.deepcopy(network).cpu().double().eval()
+    body = network.body
+    if isinstance(body, Mixed):
+        sizes, weights = mixed_sizes(body), mixed_weights(body)
+    elif isinstance(body, Rows):
+        sizes, weights = rows_sizes(body), rows_weights(body)
+    else:
+        raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}; train one of these")
+    return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), metadata)
+
+
+def mixed_sizes(body: Mixed) -> Sizes:
+    """The sizes that the file tells."""
+    block = first_block(body)
+    heads = 1 if block.attention is None else block.attention.heads  # the last one has none
+    return Sizes(
+        "mixed", body.join.conv.out_channels, body.width, body.rows, len(body.blocks), block.memory.units, heads
+    )
+
+
+def first_block(body: Mixed) -> MixedBlock:
+    """Any of the blocks, which are alike in size."""
+    block = body.blocks[0]
+    assert isinstance(block, MixedBlock)
+    return block
+
+
+def mixed_weights(body: Mixed) -> Named:
+    """Weights of the body, by the names of their records."""
+    yield from conv_weights("first", body.first)
+    for number, block in enumerate(body.blocks):
+        assert isinstance(block, MixedBlock)
+        yield from block_weights(f"block{number}", block)
+    yield from conv_weights("join", body.join)
+    last = body.last
+    yield "last_weights", array(last.weight[:, :, 0].permute(0, 2, 1))  # [inputs][taps][outputs]
+    assert last.bias is not None
+    yield "last_bias", array(last.bias)
+
+
+def block_weights(name: str, block: MixedBlock) -> Named:
+    """Weights of a block; the queries are scaled here."""
+    yield f"{name}_memory_weights", array(block.memory.matrix.weight.T)
+    yield f"{name}_memory_bias", array(block.memory.bias)
+    yield from row_weights(f"{name}_after_memory", block.after_memory)
+    yield from conv_weights(f"{name}_enter", block.enter)
+    yield from conv_weights(f"{name}_filter", block.conv)
+    yield from conv_weights(f"{name}_leave", block.leave)
+    if block.attention is None or block.after_attention is None:
+        return
+    scale = np.ones(block.attention.queries.out_features)
+    scale[: len(scale) // 2] = NarrowAttention.KEYS**-0.5
+    yield f"{name}_queries_weights", array(block.attention.queries.weight.T) * scale
+    yield f"{name}_queries_bias", array(block.attention.places) * scale
+    yield from row_weights(f"{name}_after_attention", block.after_attention)
+
+
+def rows_sizes(body: Rows) -> Sizes:
+    """The sizes that the file tells."""
+    attention = body.get_submodule("blocks.0.attention")
+    assert isinstance(attention, RowAttention)
+    channels, units = body.widen.matrix.out_features, body.widen.matrix.in_features
+    convolutions = len(body.encoder)
+    return Sizes("rows", channels, body.width, body.rows, len(body.blocks), units, attention.heads, convolutions)
+
+
+def rows_weights(body: Rows) -> Named:
+    """Weights of the body, by the names of their records."""
+    yield from conv_weights("first", body.first)
+    yield "gather_weights", array(body.gather.weight)
+    yield "spread_weights", array(body.spread.weight)
+    yield from row_weights("narrow", body.narrow)
+    yield from row_weights("widen", body.widen)
+    for number, block in enumerate(body.blocks):
+        assert isinstance(block, RowBlock)
+        yield from row_block_weights(f"block{number}", block)
+    for number, conv in enumerate(body.encoder):
+        assert isinstance(conv, BandConv)
+        yield from conv_weights(f"encoder{number}", conv)
+    for number, decoder in enumerate(body.decoder):
+        assert isinstance(decoder, DecoderBlock)
+        yield from conv_weights(f"join{number}", decoder.join)
+        if decoder.conv is not None:
+            yield from conv_weights(f"decoder{number}", decoder.conv)
+    yield "last_weights", array(body.last.weight[:, :, 0].permute(0, 2, 1))
+    assert body.last.bias is not None
+    yield "last_bias", array(body.last.bias)
+
+
+def row_block_weights(name: str, block: RowBlock) -> Named:
+    """Weights of a block: the gates as z, r, n, the biases of z and r in one, what tells rows apart as a bias."""
+    gru = dict(block.gru.gru.named_parameters())
+    bias, recurrent_bias = gates(gru["bias_ih_l0"]), gates(gru["bias_hh_l0"])
+    shared = 2 * block.gru.gru.hidden_size
+    bias[:shared] += recurrent_bias[:shared]
+    recurrent_bias[:shared] = 0.0
+    yield f"{name}_input_weights", gates(gru["weight_ih_l0"]).T
+    yield f"{name}_input_bias", bias
+    yield f"{name}_recurrent_weights", gates(gru["weight_hh_l0"]).T
+    yield f"{name}_recurrent_bias", recurrent_bias
+    (_, weights), (_, offset) = row_weights(name, block.after_gru)
+    yield f"{name}_after_gru_weights", weights
+    yield f"{name}_after_gru_bias", offset if block.places is None else offset + array(block.places)
+    queries = array(block.attention.queries.weight.T).copy()
+    queries[:, : block.attention.channels] *= (block.attention.channels // block.attention.heads) ** -0.5
+    yield f"{name}_queries_weights", queries
+    yield from row_weights(f"{name}_after_attention", block.after_attention)
+
+
+def gates(tensor: Tensor) -> Array:
+    """A GRU's rows r, z, n of torch as z, r, n."""
+    reset, update, new = np.split(array(tensor), 3)
+    return np.concatenate([update, reset, new])
+
+
+def shell_weights(network: Enhancer) -> Named:
+    """Weights of what is around every body."""
+    for name, head in (("low_head", network.low_head), ("upper_head", network.upper_head)):
+        yield from dense_weights(name, head.weight[:, :, 0, 0], head.bias)
+    for name, index in (("voice_hidden", 0), ("voice_output", 2)):
+        layer = network.voice_head[index]
+        assert isinstance(layer, nn.Linear)
+        yield from dense_weights(name, layer.weight, layer.bias)
+
+
+def conv_weights(name: str, part: BandConv | CausalConv) -> Named:
+    """A convolution with its norm folded in: weights [times][bands][inputs][outputs]."""
+    scale, offset = folded(part.norm)
+    yield f"{name}_weights", array(part.conv.weight.permute(2, 3, 1, 0)) * scale
+    yield f"{name}_bias", offset
+
+
+def row_weights(name: str, part: RowMap) -> Named:
+    """A matrix with its norm folded in: weights [inputs][outputs]."""
+    scale, offset = folded(part.norm)
+    yield f"{name}_weights", array(part.matrix.weight.T) * scale
+    yield f"{name}_bias", offset
+
+
+def dense_weights(name: str, weight: Tensor, bias: Tensor | None) -> Named:
+    """A matrix [outputs, inputs] and its bias: weights [inputs][outputs]."""
+    assert bias is not None
+    yield f"{name}_weights", array(weight.T)
+    yield f"{name}_bias", array(bias)
+
+
+def folded(norm: nn.BatchNorm2d) -> tuple[Array, Array]:
+    """What a norm multiplies each channel by, and then adds."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
+    return scale, array(norm.bias) - array(norm.running_mean) * scale
+
+
+def array(tensor: Tensor) -> Array:
+    return tensor.detach().numpy()

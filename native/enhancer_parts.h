@@ -1,0 +1,38 @@
+/* Parts that bodies of the enhancer share. */
+#ifndef DN_ENHANCER_PARTS_H
+#define DN_ENHANCER_PARTS_H
+
+#include "enhancer.h"
+
+/* y[rows][y_row] = d of x[rows][x_row], or y += that where add. */
+void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,
+                  int add);
+
+/* Lays out a frame of features with stride / 2 bands of zeros at either end: [DN_ENHANCER_BANDS + stride][features]. */
+void dn_pad_features(const float *features, int stride, float *frame);
+
+/* Floats that dn_pad_features fills. */
+static inline int dn_padded_features(int stride) {
+    return (DN_ENHANCER_BANDS + stride) * DN_ENHANCER_FEATURES;
+}
+
+/* Attention of rows to each other. Of each row and head there are depth numbers of a query, as many of a key, which lie
+ * joined_row floats from those of the next row, and values channels. */
+typedef struct {
+    int rows, heads, depth, channels; /* channels of a head; rows is a multiple of 8 */
+    const float *queries, *keys;
+    int joined_row;
+    const float *values; /* after the last value a vector more is read, and not used */
+    int values_row;
+    float *y; /* [rows][y_row], y_row being the channels of all heads and 8 more */
+    int y_row;
+    float *work; /* [rows][depth + rows] */
+} dn_attention;
+
+void dn_attention_run(const dn_attention *a, const dn_kernels *k);
+
+/* hidden[DN_ENHANCER_BANDS][width] of answers[rows][2 * stride][width], each of which reaches half of a stride into its
+ * neighbours' bands, and bias[width]. */
+void dn_spread_answers(const float *answers, const float *bias, int stride, int width, float *hidden);
+
+#endif

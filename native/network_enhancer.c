@@ -1,0 +1,160 @@
+#include "network_enhancer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "enhancer_parts.h"
+
+static const float floor_power = 1e-10f; /* of a bin that counts as none */
+static const float most_mask = 1.5f;     /* magnitude of a low mask as it is compressed: a gain of 10.6 dB */
+
+/* Parts of a channel's memory. */
+enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
+
+/* The peaks of the upper bands grow from bin 80 to bin 480 by one factor. */
+static double peak(int band) {
+    return DN_LOW * pow((double)(DN_BINS - 1) / DN_LOW, band / (DN_UPPER - 1.0));
+}
+
+static void prepare_bands(dn_enhancer *net) {
+    double sum[DN_UPPER] = {0};
+    net->edge[0] = DN_LOW;
+    for (int b = 0; b + 1 < DN_UPPER; b++) {
+        double from = peak(b), to = peak(b + 1);
+        int i = net->edge[b], last = b + 2 == DN_UPPER;
+        for (; i < DN_BINS && (last || i < to); i++) {
+            double rise = (i - from) / (to - from);
+            net->rise[i] = (float)rise;
+            sum[b] += 1 - rise;
+            sum[b + 1] += rise;
+        }
+        net->edge[b + 1] = (int16_t)i;
+    }
+    for (int b = 0; b < DN_UPPER; b++) net->share[b] = (float)(1 / sum[b]);
+}
+
+void dn_enhancer_prepare(dn_enhancer *net) {
+    const double tau = 6.283185307179586;
+    dn_fft_init(&net->fft);
+    for (int i = 0; i < DN_WINDOW; i++) {
+        double window = sqrt(0.5 - 0.5 * cos(tau * i / DN_WINDOW));
+        net->analysis[i] = (float)window;
+        net->synthesis[i] = (float)(window / DN_WINDOW);
+    }
+    prepare_bands(net);
+    net->base.memory = BODY + net->body->memory(&net->sizes);
+    net->base.batch = DN_BATCH;
+}
+
+/* A frame's spectrum and what the network sees of it. */
+typedef struct {
+    dn_spectrum X;
+    float magnitude[DN_PADDED_BINS], inverse[DN_PADDED_BINS]; /* |X|^(1/3) and |X|^(-1/3), above a floor */
+    float mean[DN_UPPER];                                     /* magnitude of an upper band */
+    float feature[DN_ENHANCER_BANDS * DN_ENHANCER_FEATURES];
+} frame_view;
+
+/* Low: magnitude, real and imaginary part, compressed. Upper: mean and root mean square of the magnitudes, and the mean
+ * difference of neighbouring bins, which is large where harmonics stand apart. */
+static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_view *v) {
+    float *f = v->feature, of_bins[DN_PADDED_BINS], square[DN_UPPER], uneven[DN_UPPER];
+    const float *m = v->magnitude;
+    for (int i = 0; i < DN_LOW; i++, f += DN_ENHANCER_FEATURES) {
+        float scale = v->inverse[i] * v->inverse[i];
+        f[0] = m[i];
+        f[1] = scale * v->X.re[i];
+        f[2] = scale * v->X.im[i];
+    }
+    k->band_sums(v->mean, m, net->rise, net->edge, DN_UPPER - 1);
+    for (int i = DN_LOW; i < DN_BINS; i++) of_bins[i] = m[i] * m[i];
+    k->band_sums(square, of_bins, net->rise, net->edge, DN_UPPER - 1);
+    for (int i = DN_LOW; i < DN_BINS; i++) of_bins[i] = fabsf(m[i] - m[i - 1]);
+    k->band_sums(uneven, of_bins, net->rise, net->edge, DN_UPPER - 1);
+    for (int b = 0; b < DN_UPPER; b++, f += DN_ENHANCER_FEATURES) {
+        v->mean[b] *= net->share[b];
+        f[0] = v->mean[b];
+        f[1] = sqrtf(square[b] * net->share[b]);
+        f[2] = uneven[b] * net->share[b];
+    }
+}
+
+/* Multiplies the low bins by masks: the answers' third power in magnitude, their phase as it is. answers[DN_LOW][8]. */
+static void mask_low(dn_spectrum *X, const float *answers, float min_gain) {
+    for (int i = 0; i < DN_LOW; i++, answers += 8) {
+        float re = fminf(fmaxf(answers[0], -DN_ROWS_MOST), DN_ROWS_MOST);
+        float im = fminf(fmaxf(answers[1], -DN_ROWS_MOST), DN_ROWS_MOST);
+        float power = re * re + im * im, shrink = fminf(most_mask / sqrtf(power + 1e-12f), 1);
+        float scale = (1 - min_gain) * power * (shrink * shrink * shrink), x_re = X->re[i], x_im = X->im[i];
+        re = min_gain + scale * re;
+        im *= scale;
+        X->re[i] = re * x_re - im * x_im;
+        X->im[i] = re * x_im + im * x_re;
+    }
+}
+
+/* Turns the upper bins down. answers[DN_UPPER][8]: a gain and a noise level before their sigmoids, the level in units
+ * of twice the band's mean magnitude. */
+static void mask_upper(const dn_enhancer *net, const dn_kernels *k, frame_view *v, const float *answers,
+                       float min_gain) {
+    float of_band[2 * DN_UPPER], gain[DN_PADDED_BINS], level[DN_PADDED_BINS];
+    for (int b = 0; b < DN_UPPER; b++) {
+        of_band[b] = answers[8 * b];
+        of_band[DN_UPPER + b] = answers[8 * b + 1];
+    }
+    k->sigmoid(of_band, 2 * DN_UPPER);
+    for (int b = 0; b < DN_UPPER; b++) of_band[DN_UPPER + b] *= 2 * v->mean[b];
+    for (int i = DN_BINS; i < DN_PADDED_BINS; i++) gain[i] = level[i] = 0;
+    k->band_spread(gain, of_band, net->rise, net->edge, DN_UPPER - 1);
+    k->band_spread(level, of_band + DN_UPPER, net->rise, net->edge, DN_UPPER - 1);
+    k->shape_gains(gain + DN_LOW, v->magnitude + DN_LOW, level + DN_LOW, min_gain, DN_PADDED_BINS - DN_LOW);
+    for (int i = 0; i < DN_LOW; i++) gain[i] = 1;
+    k->scale(&v->X, gain, DN_PADDED_BINS);
+}
+
+/* The mean of bands of hidden, each width values. */
+static void mean_of(const float *hidden, int bands, int width, float *mean) {
+    float sum[DN_MAX_WIDTH] = {0};
+    for (int b = 0; b < bands; b++, hidden += width) {
+        for (int i = 0; i < width; i++) sum[i] += hidden[i];
+    }
+    for (int i = 0; i < width; i++) mean[i] = sum[i] / (float)bands;
+}
+
+static float find_voice(const dn_enhancer *net, const dn_kernels *k, const float *hidden) {
+    enum { PADDED = (DN_VOICE_UNITS + 7) / 8 * 8 };
+    int width = net->sizes.width;
+    float pooled[2 * DN_MAX_WIDTH], units[PADDED], share[PADDED], voice[8];
+    mean_of(hidden, DN_LOW, width, pooled);
+    mean_of(hidden + DN_LOW * width, DN_UPPER, width, pooled + width);
+    dn_dense_run(&net->voice_hidden, k, pooled, 0, units, 0, 1, 0);
+    memcpy(share, units, sizeof(share));
+    k->sigmoid(share, PADDED);
+    for (int i = 0; i < PADDED; i++) units[i] *= share[i];
+    dn_dense_run(&net->voice_output, k, units, 0, voice, 0, 1, 0);
+    k->sigmoid(voice, 8);
+    return voice[0];
+}
+
+float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
+                      float min_gain) {
+    const dn_enhancer *net = (const dn_enhancer *)base;
+    int width = net->sizes.width;
+    frame_view v;
+    float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[8 * DN_LOW];
+    memcpy(samples, memory + RECENT, DN_FRAME * sizeof(*samples));
+    memcpy(samples + DN_FRAME, in, DN_FRAME * sizeof(*samples));
+    memcpy(memory + RECENT, in, DN_FRAME * sizeof(*samples));
+    k->fft(&net->fft, net->analysis, samples, &v.X);
+    k->compress(v.magnitude, v.inverse, &v.X, floor_power, DN_PADDED_BINS);
+    make_features(net, k, &v);
+    net->body->run(net, k, memory + BODY, v.feature, hidden);
+    dn_dense_run(&net->upper_head, k, hidden + DN_LOW * width, width, answers, 8, DN_UPPER, 0);
+    mask_upper(net, k, &v, answers, min_gain);
+    dn_dense_run(&net->low_head, k, hidden, width, answers, 8, DN_LOW, 0);
+    mask_low(&v.X, answers, min_gain);
+    k->ifft(&net->fft, net->synthesis, &v.X, samples);
+    float *pending = memory + PENDING;
+    for (int i = 0; i < DN_FRAME; i++) out[i] = pending[i] + samples[i];
+    memcpy(pending, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
+    return find_voice(net, k, hidden);
+}

@@ -1,0 +1,95 @@
+/* Enhancers with random weights. */
+#ifndef DN_TEST_MODELS_ENHANCER_H
+#define DN_TEST_MODELS_ENHANCER_H
+
+#include "models_v02.h"
+
+enum { ENHANCER_KINDS = 5 };
+
+typedef struct {
+    int kind, channels, width, rows, blocks, units, heads, convolutions;
+} enhancer_sizes;
+
+static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
+    {0, 8, 3, 8, 2, 8, 1, 0},    {0, 24, 5, 16, 2, 16, 2, 0}, /* a head's channels fill no whole vector */
+    {0, 40, 4, 32, 1, 24, 4, 0}, {1, 8, 3, 8, 1, 24, 2, 0},   {1, 16, 4, 24, 2, 16, 1, 2},
+};
+
+/* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
+static inline void put_dense(model_file *f, const char *layer, int inputs, int outputs, int bias_rows) {
+    float size = 1.5f;
+    for (int i = 1; i * i < inputs; i++) size = 1.5f / (float)i;
+    put_floats(f, layer, "weights", inputs * outputs, 0, size);
+    put_floats(f, layer, "bias", bias_rows * outputs, 0, 0.5f);
+}
+
+static inline void put_of_block(model_file *f, int block, const char *part, int inputs, int outputs, int bias_rows) {
+    char name[32];
+    snprintf(name, sizeof(name), "block%d_%s", block, part);
+    put_dense(f, name, inputs, outputs, bias_rows);
+}
+
+static inline void put_mixed(model_file *f, enhancer_sizes s) {
+    int taps = 2 * 128 / s.rows, channels = s.channels;
+    put_dense(f, "first", 3 * taps * 3, channels, 1);
+    for (int i = 0; i < s.blocks; i++) {
+        put_of_block(f, i, "memory", channels, 2 * s.units, s.rows);
+        put_of_block(f, i, "after_memory", s.units, channels, 1);
+        put_of_block(f, i, "enter", channels, channels, 1);
+        put_of_block(f, i, "filter", 15, channels, 1);
+        put_of_block(f, i, "leave", channels, channels, 1);
+        if (i + 1 == s.blocks) continue;
+        put_of_block(f, i, "queries", channels, 16 * s.heads, s.rows);
+        put_of_block(f, i, "after_attention", channels, channels, 1);
+    }
+    put_dense(f, "join", 2 * channels, channels, 1);
+    put_floats(f, "last", "weights", channels * taps * s.width, 0, 0.5f);
+    put_floats(f, "last", "bias", s.width, 0, 0.5f);
+}
+
+static inline void put_rows(model_file *f, enhancer_sizes s) {
+    int channels = s.channels, units = s.units;
+    char name[32];
+    put_dense(f, "first", 8 * 3, channels, 1);
+    put_floats(f, "gather", "weights", s.rows * 32, 0, 0.3f);
+    put_floats(f, "spread", "weights", s.rows * 32, 0, 0.3f);
+    put_dense(f, "narrow", channels, units, 1);
+    put_dense(f, "widen", units, channels, 1);
+    for (int i = 0; i < s.blocks; i++) {
+        put_of_block(f, i, "input", units, 3 * units, 1);
+        put_of_block(f, i, "recurrent", units, 3 * units, 1);
+        put_of_block(f, i, "after_gru", units, units, i ? 1 : s.rows);
+        put_of_block(f, i, "queries", units, 3 * units, 1); /* its biases are not read */
+        put_of_block(f, i, "after_attention", units, units, 1);
+    }
+    for (int i = 0; i <= s.convolutions; i++) {
+        snprintf(name, sizeof(name), "join%d", i);
+        put_dense(f, name, 2 * channels, channels, 1);
+        snprintf(name, sizeof(name), "encoder%d", i);
+        if (i < s.convolutions) put_dense(f, name, 3 * channels, channels, 1);
+        snprintf(name, sizeof(name), "decoder%d", i);
+        if (i < s.convolutions) put_dense(f, name, 3 * channels, channels, 1);
+    }
+    put_floats(f, "last", "weights", channels * 8 * s.width, 0, 0.5f);
+    put_floats(f, "last", "bias", s.width, 0, 0.5f);
+}
+
+static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
+    const int values[] = {s.kind, s.channels, s.width, s.rows, s.blocks, s.units, s.heads, s.convolutions};
+    unsigned char sizes[sizeof(values)];
+    for (int i = 0; i < 8; i++) put_int(sizes + 4 * i, values[i]);
+    f->size = 0;
+    put_record(f, "metadata", 3, "{\"name\": \"random\"}", 18);
+    put_record(f, "enhancer_sizes", 1, sizes, (int)sizeof(sizes));
+    (s.kind == 0 ? put_mixed : put_rows)(f, s);
+    put_dense(f, "low_head", s.width, 2, 1);
+    put_dense(f, "upper_head", s.width, 2, 1);
+    put_dense(f, "voice_hidden", 2 * s.width, 12, 1);
+    put_dense(f, "voice_output", 12, 1, 1);
+}
+
+static inline void make_enhancer(model_file *f, int kind) {
+    make_enhancer_of(f, enhancers[kind]);
+}
+
+#endif

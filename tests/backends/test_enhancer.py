@@ -1,0 +1,245 @@
+"""The enhancer in the engine: it answers as its formulas and as torch do, and its files are read with care."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference_enhancer
+from enhancer_files import FEW_ROWS, FULL, MANY_HEADS, ROWS, SINGLE, SMALL, TINY, random_enhancer
+from numpy.typing import NDArray
+from recorded import ISAS, signal_to_difference_db
+from speech import speechlike
+
+from denoise_wrapper import Denoiser, backend_names
+from denoise_wrapper.backends import load_backend
+from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.native import FRAME
+from denoise_wrapper.backends.rnnoise import RNNoiseBackend
+from denoise_wrapper.cli import main as cli
+from denoise_wrapper.compare.candidates import parse_candidate
+from denoise_wrapper.errors import ConfigError, ModelError
+from denoise_wrapper.models.enhancer import Sizes
+from denoise_wrapper.models.records import HEAD, record
+from denoise_wrapper.models.shipped import MODELS
+
+Float32 = NDArray[np.float32]
+SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS,
+         "rows": ROWS, "few rows": FEW_ROWS}  # fmt: skip
+
+
+def make_backend(data: bytes, isa: str) -> EnhancerBackend:
+    """The backend; the test is skipped where the processor lacks the set."""
+    try:
+        return EnhancerBackend(data, isa=isa)
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+SHIPPED = MODELS / "enhancer.dnnw"
+
+
+@cache
+def voiced() -> Float32:
+    """Speech of two levels in noise, and silence."""
+    audio = speechlike(100).copy()
+    audio[: 20 * FRAME] *= 0.1
+    audio += 0.03 * np.random.default_rng(5).standard_normal(len(audio)).astype(np.float32)
+    audio[60 * FRAME : 75 * FRAME] = 0
+    return audio
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", SIZES)
+def test_the_engine_answers_as_the_formulas(name: str, isa: str) -> None:
+    data = random_enhancer(SIZES[name])
+    cleaned, voice = make_backend(data, isa).new_state(1).process(voiced()[None])
+    wanted, wanted_voice = reference_enhancer.Network(data).process(voiced().astype(np.float64))
+    apart_db = signal_to_difference_db(wanted, cleaned[0])
+    print(f"{name}, {isa}: {apart_db:.1f} dB, voice within {abs(voice[0] - wanted_voice).max():.1e}")
+    assert apart_db >= 105
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-5)
+
+
+def test_random_networks_do_something_that_a_mistake_would_change() -> None:
+    """All that the formulas have matters to what comes out, so that agreement above means something."""
+    for name, sizes in SIZES.items():
+        network = reference_enhancer.Network(random_enhancer(sizes))
+        wanted, voice = network.process(voiced().astype(np.float64))
+        late = voiced()[:-FRAME]
+        assert signal_to_difference_db(late, wanted[FRAME:]) < 10, name
+        assert np.ptp(voice) > 1e-3, name
+        for weights in network.w:
+            other = reference_enhancer.Network(random_enhancer(sizes))
+            other.w[weights] = other.w[weights] * 0.9
+            changed, changed_voice = other.process(voiced()[: 30 * FRAME].astype(np.float64))
+            apart_db = signal_to_difference_db(wanted[: 30 * FRAME], changed)
+            assert apart_db < 90 or abs(changed_voice - voice[:30]).max() > 1e-4, (name, weights)
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="this copy has no weights for it")
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_shipped_model_answers_as_its_formulas(isa: str) -> None:
+    data = SHIPPED.read_bytes()
+    cleaned, voice = make_backend(data, isa).new_state(1).process(voiced()[None])
+    wanted, wanted_voice = reference_enhancer.Network(data).process(voiced().astype(np.float64))
+    assert signal_to_difference_db(wanted, cleaned[0]) >= 80
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-4)
+
+
+@pytest.mark.parametrize("min_gain", [0.25, 1.0])
+def test_a_limit_is_the_original_s_share(min_gain: float) -> None:
+    data = random_enhancer(TINY)
+    cleaned, _ = EnhancerBackend(data).new_state(1).process(voiced()[None], min_gain)
+    wanted, _ = reference_enhancer.Network(data).process(voiced().astype(np.float64), min_gain)
+    assert signal_to_difference_db(wanted, cleaned[0]) >= 100
+    if min_gain == 1:
+        assert signal_to_difference_db(voiced()[:-FRAME], cleaned[0, FRAME:]) >= 100
+
+
+def test_silence_stays_silent() -> None:
+    cleaned, _ = EnhancerBackend(random_enhancer()).new_state(1).process(np.zeros((1, 50 * FRAME), np.float32))
+    assert not cleaned.any()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_channels_and_hops_may_be_cut_anyhow(isa: str) -> None:
+    backend = make_backend(random_enhancer(TINY), isa)
+    audio = np.stack([voiced(), -0.1 * voiced()[::-1], np.roll(voiced(), 777)])
+    whole, voice = backend.new_state(3).process(audio)
+    for channel, row in enumerate(audio):
+        state = backend.new_state(1)
+        hops = [state.process(np.ascontiguousarray(hop[None])) for hop in np.split(row, len(row) // FRAME)]
+        np.testing.assert_array_equal(np.concatenate([out[0] for out, _ in hops]), whole[channel])
+        np.testing.assert_array_equal(np.concatenate([probability[0] for _, probability in hops]), voice[channel])
+
+
+# ---- files ----
+
+
+def test_a_file_of_one_s_own_is_loaded_by_name_path_and_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.dnnw"
+    path.write_bytes(random_enhancer(TINY))
+    by_path, by_bytes = Denoiser("enhancer", model=path), Denoiser("enhancer", model=path.read_bytes())
+    np.testing.assert_array_equal(by_path.filter(voiced(), 48000), by_bytes.filter(voiced(), 48000))
+    backend = load_backend("enhancer", path)
+    assert isinstance(backend, EnhancerBackend)
+    assert (backend.delay, backend.hop, backend.sample_rate, backend.has_vad) == (480, 480, 48000, True)
+    assert backend.sizes == TINY
+    assert backend.metadata["name"] == "random"
+    opened = parse_candidate(str(path)).open()
+    np.testing.assert_array_equal(opened.filter(voiced(), 48000), by_path.filter(voiced(), 48000))
+
+
+@pytest.mark.skipif(SHIPPED.is_file(), reason="this copy has weights for it")
+def test_without_weights_the_name_wants_a_model() -> None:
+    assert "enhancer" not in backend_names()
+    with pytest.raises(ModelError, match="enhancer comes without weights in this copy of denoise_wrapper; give it a"):
+        load_backend("enhancer")
+
+
+def test_each_family_names_the_backend_of_the_other_s_files(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="given as bytes is an enhancer's; give it to the backend enhancer"):
+        RNNoiseBackend(random_enhancer())
+    with pytest.raises(ModelError, match="is an RNNoise network; give it to the backend rnnoise"):
+        EnhancerBackend(MODELS / "rnnoise-classic.dnnw")
+
+
+def test_models_info_tells_an_enhancer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.dnnw"
+    path.write_bytes(random_enhancer())
+    assert cli.main(["models", "info", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "mine.dnnw: enhancer network" in out
+    assert "origin: seed 1" in out
+
+
+def with_sizes(**changes: int) -> bytes:
+    """A small file that says of itself what is not so."""
+    data = random_enhancer(SMALL)
+    at = data.index(b"enhancer_sizes") - 20 + HEAD.size
+    values = np.frombuffer(data[at : at + 32], "<i4").copy()
+    for name, value in changes.items():
+        values[Sizes._fields.index(name)] = value
+    return data[:at] + values.tobytes() + data[at + 32 :]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": 7}, "a body of kind 7"),
+        ({"kind": -1}, "a body of kind -1"),
+        ({"channels": 12}, "12 channels; multiples of 8 from 8 to 128"),
+        ({"channels": 2**31 - 8}, "channels; multiples of 8"),
+        ({"channels": -8}, "-8 channels"),
+        ({"width": 0}, "0 channels of a band"),
+        ({"width": 17}, "17 channels of a band"),
+        ({"rows": 24}, "rows divide 128"),
+        ({"rows": 64}, "64 rows"),
+        ({"blocks": 0}, "0 blocks"),
+        ({"blocks": 9}, "9 blocks"),
+        ({"units": 4}, "4 units"),
+        ({"heads": 3}, "heads channels"),
+        ({"convolutions": 1}, "1 convolutions; 0 to 0"),
+        ({"kind": 1, "convolutions": 5}, "5 convolutions; 0 to 4"),
+        ({"kind": 1, "convolutions": -1}, "-1 convolutions"),
+        ({"kind": 1, "heads": 3}, "3 heads of 8 channels"),
+        ({"kind": 1}, "layer first: record first_weights has"),
+        ({"channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
+        ({"channels": 16}, "layer first: record first_weights has"),
+        ({"blocks": 3}, "layer block1_queries: there is no record"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        EnhancerBackend(with_sizes(**changes))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 10001.0])
+def test_weights_that_could_drive_numbers_out_of_range_are_refused(bad: float) -> None:
+    data = bytearray(random_enhancer(SMALL))
+    at = data.index(b"block0_leave_weights") - 20 + HEAD.size + 4 * 5
+    data[at : at + 4] = np.float32(bad).tobytes()
+    with pytest.raises(ModelError, match=r"layer block0_leave: value 5 of weights is .*; it is to be within \+-10000"):
+        EnhancerBackend(bytes(data))
+
+
+def test_the_greatest_weights_and_samples_give_finite_samples() -> None:
+    data = bytearray(random_enhancer(SMALL))
+    rng = np.random.default_rng(3)
+    place = 0
+    while place < len(data):
+        _, _, kind, size, room, _ = HEAD.unpack_from(data, place)
+        if kind == 0:
+            values = rng.choice([-1e4, 1e4], size // 4).astype("<f4")
+            data[place + HEAD.size : place + HEAD.size + size] = values.tobytes()
+        place += HEAD.size + room
+    state = EnhancerBackend(bytes(data)).new_state(1)
+    for level in (1e6, 1e-3, 0.0, 1e6):
+        audio = (level * rng.choice([-1, 1], (1, 10 * FRAME))).astype(np.float32)
+        cleaned, voice = state.process(audio)
+        assert np.isfinite(cleaned).all()
+        assert ((voice >= 0) & (voice <= 1)).all()
+        state.restore(state.saved())
+
+
+def test_a_file_cut_anywhere_is_refused() -> None:
+    data = random_enhancer(SMALL)
+    for end in [*range(4, 400, 7), *range(400, len(data), 997), len(data) - 1]:
+        with pytest.raises(ModelError):
+            EnhancerBackend(data[:end])
+
+
+def test_states_of_other_weights_are_refused() -> None:
+    saved = EnhancerBackend(random_enhancer(seed=2)).new_state(1).saved()
+    with pytest.raises(ModelError, match="saved state"):
+        EnhancerBackend(random_enhancer(seed=3)).new_state(1).restore(saved)
+
+
+def test_records_of_unknown_names_are_passed_over() -> None:
+    data = random_enhancer(SMALL)
+    more = record("later", 0, bytes(40)) + data
+    one, other = (EnhancerBackend(each).new_state(1).process(voiced()[None])[0] for each in (data, more))
+    np.testing.assert_array_equal(one, other)

@@ -1,0 +1,188 @@
+"""The enhancer, slow and plain, in float64: written from its formulas, neither from the engine nor with torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.models.enhancer import decode_enhancer
+
+Float64 = NDArray[np.float64]
+
+HOP, BLOCK, BINS = 480, 960, 481
+LOW, UPPER, BANDS = 80, 48, 128
+FLOOR, MOST = 1e-10, 1.5
+TIMES, TAPS, KEYS, GROUP = 3, 5, 8, 4
+
+
+def sigmoid(x: Float64) -> Float64:
+    return 1 / (1 + np.exp(-x))
+
+
+def bend(x: Float64) -> Float64:
+    """x times a ramp from 0 at -3 to 1 at 3."""
+    return x * np.clip(x + 3, 0, 6) / 6
+
+
+def triangles() -> Float64:
+    """Weights of the upper bands in the bins above the low ones: (UPPER, BINS - LOW), the columns sum to 1."""
+    peaks = LOW * ((BINS - 1) / LOW) ** np.linspace(0, 1, UPPER)
+    bins = np.arange(LOW, BINS)
+    return np.stack([np.interp(bins, peaks, row) for row in np.eye(UPPER)])
+
+
+def attend(query: Float64, key: Float64, value: Float64) -> Float64:
+    """Blends of the rows' values, the heads side by side: (rows, heads * channels). Each (heads, rows, ...)."""
+    mixed = []
+    for head in range(len(query)):
+        scores = query[head] @ key[head].T
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        mixed.append(shares / shares.sum(axis=1, keepdims=True) @ value[head])
+    return np.concatenate(mixed, axis=1)
+
+
+class Network:
+    """A network as its file has it, and the memory of one channel."""
+
+    def __init__(self, data: bytes) -> None:
+        self.sizes, records = decode_enhancer(data)
+        self.w = {name: values.astype(np.float64) for name, values in records.items()}
+        sizes = self.sizes
+        self.stride, self.times = (BANDS // sizes.rows, TIMES) if sizes.kind == "mixed" else (GROUP, 1)
+        self.window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(BLOCK) / BLOCK))
+        self.spread = triangles()
+        self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
+        self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
+        self.first_past = [np.zeros((BANDS, 3)) for _ in range(self.times - 1)]
+        self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
+        self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
+
+    def process(self, audio: Float64, min_gain: float = 0.0) -> tuple[Float64, Float64]:
+        """The cleaned signal, HOP late, and the probability of speech of each hop. audio: (n * HOP,)."""
+        hops = [self.hop(hop, min_gain) for hop in np.split(audio, len(audio) // HOP)]
+        return np.concatenate([out for out, _ in hops]), np.array([voice for _, voice in hops])
+
+    def hop(self, samples: Float64, min_gain: float) -> tuple[Float64, float]:
+        spectrum = np.fft.rfft(self.window * np.concatenate([self.recent, samples]))
+        self.recent = samples
+        features, magnitude = self.features(spectrum)
+        hidden = self.body(features)
+        mask = np.concatenate([self.low_mask(hidden), self.upper_gain(hidden, features, magnitude)])
+        frame = self.window * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
+        out, self.pending = self.pending + frame[:HOP], frame[HOP:]
+        return out, self.voice(hidden)
+
+    def features(self, spectrum: NDArray[np.complex128]) -> tuple[Float64, Float64]:
+        """(BANDS, 3), and the compressed magnitudes of all bins."""
+        magnitude: Float64 = (abs(spectrum) ** 2 + FLOOR) ** (1 / 6)
+        low = spectrum[:LOW] / magnitude[:LOW] ** 2
+        above, uneven = magnitude[LOW:], abs(np.diff(magnitude))[LOW - 1 :]
+        lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)
+        upper = [self.gather @ above, np.sqrt(self.gather @ above**2), self.gather @ uneven]
+        return np.concatenate([lower, np.stack(upper, axis=1)]), magnitude
+
+    def low_mask(self, hidden: Float64) -> NDArray[np.complex128]:
+        real, imaginary = self.dense("low_head", hidden[:LOW]).T
+        answer = real + 1j * imaginary
+        return answer * np.minimum(abs(answer), MOST) ** 3 / np.maximum(abs(answer), 1e-12)
+
+    def upper_gain(self, hidden: Float64, features: Float64, magnitude: Float64) -> Float64:
+        gain, level = sigmoid(self.dense("upper_head", hidden[LOW:])).T
+        noise = (2 * level * features[LOW:, 0]) @ self.spread
+        wanted = magnitude[LOW:] ** 4
+        return (gain @ self.spread * wanted / (wanted + noise**4 + 1e-9)) ** 3
+
+    def voice(self, hidden: Float64) -> float:
+        pooled = np.concatenate([hidden[:LOW].mean(axis=0), hidden[LOW:].mean(axis=0)])
+        units = self.dense("voice_hidden", pooled)
+        return float(sigmoid(self.dense("voice_output", units * sigmoid(units)))[0])
+
+    def dense(self, name: str, x: Float64) -> Float64:
+        """x W + b: x (..., inputs), a bias for all rows or one for each."""
+        weights, bias = self.w[f"{name}_weights"].reshape(x.shape[-1], -1), self.w[f"{name}_bias"]
+        outputs = weights.shape[1]
+        return x @ weights + (bias if len(bias) == outputs else bias.reshape(-1, outputs))
+
+    def body(self, features: Float64) -> Float64:
+        """(BANDS, width)."""
+        x = self.mixed(features) if self.sizes.kind == "mixed" else self.rows(features)
+        width, half = self.sizes.width, self.stride // 2
+        answers = (x @ self.w["last_weights"].reshape(self.sizes.channels, -1)).reshape(-1, 2 * self.stride, width)
+        hidden = np.zeros((BANDS + self.stride, width))
+        for row, answer in enumerate(answers):
+            hidden[row * self.stride : (row + 2) * self.stride] += answer
+        return hidden[half:-half] + self.w["last_bias"]
+
+    def rows(self, features: Float64) -> Float64:
+        """Groups of channels, before the last convolution."""
+        skips = [bend(self.first(features))]
+        for number in range(self.sizes.convolutions):
+            skips.append(bend(self.convolved(f"encoder{number}", skips[-1])))
+        x = self.dense("narrow", self.w["gather_weights"].reshape(self.sizes.rows, -1) @ skips[-1])
+        for number in range(self.sizes.blocks):
+            x = self.row_block(number, x)
+        x = self.w["spread_weights"].reshape(-1, self.sizes.rows) @ self.dense("widen", x)
+        for number in range(self.sizes.convolutions + 1):
+            x = bend(self.dense(f"join{number}", np.concatenate([x, skips.pop()], axis=1)))
+            if number < self.sizes.convolutions:
+                x = bend(self.convolved(f"decoder{number}", x))
+        return x
+
+    def convolved(self, name: str, x: Float64) -> Float64:
+        """Each group with its two neighbours."""
+        padded = np.pad(x, ((1, 1), (0, 0)))
+        return self.dense(name, np.concatenate([padded[:-2], padded[1:-1], padded[2:]], axis=1))
+
+    def row_block(self, number: int, x: Float64) -> Float64:
+        name, units, h = f"block{number}", self.sizes.units, self.memory[number]
+        from_x, from_h = self.dense(f"{name}_input", x), self.dense(f"{name}_recurrent", h)
+        update = sigmoid(from_x[:, :units] + from_h[:, :units])
+        reset = sigmoid(from_x[:, units : 2 * units] + from_h[:, units : 2 * units])
+        new = np.tanh(from_x[:, 2 * units :] + reset * from_h[:, 2 * units :])
+        self.memory[number] = update * h + (1 - update) * new
+        x = x + self.dense(f"{name}_after_gru", self.memory[number])
+        joined = x @ self.w[f"{name}_queries_weights"].reshape(units, -1)
+        query, key, value = joined.reshape(len(x), 3, self.sizes.heads, -1).transpose(1, 2, 0, 3)
+        return x + self.dense(f"{name}_after_attention", attend(query, key, value))
+
+    def mixed(self, features: Float64) -> Float64:
+        """Rows of channels, before the last convolution."""
+        x = skip = bend(self.first(features))
+        for number in range(self.sizes.blocks):
+            x = self.block(number, x)
+        return bend(self.dense("join", np.concatenate([x, skip], axis=1)))
+
+    def first(self, features: Float64) -> Float64:
+        """Rows of channels, each of twice as many bands as it stands for, in as many frames as it has taps."""
+        half = self.stride // 2
+        padded = [np.pad(frame, ((half, half), (0, 0))) for frame in (*self.first_past, features)]
+        self.first_past = [*self.first_past, features][1:]
+        starts = range(0, BANDS, self.stride)
+        rows = [np.concatenate([frame[at : at + 2 * self.stride].ravel() for frame in padded]) for at in starts]
+        return self.dense("first", np.stack(rows))
+
+    def block(self, number: int, x: Float64) -> Float64:
+        name, units = f"block{number}", self.sizes.units
+        joined = self.dense(f"{name}_memory", x)
+        share, value = sigmoid(joined[:, :units]), joined[:, units:]
+        self.memory[number] = (1 - share) * self.memory[number] + share * value
+        x = x + self.dense(f"{name}_after_memory", self.memory[number])
+        x = x + self.dense(f"{name}_leave", bend(self.filtered(number, bend(self.dense(f"{name}_enter", x)))))
+        return x + self.attention(name, x) if f"{name}_queries_weights" in self.w else x
+
+    def filtered(self, number: int, x: Float64) -> Float64:
+        weights = self.w[f"block{number}_filter_weights"].reshape(TIMES, TAPS, -1)
+        frames, margin = (*self.past[number], x), TAPS // 2
+        self.past[number] = [*self.past[number][1:], x]
+        total = np.zeros_like(x)
+        for frame, taps in zip(frames, weights, strict=True):
+            padded = np.pad(frame, ((margin, margin), (0, 0)))
+            for tap, weight in enumerate(taps):
+                total += weight * padded[tap : tap + len(x)]
+        return total + self.w[f"block{number}_filter_bias"]
+
+    def attention(self, name: str, x: Float64) -> Float64:
+        heads = self.sizes.heads
+        query, key = self.dense(f"{name}_queries", x).reshape(len(x), 2, heads, KEYS).transpose(1, 2, 0, 3)
+        values = x.reshape(len(x), heads, -1).transpose(1, 0, 2)
+        return self.dense(f"{name}_after_attention", attend(query, key, values))
