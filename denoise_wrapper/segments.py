@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from denoise_wrapper.denoiser import BLOCK_S, Denoiser
+from denoise_wrapper.denoiser import Denoiser
+from denoise_wrapper.filing import BLOCK_S
 from denoise_wrapper.errors import ConfigError
 
 THRESHOLD, HYSTERESIS = 0.5, 0.15
