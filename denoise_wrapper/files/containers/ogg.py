@@ -152,7 +152,8 @@ def survey_ogg(data: FileBytes) -> Survey:
 def _parts(data: FileBytes, link: _Link) -> list[Part]:
     """A link as a decoder reads it: whole, or the stretches between damage, each behind the pages of the header."""
     header = [Stretch(page.start, page.end - page.start) for page in link.pages if link.body_start > page.start]
-    parts, begin = [], link.start
+    parts: list[Part] = []
+    begin = link.start
     for at in [*link.breaks, None]:
         pages = [page for page in link.pages if page.start >= begin and (at is None or page.start < at)]
         begin = at if at is not None else begin

@@ -120,8 +120,8 @@ def add_texts(chunks: Chunks, tags: Tags) -> None:
             tags.add(_AIFF_TEXTS[piece.name], decoded(piece.content.rstrip(b"\0")))
         elif piece.name == b"info" and chunks.kind == "caff":
             words = piece.content[4:].split(b"\0")
-            for key, value in zip(words[::2], words[1::2], strict=False):
-                tags.add(decoded(key).lower(), decoded(value))
+            for name_word, value in zip(words[::2], words[1::2], strict=False):
+                tags.add(decoded(name_word).lower(), decoded(value))
 
 
 def _info(content: bytes, order: str) -> list[tuple[str, str]]:
