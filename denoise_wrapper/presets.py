@@ -23,7 +23,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "voice": Preset(24.0, 1.0, "calls and meetings: noise goes down by 24 dB at most, so that rooms do not switch"),
-    "asr": Preset(6.0, 1.0, "speech recognisers: 6 dB at most, as more of it makes their errors more"),
+    "asr": Preset(3.0, 1.0, "speech recognisers: 3 dB at most, as more of it makes their errors more"),
     "broadcast": Preset(12.0, 1.0, "podcasts and film: 12 dB at most, so that the place can be heard"),
     "max": Preset(None, 1.0, "as much as the backend can, as without a preset"),
 }

@@ -451,7 +451,8 @@ def test_a_lower_value_that_is_better_is_a_lead(comparison: Comparison) -> None:
 
 def test_one_candidate_is_held_against_the_noisy_clips(tmp_path: Path) -> None:
     several = make_comparison(tmp_path, (0.0,) * 6, ("only",), faults=False)
-    (line, *_) = words.sentences(several, verdicts(several))
+    short, line, *_ = words.sentences(several, verdicts(several))
+    assert short == ("In short:", "only sounds best on 6 of 6 clips.")
     assert line[0] == "only"
     assert re.match(r"against the noisy clips: PESQ 0\.\d{3} better \(", line[1])
 
