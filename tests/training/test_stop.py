@@ -27,7 +27,7 @@ from denoise_wrapper.training.run.checkpoint import LAST, load_checkpoint  # noq
 from denoise_wrapper.training.run.log import Stopped, stop_request  # noqa: E402
 
 pytestmark = [pytest.mark.fault, pytest.mark.skipif(os.name == "nt", reason="signals of another kind are there")]
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGTERM]
 
 
 def small_config(folder: Path) -> EnhancerConfig:
