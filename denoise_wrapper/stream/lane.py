@@ -132,9 +132,7 @@ class Lane(Line):
         if gate is not None:
             if before is not None:
                 old = before.backend
-                gate.follow(
-                    before.facts.gate, old.hop * backend.sample_rate / (backend.hop * old.sample_rate)
-                )
+                gate.follow(before.facts.gate, old.hop * backend.sample_rate / (backend.hop * old.sample_rate))
             plan |= {"gated": 1, "gate": gate.memory[0]}
         super().__init__(channels, latency, 0 if before is None else before.position, **plan)
 
