@@ -139,7 +139,7 @@ def _came(audio: object) -> str:
             order = "rate, data" if data is audio[1] else "data, rate"
             return f"a tuple ({order}); use filter(data, sample_rate=rate)"
     if isinstance(audio, str | os.PathLike):
-        return f"a path, {shown(audio)}; filter_file cleans files"
+        return f"{type(audio).__name__} {shown(audio)}, a path; filter_file cleans files"
     if hasattr(audio, "read"):
         return (
             f"a file object, {type(audio).__name__}; filter_file takes its path, filter what soundfile.read makes of it"

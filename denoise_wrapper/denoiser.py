@@ -37,7 +37,7 @@ class Denoiser(FileCleaner):
     backend: a name, as `backend_names()` gives them, or a Backend. model: path or bytes of a model for it; of a DTLN
     two of them, (first, second), or the folder they are in.
     preset: strength by what the result is for: "voice" (calls; 24 dB at most), "asr" (a speech recogniser, which makes
-    more errors the more is taken away; 6 dB), "broadcast" (12 dB) or "max" (no limit). It sets the next two.
+    more errors the more is taken away; 3 dB), "broadcast" (12 dB) or "max" (no limit). It sets the next two.
     atten_lim_db: dB, 0 or more, by which noise is turned down at most, 0 passes all through; None for the preset's
     limit, or none. mix: 0 (dry) to 1 (cleaned); None for the preset's, or 1.
     vad_threshold: 0 to 1; where the probability of speech is below, the gate closes. None for no gate.

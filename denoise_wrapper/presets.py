@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.errors import ConfigError
 
 PresetName = Literal["voice", "asr", "broadcast", "max"]
@@ -22,7 +23,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "voice": Preset(24.0, 1.0, "calls and meetings: noise goes down by 24 dB at most, so that rooms do not switch"),
-    "asr": Preset(6.0, 1.0, "speech recognisers: 6 dB at most, as more of it makes their errors more"),
+    "asr": Preset(3.0, 1.0, "speech recognisers: 3 dB at most, as more of it makes their errors more"),
     "broadcast": Preset(12.0, 1.0, "podcasts and film: 12 dB at most, so that the place can be heard"),
     "max": Preset(None, 1.0, "as much as the backend can, as without a preset"),
 }
@@ -30,8 +31,8 @@ PRESETS: dict[str, Preset] = {
 
 def find_preset(name: str) -> Preset:
     """Return the preset of that name. Raises ConfigError that names all of them."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset is {', '.join(map(repr, PRESETS))} or None, not {name!r}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"preset is {', '.join(map(repr, PRESETS))} or None, not {shown(name)}")
     return PRESETS[name]
 
 

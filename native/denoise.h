@@ -47,6 +47,7 @@ typedef enum {
     DN_BAD_RANGE,   /* samples were asked for that cannot be made of the input */
     DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
     DN_BAD_STATES,  /* the states of one call are of unlike models, or one is there twice; no state was touched */
+    DN_BUSY,        /* another thread is using the lane */
 } dn_status;
 
 /* ---- model ---- */
@@ -251,7 +252,7 @@ typedef struct {
  * voice: [channels][hops] probabilities of speech. gains: [hops]. */
 void dn_gate_run(dn_gate *gate, const float *voice, size_t channels, size_t hops, float *gains);
 
-typedef struct dn_lane dn_lane; /* all that one signal needs around its backend; one thread at a time */
+typedef struct dn_lane dn_lane; /* all that one signal needs around its backend */
 
 typedef struct {
     size_t channels;
@@ -270,15 +271,19 @@ typedef struct {
 dn_status dn_lane_create(const dn_lane_plan *plan, dn_lane **out);
 void dn_lane_destroy(dn_lane *lane); /* NULL is fine */
 
-/* A chunk goes through in three steps, of which only the last changes anything: a chunk given up on the way has left
- * no trace, and the next begins anew.
+/* A lane is for one thread at a time, and keeps to that itself: where another thread is in the middle of a function
+ * with the lane, one answers DN_BUSY at once, and all is as if it had not been called. Only destroying is the caller's
+ * care.
+ *
+ * A chunk goes through in three steps, of which only the last changes anything: a chunk given up on the way has left
+ * no trace, and the next begins anew; so a chunk of which another thread has taken the place is refused, DN_BAD_RANGE.
  *
  * 1. Takes interleaved samples [frames][channels]. Returns how many hops are whole with them; if these are expected,
  *    block is filled with them, [channels][hops * hop], and else dn_lane_block does that. Or below zero
  *    -DN_NOT_FINITE if a sample is NaN or beyond +-limit, -DN_NO_MEMORY, or -DN_BAD_RANGE at the end of time. */
 int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
                      float *block);
-dn_status dn_lane_block(const dn_lane *lane, int64_t hops, float *block);
+dn_status dn_lane_block(dn_lane *lane, int64_t hops, float *block);
 
 /* 2. What the backend made of the hops, as much, with the voice, [channels][hops], which only a gate looks at and else
  *    may be NULL. Not for the first lane, of which dn_lanes_give takes it. DN_BAD_RANGE if there are not so many. */
@@ -292,15 +297,20 @@ dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const
 int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
                       const float *voice, dn_type type, void *out);
 
-/* Frames of the signal up to now; until the lane begins to be heard, or below zero, of its fade; and its gate. */
-int64_t dn_lane_position(const dn_lane *lane);
-int64_t dn_lane_fade_in(const dn_lane *lane);
-dn_gate dn_lane_gate(const dn_lane *lane);
+/* Where a lane is. Frames of the signal up to now; until the lane begins to be heard, or below zero, of its fade; its
+ * gate; and its size as bytes. */
+typedef struct {
+    int64_t position, fade_in;
+    dn_gate gate;
+    size_t size;
+} dn_lane_facts;
+
+dn_status dn_lane_look(dn_lane *lane, dn_lane_facts *facts);
 
 /* A lane as bytes, without a chunk on its way, for a lane of the same plan on a machine of the same byte order.
- * DN_BAD_STATE, with the lane unchanged, if they are not of such a lane; or DN_NO_MEMORY. */
-size_t dn_lane_size(const dn_lane *lane);
-void dn_lane_save(const dn_lane *lane, void *bytes);
+ * size: that of its facts, or DN_BAD_RANGE if it is another one by now. Restoring answers DN_BAD_STATE, with the lane
+ * unchanged, if the bytes are not of such a lane; or DN_NO_MEMORY. */
+dn_status dn_lane_save(dn_lane *lane, void *bytes, size_t size);
 dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size);
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
  * What comes is laid behind the ends of the rows, and noted in `next`; the rows' ends, and all that says how far the
  * signal is, move in dn_lanes_give alone, which has nothing left that could fail. */
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "denoise.h"
@@ -17,6 +18,22 @@
 #pragma fp_contract(off)
 #endif
 
+/* A flag that is set without waiting, in one step for all threads; and a place in memory that each thread has its own
+ * of.
+ */
+#ifdef _MSC_VER
+#include <intrin.h>
+typedef volatile char flag;
+#define SET(f) _InterlockedExchange8((f), 1)
+#define CLEAR(f) ((void)_InterlockedExchange8((f), 0))
+static __declspec(thread) char here;
+#else
+typedef char flag;
+#define SET(f) __atomic_exchange_n((f), 1, __ATOMIC_ACQUIRE)
+#define CLEAR(f) __atomic_store_n((f), 0, __ATOMIC_RELEASE)
+static _Thread_local char here;
+#endif
+
 #define FAR ((int64_t)1 << 52) /* frames, up to which dn_resample finds its places */
 
 /* A row a channel, [channels][room], of which frames start to end - 1 are there. */
@@ -28,6 +45,7 @@ typedef struct {
 typedef enum { NOTHING, CAME, READY } stage; /* no chunk; one whose hops are to be cleaned; one to be given */
 
 struct dn_lane {
+    flag busy; /* a thread is in a function with it */
     dn_lane_plan plan;
     dn_gate gate;
     rows input;                        /* frames of which samples for the backend are still to be made */
@@ -40,6 +58,7 @@ struct dn_lane {
     int64_t position, fade_in;
     struct {
         stage stage;
+        const char *owner;     /* `here` of the thread whose chunk it is */
         size_t count;          /* frames of the chunk */
         size_t samples, hops;  /* that it brings the backend */
         size_t cleaned, ready; /* that the backend brings output, and that come into the queue */
@@ -190,18 +209,6 @@ void dn_lane_destroy(dn_lane *lane) {
     dn_delete(lane);
 }
 
-int64_t dn_lane_position(const dn_lane *lane) {
-    return lane->position;
-}
-
-int64_t dn_lane_fade_in(const dn_lane *lane) {
-    return lane->fade_in;
-}
-
-dn_gate dn_lane_gate(const dn_lane *lane) {
-    return lane->gate;
-}
-
 /* Makes samples at the backend's rate of the frames that lie behind the end of input. */
 static dn_status take_at_other_rate(dn_lane *lane, size_t frames) {
     const dn_ratio *ratio = lane->plan.to_backend;
@@ -231,8 +238,21 @@ static dn_status reserve_results(dn_lane *lane) {
     return rows_reserve(&lane->queue, channels, ready);
 }
 
-int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
-                     float *block) {
+/* True for a chunk that is on its way, of this thread, with so many hops. */
+static int is_mine(const dn_lane *lane, int64_t hops) {
+    return lane->next.stage != NOTHING && lane->next.owner == &here && hops == (int64_t)lane->next.hops;
+}
+
+static void copy_block(const dn_lane *lane, float *block) {
+    const rows *from = &lane->waiting;
+    size_t n = lane->next.hops * lane->plan.hop;
+    for (size_t c = 0; c < lane->plan.channels; c++) {
+        memcpy(block + c * n, from->at + c * from->room + from->start, n * sizeof(float));
+    }
+}
+
+static int64_t take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
+                    float *block) {
     size_t channels = lane->plan.channels, hop = lane->plan.hop;
     rows *to = !hop ? &lane->queue : lane->plan.to_backend ? &lane->input : &lane->waiting;
     lane->next.stage = NOTHING;
@@ -251,25 +271,32 @@ int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t fr
         if (status != DN_OK) return -(int64_t)status;
     }
     lane->next.stage = lane->next.hops ? CAME : READY;
+    lane->next.owner = &here;
     int64_t hops = (int64_t)lane->next.hops;
-    if (hops && hops == expected) (void)dn_lane_block(lane, hops, block);
+    if (hops && hops == expected) copy_block(lane, block);
     return hops;
 }
 
-dn_status dn_lane_block(const dn_lane *lane, int64_t hops, float *block) {
-    const rows *from = &lane->waiting;
-    size_t n = lane->next.hops * lane->plan.hop;
-    if (lane->next.stage == NOTHING || hops != (int64_t)lane->next.hops) return DN_BAD_RANGE;
-    for (size_t c = 0; c < lane->plan.channels; c++) {
-        memcpy(block + c * n, from->at + c * from->room + from->start, n * sizeof(float));
-    }
-    return DN_OK;
+int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
+                     float *block) {
+    if (SET(&lane->busy)) return -DN_BUSY;
+    int64_t hops = take(lane, type, samples, frames, limit, expected, block);
+    CLEAR(&lane->busy);
+    return hops;
 }
 
-dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice) {
+dn_status dn_lane_block(dn_lane *lane, int64_t hops, float *block) {
+    if (SET(&lane->busy)) return DN_BUSY;
+    dn_status status = is_mine(lane, hops) ? DN_OK : DN_BAD_RANGE;
+    if (status == DN_OK) copy_block(lane, block);
+    CLEAR(&lane->busy);
+    return status;
+}
+
+static dn_status bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice) {
     size_t channels = lane->plan.channels, n = lane->next.hops * lane->plan.hop, skip = least(lane->skip, n);
     rows *to = lane->plan.to_caller ? &lane->output : &lane->queue;
-    if (lane->next.stage == NOTHING || hops != (int64_t)lane->next.hops) return DN_BAD_RANGE;
+    if (!is_mine(lane, hops)) return DN_BAD_RANGE;
     lane->next.gate = lane->gate;
     if (lane->plan.gated) {
         run_gated(lane, cleaned, voice, skip, to);
@@ -286,6 +313,13 @@ dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const
     }
     lane->next.stage = READY;
     return DN_OK;
+}
+
+dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice) {
+    if (SET(&lane->busy)) return DN_BUSY;
+    dn_status status = bring(lane, hops, cleaned, voice);
+    CLEAR(&lane->busy);
+    return status;
 }
 
 /* ---- the frames that are due ---- */
@@ -309,7 +343,7 @@ static void mix_dry(float *cleaned, const float *dry, size_t frames, float mix) 
 }
 
 static int is_ready(const dn_lane *lane, const dn_lane *first) {
-    return lane->next.stage == READY && lane->next.count == first->next.count &&
+    return lane->next.stage == READY && lane->next.owner == &here && lane->next.count == first->next.count &&
            lane->plan.channels == first->plan.channels && length(&lane->queue) + lane->next.ready >= lane->next.count;
 }
 
@@ -355,10 +389,10 @@ static void blend(dn_lane *const *lanes, size_t count, const dn_lane *dry) {
     }
 }
 
-int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
-                      const float *voice, dn_type type, void *out) {
+static int64_t give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
+                    const float *voice, dn_type type, void *out) {
     dn_lane *first = lanes[0];
-    if (hops && dn_lane_bring(first, hops, cleaned, voice) != DN_OK) return -DN_BAD_RANGE;
+    if (hops && bring(first, hops, cleaned, voice) != DN_OK) return -DN_BAD_RANGE;
     for (size_t k = 0; k < count; k++) {
         if (!is_ready(lanes[k], first)) return -DN_BAD_RANGE;
     }
@@ -372,6 +406,19 @@ int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t
         if (k && lanes[k]->fade_in == -lanes[k]->plan.fade) silent = (int64_t)k;
     }
     if (dry) move_on(dry);
+    return silent;
+}
+
+int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
+                      const float *voice, dn_type type, void *out) {
+    size_t held = 0;
+    int64_t silent = -DN_BUSY;
+    while (held < count && !SET(&lanes[held]->busy)) held++;
+    if (held == count && (!dry || !SET(&dry->busy))) {
+        silent = give(lanes, count, dry, hops, cleaned, voice, type, out);
+        if (dry) CLEAR(&dry->busy);
+    }
+    while (held > 0) CLEAR(&lanes[--held]->busy);
     return silent;
 }
 
@@ -392,8 +439,15 @@ static size_t saved_frames(const dn_lane *lane) {
     return length(&lane->input) + length(&lane->waiting) + length(&lane->output) + length(&lane->queue);
 }
 
-size_t dn_lane_size(const dn_lane *lane) {
+static size_t saved_size(const dn_lane *lane) {
     return sizeof(saved_head) + saved_frames(lane) * lane->plan.channels * sizeof(float);
+}
+
+dn_status dn_lane_look(dn_lane *lane, dn_lane_facts *facts) {
+    if (SET(&lane->busy)) return DN_BUSY;
+    *facts = (dn_lane_facts){lane->position, lane->fade_in, lane->gate, saved_size(lane)};
+    CLEAR(&lane->busy);
+    return DN_OK;
 }
 
 static char *save_rows(const rows *r, size_t channels, char *to) {
@@ -402,7 +456,7 @@ static char *save_rows(const rows *r, size_t channels, char *to) {
     return to;
 }
 
-void dn_lane_save(const dn_lane *lane, void *bytes) {
+static void save(const dn_lane *lane, void *bytes) {
     const saved_head head = {
         .version = SAVED_VERSION,
         .channels = (int64_t)lane->plan.channels,
@@ -428,6 +482,14 @@ void dn_lane_save(const dn_lane *lane, void *bytes) {
     to = save_rows(&lane->waiting, lane->plan.channels, to);
     to = save_rows(&lane->output, lane->plan.channels, to);
     save_rows(&lane->queue, lane->plan.channels, to);
+}
+
+dn_status dn_lane_save(dn_lane *lane, void *bytes, size_t size) {
+    if (SET(&lane->busy)) return DN_BUSY;
+    dn_status status = size == saved_size(lane) ? DN_OK : DN_BAD_RANGE;
+    if (status == DN_OK) save(lane, bytes);
+    CLEAR(&lane->busy);
+    return status;
 }
 
 /* A number between zero and most. */
@@ -485,14 +547,23 @@ static dn_status read_saved(const dn_lane_plan *plan, const void *bytes, size_t 
     return status;
 }
 
+/* Gives each all that the other has, but for the flag. */
+static void exchange(dn_lane *a, dn_lane *b) {
+    enum { AT = offsetof(dn_lane, plan), SIZE = sizeof(dn_lane) - AT };
+    char kept[SIZE];
+    memcpy(kept, (char *)a + AT, SIZE);
+    memcpy((char *)a + AT, (char *)b + AT, SIZE);
+    memcpy((char *)b + AT, kept, SIZE);
+}
+
 dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size) {
     dn_lane *twin = dn_new(sizeof(*twin));
     if (!twin) return DN_NO_MEMORY;
     dn_status status = read_saved(&lane->plan, bytes, size, twin);
+    if (status == DN_OK && SET(&lane->busy)) status = DN_BUSY;
     if (status == DN_OK) {
-        const dn_lane before = *lane;
-        *lane = *twin;
-        *twin = before;
+        exchange(lane, twin);
+        CLEAR(&lane->busy);
     }
     dn_lane_destroy(twin);
     return status;

@@ -22,7 +22,7 @@ ALLOWED = {
     "machine": {"arguments", "errors"},
     "signals": {"atomic"},
     "wording": set(),
-    "presets": {"errors"},
+    "presets": {"arguments", "errors"},
     "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},

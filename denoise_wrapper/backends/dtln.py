@@ -23,8 +23,9 @@ from denoise_wrapper.backends.base import (
     remember,
     split_channels,
 )
+from denoise_wrapper.backends.ending import Working
 from denoise_wrapper.backends.native import LOUDEST, floats
-from denoise_wrapper.errors import ConfigError, ModelError
+from denoise_wrapper.errors import ConfigError, DenoiseError, ModelError
 from denoise_wrapper.models.onnx import Source, called, find_pair, read_onnx
 from denoise_wrapper.models.pairs import Core, check_answers, check_fit, first_line, recognise
 
@@ -76,12 +77,14 @@ class DTLNBackend(Loaded):
         first, second = sorted(cores, key=lambda core: core.stage)
         try:
             check_fit(first, second, self.sample_rate, block)
-            check_answers(first)
-            check_answers(second)
+            with Working():
+                check_answers(first)
+                check_answers(second)
         except ModelError as error:
             raise ModelError(f"{' and '.join(map(called, sources))} cannot be used as {name}: {error}") from error
         self.cores: tuple[Core, Core] = (first, second)
         self.blocks = _new_blocks(block, self.hop)
+        self._process = os.getpid()
         remember(self)
 
     @property
@@ -100,6 +103,14 @@ class DTLNBackend(Loaded):
         """Memory for one signal of so many channels, from silence."""
         return DTLNState(self, channels)
 
+    def check_process(self) -> None:
+        """Raise DenoiseError in a process that was forked off this one, where threads of ONNX Runtime are missing."""
+        if self.options and os.getpid() != self._process:
+            raise DenoiseError(
+                f"{self.name} was loaded with threads={self.options['threads']} before this process was forked, and "
+                "threads do not come along; load it in this process, or with threads=1"
+            )
+
     def process_many(
         self, states: Sequence[DTLNState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
@@ -108,6 +119,7 @@ class DTLNBackend(Loaded):
 
         AudioError leaves all states as they were.
         """
+        self.check_process()
         hops, *_ = [state.check(block) for state, block in zip(states, blocks, strict=True)]
         if not all(core.batch for core in self.cores):
             return [state.process(block, min_gain) for state, block in zip(states, blocks, strict=True)]
@@ -138,6 +150,7 @@ class DTLNState:
         so min_gain is the share of the late original in the result.
         """
         hops = self.check(block)
+        self.backend.check_process()
         block, lanes = np.ascontiguousarray(block), self.lanes
         if len(lanes) == 1:
             cleaned = lanes[0].process(block, hops, min_gain)
@@ -222,7 +235,12 @@ class _Lane:
         return cleaned
 
     def _run(self, samples: Float32, hops: int, min_gain: float) -> Float32:
-        """Clean hops in one run of each model; a single hop, the live case, with all arrays in place."""
+        """Clean hops in one run of each model."""
+        with Working():
+            return self._run_models(samples, hops, min_gain)
+
+    def _run_models(self, samples: Float32, hops: int, min_gain: float) -> Float32:
+        """Run the models; a single hop, the live case, with all arrays in place."""
         now, then, channels = self._now, 1 - self._now, self._channels
         in_place = self._room is not None and hops == 1
         room = self._room if self._room and hops == 1 else _Room(channels, hops, self._hop, self._block)
@@ -330,7 +348,8 @@ def try_out(data: bytes, source: Source) -> None:
     limit.daemon = True
     limit.start()
     try:
-        check_answers(core, FRAMES_AT_ONCE, run)
+        with Working():
+            check_answers(core, FRAMES_AT_ONCE, run)
     except ModelError as error:
         most = f"{TRIAL_BYTES >> 20} MB and {TRIAL_S:g} s are what a model may take"
         raise ModelError(f"the model {called(source)} cannot be used: {error} ({most})") from error
@@ -360,7 +379,10 @@ def _options(threads: int) -> Any:
 def _open(data: bytes, source: Source, options: Any) -> Core:
     """The model of a session with these options."""
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        with Working():
+            session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except DenoiseError:
+        raise
     except Exception as error:  # ONNX Runtime has many kinds, without a root of their own
         raise ModelError(f"the model {called(source)} cannot be loaded: {first_line(error)}") from error
     try:

@@ -310,7 +310,7 @@ def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
         content = {each.name: {"percent": each.percent, "interval": each.interval()} for each in results}
         with atomic_path(args.json, args.overwrite) as part:
             part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(format_words(results, args.set))
+    show(format_words(results, args.set))
     return 0
 
 

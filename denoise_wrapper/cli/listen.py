@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.parser import PRESET_HELP
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,14 +49,15 @@ def run_listen(args: argparse.Namespace) -> int:
     noisy, rate = read_floats(args.input)
     deck = Deck([noisy, denoiser.filter(noisy, rate)], rate)
     deck.switch()
-    print("space: noisy or clean   b f: 2 s back, forward   q: end")
+    show("space: noisy or clean   b f: 2 s back, forward   q: end")
     with keyboard() as keys:
-        play(deck, keys, show)
-    print()
+        play(deck, keys, show_place)
+    show("")
     return 0
 
 
-def show(deck: Deck) -> None:
+def show_place(deck: Deck) -> None:
     """Show which version plays, and where it is."""
     seconds = deck.position / deck.rate
-    print(f"\r{NAMES[deck.wanted]:<6}{seconds // 60:4.0f}:{seconds % 60:04.1f} ", end="", flush=True)
+    sys.stdout.write(f"\r{NAMES[deck.wanted]:<6}{seconds // 60:4.0f}:{seconds % 60:04.1f} ")
+    sys.stdout.flush()

@@ -329,7 +329,7 @@ def _convert_enhancer(args: argparse.Namespace) -> int:
         target = target / f"{args.name}.dnnw"
     options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
     changes = {key: value for key, value in options.items() if value is not None}
-    print(convert(Path(args.sources[0]), target, changes, args.overwrite))
+    show(convert(Path(args.sources[0]), target, changes, args.overwrite))
     return 0
 
 

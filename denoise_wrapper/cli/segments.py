@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 
 FORMS = ("json", "csv", "rttm", "srt", "audacity")
@@ -61,7 +62,7 @@ def run_segments(args: argparse.Namespace) -> int:
     settings = {name if name in SETTINGS[:2] else f"{name}_s": getattr(args, name) for name in SETTINGS}
     text = format_segments(file_segments(denoiser, args.input, **settings), form or "csv", args.input)
     if args.output is None:
-        print(text, end="")
+        show(text, end="")
         return 0
     with atomic_path(args.output, args.overwrite) as part:
         part.write_text(text, encoding="utf-8")

@@ -19,6 +19,7 @@ from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.audio import LOUDEST, Array, to_float
 from denoise_wrapper.backends.base import Backend, State
 from denoise_wrapper.errors import DenoiseError
+from denoise_wrapper.stream.alone import in_use
 from denoise_wrapper.stream.gate import make_gate
 from denoise_wrapper.stream.resample import max_lag, ratio_of
 from denoise_wrapper.stream.samples import NUMBERS
@@ -66,8 +67,15 @@ class Line:
     @property
     def position(self) -> int:
         """Frames of the signal so far."""
-        position: int = lib.dn_lane_position(self.memory)
+        position: int = self.facts.position
         return position
+
+    @property
+    def facts(self) -> Any:
+        """Where the line is: a dn_lane_facts."""
+        facts = ffi.new("dn_lane_facts *")
+        check_lane(lib.dn_lane_look(self.memory, facts))
+        return facts[0]
 
     def take(self, samples: Any, number: int, count: int) -> object:
         """Lay out a chunk: it is part of the line only after `Lanes.give`.
@@ -79,8 +87,8 @@ class Line:
 
     def saved(self) -> bytes:
         """Return all that changes, as bytes."""
-        memory = bytearray(lib.dn_lane_size(self.memory))
-        lib.dn_lane_save(self.memory, ffi.from_buffer(memory))
+        memory = bytearray(self.facts.size)
+        check_lane(lib.dn_lane_save(self.memory, ffi.from_buffer(memory), len(memory)))
         return bytes(memory)
 
     def restore(self, saved: bytes) -> None:
@@ -124,16 +132,14 @@ class Lane(Line):
         if gate is not None:
             if before is not None:
                 old = before.backend
-                gate.follow(
-                    lib.dn_lane_gate(before.memory), old.hop * backend.sample_rate / (backend.hop * old.sample_rate)
-                )
+                gate.follow(before.facts.gate, old.hop * backend.sample_rate / (backend.hop * old.sample_rate))
             plan |= {"gated": 1, "gate": gate.memory[0]}
         super().__init__(channels, latency, 0 if before is None else before.position, **plan)
 
     @property
     def fade_in(self) -> int:
         """Frames until it begins to be heard; below zero, how far its fade has come."""
-        frames: int = lib.dn_lane_fade_in(self.memory)
+        frames: int = self.facts.fade_in
         return frames
 
     def lay(self, hops: int) -> Float32 | None:
@@ -256,6 +262,8 @@ def check_lane(status: int) -> None:
         return
     if status == lib.DN_NO_MEMORY:
         raise MemoryError("no memory for a stream")
+    if status == lib.DN_BUSY:
+        raise in_use()
     if status == lib.DN_BAD_STATE:
         raise DenoiseError("the saved stream is damaged, or of another version; start a new stream")
     raise DenoiseError(

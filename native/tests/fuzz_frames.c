@@ -362,7 +362,10 @@ static void step_lane(void) {
     memset(history, 0, sizeof(history));
     for (int call = 0; call < CALLS && left > 0; call++) {
         uint32_t how = take(1);
-        size_t frames = take(1) % (MOST + 1), size = dn_lane_size(lane);
+        size_t frames = take(1) % (MOST + 1);
+        dn_lane_facts facts;
+        if (dn_lane_look(lane, &facts) != DN_OK) fail("a lane is busy");
+        size_t size = facts.size;
         int64_t odd = (int64_t)take(1) - 100;
         if (frames) take_samples(in, channels * frames);
         int good = !(loudest_of(in, channels * frames) > DN_LIMIT);
@@ -376,7 +379,7 @@ static void step_lane(void) {
         }
         case 1: { /* saved, damaged, restored */
             char *bytes = malloc(size);
-            dn_lane_save(lane, bytes);
+            if (dn_lane_save(lane, bytes, size) != DN_OK) fail("a lane is not saved");
             if (dn_lane_restore(lane, bytes, size) != DN_OK) fail("a lane is not restored");
             bytes[take(1) % 64] ^= (char)(1 + how / 4);
             dn_lane *twin;
@@ -403,7 +406,8 @@ static void step_lane(void) {
             fed += frames;
         }
     }
-    if (dn_lane_position(lane) != (int64_t)fed) fail("a lane counts chunks that were given up");
+    dn_lane_facts facts;
+    if (dn_lane_look(lane, &facts) != DN_OK || facts.position != (int64_t)fed) fail("a lane counts what was given up");
     dn_lane_destroy(lane);
 }
 

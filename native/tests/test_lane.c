@@ -45,11 +45,18 @@ static dn_lane *opened(const dn_lane_plan *plan) {
     return lane;
 }
 
+static dn_lane_facts facts_of(dn_lane *lane) {
+    dn_lane_facts facts;
+    CHECK(dn_lane_look(lane, &facts) == DN_OK);
+    return facts;
+}
+
 static dn_lane *saved_and_restored(dn_lane *lane, const dn_lane_plan *plan) {
     static char bytes[1 << 20];
-    size_t size = dn_lane_size(lane);
+    size_t size = facts_of(lane).size;
     CHECK(size <= sizeof(bytes));
-    dn_lane_save(lane, bytes);
+    CHECK(dn_lane_save(lane, bytes, size - 1) == DN_BAD_RANGE);
+    CHECK(dn_lane_save(lane, bytes, size) == DN_OK);
     dn_lane *twin = opened(plan);
     CHECK(dn_lane_restore(twin, bytes, size - 4) == DN_BAD_STATE);
     CHECK(dn_lane_restore(twin, bytes, 7) == DN_BAD_STATE);
@@ -59,7 +66,7 @@ static dn_lane *saved_and_restored(dn_lane *lane, const dn_lane_plan *plan) {
         bytes[i + 1] ^= 0x20;
     }
     CHECK(dn_lane_restore(twin, bytes, size) == DN_OK);
-    CHECK(dn_lane_size(twin) == size && dn_lane_position(twin) == dn_lane_position(lane));
+    CHECK(facts_of(twin).size == size && facts_of(twin).position == facts_of(lane).position);
     dn_lane_destroy(lane);
     return twin;
 }
@@ -92,7 +99,7 @@ static void test_pieces(const dn_lane_plan *plan) {
         if (random_bits() % 4 == 0) dry = saved_and_restored(dry, &dry_plan);
     }
     CHECK(memcmp(out, whole, sizeof(out)) == 0);
-    CHECK(dn_lane_position(lane) == FRAMES);
+    CHECK(facts_of(lane).position == FRAMES);
     for (size_t i = 0; i < CHANNELS * LATENCY; i++) CHECK(out[i] == 0);
     double error = 0;
     for (size_t i = CHANNELS * LATENCY; i < CHANNELS * FRAMES && !plan->gated; i++) {
@@ -119,7 +126,7 @@ static void test_fade(void) {
         CHECK(dn_lane_bring(lanes[1], size, doubled, NULL) == DN_OK);
         int64_t silent = dn_lanes_give(lanes, 2, NULL, size, in, NULL, DN_FLOAT, out + at);
         CHECK(silent == (at + size >= FADE_IN + FADE));
-        CHECK(dn_lane_fade_in(lanes[1]) == (silent ? -FADE : FADE_IN - at - size));
+        CHECK(facts_of(lanes[1]).fade_in == (silent ? -FADE : FADE_IN - at - size));
     }
     for (int i = 0; i < N; i++) {
         float weight = i < FADE_IN ? 0 : i >= FADE_IN + FADE ? 1 : (float)(i + 1 - FADE_IN) / FADE;

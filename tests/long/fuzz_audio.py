@@ -64,8 +64,8 @@ def try_samples(taker: Taker) -> None:
             assert len(cleaned) == len(samples) or denoiser is denoisers[1]
             assert np.isfinite(cleaned).all()
         else:
-            cleaned = denoiser.filter(raw, rate, channels=channels, dtype=dtype)
-            assert len(cleaned) == len(raw) or denoiser is denoisers[1]
+            content = denoiser.filter(raw, rate, channels=channels, dtype=dtype)
+            assert len(content) == len(raw) or denoiser is denoisers[1]
 
 
 def one_input(data: bytes) -> None:

@@ -4,7 +4,8 @@
 
 A verb runs once to its end, which tells how long it takes; then, for each signal, it is sent one at moments that are
 spread over that time by chance. Wrong is: an end later than a second (ten of a training, which saves), a target that is
-neither the old file nor a whole new one, a part, a folder or a process that is left. After KILL parts may be left, and
+neither the old file nor a whole new one, a part, a folder or a process that is left. PIPE is sent once Python has
+imported the program: until then Python itself ignores it. After KILL parts may be left, and
 wrong are those that the verb, run once more, has not removed. Exits with 1 if something is wrong.
 """
 
@@ -102,12 +103,12 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("filter", ["filter", f"{at}/a.wav", "-o", "out.wav", "--overwrite", "-q"], ["out.wav"]),
         Verb("filter flac", ["filter", f"{at}/a.wav", "-o", "out.flac", "--overwrite", "-b", "dtln-16k"], ["out.flac"]),
         Verb("filter -", ["filter", "-", *raw]),
-        Verb("model list", ["model", "list"]),
-        Verb("model info", ["model", "info", "rnnoise"]),
-        Verb("model convert", ["model", "convert", "rnnoise", "out.c", "--overwrite"], ["out.c"]),
+        Verb("models list", ["models"]),
+        Verb("models info", ["models", "info", "rnnoise"]),
         Verb("info", ["info"]),
-        Verb("convert", [
-            "convert", "dtln", f"{at}/dtln_1.onnx", f"{at}/dtln_2.onnx", "-o", "pair", "--name", "mine",
+        Verb("convert", ["convert", "rnnoise", "-o", "out.dnnw", "--overwrite"], ["out.dnnw"]),
+        Verb("convert dtln", [
+            "convert", f"{at}/dtln_1.onnx", f"{at}/dtln_2.onnx", "-o", "pair", "--name", "mine",
         ], ["pair/mine_1.onnx", "pair/mine_2.onnx"], overwrite=False),
         Verb("compare", [
             "compare", f"{at}/set/noisy", "-a", "rnnoise", "-b", "rnnoise-classic", "-o", "out.html", "--overwrite",
@@ -176,13 +177,14 @@ class Place:
             (self.folder / target).write_bytes(OLD)
 
     def start(self, verb: Verb) -> subprocess.Popen[bytes]:
-        """Run a verb in a session of its own."""
+        """Run a verb in a session of its own, with INT as a terminal would have it."""
         here = str(Path(denoise_wrapper.__file__).parents[1])
         environment = {**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1", "PYTHONPATH": here}
         with open(self.inputs / "a.raw", "rb") as stdin:
             return subprocess.Popen(
                 [sys.executable, "-m", "denoise_wrapper", *verb.words], cwd=self.folder, env=environment, stdin=stdin,
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     def left(self) -> list[str]:
@@ -274,19 +276,25 @@ def run_verbs(
     """Send every verb every signal; tell: is given a line of each."""
     outcomes: dict[tuple[str, str], Outcome] = {}
     rng = random.Random(seed)
+    start_s = 1.5 * run_whole(place, Verb("version", ["--version"]))
     for verb in chosen:
         seconds = run_whole(place, verb)
         for name in signals:
             outcome = outcomes[verb.name, name] = Outcome()
-            for moment in moments(seconds, count, rng):
-                interrupt(place, verb, name, moment, outcome)
-            tell(
-                f"{verb.name:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, "
-                f"{outcome.ended_before} after the end; slowest {outcome.slowest_s:5.2f} s; "
-                f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
-                f"{'; '.join(outcome.wrong) or 'nothing left'}"
-            )
+            early = start_s if name == "PIPE" else 0.0
+            for moment in moments(max(0.0, seconds - early), count, rng):
+                interrupt(place, verb, name, early + moment, outcome)
+            tell(told(verb.name, name, seconds, outcome))
     return outcomes
+
+
+def told(verb: str, name: str, seconds: float, outcome: Outcome) -> str:
+    """A line of the table."""
+    return (
+        f"{verb:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after the end; "
+        f"slowest {outcome.slowest_s:5.2f} s; old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
+        f"{'; '.join(outcome.wrong) or 'nothing left'}"
+    )
 
 
 def main() -> int:

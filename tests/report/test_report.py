@@ -451,7 +451,8 @@ def test_a_lower_value_that_is_better_is_a_lead(comparison: Comparison) -> None:
 
 def test_one_candidate_is_held_against_the_noisy_clips(tmp_path: Path) -> None:
     several = make_comparison(tmp_path, (0.0,) * 6, ("only",), faults=False)
-    (line, *_) = words.sentences(several, verdicts(several))
+    short, line, *_ = words.sentences(several, verdicts(several))
+    assert short == ("In short:", "only sounds best on 6 of 6 clips.")
     assert line[0] == "only"
     assert re.match(r"against the noisy clips: PESQ 0\.\d{3} better \(", line[1])
 
@@ -532,10 +533,10 @@ def test_names_of_any_bytes_are_shown_and_do_nothing(small: Comparison, tmp_path
     page, table, data, *_ = write_report(odd, tmp_path / "r.html", title=ACTING)
     for path in (page, table):
         text = path.read_text(encoding="utf-8")
-        assert "a\\x1b[31m\\x0a\\u202eb\\xe9" in text
+        assert "a\\x1b[31m\\x0a\\u202eb\\udce9" in text
         assert not set("\x1b\u202e\udce9") & set(text)
     assert f"\u2068{HEBREW} 0\u2069" in page.read_text(encoding="utf-8")
-    assert json.loads(data.read_text(encoding="utf-8"))["clips"][0]["id"] == "a\\x1b[31m\\x0a\\u202eb\\xe9"
+    assert json.loads(data.read_text(encoding="utf-8"))["clips"][0]["id"] == "a\\x1b[31m\\x0a\\u202eb\\udce9"
     printed = io.StringIO()
     export.write_clips(odd, printed)
     printed.getvalue().encode("utf-8")

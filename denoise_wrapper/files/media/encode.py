@@ -120,7 +120,7 @@ class Lane:
         """Tell if a packet at the end holds nothing but what the encoder appended."""
         if packet.pts is None or self._lead < 0:
             return False
-        past = self._position(packet.pts, packet) + 1 >= self._frames
+        past = self._position(packet.pts, packet) + 0.5 >= self._frames
         return past or (self._lead > 0 and not packet.duration)
 
     def _position(self, pts: int, packet: Any) -> float:

@@ -41,7 +41,8 @@ class Track:
         self.rate, self.channels = check_rate(stream.sample_rate), check_channels(len(stream.layout.channels))
         self.layout = stream.layout.name
         self.facts = _facts(stream)
-        self.dtype = _TYPES[stream.format.packed.name]
+        self.dtype = np.dtype(_TYPES[stream.format.packed.name])
+        self._sample: str = stream.format.packed.name
         self._resampler: Any = None  # of samples that NumPy is not given as they are
         length = 0 if stream.duration is None else round(stream.duration * stream.time_base * self.rate)
         self.total = max(0, length)
@@ -189,6 +190,11 @@ class Track:
             import av
 
             self._resampler = self._resampler or av.AudioResampler("dbl")
+            frame = self._resampler.resample(frame)[0]
+        elif frame.format.packed.name != self._sample:  # what is probed and what decodes need not agree
+            import av
+
+            self._resampler = self._resampler or av.AudioResampler(self._sample)
             frame = self._resampler.resample(frame)[0]
         array: Array = frame.to_ndarray()
         array = array.T if frame.format.is_planar else array.reshape(-1, self.channels)

@@ -11,11 +11,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from denoise_wrapper.atomic import scratch
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.config import MixConfig, Range
 from denoise_wrapper.training.data.corpus import Corpus, read_rooms, read_sources
-from denoise_wrapper.training.data.join import scratch
 from denoise_wrapper.training.mix.filters import run_room
 from denoise_wrapper.training.mix.mixing import Mixer, draw, fit, peak, rms
 

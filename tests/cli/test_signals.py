@@ -1,0 +1,152 @@
+"""A signal ends the command line soon and leaves nothing half-written, whatever it is at; kills.py has all verbs."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kills
+import pytest
+
+from denoise_wrapper.atomic import atomic_path, is_part, scratch
+
+pytestmark = [pytest.mark.fault, pytest.mark.skipif(os.name == "nt", reason="signals of another kind are there")]
+
+CHOSEN = ("filter", "filter -", "convert")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> kills.Place:
+    folder = tmp_path_factory.mktemp("kills")
+    inputs = folder / "inputs"
+    inputs.mkdir()
+    kills.make_inputs(inputs)
+    return kills.Place(inputs, folder)
+
+
+@pytest.mark.parametrize("name", kills.SIGNALS)
+def test_a_signal_ends_a_verb_within_a_second_and_leaves_nothing(place: kills.Place, name: str) -> None:
+    rng = random.Random(3)
+    for verb in kills.verbs(place.inputs):
+        if verb.name not in CHOSEN:
+            continue
+        outcome = kills.Outcome()
+        verb.limit_s = 5.0  # of a machine that does other work too; the bound itself is measured by kills.py
+        for moment in kills.moments(1.0, 2, rng):
+            kills.interrupt(place, verb, name, moment, outcome)
+        assert outcome.wrong == []
+
+
+WRITE = """
+import sys, time
+from denoise_wrapper import signals
+from denoise_wrapper.atomic import atomic_path, scratch
+from pathlib import Path
+signals.end_on_signals()
+with atomic_path(sys.argv[1], overwrite=True) as part, scratch(Path(sys.argv[1])) as folder:
+    part.write_bytes(b"half")
+    (folder / "more").write_bytes(b"half")
+    print("ready", flush=True)
+    exec(sys.argv[2])
+"""
+
+
+def send(target: Path, code: str, *numbers: int) -> tuple[int, float]:
+    """Signal a program that runs code while it writes target; returns its exit code and the seconds it took."""
+    command = [sys.executable, "-c", WRITE, str(target), code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.05)
+        begin = time.monotonic()
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.02)
+        return process.wait(60), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "time.sleep(60)",
+        "while True:\n try: time.sleep(60)\n except BaseException: pass",  # which swallows what the signal raises
+        "import threading\nt = threading.Thread(target=time.sleep, args=(60,)); t.start(); t.join()",  # waited for
+    ],
+    ids=["waits", "swallows", "has a thread"],
+)
+def test_a_program_that_does_not_end_by_itself_is_ended(tmp_path: Path, number: int, code: str) -> None:
+    target = tmp_path / "a.wav"
+    target.write_bytes(b"precious")
+    returned, seconds = send(target, code, number)
+    assert returned in (128 + number, -number, 1)  # -INT and 1: of Python itself, for a KeyboardInterrupt
+    assert seconds < 5.0
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.wav", b"precious")]
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    code = "signals._grace_s = 30.0\nwhile True:\n try: time.sleep(60)\n except BaseException: pass"
+    returned, seconds = send(tmp_path / "a.wav", code, signal.SIGTERM, signal.SIGTERM)
+    assert returned == 128 + signal.SIGTERM
+    assert seconds < 5.0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_is_gone_is_an_error_of_the_write_alone(tmp_path: Path) -> None:
+    code = (
+        "import os\nr, w = os.pipe(); os.close(r)\n"
+        "try: os.write(w, b'x')\nexcept BrokenPipeError: time.sleep(1); sys.stdout.close(); os._exit(7)"
+    )
+    assert send(tmp_path / "a.wav", code)[0] == 7
+
+
+def test_what_a_killed_run_left_goes_with_the_next_run_on_its_target(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    for _ in range(2):
+        send(target, "time.sleep(60)", signal.SIGKILL)
+    assert sum(map(is_part, tmp_path.iterdir())) == 2  # a file and a folder; the second run has removed the first's
+    with atomic_path(tmp_path / "other.wav"):
+        pass
+    assert sum(map(is_part, tmp_path.iterdir())) == 2
+    with atomic_path(target) as part, scratch(target):
+        part.write_bytes(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "other.wav"}
+
+
+def test_what_a_living_run_is_writing_stays(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    with atomic_path(target, overwrite=True) as ours, scratch(target) as folder:
+        ours.write_bytes(b"ours")
+        (folder / "ours").touch()
+        with atomic_path(target, overwrite=True) as other, scratch(target) as another:
+            assert other != ours
+            assert another != folder
+        assert ours.read_bytes() == b"ours"
+        assert (folder / "ours").exists()
+        process = subprocess.run(
+            [sys.executable, "-c", WRITE, str(target), "pass"], check=True, capture_output=True, text=True
+        )
+        assert process.stdout == "ready\n"
+        assert ours.read_bytes() == b"ours"
+    assert target.read_bytes() == b"ours"
+    shutil.rmtree(folder, ignore_errors=True)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_something_of_anothers_under_a_part_s_name_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "a.wav"
+    with atomic_path(target) as part:
+        name = part
+    target.unlink()
+    name.symlink_to(tmp_path / "precious")
+    (tmp_path / "precious").write_bytes(b"precious")
+    with atomic_path(target) as part:
+        assert part != name
+    assert name.is_symlink()
+    assert (tmp_path / "precious").read_bytes() == b"precious"
