@@ -75,7 +75,7 @@ class Network:
 
     def features(self, spectrum: NDArray[np.complex128]) -> tuple[Float64, Float64]:
         """(BANDS, 3), and the compressed magnitudes of all bins."""
-        magnitude = (abs(spectrum) ** 2 + FLOOR) ** (1 / 6)
+        magnitude: Float64 = np.asarray(abs(spectrum) ** 2 + FLOOR, np.float64) ** (1 / 6)
         low = spectrum[:LOW] / magnitude[:LOW] ** 2
         above, uneven = magnitude[LOW:], abs(np.diff(magnitude))[LOW - 1 :]
         lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)
