@@ -29,10 +29,13 @@ native:  ## the C engine's own tests, without Python
 shell:  ## completions, the man page and docs/cli.md, from the parser: after a change of options
 	$(PYTHON) .ci/shell.py
 
+record:  ## docs/images/demo.cast, a terminal in which the command line is used
+	$(PYTHON) .ci/record.py
+
 docs:  ## the documentation as a site, in build/site
 	mkdocs build
 
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native shell docs wheel
+.PHONY: help build test quick lint bench native shell record docs wheel

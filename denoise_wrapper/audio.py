@@ -139,7 +139,7 @@ def _came(audio: object) -> str:
             order = "rate, data" if data is audio[1] else "data, rate"
             return f"a tuple ({order}); use filter(data, sample_rate=rate)"
     if isinstance(audio, str | os.PathLike):
-        return f"a path, {shown(audio)}; filter_file cleans files"
+        return f"{type(audio).__name__} {shown(audio)}, a path; filter_file cleans files"
     if hasattr(audio, "read"):
         return (
             f"a file object, {type(audio).__name__}; filter_file takes its path, filter what soundfile.read makes of it"
@@ -225,6 +225,28 @@ def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
     return samples.reshape(-1) if ndim == 1 else samples
 
 
+def round_to(samples: Array, depth: int) -> Array:
+    """Round samples to so many bits, halves to even, and clip them.
+
+    samples: of a supported type, (frames,) or (frames, channels). depth: 8 to 24. Returns int16 for a depth up to 16
+    and int32 above, of full scale in that type, with zeros below the depth.
+    """
+    wide = depth > 16
+    kind, bits = (np.int32, 32) if wide else (np.int16, 16)
+    if samples.dtype == kind and depth == bits:
+        return samples
+    below = samples.dtype.itemsize * 8 - depth
+    if samples.dtype.kind == "f":
+        scaled = samples * samples.dtype.type(1 << (depth - 1))
+    else:
+        scaled = samples * np.float64(2.0**-below)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -(1 << (depth - 1)), (1 << (depth - 1)) - 1, out=scaled)
+    made: Array = scaled.astype(kind)
+    made <<= bits - depth
+    return made
+
+
 def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
     """Return a clip of any kind as an array: ndarray, bytes (also bytearray and memoryview), or pydub.AudioSegment.
 
@@ -305,19 +327,20 @@ def is_segment(audio: object) -> bool:
 
 
 def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype: DTypeLike | None) -> Clip:
-    """Unpack a segment's samples: 16 or 32 bit as they are, 8 bit by way of 16."""
+    """Unpack a segment's samples: 16 or 32 bit as they are, 8 bit as floats, so that they are rounded once."""
     for name, value, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
         if value is not None and value != own:
             raise AudioError(f"the AudioSegment has {name} {own}, not {value}; leave {name} away, it says so itself")
     if dtype is not None:
         raise AudioError("an AudioSegment says its own sample width; leave dtype away")
-    count, samples = check_channels(segment.channels), segment_samples(segment)
+    count, samples, width = check_channels(segment.channels), segment_samples(segment), segment.sample_width
+    if width == 1:
+        samples = samples / np.float32(2**15)
 
     def repack(cleaned: Array) -> Any:
-        made = type(segment)(
-            data=cleaned.tobytes(), sample_width=samples.itemsize, frame_rate=segment.frame_rate, channels=count
-        )
-        return made if segment.sample_width in (2, 4) else made.set_sample_width(segment.sample_width)
+        if width == 1:
+            cleaned = (round_to(cleaned, 8) >> 8).astype(np.int8)
+        return type(segment)(data=cleaned.tobytes(), sample_width=width, frame_rate=segment.frame_rate, channels=count)
 
     return Clip(samples if count > 1 else samples.reshape(-1), check_rate(segment.frame_rate), repack)
 

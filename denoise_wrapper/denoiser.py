@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.arguments import warn_caller
-from denoise_wrapper.atomic import Overwrite, is_aside
 from denoise_wrapper.audio import Array, Clip, check_rate, unpack
 from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
+from denoise_wrapper.filing import BLOCK_S, FileCleaner
 from denoise_wrapper.presets import PresetName, strength
 from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.asynchronous import stream_chunks
@@ -26,16 +25,10 @@ from denoise_wrapper.stream.lane import least_latency
 from denoise_wrapper.stream.settings import NonFinite, Settings, VadGate
 from denoise_wrapper.stream.stream import Float32, Sample, Stream
 
-if TYPE_CHECKING:
-    from denoise_wrapper.files.batch import FileResult
-    from denoise_wrapper.files.watch import Watch
-
 Audio = TypeVar("Audio")
 
-BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
-
-class Denoiser:
+class Denoiser(FileCleaner):
     """Takes the noise out of audio: same kind, type, rate, channels and length back, in time with the original.
 
         clean = Denoiser("rnnoise").filter(audio, sample_rate=44100)
@@ -156,102 +149,6 @@ class Denoiser:
             cleaned[end : end + len(block)] = block
             end += len(block)
         return clip.repack(cleaned if end == len(cleaned) else cleaned[:end].copy())
-
-    def filter_file(
-        self,
-        src: str | os.PathLike[str],
-        dst: str | os.PathLike[str] | None = None,
-        *,
-        overwrite: Overwrite = False,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> Path:
-        """Clean an audio file, block by block: memory does not grow with its length.
-
-        src: any format of libsndfile, or of ffmpeg if that is installed. dst: the file to write, in the format that
-        its suffix says; None for `<stem>_denoised<suffix>` beside src. Rate and channels are kept; within one format
-        also the sample type, about the bit rate, and the tags that libsndfile or ffmpeg knows. overwrite: whether dst
-        may be replaced, also if it is src; "force" for one that is read-only.
-        progress: called with (frames done, frames in all; 0 if unknown).
-        Returns the path written. Raises FileError if one of the files cannot be read or written, AudioError if the
-        audio cannot be cleaned; dst is then as it was before.
-        """
-        from denoise_wrapper.files.results import beside
-        from denoise_wrapper.files.watch import Watch
-
-        source = Path(src)
-        target = beside(source) if dst is None else Path(dst)
-        self._transform(source, target, overwrite, Watch(progress))
-        return target
-
-    def filter_files(
-        self,
-        inputs: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
-        out_dir: str | os.PathLike[str] | None = None,
-        *,
-        jobs: int | None = None,
-        overwrite: Overwrite = False,
-        progress: Callable[[float, float], object] | None = None,
-    ) -> list[FileResult]:
-        """Clean many audio files at once, in threads; each as `filter_file` does, and bit for bit the same.
-
-            for result in Denoiser().filter_files(Path("calls").glob("*.wav"), "cleaned"):
-                print(result.source, result.error or result.target)
-
-        inputs: files, and folders, which stand for all audio files below them but results of earlier calls; or one of
-        either. Such results are known by their names, or by the list `.denoised` that a folder of results has; of
-        several files that are named, one of them is an error. out_dir: the folder to write to under the same names,
-        with the trees of the folders, made if it is not there; None for `<stem>_denoised<suffix>` beside each. jobs:
-        threads; None for one a core. overwrite: whether files may be replaced, "force" for read-only ones too.
-        progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
-        all); the length of files that are not yet open is estimated from their size.
-        Returns what became of each file, in their order: `source`, `target` (None if it failed), `error` (None, or a
-        DenoiseError: one that fails does not keep the others from being done), `seconds` of audio, `kept` seconds of
-        the result, fewer where a gate dropped some, `took` seconds by the clock, and `stages`, how many of those went
-        into decoding, resampling, denoising, encoding and other.
-        Raises ConfigError for bad jobs; FileError, before anything is written, if out_dir is a file, two files would
-        be written to one place, or one over another that is to be cleaned.
-        What else is raised, Ctrl-C among it, stops all threads soon, and leaves no file half-written.
-        """
-        from denoise_wrapper.files.batch import plan
-
-        each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-        made = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
-        return made.failed + self.filter_pairs(made.pairs, jobs, overwrite=overwrite, progress=progress)
-
-    def filter_pairs(
-        self,
-        pairs: Sequence[tuple[Path, Path | None]],
-        jobs: int | None = None,
-        *,
-        overwrite: Overwrite = False,
-        done: Callable[[FileResult], object] | None = None,
-        progress: Callable[[float, float], object] | None = None,
-    ) -> list[FileResult]:
-        """Clean pairs (file to read, file to write or None for the one beside it) as `filter_files` does.
-
-        done: called with each result as it comes, in the thread of the caller.
-        """
-        from denoise_wrapper.files.batch import run_batch
-
-        def clean(source: Path, target: Path, watch: Watch) -> None:
-            self._transform(source, target, overwrite, watch)
-
-        return run_batch(clean, pairs, jobs, done=done, progress=progress)
-
-    def _transform(self, source: Path, target: Path, overwrite: Overwrite, watch: Watch) -> None:
-        from denoise_wrapper.files.transform import transform_file
-
-        def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
-            through = watch.before.through(blocks, rate)
-            cleaned = self._cleaned(through, rate, (channels,), watch.stages, source)
-            return watch.after.through(cleaned, rate)
-
-        try:
-            transform_file(source, target, clean, overwrite=overwrite, block_s=BLOCK_S, watch=watch)
-        except AudioError as error:
-            if is_aside(error):
-                raise
-            raise AudioError(f"{source}: {error}") from error
 
     def filter_frame(self, frame: Any) -> tuple[float, Any]:
         """Clean one hop of a live mono signal at the backend's rate, keeping state from call to call.

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from denoise_wrapper.audio import Array, from_float, to_float
-from denoise_wrapper.denoiser import BLOCK_S
 from denoise_wrapper.errors import AudioError, ConfigError, needs_package
 from denoise_wrapper.files.transform import open_source, read_file, transform_file
 from denoise_wrapper.files.watch import Watch
+from denoise_wrapper.filing import BLOCK_S
 
 Path_ = str | os.PathLike[str]
 MIN_LUFS, MAX_LUFS = -70.0, -5.0

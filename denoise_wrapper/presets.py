@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from denoise_wrapper.arguments import shown
 from denoise_wrapper.errors import ConfigError
 
 PresetName = Literal["voice", "asr", "broadcast", "max"]
@@ -30,8 +31,8 @@ PRESETS: dict[str, Preset] = {
 
 def find_preset(name: str) -> Preset:
     """Return the preset of that name. Raises ConfigError that names all of them."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset is {', '.join(map(repr, PRESETS))} or None, not {name!r}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"preset is {', '.join(map(repr, PRESETS))} or None, not {shown(name)}")
     return PRESETS[name]
 
 

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from denoise_wrapper.denoiser import BLOCK_S, Denoiser
+from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.filing import BLOCK_S
 
 THRESHOLD, HYSTERESIS = 0.5, 0.15
 MIN_SPEECH_S, MIN_PAUSE_S, PAD_S = 0.1, 0.3, 0.05

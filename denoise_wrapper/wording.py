@@ -46,7 +46,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u
 
 def visible(name: object, keep: str = "") -> str:
     """A name, or text with names in it, such that nothing in it acts: escape bytes, line ends and marks of direction
-    become "\\x1b" and the like, and bytes that are no UTF-8 "\\xe9".
+    become "\\x1b" and the like, and bytes that are no UTF-8 "\\udce9", as Python shows them.
 
     keep: characters that stay as they are, such as the line ends of a table.
     """
@@ -54,8 +54,6 @@ def visible(name: object, keep: str = "") -> str:
 
 
 def _escaped(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # as Python has a byte that it could not decode
-        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 

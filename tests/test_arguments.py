@@ -223,7 +223,7 @@ def test_honest_floats_give_no_warning_though_they_pass_full_scale(tmp_path: Pat
     [
         ((RATE, tone(9)), r"a tuple \(rate, data\); use filter\(data, sample_rate=rate\)"),
         ((tone(9), RATE), r"a tuple \(data, rate\); use filter\(data, sample_rate=rate\)"),
-        ("a.wav", "a path, 'a.wav'; filter_file"),
+        ("a.wav", "str 'a.wav', a path; filter_file"),
         (Path("a.wav"), "filter_file cleans files"),
         (io.BytesIO(b"RIFF"), "a file object, BytesIO; filter_file takes its path"),
         ([0.1, 0.2], r"a list; use np.asarray\(audio, dtype=np.float32\)"),

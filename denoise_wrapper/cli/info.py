@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 from importlib import metadata
 from typing import Any
 
@@ -22,6 +21,7 @@ from denoise_wrapper.machine import cores, processor_name
 NEEDED = ("numpy", "onnxruntime", "cffi", "soundfile", "rich")
 # Packages that some things need, and those that they are for.
 OPTIONAL = {
+    "av": "m4a, mp4, mkv, webm, wma ...",
     "pydub": "AudioSegment",
     "h5py": "models of Keras",
     "sounddevice": "listen",
@@ -31,7 +31,6 @@ OPTIONAL = {
     "matplotlib": "compare",
     "torch": "train",
 }
-PROGRAMS = ("ffmpeg", "ffprobe")  # for formats that libsndfile does not know
 SHORT = 12  # hexadecimal digits of a checksum that tell models apart
 
 
@@ -68,7 +67,7 @@ def describe() -> dict[str, Any]:
 
     Keys: version, python, implementation, platform, machine, processor, cores; instruction_sets (of the C engine:
     known to this build, those that this processor runs, the one in use, and what DENOISE_WRAPPER_ISA asks for);
-    packages and optional (name: version, or None if it is absent), programs (name: path, or None); backends, a list
+    packages and optional (name: version, or None if it is absent); backends, a list
     (see `describe_backend`). Whatever cannot be told is None, or has its reason under "error".
     """
     return {
@@ -82,7 +81,6 @@ def describe() -> dict[str, Any]:
         "instruction_sets": _instruction_sets(),
         "packages": {name: _version(name) for name in NEEDED},
         "optional": {name: _version(name) for name in OPTIONAL},
-        "programs": {name: shutil.which(name) for name in PROGRAMS},
         "backends": [describe_backend(name) for name in backend_names()],
     }
 
@@ -127,10 +125,7 @@ def format_description(facts: dict[str, Any]) -> str:
     present = {name: version for name, version in facts["optional"].items() if version is not None}
     absent = [f"{name} ({OPTIONAL[name]})" for name, version in facts["optional"].items() if version is None]
     lines.append(f"optional packages: {_listed(present) or 'none'}" + (f"; absent: {', '.join(absent)}" * bool(absent)))
-    programs = (
-        f"{name} {path or 'absent (m4a, mp4, wma ... cannot be read)'}" for name, path in facts["programs"].items()
-    )
-    lines += [f"programs: {', '.join(programs)}", *_config_line(facts.get("config")), "backends:"]
+    lines += [*_config_line(facts.get("config")), "backends:"]
     for each in facts["backends"]:
         if "error" in each:
             lines.append(f"    {each['name']}: cannot be used here: {each['error']}")

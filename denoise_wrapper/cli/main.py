@@ -25,25 +25,25 @@ from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, 
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
+from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.segments import add_segments
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_train
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
+from denoise_wrapper.cli.written import add_written, print_plans, written
+from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from denoise_wrapper.atomic import Overwrite
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Plan
 
-RAW_OPTIONS = ("rate", "channels", "dtype")
-RAW_BLOCK = 1 << 16  # bytes read from a pipe at a time, at most
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -152,9 +152,10 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_filter(verbs: Any) -> None:
     verb = verbs.add_parser(
         "filter",
-        help="clean files, folders, or raw PCM through a pipe",
+        help="clean files, folders, or what comes through a pipe",
         description="Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is "
-        "written beside each. '-' cleans raw PCM from standard input to standard output.",
+        "written beside each. '-' cleans standard input to standard output: an audio file by its content, or raw PCM "
+        "as --rate, --channels and --dtype describe it.",
         examples=(
             ("filter talk.flac", "write talk_denoised.flac beside it"),
             ("filter talk.flac -o clean.wav -b dtln-16k", "choose the target and the backend"),
@@ -171,6 +172,8 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--overwrite", action="store_true", help="replace files that exist")
     verb.add_argument("--force", action="store_true", help="replace files that exist, read-only ones too")
     add_naming(verb)
+    verb.add_argument("-f", "--format", metavar="SUFFIX", help="format of standard output (default: that of the input)")
+    verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
@@ -190,6 +193,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_written(verb)
     add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
     raw.add_argument("--rate", type=int, metavar="HZ")
@@ -202,7 +206,9 @@ def run_filter(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
 
     check_pipe_options(args)
-    (_check_pipe if "-" in args.inputs else _check_files)(args)
+    (check_pipe if "-" in args.inputs else _check_files)(args)
+    if args.dry_run:
+        return _preview_files(args)
     options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
     if options and args.vad_threshold is None:
         raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
@@ -217,7 +223,21 @@ def run_filter(args: argparse.Namespace) -> int:
         vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
         non_finite=args.non_finite or "raise",
     )
-    return _filter_pipe(args, denoiser) if "-" in args.inputs else _filter_files(args, denoiser)
+    if "-" not in args.inputs:
+        return _filter_files(args, denoiser)
+    line, notes = filter_pipe(args, denoiser)
+    if not args.quiet:
+        say(line)
+    _note(args, "standard output", notes)
+    return 0
+
+
+def _preview_files(args: argparse.Namespace) -> int:
+    """Say what would be written."""
+    made = _plan([Path(name) for name in args.inputs], args.output, args.name_suffix)
+    for result in made.failed:
+        complain(result.error)
+    return print_plans(args, made.pairs, complain) or 2 * bool(made.failed)
 
 
 def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
@@ -242,9 +262,18 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
                 complain(result.error)
             else:
                 progress.ended(result_line(result))
+                _note(args, result.target, result.notes)
 
         overwrite: Overwrite = "force" if args.force else args.overwrite
-        results = denoiser.filter_pairs(pairs, args.jobs, overwrite=overwrite, done=done, progress=progress.report)
+        results = denoiser.filter_pairs(
+            pairs,
+            args.jobs,
+            overwrite=overwrite,
+            preserve_times=args.preserve_times,
+            done=done,
+            progress=progress.report,
+            **written(args),
+        )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
     if there and not args.quiet:
         say(f"{count(there, 'file')} skipped: the results are there already")
@@ -255,6 +284,13 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
         show(format_profile(cleaned))
     unfinished = finish(args, cleaned)
     return 2 if failed or unfinished or len(cleaned) < len(results) else 0
+
+
+def _note(args: argparse.Namespace, target: object, notes: Iterable[str]) -> None:
+    """Say what a file does not keep."""
+    for note in notes:
+        if not args.quiet:
+            complain(f"{target}: {note}")
 
 
 def _plan(inputs: list[Path], output: str | None, suffix: str | None) -> Plan:
@@ -279,52 +315,5 @@ def _check_files(args: argparse.Namespace) -> None:
     options = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is not None]
     if options:
         raise ConfigError(f"{' '.join(options)}: only for '-', raw PCM; files say themselves what they hold")
-
-
-def _check_pipe(args: argparse.Namespace) -> None:
-    if args.inputs != ["-"]:
-        raise ConfigError("'-' stands alone: one pipe, or files")
-    if args.output not in (None, "-"):
-        raise ConfigError(f"what comes through a pipe goes to standard output: use '> {args.output}' in place of -o")
-    if args.jobs is not None or args.profile:
-        raise ConfigError(f"{'--profile' if args.profile else '--jobs'}: only for files; a pipe is one stream")
-    missing = [f"--{name}" for name in RAW_OPTIONS if getattr(args, name) is None]
-    if missing:
-        raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
-    for stream, advice in ((sys.stdin, "pipe raw PCM into it"), (sys.stdout, "pipe it on, or use '> FILE'")):
-        if stream is None:
-            raise ConfigError(f"'-' is for raw PCM through standard input and output, and one is closed: {advice}")
-        if stream.isatty():
-            raise ConfigError(f"'-' is for raw PCM, and this is a terminal: {advice}")
-
-
-def _filter_pipe(args: argparse.Namespace, denoiser: Denoiser) -> int:
-    """Raw PCM through a stream, as it comes; what comes out is in time with it, and as long."""
-    import numpy as np
-
-    from denoise_wrapper.audio import check_type
-    from denoise_wrapper.stream.align import aligned
-
-    dtype = check_type(args.dtype)
-    stream = denoiser.stream(args.rate, args.channels)
-    width = dtype.itemsize * stream.channels
-    rest, frames, begin = b"", 0, time.perf_counter()
-
-    def chunks() -> Iterator[Any]:
-        nonlocal rest, frames
-        stdin: Any = sys.stdin.buffer  # which has read1, whatever its type says: what is there, without a wait
-        while data := stdin.read1(RAW_BLOCK):
-            data = rest + data
-            count = len(data) // width
-            rest = data[count * width :]
-            yield np.frombuffer(data, dtype, count * stream.channels).reshape(-1, stream.channels)
-            frames += count
-
-    for cleaned in aligned(stream, chunks()):
-        sys.stdout.buffer.write(cleaned.tobytes())
-        sys.stdout.buffer.flush()
-    if rest:
-        raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
-    if not args.quiet:
-        say(speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin))
-    return 0
+    if args.format is not None:
+        raise ConfigError("--format: only for '-'; the format of a file is said by the suffix of -o")

@@ -86,7 +86,7 @@ class Parser(argparse.ArgumentParser):
         return "\n".join([*filter(None, [head.format_help()]), *examples, body.format_help()])
 
     def error(self, message: str) -> NoReturn:
-        complain(f"{message}{'' if message.endswith('?') else ';'} see '{self.prog} --help'")
+        complain(f"{message}{' See' if message.endswith('?') else '; see'} '{self.prog} --help'")
         sys.exit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:

@@ -34,6 +34,7 @@ class FileResult:
     where a gate dropped some. took: seconds by the clock. speech_db: level of the speech before and after, dBFS, see
     `speech_levels`; None if there is no telling.
     stages: seconds by the clock in `decoding`, `resampling`, `denoising`, `encoding` and `other`, together took.
+    notes: what of the source the target does not keep, as clauses.
     """
 
     source: Path
@@ -44,6 +45,7 @@ class FileResult:
     took: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     speech_db: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,8 @@ class _Batch:
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
         levels = None if failed else speech_levels(watch.before, watch.after)
-        done = None if failed else target
-        return FileResult(job.source, done, failed, watch.seconds, watch.kept, took, stages, levels)
+        done, notes = None if failed else target, tuple(watch.notes)
+        return FileResult(job.source, done, failed, watch.seconds, watch.kept, took, stages, levels, notes)
 
     def _check(self, *_: int) -> None:
         if self._stop.is_set():

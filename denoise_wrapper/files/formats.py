@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+
+from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.wording import listed
 
 # Suffixes that libsndfile reads, and those that another decoder is needed for. A folder is searched for both; a file
 # that is named is tried whatever its suffix.
 SOUNDFILE_SUFFIXES = """
-    .aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .w64 .wav .wave
+    .8svx .aif .aifc .aiff .au .bwf .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .voc .w64 .wav .wave
 """.split()
-MEDIA_SUFFIXES = ".3gp .aac .amr .m4a .mka .mkv .mov .mp4 .webm .wma".split()
+MEDIA_SUFFIXES = """
+    .3gp .aac .ac3 .amr .avi .eac3 .m4a .m4b .mka .mkv .mov .mp2 .mp4 .mpg .ogv .spx .ts .tta .webm .wma .wv
+""".split()
 SUFFIXES = sorted(SOUNDFILE_SUFFIXES + MEDIA_SUFFIXES)
 # How the samples of a libsndfile subtype are best read and written, so that nothing is lost or scaled; else float32.
 _TYPES = {
@@ -22,6 +29,12 @@ _TYPES = {
     "DOUBLE": "float64",
 }  # fmt: skip
 _SUFFIXES = {"AIF": "AIFF", "AIFC": "AIFF", "OGA": "OGG", "OPUS": "OGG", "WAVE": "WAV", "SND": "AU", "BWF": "WAV"}
+# Names of codecs, as FFmpeg's and people's, that libsndfile has as a subtype.
+_CODECS = {
+    "mp3": "MPEG_LAYER_III", "libmp3lame": "MPEG_LAYER_III", "vorbis": "VORBIS", "libvorbis": "VORBIS", "opus": "OPUS",
+    "libopus": "OPUS", "pcm_mulaw": "ULAW", "pcm_alaw": "ALAW", "adpcm_ms": "MS_ADPCM", "adpcm_ima_wav": "IMA_ADPCM",
+    "gsm": "GSM610",
+}  # fmt: skip
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 
 
@@ -30,7 +43,8 @@ class Facts:
     """An audio file as it was opened.
 
     rate: Hz. total: frames, 0 if not known. size: bytes. format, subtype, endian: in libsndfile's words; None for a
-    file that another decoder reads.
+    file that another decoder reads, but for the subtype that holds its samples without loss. bit_rate: bit/s of a lossy
+    track alone, None where the size tells. constant: all frames of an MP3 have one bit rate.
     """
 
     path: Path
@@ -41,6 +55,46 @@ class Facts:
     format: str | None = None
     subtype: str | None = None
     endian: str | None = None
+    bit_rate: int | None = None
+    constant: bool = False
+
+
+class WishWords(TypedDict, total=False):
+    """The fields of `Wishes` as arguments of a call."""
+
+    codec: str | None
+    bit_rate: int | None
+    quality: float | None
+    subtype: str | None
+    track: str
+    damaged: str
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is asked of a target beyond its name; None for what the source has.
+
+    codec: FFmpeg's name, such as aac, alac, flac, opus. bit_rate: bit/s of the whole track. quality: 0 to 1, the
+    best; the bit rate varies. subtype: libsndfile's name, such as PCM_24. track: the audio tracks that are cleaned:
+    "all", a number from 1, or a language as the file has it; the others go through. damaged: "stop" refuses what is
+    damaged, "skip" leaves out what is gone, "keep" puts silence there.
+    Raises ConfigError for what is out of range.
+    """
+
+    codec: str | None = None
+    bit_rate: int | None = None
+    quality: float | None = None
+    subtype: str | None = None
+    track: str = "all"
+    damaged: str = "stop"
+
+    def __post_init__(self) -> None:
+        if self.damaged not in ("stop", "skip", "keep"):
+            raise ConfigError(f"damaged is 'stop', 'skip' or 'keep', not {self.damaged!r}")
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise ConfigError(f"quality is 0 to 1, the best, not {self.quality!r}")
+        if self.bit_rate is not None and not 500 <= self.bit_rate <= 10_000_000:
+            raise ConfigError(f"a bit rate is 500 to 10000000 bit/s, not {self.bit_rate!r}")
 
 
 def sample_type(subtype: str | None) -> str:
@@ -57,46 +111,115 @@ def format_of(path: Path) -> str | None:
     return name if name in soundfile.available_formats() and name != "RAW" else None
 
 
-def bit_rate_options(facts: Facts, subtype: str | None) -> dict[str, Any]:
-    """Settings with which a lossy file takes about as many bits as the lossy source had; none for other files.
+def bit_rate_options(facts: Facts, subtype: str | None, wishes: Wishes) -> dict[str, Any]:
+    """Settings with which a lossy file takes as many bits as are asked for, or as the lossy source had.
 
-    MP3 and Opus aim at that bit rate (a constant one would leave low-rate MP3 no room to tell its length); Vorbis is
-    told a quality, whose bit rate grows about with its square.
+    None for other files. MP3 has the mode of the source, constant or an average, and Opus aims at a bit rate; of
+    Vorbis the quality is chosen at which its encoder names the same nominal bit rate.
     """
-    if facts.subtype != subtype or not facts.total:
+    if subtype not in ("MPEG_LAYER_III", "OPUS", "VORBIS"):
         return {}
-    kbit_s = facts.size * 8e-3 * facts.rate / facts.total
-    each = kbit_s / facts.channels
+    if wishes.quality is not None:
+        mode = {"bitrate_mode": "VARIABLE"} if subtype == "MPEG_LAYER_III" else {}
+        return {"compression_level": min(max(1 - wishes.quality, 0.0), 0.95), **mode}
+    rate = wishes.bit_rate
+    if rate is None:
+        if facts.subtype != subtype or not facts.total:
+            return {}
+        rate = facts.bit_rate or round(8 * facts.size * facts.rate / facts.total)
     if subtype == "MPEG_LAYER_III":
-        most, least = (320, 32) if facts.rate >= 32000 else (160, 8)
-        level = (most - kbit_s) / (most - least)
-    elif subtype == "OPUS":
-        level = 1 - (each - 6) / 250
-    elif subtype == "VORBIS":
-        level = 1 - (each / 256) ** 0.5
+        most, least = (320, 32) if facts.rate >= 32000 else (160, 8) if facts.rate >= 16000 else (64, 8)
+        level = (most - rate / 1000) / (most - least)
+        constant = facts.constant or wishes.bit_rate is not None
+        return {
+            "compression_level": min(max(level, 0.0), 0.999 if constant else 0.95),
+            "bitrate_mode": "CONSTANT" if constant else "AVERAGE",
+        }
+    if subtype == "OPUS":
+        level = 1 - (rate / 1000 / facts.channels - 6) / 250
     else:
-        return {}
-    mode = {"bitrate_mode": "AVERAGE"} if subtype == "MPEG_LAYER_III" else {}
-    return {"compression_level": min(max(level, 0.0), 0.95), **mode}  # 1 is refused at some rates
+        level = vorbis_level(rate, facts.rate, facts.channels)
+    return {"compression_level": min(max(level, 0.0), 1.0 if subtype == "VORBIS" else 0.95)}
 
 
-def choose_format(dst: Path, facts: Facts) -> tuple[str, str | None, str | None]:
-    """Choose (format, subtype, endian) for dst: those of the source as far as the suffix of dst allows."""
+@functools.lru_cache(maxsize=64)
+def vorbis_level(nominal: int, rate: int, channels: int) -> float:
+    """Find the compression level, 0 to 1, at which the encoder of Vorbis names a nominal bit rate in bit/s.
+
+    rate: Hz. The nearest one, where the encoder has none that low or high.
+    """
+    low, high = 0.0, 1.0  # the best and the worst
+    for _ in range(16):
+        middle = (low + high) / 2
+        named = _vorbis_nominal(middle, rate, channels)
+        if named is None:
+            return 0.5
+        if named == nominal:
+            return middle
+        low, high = (middle, high) if named > nominal else (low, middle)
+    return (low + high) / 2
+
+
+def _vorbis_nominal(level: float, rate: int, channels: int) -> int | None:
+    """Bit rate that the header of an empty Vorbis file of that level names; None if there can be none."""
+    import soundfile
+
+    file = io.BytesIO()
+    try:
+        with soundfile.SoundFile(file, "w", rate, channels, "VORBIS", format="OGG", compression_level=level):
+            pass
+    except (soundfile.LibsndfileError, ValueError):
+        return None
+    return vorbis_nominal(file.getvalue())
+
+
+def vorbis_nominal(data: bytes) -> int | None:
+    """The nominal bit rate in bit/s that a header of Vorbis in some bytes names; None if there is none."""
+    at = data.find(b"\x01vorbis")
+    nominal = int.from_bytes(data[at + 20 : at + 24], "little", signed=True) if at >= 0 else 0
+    return nominal if nominal > 0 else None
+
+
+def choose_format(dst: Path, facts: Facts, wishes: Wishes) -> tuple[str, str | None, str | None]:
+    """Choose (format, subtype, endian) for dst: those asked for, else the source's as far as the suffix allows.
+
+    Raises ConfigError if what is asked for cannot be had in the format.
+    """
     import soundfile
 
     form = format_of(dst)
-    wishes: list[str] = []
+    asked = _asked_subtype(dst, wishes)
+    liked: list[str] = []
     if facts.format is not None and facts.subtype is not None:
         if form is None or form == format_of(facts.path) or form == facts.format:
-            return facts.format, facts.subtype, facts.endian
+            if asked is None:
+                return facts.format, facts.subtype, facts.endian
+            form = facts.format
         plain = facts.subtype.startswith("PCM") or facts.subtype in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
         wide = plain and sample_type(facts.subtype) != "int16"
-        wishes = [facts.subtype, "PCM_24"] if wide else [facts.subtype] * plain
+        liked = [facts.subtype, "PCM_24"] if wide else [facts.subtype] * plain
+    elif facts.subtype is not None:
+        liked = [facts.subtype, "PCM_24"]
     assert form is not None
-    if dst.suffix.lower() == ".opus":
-        wishes = ["OPUS"]
-    subtype = next((wish for wish in wishes if soundfile.check_format(form, wish)), soundfile.default_subtype(form))
+    if asked is not None:
+        if not soundfile.check_format(form, asked):
+            raise ConfigError(f"{dst}: {form} holds {listed(sorted(soundfile.available_subtypes(form)))}, not {asked}")
+        liked = [asked]
+    elif dst.suffix.lower() == ".opus":
+        liked = ["OPUS"]
+    subtype = next((each for each in liked if soundfile.check_format(form, each)), soundfile.default_subtype(form))
     width = np.dtype(sample_type(subtype)).itemsize
     if form == "WAV" and facts.total * facts.channels * width > _WAV_MAX:
         form = "RF64"
     return form, subtype, None
+
+
+def _asked_subtype(dst: Path, wishes: Wishes) -> str | None:
+    """Name the libsndfile subtype that is asked for. Raises ConfigError if the codec is none of libsndfile's."""
+    if wishes.codec is None:
+        return None if wishes.subtype is None else wishes.subtype.upper()
+    if wishes.codec in ("pcm", "flac"):
+        return None if wishes.subtype is None else wishes.subtype.upper()
+    if wishes.codec not in _CODECS:
+        raise ConfigError(f"{dst} cannot hold {wishes.codec}; it may be {listed([*_CODECS, 'flac', 'pcm'])}")
+    return _CODECS[wishes.codec]

@@ -50,7 +50,10 @@ def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     others: list[Path] = []
     results: list[Path] = []
     for path in paths:
-        folder = Path(os.path.realpath(path)).parent
+        try:
+            folder = Path(os.path.realpath(path)).parent
+        except (OSError, ValueError):  # no name of a file, which is said when it is its turn
+            folder = path.parent
         if folder not in noted:
             noted[folder] = _noted(folder)
         (results if _is_result(path, noted[folder]) else others).append(path)
@@ -70,7 +73,7 @@ def _noted(folder: Path) -> frozenset[str]:
     """The digests in the list of a folder."""
     try:
         lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return frozenset()
     return frozenset(line.partition(" ")[0] for line in lines)
 

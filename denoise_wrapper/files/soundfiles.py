@@ -1,41 +1,38 @@
-"""Audio files that libsndfile reads and writes, block by block."""
+"""Audio files that libsndfile writes, and what goes on into them beside the sound: masks, chunks, tags."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterator
+import struct
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.audio import Array, check_channels, check_rate
+from denoise_wrapper.audio import Array, round_to
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.formats import Facts, bit_rate_options, choose_format, sample_type
+from denoise_wrapper.files.containers.pieces import FileBytes
+from denoise_wrapper.files.containers.riff import block_frames, extensible, read_riff
+from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
+from denoise_wrapper.files.soundsources import Source
+from denoise_wrapper.files.tags.carried import carried_of
 
 _VORBIS_MAX_RATE, _VORBIS_MAX_CHANNELS = 200_000, 255  # Hz; above either libsndfile finds out too late, and crashes
-_EMPTY_MAX = 1 << 16  # bytes of a WAV file without audio: its chunks of metadata
+_FLAC_ANY_RATE, _FLAC_MAX_RATE = 65_535, 655_350  # Hz; between them only tens have a place in a frame's header
 _ELSE = "name a target of another format, such as .wav"
-_UNKNOWN_LENGTH = 0x7FFF0000  # bytes; who writes into a pipe promises this much or more, or nothing
-
-
-class Source(Protocol):
-    """An open audio file. total: frames, 0 if not known."""
-
-    rate: int
-    channels: int
-    total: int
-    facts: Facts
-
-    def blocks(self, size: int) -> Iterator[Array]:
-        """Arrays (size, channels), the last one shorter. Raises FileError if the file turns out damaged."""
-        ...
+_DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24}
+_WAVES = ("WAV", "WAVEX", "RF64")
+_KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
+_OGG_PIECE = 1 << 13  # frames; libsndfile puts a multiple of what it is given on the stack
 
 
 class Target(Protocol):
-    """An audio file being written."""
+    """An audio file being written. notes: what could not be kept, as clauses; complete when it is closed."""
+
+    notes: list[str]
 
     def write(self, block: Array) -> None:
         """Append frames (n, channels)."""
@@ -46,73 +43,31 @@ class Target(Protocol):
         ...
 
 
-class SoundFileSource:
-    """A file that libsndfile reads."""
-
-    def __init__(self, path: Path, file: Any) -> None:
-        self.file, self.path = file, path
-        self.rate, self.channels = check_rate(file.samplerate), check_channels(file.channels)
-        self.total: int = file.frames
-        self.dtype = sample_type(file.subtype)
-        self.facts = Facts(
-            path, self.rate, self.channels, self.total, path.stat().st_size, file.format, file.subtype, file.endian
-        )
-        if missing := _shortfall(file.extra_info):
-            raise self._truncated(missing)
-
-    def blocks(self, size: int) -> Iterator[Array]:
-        import soundfile
-
-        done = 0
-        while True:
-            try:
-                block = self.file.read(size, dtype=self.dtype, always_2d=True)
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                reason = str(error).rpartition(": ")[2].rstrip(".")
-                raise FileError(f"{self.path} is damaged after {done} of {self.total} frames: {reason}") from error
-            if not len(block):
-                break
-            done += len(block)
-            yield block
-        if done < self.total and self.file.format != "MP3":  # the length of an MP3 may be an estimate
-            raise self._truncated(f"it promises {self.total} frames and holds {done}")
-
-    def _truncated(self, missing: str) -> FileError:
-        return FileError(
-            f"{self.path} was cut short: {missing}; get it anew, or let another program, such as ffmpeg, write what "
-            "is left to a new file"
-        )
-
-
-def _shortfall(info: str) -> str | None:
-    """Say what a file lacks of its header's promise, by libsndfile's notes on opening; None if it is all there."""
-    match = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
-    if match is not None and int(match[2]) < int(match[1]) < _UNKNOWN_LENGTH:
-        return f"it promises {match[1]} bytes and holds {match[2]}"
-    length = re.search(r"^Length : (\d+)", info, re.MULTILINE)
-    if re.search(r"^ *data *: 0$", info, re.MULTILINE) and length is not None and int(length[1]) > _EMPTY_MAX:
-        return f"its header was never finished: it promises no audio, and the file has {length[1]} bytes"
-    match = re.search(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)", info)
-    if match is not None and int(match[1]) < int(match[2]):
-        return f"it promises {match[2]} frames and holds {match[1]}"
-    if "lacks an end-of-stream bit" in info and "Junk after the last page" in info:
-        return "its last Ogg page is not whole"
-    return None
-
-
 class SoundFileTarget:
     """A file that libsndfile writes, through a Python file that tells why a write failed."""
 
-    def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> None:
+    def __init__(self, part: Path, dst: Path, source: Source, stack: contextlib.ExitStack, wishes: Wishes) -> None:
         import soundfile
 
-        form, subtype, endian = choose_format(dst, source.facts)
-        cannot = f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
-        if form == "SD2":  # part of it is in a resource fork
-            raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
-        if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
-            raise FileError(f"{cannot}; {_ELSE}")
-        self._raw = Recorder(stack.enter_context(open(part, "w+b", buffering=0)))  # noqa: SIM115 stack closes it
+        form, subtype, endian = choose_format(dst, source.facts, wishes)
+        self._part, self._frames, self._source, self.notes = part, 0, source, list[str]()
+        self._carried = carried = carried_of(source)
+        if (
+            form == "WAV"
+            and endian != "BIG"
+            and carried.mask is not None
+            and (subtype or "")[:3] in ("PCM", "FLO", "DOU")
+        ):
+            form = "WAVEX"  # the one that has a word for channels
+        self._form, self._subtype = form, subtype
+        self._check(dst, source, form, subtype)
+        raw: Any = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
+        kind = "RIFX" if form == "WAV" and endian == "BIG" else _KINDS.get(form, form)
+        self._behind, place, front = carried.prepare(kind, form)
+        self._lengthened = bool(front) and form in _WAVES  # libsndfile does not know by how much
+        if front:
+            raw = Shifted(raw, place, front)
+        self._raw = Recorder(raw)
         try:
             self._file = stack.enter_context(
                 _Closing(
@@ -124,32 +79,113 @@ class SoundFileTarget:
                         subtype,
                         endian,
                         form,
-                        **bit_rate_options(source.facts, subtype),
+                        **bit_rate_options(source.facts, subtype, wishes),
                     )
                 )
             ).file
         except (soundfile.LibsndfileError, ValueError) as error:
             self._raw.check()
             reason = str(error).rpartition(": ")[2].rstrip(".")
-            raise FileError(f"{cannot}: {reason}; {_ELSE}") from error
-        if isinstance(source, SoundFileSource):
-            for tag, text in source.file.copy_metadata().items():
-                with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
-                    setattr(self._file, tag, text)
+            raise FileError(f"{_cannot(dst, source, form, subtype)}: {reason}; {_ELSE}") from error
+        for tag, text in carried.plain(form).items():
+            with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
+                setattr(self._file, tag, text)
+
+    @staticmethod
+    def _check(dst: Path, source: Source, form: str, subtype: str | None) -> None:
+        """Refuse what libsndfile would find out too late."""
+        cannot = _cannot(dst, source, form, subtype)
+        if form == "SD2":  # part of it is in a resource fork
+            raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
+        if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
+            raise FileError(f"{cannot}; {_ELSE}")
+        if form == "FLAC" and source.rate > _FLAC_ANY_RATE and (source.rate % 10 or source.rate > _FLAC_MAX_RATE):
+            rates = f"rates up to {_FLAC_ANY_RATE} Hz, and tens up to {_FLAC_MAX_RATE}"
+            raise FileError(f"{cannot}: it has {rates}; {_ELSE}")
 
     def write(self, block: Array) -> None:
         import soundfile
 
+        self._frames += len(block)
+        depth = _DEPTHS.get(self._subtype or "")
+        if depth is not None:
+            block = round_to(block, depth)
+        piece = _OGG_PIECE if self._form == "OGG" else max(1, len(block))
         try:
-            self._file.write(block)
+            for start in range(0, len(block), piece):
+                self._file.write(block[start : start + piece])
         except (soundfile.LibsndfileError, AssertionError):
             self._raw.check()
             raise
         self._raw.check()
 
     def close(self) -> None:
+        padded = self._fill_block()
         self._file.close()
-        self._raw.finish()
+        self._raw.check()
+        file = self._raw.file
+        if not file.seek(0, os.SEEK_END):
+            path = self._source.facts.path
+            raise FileError(f"there is no sound in {path}, and a file of {self._form} cannot be without")
+        whole = not self._source.total or self._frames == self._source.total
+        if self._form in _WAVES:
+            self._mend_wave(file, padded)
+        behind = self._behind.laid(before=False, places=whole)
+        if behind or self._lengthened:
+            _append(file, self._form, behind)
+        os.fsync(file.fileno())
+        self.notes += self._carried.finish(self._part, self._behind.kind, whole)
+
+    def _fill_block(self) -> bool:
+        """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
+        block = 0
+        if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
+            data = FileBytes(self._raw.file)
+            riff = read_riff(data)
+            block = 0 if riff is None else block_frames(data, riff)
+        missing = -self._frames % block if block else 0
+        if missing:
+            self._file.write(np.zeros((missing, self._source.channels), np.int16))
+        return block > 0
+
+    def _mend_wave(self, file: Any, padded: bool) -> None:
+        """Write the mask of channels, and the number of frames where blocks are padded, over libsndfile's own."""
+        data = FileBytes(file)
+        riff = read_riff(data)
+        fmt = None if riff is None else riff.find(b"fmt ")
+        if riff is None or fmt is None:
+            return
+        own, fact = extensible(data, riff), riff.find(b"fact")
+        if own is not None and self._carried.mask is not None:
+            file.seek(fmt.start + 20)
+            file.write(struct.pack(f"{riff.order}I", self._carried.mask))
+            if self._carried.kind_of_samples is not None and self._carried.kind_of_samples[:2] == own[1][:2]:
+                file.write(self._carried.kind_of_samples)
+        if self._form == "RF64" and self._carried.magic == b"BW64":
+            file.seek(0)
+            file.write(b"BW64")
+        if padded and fact is not None:
+            file.seek(fact.start)
+            file.write(struct.pack(f"{riff.order}I", self._frames))
+
+
+def _cannot(dst: Path, source: Source, form: str, subtype: str | None) -> str:
+    return f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
+
+
+def _append(file: Any, form: str, chunks: bytes) -> None:
+    """Put chunks behind all others, and count them in the file's size."""
+    end = file.seek(0, os.SEEK_END)
+    file.write(b"\0" * (end % 2 if form != "CAF" else 0) + chunks)
+    size = file.tell() - 8
+    if form == "RF64":
+        file.seek(20)
+        file.write(struct.pack("<Q", size))
+    elif form != "CAF":
+        file.seek(0)
+        order = "<" if file.read(4) == b"RIFF" else ">"
+        file.seek(4)
+        file.write(struct.pack(f"{order}I", min(size, 0xFFFFFFFF)))
 
 
 class _Closing:
@@ -168,6 +204,58 @@ class _Closing:
             self.file.close()
 
 
+class Shifted:
+    """A file for who writes it as if bytes in its midst were not there.
+
+    file: unbuffered. at: where they are. content: those bytes, written at once when the first byte behind them is.
+    """
+
+    def __init__(self, file: Any, at: int, content: bytes) -> None:
+        self.file, self._place, self._content, self._at = file, at, content, 0
+        self._shown = False
+
+    def fileno(self) -> int:
+        return int(self.file.fileno())
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            end = self.file.seek(0, os.SEEK_END)
+            offset += end - (len(self._content) if self._shown else 0)
+        elif whence == os.SEEK_CUR:
+            offset += self._at
+        self._at = offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        self._go(self._at)
+        data: bytes = self.file.read(size)
+        if self._at < self._place < self._at + len(data):
+            data = data[: self._place - self._at]
+        self._at += len(data)
+        return data
+
+    def write(self, data: Any) -> int:
+        """Write data, or what of it is before the bytes in the midst; returns how many bytes."""
+        if self._at < self._place:
+            data = data[: self._place - self._at]
+        elif not self._shown:
+            self._shown = True
+            self.file.seek(self._place)
+            rest = memoryview(self._content)
+            while rest:
+                rest = rest[self.file.write(rest) :]
+        self._go(self._at)
+        count: int = self.file.write(data)
+        self._at += count
+        return count
+
+    def _go(self, at: int) -> None:
+        self.file.seek(at + (len(self._content) if at >= self._place and self._shown else 0))
+
+
 class Recorder:
     """A binary file for libsndfile, which only learns that a write failed: this one remembers why.
 
@@ -176,8 +264,9 @@ class Recorder:
     file: unbuffered, so that nothing but write can fail.
     """
 
-    def __init__(self, file: RawIOBase) -> None:
+    def __init__(self, file: RawIOBase | Shifted) -> None:
         self._file = file
+        self.file: Any = file.file if isinstance(file, Shifted) else file
         self._error: BaseException | None = None
         self.seek, self.tell, self.read = file.seek, file.tell, file.read
 

@@ -6,17 +6,24 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError
-from denoise_wrapper.files.formats import SUFFIXES, format_of
+from denoise_wrapper.files.codecs import muxer_of, same_container
+from denoise_wrapper.files.formats import SUFFIXES, Wishes
+from denoise_wrapper.files.intake import check_readable
+from denoise_wrapper.files.media.source import MediaSource
+from denoise_wrapper.files.media.target import MediaTarget
 from denoise_wrapper.files.results import note_result
-from denoise_wrapper.files.soundfiles import SoundFileSource, SoundFileTarget, Source, Target
+from denoise_wrapper.files.soundfiles import SoundFileTarget, Target
+from denoise_wrapper.files.soundsources import Foreign, SoundFileSource, Source
 from denoise_wrapper.files.watch import Watch
 
+NO_WISHES = Wishes()
 Process = Callable[[Iterable[Array], int, int], Iterator[Array]]
 
 
@@ -28,30 +35,42 @@ def transform_file(
     overwrite: Overwrite,
     block_s: int,
     watch: Watch,
+    wishes: Wishes = NO_WISHES,
 ) -> None:
     """Read src, pass its blocks through process(blocks, rate, channels), write dst, which is there whole or not at all.
 
-    watch: is told of each block that is done, and of the time that decoding and encoding take. Raises FileError.
+    watch: is told of each block that is done, and of the time that decoding and encoding take; of several tracks, of
+    the first one's. wishes: what dst is to be beyond its name. Raises FileError.
     """
     with atomic_path(dst, overwrite) as part, contextlib.ExitStack() as stack:
         with watch.stage("decoding"):
-            source = open_source(src, stack)
+            source = open_source(src, stack, wishes)
         watch.opened(source.rate, source.total)
-
-        def read() -> Iterator[Array]:
-            for block in watch.each("decoding", source.blocks(source.rate * block_s)):
-                yield block
-                watch.advance(len(block))
-
         with watch.stage("encoding"):
-            target = open_target(part, dst, source, stack)
-        for block in _aside(process(read(), source.rate, source.channels)):
-            with watch.stage("encoding"):
-                target.write(block)
-            watch.written += len(block)
-            watch.report()
+            target = open_target(part, dst, source, stack, wishes)
+        tracks: list[tuple[Any, Any]] = [(source, target)]
+        if isinstance(target, MediaTarget) and isinstance(source, MediaSource):
+            tracks = list(zip(source.tracks, target.lanes, strict=True))
+
+        def read(track: Any) -> Iterator[Array]:
+            for block in watch.each("decoding", track.blocks(track.rate * block_s)):
+                yield block
+                watch.advance(len(block) if track is tracks[0][0] else 0)
+
+        running = [(_aside(process(read(track), track.rate, track.channels)), lane) for track, lane in tracks]
+        while running:  # a block of each in turn, so that tracks stay side by side
+            for cleaned, lane in list(running):
+                block = next(cleaned, None)
+                if block is None:
+                    running.remove((cleaned, lane))
+                else:
+                    with watch.stage("encoding"):
+                        lane.write(block)
+                    watch.written += len(block) if lane is tracks[0][1] else 0
+                    watch.report()
         with watch.stage("encoding"):
             target.close()
+        watch.notes += target.notes
     note_result(dst)
 
 
@@ -107,54 +126,46 @@ def _first(blocks: Iterable[Array], frames: int | None) -> Iterator[Array]:
                 return
 
 
-def open_source(path: Path, stack: contextlib.ExitStack) -> Source:
-    """Open an audio file for reading; stack closes it. Raises FileError that says why it cannot be read."""
-    _check_readable(path)
-    import soundfile
+def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WISHES) -> Source:
+    """Open an audio file for reading, by libsndfile or, where that cannot, by FFmpeg; stack closes it.
 
+    Raises FileError that says why it cannot be read.
+    """
+    if check_readable(path):
+        raise FileError(f"{path} is a pipe, which can be read but once; copy what comes from it into a file first")
     try:
-        # As bytes where the system's names are bytes: they need not be UTF-8.
-        name = path if os.name == "nt" else os.fsencode(path)
-        file = stack.enter_context(soundfile.SoundFile(name))
-    except (soundfile.LibsndfileError, TypeError) as error:
-        return _open_other(path, stack, error)
-    return SoundFileSource(path, file)
+        source = SoundFileSource(path, stack, wishes.damaged)
+    except Foreign as error:
+        return MediaSource(path, stack, wishes, str(error))
+    if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
+        source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
+    ):
+        with contextlib.suppress(FileError):  # libsndfile reads those, and cannot write them
+            return MediaSource(path, stack, wishes)
+    return source
 
 
-def _check_readable(path: Path) -> None:
-    try:
-        folder = path.is_dir()
-        begin = b""
-        if not folder:
-            with open(path, "rb") as file:
-                begin = file.read(1)
-    except FileNotFoundError as error:
-        raise FileError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if folder:
-        raise FileError(f"{path} is a folder; name a file in it")
-    if not begin:
-        raise FileError(f"{path} is empty: there is no audio in it")
-
-
-def _open_other(path: Path, stack: contextlib.ExitStack, error: Exception) -> Source:
-    """A file that libsndfile cannot open: ffmpeg's, unless its suffix says that libsndfile should have."""
-    reason = str(error).rpartition(": ")[2].rstrip(".")
-    if format_of(path) is not None:
-        raise FileError(f"{path} is no {path.suffix[1:]} file that can be read, or a damaged one: {reason}") from error
-    from denoise_wrapper.files.ffmpeg import FFmpegSource
-
-    return FFmpegSource(path, stack)
-
-
-def open_target(part: Path, dst: Path, source: Source, stack: contextlib.ExitStack) -> Target:
-    """Begin the file part, which is to become dst, in the format that the suffix of dst means.
+def open_target(
+    part: Path, dst: Path, source: Source, stack: contextlib.ExitStack, wishes: Wishes = NO_WISHES
+) -> Target:
+    """Begin the file part, which is to become dst: in the source's format, or the one that another suffix means.
 
     Raises FileError if there is no such format, or it cannot hold such audio.
     """
-    if format_of(dst) is None and not (isinstance(source, SoundFileSource) and not dst.suffix):
-        from denoise_wrapper.files.ffmpeg import FFmpegTarget
+    muxer = target_muxer(dst, source)
+    if muxer is not None:
+        return MediaTarget(part, dst, source, muxer, wishes, stack)
+    if isinstance(source, MediaSource) and len(source.tracks) > 1:
+        raise FileError(
+            f"{source.path} has {len(source.tracks)} audio tracks and {dst} holds one: --track 1 chooses the first"
+        )
+    return SoundFileTarget(part, dst, source, stack, wishes)
 
-        return FFmpegTarget(part, dst, source, stack)
-    return SoundFileTarget(part, dst, source, stack)
+
+def target_muxer(dst: Path, source: Source) -> str | None:
+    """Name FFmpeg's muxer for dst; None if libsndfile writes it. Raises FileError if nothing can."""
+    if isinstance(source, MediaSource):
+        return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
+    if same_container(dst, source.facts.path):
+        return None
+    return muxer_of(dst, source.facts.path, None)

@@ -21,9 +21,9 @@ class Watch:
 
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. written: frames of the result. total: frames in all, 0 if not
-    known. stages: seconds by the clock, which include what a thread waited for another one or for a program that it
-    started.
-    before, after: the levels of what was read and of what was written.
+    known. stages: seconds by the clock, which include what a thread waited for another one.
+    before, after: the levels of what was read and of what was written. notes: what of the source could not be kept,
+    as clauses.
     """
 
     def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
@@ -31,6 +31,7 @@ class Watch:
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._report, self._reported = report, 0
         self.before, self.after = Meter(), Meter()
+        self.notes: list[str] = []
 
     @property
     def seconds(self) -> float:
@@ -66,6 +67,12 @@ class Watch:
 
     def advance(self, frames: int) -> None:
         self.frames += frames
+
+    def check(self) -> None:
+        """Let who looks on stop the work while there is nothing to report."""
+        if self._report is not None:
+            with aside():
+                self._report(self.frames, self.total)
 
     def report(self) -> None:
         """Report what is done since the last time, if anything is.

@@ -471,7 +471,7 @@ def test_options_of_a_gate_without_a_threshold_are_refused(
 def test_names_do_nothing_to_the_terminal(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"a\x1b[31m\n\xe2\x80\xaeb\xe9.wav")
     make_file(tmp_path / "plain.wav").rename(odd)
-    shown = b"a\\x1b[31m\\x0a\\u202eb\\xe9"
+    shown = b"a\\x1b[31m\\x0a\\u202eb\\udce9"
     for path, code in ((odd, 0), (odd, 2), (odd.parent / f"{odd.name}x", 2)):
         done = call("filter", path)
         assert done.returncode == code
@@ -502,5 +502,6 @@ def test_a_warning_is_one_line(tmp_path: Path) -> None:
 
 def test_what_is_printed_goes_through_one_place() -> None:
     for path in Path(cli.__file__).parent.glob("*.py"):
-        if path.name != "screen.py":
+        # listen paints a line of its own, without names; segments writes a file's content as it is.
+        if path.name not in ("screen.py", "listen.py", "segments.py"):
             assert not re.search(r"(?<![\w.])print\(", path.read_text(encoding="utf-8")), path

@@ -89,15 +89,16 @@ def test_a_name_is_kept_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_dtln_is_converted_by_the_same_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    require("torch", "onnx")
+    require("torch")
+    require("onnx")
     assert run("convert", "dtln-16k", "-o", tmp_path, "--name", "small", "--to", "float16") == 0
     pair = [tmp_path / f"small_{number}.onnx" for number in (1, 2)]
     assert capsys.readouterr().out.splitlines() == [str(path) for path in pair]
     ours = load_backend("dtln-16k")
     theirs = load_backend("dtln-16k", tuple(pair))
     block = (0.1 * np.random.default_rng(1).standard_normal((1, 20 * ours.hop))).astype(np.float32)
-    cleaned = [backend.new_state(1).process(block)[0] for backend in (ours, theirs)]
-    np.testing.assert_allclose(*cleaned, atol=1e-3)
+    first, second = (backend.new_state(1).process(block)[0] for backend in (ours, theirs))
+    np.testing.assert_allclose(first, second, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import soundfile
 from fakes import FakeBackend
 from numpy.typing import NDArray
+from require import require
 
 from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError
 from denoise_wrapper.files import soundfiles as files
@@ -178,10 +178,9 @@ def test_a_wav_written_into_a_pipe_promises_no_length_and_is_read(tmp_path: Path
     ],
 )  # fmt: skip
 def test_what_is_no_audio_is_refused(
-    tmp_path: Path, denoiser: Denoiser, needs: Callable[[str], str], name: str, content: bytes, message: str
+    tmp_path: Path, denoiser: Denoiser, name: str, content: bytes, message: str
 ) -> None:
-    if name.endswith((".txt", ".m4a")):
-        needs("ffmpeg")
+    require("av")
     source = tmp_path / name
     source.write_bytes(content)
     with pytest.raises(FileError, match=message):
@@ -307,66 +306,15 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, name: str, limit: int) 
     same_but_for(tmp_path, {source, target})
 
 
-# ---- through ffmpeg ----
-
-
-def encode(needs: Callable[[str], str], path: Path, *options: str) -> Path:
-    wav = make(path.with_name("source.wav"), signal_of(channels=2), rate=44100)
-    tags = ["-metadata", "title=Minutes"]
-    subprocess.run([needs("ffmpeg"), "-v", "error", "-i", str(wav), *tags, *options, str(path)], check=True)
-    wav.unlink()
-    return path
-
-
-def probe(needs: Callable[[str], str], path: Path, entry: str) -> str:
-    command = [needs("ffprobe"), "-v", "error", "-show_entries", entry, "-of", "default=nw=1:nk=1", str(path)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-@pytest.mark.parametrize(
-    ("name", "options"), [("a.m4a", ()), ("a.mp4", ("-c:a", "aac")), ("a.m4a", ("-c:a", "alac")), ("a.wma", ())]
-)
-def test_other_formats_go_through_ffmpeg(
-    tmp_path: Path, denoiser: Denoiser, needs: Callable[[str], str], name: str, options: tuple[str, ...]
+def test_without_the_extra_for_media_it_is_named(
+    tmp_path: Path, denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = encode(needs, tmp_path / name, *options)
-    made = denoiser.filter_file(source)
-    entries = "stream=codec_name,sample_rate,channels"
-    assert probe(needs, made, entries) == probe(needs, source, entries)
-    assert "Minutes" in probe(needs, made, "format_tags=title")
-    assert abs(float(probe(needs, made, "format=duration")) - float(probe(needs, source, "format=duration"))) < 0.1
-    same_but_for(tmp_path, {source, made})
-
-
-def test_other_formats_become_wav_and_wav_other_formats(
-    tmp_path: Path, denoiser: Denoiser, needs: Callable[[str], str]
-) -> None:
-    source = encode(needs, tmp_path / "a.webm")
-    wav = denoiser.filter_file(source, tmp_path / "b.wav")
-    info = soundfile.info(wav)
-    assert (info.samplerate, info.channels) == (48000, 2)
-    assert abs(info.frames - 48000 * 100_000 / 44100) < 3000
-    made = denoiser.filter_file(wav, tmp_path / "c.m4a")
-    assert probe(needs, made, "stream=codec_name") == "aac"
-
-
-def test_a_broken_file_of_another_format_leaves_nothing(
-    tmp_path: Path, denoiser: Denoiser, needs: Callable[[str], str]
-) -> None:
-    source = encode(needs, tmp_path / "a.m4a")
-    source.write_bytes(source.read_bytes()[:5000])
-    with pytest.raises(FileError, match="no audio file that can be read"):
-        denoiser.filter_file(source)
-    same_but_for(tmp_path, {source})
-
-
-def test_without_ffmpeg_it_is_named(tmp_path: Path, denoiser: Denoiser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "av", None)
     source = tmp_path / "a.m4a"
     source.write_bytes(b"\0\0\0\x20ftypM4A " * 9)
-    with pytest.raises(FileError, match="install ffmpeg"):
+    with pytest.raises(FileError, match=r"a\.m4a needs .* pip install 'denoise-wrapper\[media\]'"):
         denoiser.filter_file(source)
-    with pytest.raises(FileError, match="install ffmpeg"):
+    with pytest.raises(FileError, match=r"b\.m4a needs .* pip install 'denoise-wrapper\[media\]'"):
         denoiser.filter_file(make(tmp_path / "a.wav"), tmp_path / "b.m4a")
 
 
@@ -414,9 +362,8 @@ def test_a_recording_whose_header_was_never_finished_is_not_taken_for_empty(tmp_
     soundfile.write(whole, np.zeros(96000, np.int16), 48000)
     data = whole.read_bytes()
     whole.write_bytes(data[:4] + bytes(4) + data[8:40] + bytes(4) + data[44:])
-    with pytest.raises(FileError, match="never finished"):
-        Denoiser(FakeBackend("plain")).filter_file(whole, whole, overwrite=True)
-    assert whole.stat().st_size == len(data)
+    Denoiser(FakeBackend("plain")).filter_file(whole, whole, overwrite=True)
+    assert soundfile.info(whole).frames == 96000
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

@@ -26,6 +26,7 @@ from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
 from denoise_wrapper.compat import RNNoise  # noqa: E402
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "noisy.wav"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TRAIN = "steps = 1\nevaluate_every = 1\nlog_every = 1\nbatch = 1\nthreads = 1\n"
 MIX = "[mix]\nclip_s = 1.0\ngap_s = [0.05, 0.1]\n"
@@ -70,8 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, library: Callable[..., Path
         (place / name).write_text(content)
     samples = 0.1 * np.random.default_rng(1).standard_normal(48000)
     (place / "recordings").mkdir()
-    for name in ("test.wav", "input.wav", "recordings/one.wav"):
+    for name in ("test.wav", "input.wav"):
         soundfile.write(place / name, samples, 48000)
+    shutil.copy(EXAMPLE, place / "recordings" / "one.wav")  # in which speech can be told from noise
     (place / "path" / "to").mkdir(parents=True)
     shutil.copy(library(), place / "path" / "to" / "librnnoise.so.0.4.1")
     assert cli.main(["convert", "rnnoise-classic", "-o", str(place / "mine.rnnn")]) == 0

@@ -533,10 +533,10 @@ def test_names_of_any_bytes_are_shown_and_do_nothing(small: Comparison, tmp_path
     page, table, data, *_ = write_report(odd, tmp_path / "r.html", title=ACTING)
     for path in (page, table):
         text = path.read_text(encoding="utf-8")
-        assert "a\\x1b[31m\\x0a\\u202eb\\xe9" in text
+        assert "a\\x1b[31m\\x0a\\u202eb\\udce9" in text
         assert not set("\x1b\u202e\udce9") & set(text)
     assert f"\u2068{HEBREW} 0\u2069" in page.read_text(encoding="utf-8")
-    assert json.loads(data.read_text(encoding="utf-8"))["clips"][0]["id"] == "a\\x1b[31m\\x0a\\u202eb\\xe9"
+    assert json.loads(data.read_text(encoding="utf-8"))["clips"][0]["id"] == "a\\x1b[31m\\x0a\\u202eb\\udce9"
     printed = io.StringIO()
     export.write_clips(odd, printed)
     printed.getvalue().encode("utf-8")

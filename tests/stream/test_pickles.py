@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
+from every_backend import SHIPPED
 from numpy.typing import NDArray
 from pairs import make_pair
 
-from denoise_wrapper import Denoiser, ModelError, Stream, backend_names, process_many
+from denoise_wrapper import Denoiser, ModelError, Stream, process_many
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 
 PROMISED = {"Denoiser", "Stream", "restore_backend", "restore_state"}  # names in denoise_wrapper
 BACKENDS: tuple[Backend, ...] = (
-    *(load_backend(name) for name in backend_names()),
+    *(load_backend(name) for name in SHIPPED),
     RNNoiseBackend(random_blob(16, 24), "v0.2"),
     DTLNBackend(make_pair(512), "dtln-16k"),
     RNNoiseBackend(isa="scalar"),

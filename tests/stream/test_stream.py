@@ -83,7 +83,7 @@ def test_an_absurd_number_of_channels_is_refused(channels: Any) -> None:
     ("name", "value"),
     [
         ("atten_lim_db", -1), ("atten_lim_db", np.nan), ("atten_lim_db", "12"),
-        ("mix", -0.1), ("mix", 1.1), ("mix", None), ("mix", True),
+        ("mix", -0.1), ("mix", 1.1), ("mix", True),
         ("vad_threshold", 1.5), ("vad_threshold", -1), ("vad_hold", -1), ("vad_hold", np.inf),
         ("vad_gate", "close"), ("non_finite", "ignore"),
     ],

@@ -69,12 +69,13 @@ class Network:
         hidden = self.body(features)
         mask = np.concatenate([self.low_mask(hidden), self.upper_gain(hidden, features, magnitude)])
         frame = self.window * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
-        out, self.pending = self.pending + frame[:HOP], frame[HOP:]
+        out: Float64 = self.pending + frame[:HOP]
+        self.pending = frame[HOP:]
         return out, self.voice(hidden)
 
     def features(self, spectrum: NDArray[np.complex128]) -> tuple[Float64, Float64]:
         """(BANDS, 3), and the compressed magnitudes of all bins."""
-        magnitude: Float64 = (abs(spectrum) ** 2 + FLOOR) ** (1 / 6)
+        magnitude: Float64 = np.asarray(abs(spectrum) ** 2 + FLOOR, np.float64) ** (1 / 6)
         low = spectrum[:LOW] / magnitude[:LOW] ** 2
         above, uneven = magnitude[LOW:], abs(np.diff(magnitude))[LOW - 1 :]
         lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)

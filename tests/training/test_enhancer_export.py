@@ -92,7 +92,7 @@ def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path, capsys: pytest.Cap
     assert cli_main(words) == 0
     assert cli_main(["convert", str(folder / LAST), "-o", str(tmp_path / "new/last.dnnw")]) == 0
     assert EnhancerBackend(tmp_path / "new/last.dnnw").metadata["name"] == "last"
-    assert cli_main(["convert", str(folder), "-o", str(tmp_path)]) == 1
+    assert cli_main(["convert", str(folder), "-o", str(tmp_path)]) == 2
     assert "name the file by --name NAME" in capsys.readouterr().err
     other = EnhancerBackend(tmp_path / "other.dnnw")
     assert (other.metadata["name"], other.metadata["licence"]) == ("other", "MIT-0")

@@ -219,8 +219,8 @@ def test_features_take_the_steps_that_their_settings_name(tmp_path: Path, capsys
         "[data]\nvalidation = 0.3\n[mix]\nclip_s = 1.0\n"
     )
     out = tmp_path / "f.f32"
-    assert cli.main(["data", "features", str(settings), "-o", str(out), "--rows", "200"]) == 0
-    assert "200 rows of the classic network" in capsys.readouterr().out
+    assert cli.main(["data", "features", str(settings), "-o", str(out), "--rows", "4000"]) == 0
+    assert "4000 rows of the classic network" in capsys.readouterr().out
     assert (tmp_path / "run" / "joined" / "speech-1").is_dir()
 
 

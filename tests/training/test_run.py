@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from denoise_wrapper.training.rnnoise.export import fitted  # noqa: E402
 from denoise_wrapper.training.run.card import sha256, toml  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.log import duration  # noqa: E402
+from denoise_wrapper.training.run.run import Run  # noqa: E402
 from denoise_wrapper.training.run.start import find_start, freeze  # noqa: E402
 
 PAIR_OF_16K = [find_start(Path("dtln-16k")).with_name(f"dtln-16k_{number}.onnx") for number in (1, 2)]
@@ -215,11 +217,12 @@ def test_a_network_of_no_settings_is_that_of_the_model_to_start_from(tmp_path: P
 @pytest.mark.parametrize("name", ["dtln-16k-room", "rnnoise-classic-room"])
 def test_the_recipes_of_a_room_begin_with_the_shipped_weights(name: str, tmp_path: Path) -> None:
     path = Path(train.__file__).parents[1] / "configs" / f"{name}.toml"
+    run: Run[Any, Any]
     if name.startswith("dtln"):
         run = dtln.DTLNRun(dtln.load(path))
-        run.begin()
     else:
         run = train.RNNoiseRun(fitted(pipeline.load(path).training))
+    run.begin()
     frozen = [key for key, part in run.network.named_parameters() if not part.requires_grad]
     assert frozen
 

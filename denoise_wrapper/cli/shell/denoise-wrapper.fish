@@ -51,7 +51,7 @@ function _shtab_denoise_wrapper_using
 end
 
 set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --by --candidate --channels --clean --clips --config --csv --denoised --dtype --epochs --export --family --hours --hysteresis --jobs --json --keep --kind --level --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --threshold --title --to --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --hours --hysteresis --jobs --json --keep --kind --level --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --quality --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --subtype --threshold --title --to --track --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -60,13 +60,15 @@ complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -s h -l help -d 'sho
 complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -s V -l version -d 'show program'"'"'s version number and exit'
 complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -l config -xka "(__fish_complete_path (commandline -ct))" -d 'read defaults of options from this file alone'
 complete -c denoise-wrapper -n _shtab_denoise_wrapper_using -l no-config -d 'read them from no file'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a filter -d 'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans raw PCM from standard input to standard output.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a filter -d 'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write, or the folder for several'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l overwrite -d 'replace files that exist'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l force -d 'replace files that exist, read-only ones too'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l skip-existing -d 'leave out files whose result is there already'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l name-suffix -xka "(__fish_complete_path (commandline -ct))" -d 'end of the names of results (default: _denoised)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s f -l format -xka "(__fish_complete_path (commandline -ct))" -d 'format of standard output (default: that of the input)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l preserve-times -d 'give each file the times of its source'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l json -d 'print a line of JSON for each file'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s q -l quiet -d 'say nothing but what went wrong'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'files at a time, each in a thread (default: one a core)'
@@ -80,6 +82,14 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-thre
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l codec -xka "(__fish_complete_path (commandline -ct))" -d 'encode as this: aac, alac, flac, opus, mp3 ...'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l bit-rate -xka "(__fish_complete_path (commandline -ct))" -d 'of the audio track, such as 128k'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l quality -xka "(__fish_complete_path (commandline -ct))" -d 'with a bit rate that varies; 1 is the best'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l subtype -xka "(__fish_complete_path (commandline -ct))" -d 'type of the samples, as PCM_16, PCM_24, FLOAT'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l track -xka "(__fish_complete_path (commandline -ct))" -d 'audio tracks to clean; others go through'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l damaged -xka "(__fish_complete_path (commandline -ct))" -d 'refuse a damaged file, leave out what cannot be read, or keep silence for it'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dry-run -d 'say what would be written, and write nothing'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s v -l verbose -d 'with --dry-run: each stream by itself'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l output-noise -xka "(__fish_complete_path (commandline -ct))" -d 'write what was taken away too: a file, or a folder for several'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l loudness -xka "(__fish_complete_path (commandline -ct))" -d 'turn results to this loudness, as -16 (podcasts) or -23 (broadcast); needs '"'"'denoise-wrapper[loudness]'"'"''
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xka "(__fish_complete_path (commandline -ct))" -d HZ

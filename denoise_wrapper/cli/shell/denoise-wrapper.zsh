@@ -15,7 +15,7 @@ _shtab_denoise_wrapper_commands() {
     convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.'
     data:'Looks at audio for training, and brings it into shape.'
     evaluate:'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
-    filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans raw PCM from standard input to standard output.'
+    filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
     listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
@@ -256,6 +256,8 @@ _shtab_denoise_wrapper_filter_options=(
   "--force[replace files that exist, read-only ones too]"
   "--skip-existing[leave out files whose result is there already]"
   "--name-suffix[end of the names of results (default\: _denoised)]:TEXT:_files"
+  {-f,--format}"[format of standard output (default\: that of the input)]:SUFFIX:_files"
+  "--preserve-times[give each file the times of its source]"
   "--json[print a line of JSON for each file]"
   {-q,--quiet}"[say nothing but what went wrong]"
   "--jobs[files at a time, each in a thread (default\: one a core)]:N:_files"
@@ -269,6 +271,14 @@ _shtab_denoise_wrapper_filter_options=(
   "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
   "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
   "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
+  "--codec[encode as this\: aac, alac, flac, opus, mp3 ...]:NAME:_files"
+  "--bit-rate[of the audio track, such as 128k]:BIT/S:_files"
+  "--quality[with a bit rate that varies\; 1 is the best]:0..1:_files"
+  "--subtype[type of the samples, as PCM_16, PCM_24, FLOAT]:NAME:_files"
+  "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
+  "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
+  "--dry-run[say what would be written, and write nothing]"
+  {-v,--verbose}"[with --dry-run\: each stream by itself]"
   "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
   "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
   "--rate[HZ]:HZ:_files"

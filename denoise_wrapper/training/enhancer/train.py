@@ -101,12 +101,12 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
-    def publish(self, target: Path) -> None:
+    def publish(self, target: Path) -> list[Path]:
         """Write the engine's file, its card and its curves; of a body that the engine has not, say so."""
         if self.config.body.kind not in KINDS:
             print(f"the engine runs bodies of kind {', '.join(KINDS)}, so no model file is written", file=sys.stderr)
-            return
-        publish(self.config, target)
+            return super().publish(target)
+        return publish(self.config, target)
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, to
     return train(EnhancerRun, config, resume, profile, toml)
 
 
-def export(config: EnhancerConfig, target: Path) -> None:
-    """Write the weights of a run so far as `publish` does, into the folder target."""
-    publish(config, target)
+def export(config: EnhancerConfig, target: Path) -> list[Path]:
+    """Write the weights of a run so far as `publish` does, into the folder target; returns the files."""
+    return publish(config, target)
 
 
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:

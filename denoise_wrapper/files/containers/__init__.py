@@ -1,0 +1,1 @@
+"""Structure of audio files as they lie on disk: stretches, pages, frames, chunks; no sound is decoded here."""

@@ -1,0 +1,60 @@
+"""Survey of any file: what its content says that it is, not its suffix."""
+
+from __future__ import annotations
+
+from denoise_wrapper.files.containers.flac import begins_flac, survey_flac
+from denoise_wrapper.files.containers.mp3 import begins_mp3, holds_mp3, survey_mp3
+from denoise_wrapper.files.containers.ogg import begins_ogg, survey_ogg
+from denoise_wrapper.files.containers.parts import Survey
+from denoise_wrapper.files.containers.pieces import FileBytes
+from denoise_wrapper.files.containers.riff import begins_riff, survey_riff
+
+_MPEG_SUFFIXES = (".mp1", ".mp2", ".mp3", ".mpa", ".mpga")
+HEAD = 1 << 16  # bytes in front, in which the beginning of a file is looked for
+_KINDS = (
+    (begins_riff, survey_riff), (begins_ogg, survey_ogg), (begins_flac, survey_flac), (begins_mp3, survey_mp3),
+)  # fmt: skip
+_BEHIND = ((b"fLaC\0\0\0\x22", survey_flac), (b"OggS\0\x02", survey_ogg))
+# Other files of sound by their first bytes: AU, AU of a small machine, CAF, W64, 8SVX, Matroska, ASF, ADTS, AMR ...
+_OTHERS = (
+    b".snd", b"dns.", b"caff", b"riff", b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75", b"#!AMR", b"wvpk", b"MAC ", b"TTA1",
+    b"Creative Voice File", b"NIST_1A", b"RIFF", b"FORM", b"FLV\x01",
+)  # fmt: skip
+
+
+def survey(data: FileBytes, suffix: str) -> Survey:
+    """Survey a file by its content; a file of other kinds than these is taken as it is.
+
+    suffix: of its name. Of MPEG audio without a frame, the decoder would say so itself, on standard error.
+    """
+    head = data[0:HEAD]
+    behind = [look for magic, look in _BEHIND if magic in head]  # a tag, or something else, in front
+    if head.startswith(b"ID3") and behind:
+        return behind[0](data)
+    for begins, look in _KINDS:
+        if begins(head):
+            return look(data)
+    if behind:
+        return behind[0](data)
+    if not _named(head) and (suffix.lower() in _MPEG_SUFFIXES or holds_mp3(head)):
+        return survey_mp3(data)
+    return Survey()
+
+
+def named_kind(head: bytes) -> str | None:
+    """Name the kind of audio file that begins so, where it has a word for itself that raw PCM hardly has."""
+    names = {begins_riff: "a WAV or AIFF file", begins_ogg: "an Ogg file", begins_flac: "a FLAC file"}
+    return next((name for begins, name in names.items() if begins(head)), None)
+
+
+def sounds_like(head: bytes) -> bool:
+    """Tell if the first bytes of a stream are those of an audio file; if not, they may be raw PCM.
+
+    head: HEAD bytes, or all there are.
+    """
+    return any(begins(head) for begins, _ in _KINDS) or _named(head)
+
+
+def _named(head: bytes) -> bool:
+    """Tell if a file begins with the word of another kind."""
+    return head.startswith(_OTHERS) or head[4:8] == b"ftyp"

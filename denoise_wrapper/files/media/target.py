@@ -1,0 +1,205 @@
+"""A file that FFmpeg writes: cleaned tracks encoded in time, everything else carried over untouched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from denoise_wrapper.audio import Array
+from denoise_wrapper.errors import FileError
+from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
+from denoise_wrapper.files.formats import Wishes
+from denoise_wrapper.files.media.encode import Lane, add_lane
+from denoise_wrapper.files.media.library import library, open_output, reason
+from denoise_wrapper.files.media.source import MediaSource
+from denoise_wrapper.files.media.vorbis import VorbisLane
+
+_MOV = {"mov", "mp4", "3gp"}
+# Tags that measured the level before, and those that a muxer writes itself.
+_STALE = ("replaygain_", "r128_", "itunnorm")
+_OWN = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+_HEAD = 1 << 16  # bytes in which a file says in which order its parts are
+
+
+class MediaTarget:
+    """A file being written by FFmpeg, as a target of one track, or of as many as the source has.
+
+    lanes: the encoders of the source's tracks, in their order. notes: what could not be kept, as clauses.
+    """
+
+    def __init__(
+        self, part: Path, dst: Path, source: Any, muxer: str, wishes: Wishes, stack: contextlib.ExitStack
+    ) -> None:
+        library(dst)
+        import av
+
+        self._dst, self._muxer = dst, muxer
+        self.notes: list[str] = []
+        media = source if isinstance(source, MediaSource) else None
+        same = media is not None and same_container(dst, media.path)
+        plans = plan_tracks(source, dst, muxer, wishes)
+        self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
+        self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
+        stack.callback(self._abandon)
+        self._last: dict[int, int] = {}  # time stamps of the packets last written, by stream
+        self._outputs: dict[int, Any] = {}
+        self.lanes: list[Lane] = []
+        try:
+            if media is None:
+                self.lanes.append(self._lane(plans[0], source))
+            else:
+                self._carry_over(media, plans, same)
+        except (av.FFmpegError, ValueError) as error:
+            raise FileError(f"{dst} cannot hold what is in {source.facts.path}: {reason(error)}") from error
+
+    def write(self, block: Array) -> None:
+        self.lanes[0].write(block)
+
+    def close(self) -> None:
+        import av
+
+        try:
+            for lane in self.lanes:
+                lane.end()
+            self._container.start_encoding()
+            self._container.close()
+        except av.FFmpegError as error:
+            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _abandon(self) -> None:
+        """Close what was not finished, which may fail on a full disk."""
+        with contextlib.suppress(Exception):
+            self._container.close()
+
+    def _lane(self, plan: TrackPlan, track: Any) -> Lane:
+        if plan.encoder == "vorbis":
+            return VorbisLane(self._container, plan, track, self._mux, self._muxer)
+        return add_lane(self._container, plan, track, self._mux, self._muxer)
+
+    def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
+        """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
+        planned = {track.index: (track, plan) for track, plan in zip(media.tracks, plans, strict=True)}
+        chapters = media.container.chapters()
+        for stream in media.container.streams:
+            if stream.index in planned:
+                track, plan = planned[stream.index]
+                lane = self._lane(plan, track)
+                output = lane.stream
+                self.lanes.append(lane)
+                lane.offset = -round(media.offset * track.rate / 1_000_000)
+            elif _follows(stream, self._dst, same, bool(chapters)):
+                try:
+                    output = self._container.add_stream_from_template(stream, opaque=True)
+                except ValueError:
+                    if same:
+                        raise
+                    self.notes.append(f"stream {stream.index} ({stream.type}) left out: {self._muxer} cannot hold it")
+                    continue
+            else:
+                continue
+            output.metadata.update(_kept(stream.metadata, stream.index in planned))
+            with contextlib.suppress(Exception):
+                output.disposition = stream.disposition
+            if self._muxer in ("mpegts", "mov", "mp4") and stream.id:
+                output.id = stream.id
+            self._outputs[stream.index] = output
+        self._container.metadata.update(_kept(media.container.metadata, True))
+        if chapters:
+            self._container.set_chapters(chapters)
+        shift = Fraction(-media.offset, 1_000_000)
+
+        def copy(packet: Any) -> None:
+            output = self._outputs.get(packet.stream_index)
+            if output is None:
+                return
+            if shift:
+                ticks = round(shift / packet.time_base)
+                packet.pts = None if packet.pts is None else packet.pts + ticks
+                packet.dts = None if packet.dts is None else packet.dts + ticks
+            packet.stream = output
+            self._mux(packet)
+
+        media.other = copy
+
+    def _mux(self, packet: Any) -> None:
+        import av
+
+        index = packet.stream.index
+        if packet.dts is None:
+            packet.dts = packet.pts
+        if packet.dts is not None:
+            last = self._last.get(index)
+            if last is not None and packet.dts <= last:  # some containers repeat a stamp, no muxer does
+                packet.dts = last + 1
+                if packet.pts is not None and packet.pts < packet.dts:
+                    packet.pts = packet.dts
+            self._last[index] = packet.dts
+        try:
+            self._container.mux(packet)
+        except av.FFmpegError as error:
+            if isinstance(error, OSError) and error.errno in (28, 27):
+                raise OSError(error.errno, os.strerror(error.errno)) from error
+            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+
+
+def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[TrackPlan]:
+    """Decide how each track of a source is encoded. Raises FileError if the target cannot hold one."""
+    if not isinstance(source, MediaSource):
+        return [plan_track(muxer, facts_of_subtype(source.facts), wishes, False, dst)]
+    same = same_container(dst, source.path)
+    return [plan_track(muxer, track.facts, wishes, same, dst) for track in source.tracks]
+
+
+def _options(muxer: str, source: Any, dst: Path) -> dict[str, str]:
+    """Options of a muxer: lengths to the sample, the index where the source has it."""
+    options: dict[str, str] = {}
+    if muxer in _MOV:
+        options["movie_timescale"] = str(source.rate)
+        if dst.suffix.lower() in (".m4a", ".m4b"):
+            options["brand"] = f"{dst.suffix[1:].upper()} "
+        if not isinstance(source, MediaSource) or _index_first(source.path):
+            options["movflags"] = "+faststart"
+    if muxer == "mpegts" and dst.suffix.lower() in (".m2ts", ".mts"):
+        options["mpegts_m2ts_mode"] = "1"
+    return options
+
+
+def _index_first(path: Path) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    at = 0
+    while at + 8 <= len(head):
+        size, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
+        if kind in (b"moov", b"mdat"):
+            return kind == b"moov"
+        if size < 8:
+            return False
+        at += size
+    return False
+
+
+def _follows(stream: Any, dst: Path, same: bool, chapters: bool) -> bool:
+    """Tell if a stream that is not cleaned goes into the target."""
+    import av
+
+    if stream.type == "data" and (chapters and stream.discard == av.stream.Discard.all):
+        return False  # the text of chapters, which the muxer writes itself
+    if same:
+        return True
+    if dst.suffix.lower() in AUDIO_ONLY:
+        return stream.type == "audio" or bool(stream.disposition & av.stream.Disposition.attached_pic)
+    return True
+
+
+def _kept(metadata: dict[str, str], cleaned: bool) -> dict[str, str]:
+    """Tags without those that muxers write, and, of what was cleaned, those that measured its level."""
+    return {
+        key: text
+        for key, text in metadata.items()
+        if key.lower() not in _OWN and not (cleaned and key.lower().startswith(_STALE))
+    }

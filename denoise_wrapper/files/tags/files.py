@@ -1,0 +1,160 @@
+"""Tags of a file by its container: read from the source, written to the finished target."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from denoise_wrapper.errors import FileError, needs_package
+from denoise_wrapper.files.tags.fields import MASK, Tags
+from denoise_wrapper.files.tags.id3 import from_id3, to_id3
+from denoise_wrapper.files.tags.others import (
+    from_ape,
+    from_asf,
+    from_mp4,
+    from_vorbis,
+    to_ape,
+    to_asf,
+    to_mp4,
+    to_vorbis,
+)
+from denoise_wrapper.wording import few
+
+WITHOUT = "tags are kept as far as libsndfile knows them: all of them need"
+
+
+def missing_mutagen() -> str | None:
+    """Say what is lost without mutagen; None where it is installed."""
+    try:
+        import mutagen  # noqa: F401
+    except ImportError as error:
+        return needs_package(WITHOUT, error, "tags")
+    return None
+
+
+def read_tags(path: Path) -> Tags | None:
+    """Read the tags and pictures of a file of any container that mutagen knows.
+
+    None where it has none, is of another container, or its tags are damaged beyond reading. Raises ImportError
+    without mutagen.
+    """
+    import mutagen
+    from mutagen.apev2 import APEv2
+    from mutagen.asf import ASF
+    from mutagen.flac import FLAC
+    from mutagen.id3 import ID3
+    from mutagen.mp4 import MP4
+    from mutagen.ogg import OggFileType
+
+    try:
+        file = mutagen.File(path)
+        if file is None or (file.tags is None and not getattr(file, "pictures", None)):
+            return _read_loose(path)
+        if isinstance(file, FLAC | OggFileType):
+            return from_vorbis(file)
+        if isinstance(file, MP4):
+            return from_mp4(file)
+        if isinstance(file, ASF):
+            return from_asf(file)
+        if isinstance(file.tags, ID3):
+            return from_id3(file.tags)
+        return from_ape(file.tags) if isinstance(file.tags, APEv2) else None
+    except (mutagen.MutagenError, ValueError, KeyError, IndexError, AttributeError, TypeError):
+        return None  # damaged tags keep no sound from being cleaned
+
+
+def read_id3(content: bytes) -> Tags | None:
+    """Read tags of the bytes of ID3; None for none, or damaged ones. Raises ImportError without mutagen."""
+    import mutagen
+    from mutagen.id3 import ID3
+
+    try:
+        return from_id3(ID3(BytesIO(content))) if content else None
+    except (mutagen.MutagenError, ValueError):
+        return None
+
+
+def _read_loose(path: Path) -> Tags | None:
+    """Tags in front of or behind a file whose container mutagen does not know, or that has those of another."""
+    import mutagen
+    from mutagen.apev2 import APEv2
+    from mutagen.id3 import ID3
+
+    for kind, make in ((ID3, from_id3), (APEv2, from_ape)):
+        try:
+            return make(kind(path))
+        except (mutagen.MutagenError, ValueError):
+            continue
+    return None
+
+
+def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
+    """Write tags and pictures into a finished file, in place of those it has.
+
+    in_chunks: whether its chunks say already what the tags do in words.
+    Returns what could not be kept, as clauses. Raises OSError for a full disk, ImportError without mutagen.
+    """
+    import mutagen
+    from mutagen.apev2 import APEv2
+    from mutagen.asf import ASF
+    from mutagen.flac import FLAC
+    from mutagen.id3 import ID3
+    from mutagen.mp4 import MP4
+    from mutagen.ogg import OggFileType
+
+    if not tags.texts and not tags.pictures and tags.native is None:
+        return []
+    try:
+        file: Any = _open(path)
+        if file is None:
+            texts = [] if in_chunks or not tags.texts else [few(sorted(tags.texts))]
+            lost = [*texts, *["pictures"] * bool(tags.pictures)]
+            return [f"it has no place for {' and '.join(lost)}"] if lost else []
+        if isinstance(file, FLAC | OggFileType):
+            to_vorbis(tags, file)
+        elif isinstance(file, MP4):
+            to_mp4(tags, file)
+        elif isinstance(file, ASF):
+            to_asf(tags, file)
+        else:
+            if file.tags is None:
+                file.add_tags()
+            if isinstance(file.tags, ID3):
+                file.tags.clear()
+                for frame in to_id3(tags).values():
+                    file.tags.add(frame)
+            elif isinstance(file.tags, APEv2):
+                to_ape(tags, file.tags)
+        file.save()
+    except mutagen.MutagenError as error:
+        cause = error.__context__ if error.__context__ is not None else error.args[0] if error.args else None
+        if isinstance(cause, OSError):
+            raise cause from error
+        raise FileError(f"tags cannot be written to {path}: {error}") from error
+    with open(path, "rb+") as written:
+        os.fsync(written.fileno())
+    return []
+
+
+def _open(path: Path) -> Any:
+    """Open a file that mutagen knows; None for another, such as RF64 of which it has read the name alone."""
+    import mutagen
+
+    try:
+        return mutagen.File(path)
+    except mutagen.MutagenError as error:
+        if any(isinstance(cause, OSError) for cause in (error.__context__, *error.args)):
+            raise
+        return None
+
+
+def mask_of(tags: Tags | None) -> int | None:
+    """The mask of channels that tags tell, as FLAC does where it is not the usual one; None if they do not."""
+    if tags is None or MASK not in tags.texts:
+        return None
+    try:
+        return int(tags.texts[MASK][0], 16)
+    except ValueError:
+        return None

@@ -1,0 +1,487 @@
+"""Files that FFmpeg reads and writes: what stays as it is, what is refused, and that all stays in time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from fakes import FakeBackend
+from numpy.typing import NDArray
+from require import require
+
+from denoise_wrapper import DenoiseError, Denoiser, FileError
+from denoise_wrapper.files.transform import read_file, read_floats
+
+require("av")
+
+pytestmark = pytest.mark.fault
+Array = NDArray[Any]
+PLAIN = FakeBackend("plain", gain=1.0)
+RATE = 48000
+FRAMES = 2 * RATE + 77
+
+
+@pytest.fixture
+def denoiser() -> Denoiser:
+    """One that changes nothing at 48 kHz, so that what comes out can be told."""
+    return Denoiser(PLAIN)
+
+
+@pytest.fixture
+def ffmpeg(needs: Callable[[str], str]) -> Callable[..., None]:
+    """Runs ffmpeg: ffmpeg(*words)."""
+    program = needs("ffmpeg")
+
+    def run(*words: str | Path) -> None:
+        subprocess.run([program, "-v", "error", "-y", *words], check=True, stdin=subprocess.DEVNULL)
+
+    return run
+
+
+@pytest.fixture
+def probe(needs: Callable[[str], str]) -> Callable[..., Any]:
+    """What ffprobe says of a file: probe(path, *words)."""
+    program = needs("ffprobe")
+
+    def run(path: Path, *words: str) -> Any:
+        words = words or ("-show_streams", "-show_format", "-show_chapters")
+        done = subprocess.run([program, "-v", "error", "-of", "json", *words, path], check=True, capture_output=True)
+        return json.loads(done.stdout)
+
+    return run
+
+
+def sweep(frames: int = FRAMES, channels: int = 1, rate: int = RATE) -> Array:
+    """A tone that glides, in noise: its place in time shows to the sample."""
+    rng, t = np.random.default_rng(5), np.arange(frames) / rate
+    tone = 0.3 * np.sin(2 * np.pi * (300 + 100 * np.sin(4 * t)) * t) + 0.05 * rng.standard_normal(frames)
+    return np.repeat(tone[:, None], channels, 1)
+
+
+def made(ffmpeg: Callable[..., None], path: Path, *options: str | Path, rate: int = RATE, channels: int = 1) -> Path:
+    wav = path.with_name("source.wav")
+    soundfile.write(wav, sweep(2 * rate + 77, channels, rate), rate, subtype="PCM_16")
+    ffmpeg("-i", wav, *options, path)
+    wav.unlink()
+    return path
+
+
+def lag(before: Array, after: Array) -> int:
+    size = 1 << (len(before) + len(after)).bit_length()
+    product = np.conj(np.fft.rfft(before, size)) * np.fft.rfft(after, size)
+    at = int(np.argmax(np.fft.irfft(product)))
+    return at if at < size // 2 else at - size
+
+
+def first_channel(path: Path) -> Array:
+    samples: Array = read_file(path)[0][:, 0].astype(np.float64)
+    return samples
+
+
+CODECS = [
+    ("a.aac", ()), ("a.mkv", ("-c:a", "aac")), ("a.flv", ("-c:a", "aac")), ("a.ts", ("-c:a", "aac")), ("a.m4a", ()),
+    ("a.mka", ("-c:a", "libmp3lame")), ("a.avi", ("-c:a", "libmp3lame")), ("a.mp2", ()), ("a.ac3", ()),
+    ("a.webm", ("-c:a", "libopus")), ("a.wma", ()), ("a.eac3", ()), ("a.mov", ("-c:a", "pcm_s24le")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), CODECS)
+def test_what_comes_out_is_as_long_and_in_time(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, options: tuple[str, ...]
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options)
+    cleaned = denoiser.filter_file(source)
+    before, after = first_channel(source), first_channel(cleaned)
+    assert len(after) == len(before)
+    assert lag(before, after) == 0
+    for path in (source, cleaned):  # full scale is 1, whatever type the decoder gives
+        assert np.abs(read_floats(path)[0]).max() == pytest.approx(np.abs(sweep()).max(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rate"),
+    [
+        ("a.mp3", ("-b:a", "64k"), 8000), ("a.mp3", ("-b:a", "48k"), 11025), ("a.mp3", ("-b:a", "40k"), 12000),
+        ("a.mp3", ("-b:a", "56k"), 16000), ("a.mkv", ("-c:a", "aac", "-b:a", "96k"), 48000),
+        ("a.webm", ("-c:a", "libopus", "-b:a", "24k"), 48000), ("a.mp2", ("-b:a", "192k"), 48000),
+        ("a.mka", ("-c:a", "ac3", "-b:a", "128k"), 48000), ("a.ogg", ("-c:a", "libvorbis", "-q:a", "-1"), 44100),
+        ("a.ogg", ("-c:a", "libvorbis", "-q:a", "6"), 44100), ("a.mp3", ("-b:a", "160k"), 44100),
+    ],
+)  # fmt: skip
+def test_the_bit_rate_of_the_audio_is_kept(
+    tmp_path: Path,
+    denoiser: Denoiser,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    name: str,
+    options: tuple[str, ...],
+    rate: int,
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options, rate=rate)
+    sizes = []
+    for path in (source, Denoiser(FakeBackend("plain", gain=1.0, sample_rate=rate)).filter_file(source)):
+        packets = probe(path, "-select_streams", "a", "-show_packets", "-show_entries", "packet=size")["packets"]
+        sizes.append(sum(int(packet["size"]) for packet in packets))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["cover.mp3", "cover.ogg"])
+def test_a_picture_does_not_count_as_bit_rate(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str
+) -> None:
+    mutagen = require("mutagen")
+    source = made(ffmpeg, tmp_path / name, "-b:a", "96k", rate=44100)
+    plain = denoiser.filter_file(source, tmp_path / f"plain{source.suffix}").stat().st_size
+    file = mutagen.File(source)
+    if name.endswith("mp3"):
+        from mutagen.id3 import APIC
+
+        file.add_tags() if file.tags is None else None
+        file.tags.add(APIC(mime="image/png", type=3, data=bytes(200_000)))
+    else:
+        file["comment"] = "x" * 200_000
+    file.save()
+    assert denoiser.filter_file(source).stat().st_size - 200_000 == pytest.approx(plain, rel=0.1, abs=5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "codec", "sample"),
+    [
+        ("a.mkv", ("-c:a", "flac"), "flac", "s16"), ("a.mka", ("-c:a", "pcm_s24le"), "pcm_s24le", "s32"),
+        ("a.mp4", ("-c:a", "flac", "-strict", "-2"), "flac", "s16"),
+        ("a.mov", ("-c:a", "pcm_s16be"), "pcm_s16be", "s16"),
+        ("a.avi", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"), ("a.nut", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"),
+        ("a.m4a", ("-c:a", "alac"), "alac", "s16p"), ("a.tta", (), "tta", "s16"),
+        ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
+        ("a.oga", ("-c:a", "flac"), "flac", "s16"),
+        ("a.mka", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
+    ],
+)  # fmt: skip
+def test_lossless_stays_lossless_and_as_deep(
+    tmp_path: Path,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    name: str,
+    options: tuple[str, ...],
+    codec: str,
+    sample: str,
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options, channels=2)
+    cleaned = Denoiser(PLAIN, mix=0.0).filter_file(source)
+    stream = probe(cleaned)["streams"][0]
+    assert (stream["codec_name"], stream["sample_fmt"]) == (codec, sample)
+    np.testing.assert_array_equal(read_file(cleaned)[0], read_file(source)[0])
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+def test_everything_but_the_audio_goes_through(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any], name: str
+) -> None:
+    source = film(tmp_path / name, ffmpeg)
+    before, after = probe(source), probe(denoiser.filter_file(source))
+    kept = ("index", "codec_name", "codec_type", "disposition", "width", "height")
+    for old, new in zip(before["streams"], after["streams"], strict=True):
+        assert {key: new.get(key) for key in kept} == {key: old.get(key) for key in kept}
+        assert new.get("tags", {}).get("language") == old.get("tags", {}).get("language")
+    assert [each["tags"]["title"] for each in after["chapters"]] == ["One", "Two"]
+    tags = {key.lower(): text for key, text in after["format"]["tags"].items()}
+    assert (tags["title"], tags["artist"]) == ("Лекция", "山田")
+    for path in (source, tmp_path / f"film_denoised{source.suffix}"):
+        ffmpeg("-i", path, "-map", "0:v", "-c", "copy", "-f", "framemd5", path.with_suffix(f"{path.suffix}.md5"))
+    sums = [
+        [line.split(",")[-1] for line in path.read_text().splitlines() if not line.startswith("#")]
+        for path in sorted(tmp_path.glob("*.md5"))
+    ]
+    assert sums[0] == sums[1]
+
+
+def film(path: Path, ffmpeg: Callable[..., None]) -> Path:
+    """A picture, audio from 1 s on in German, audio in English, subtitles, chapters, and a font where it fits."""
+    folder = path.parent
+    (folder / "s.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nHello\n\n")
+    chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\ntitle={}\n"
+    words = ";FFMETADATA1\ntitle=Лекция\nartist=山田\n"
+    (folder / "c.txt").write_text(words + chapter.format(0, 1000, "One") + chapter.format(1000, 3000, "Two"), "utf-8")
+    (folder / "f.ttf").write_bytes(b"font")
+    text = "srt" if path.suffix == ".mkv" else "mov_text"
+    font: list[str | Path] = ["-attach", folder / "f.ttf", "-metadata:s:t", "mimetype=application/x-truetype-font"]
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc=s=64x48:r=10:d=3", "-itsoffset", "1", "-f", "lavfi", "-i",
+        "anoisesrc=r=48000:d=2:a=0.1:seed=1", "-f", "lavfi", "-i", "sine=880:r=44100:d=3", "-i", folder / "s.srt",
+        "-i", folder / "c.txt", "-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-map_metadata", "4",
+        "-map_chapters", "4", *(font if text == "srt" else []), "-c:v", "mpeg4", "-c:a:0", "aac",
+        "-c:a:1", "libmp3lame", "-c:s", text, "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng",
+        "-disposition:a:0", "0", "-disposition:a:1", "default", path,
+    )  # fmt: skip
+    return path
+
+
+def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
+    for name in ("film.mkv", "film.mp4"):
+        source = film(tmp_path / name, ffmpeg)
+        cleaned = denoiser.filter_file(source)
+        wavs = []
+        for path in (source, cleaned):
+            wavs.append(path.with_suffix(f"{path.suffix}.wav"))
+            ffmpeg("-copyts", "-i", path, "-map", "0:a:0", "-af", "aresample=async=1:first_pts=0", "-ac", "1", wavs[-1])
+        before, after = (soundfile.read(wav)[0] for wav in wavs)
+        assert np.abs(before[: RATE * 9 // 10]).max() < 1e-3
+        assert abs(lag(before, after)) <= 48  # FFmpeg's own rounding of Matroska's milliseconds
+
+
+def test_a_gap_stays_a_gap(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
+) -> None:
+    source = tmp_path / "gap.webm"
+    noise = "anoisesrc=r=48000:d=4:a=0.1:seed=1,aselect='not(between(t,1.5,2.5))'"
+    ffmpeg("-f", "lavfi", "-i", noise, "-c:a", "libopus", source)
+    cleaned = denoiser.filter_file(source)
+    before, after = first_channel(source), first_channel(cleaned)
+    assert len(after) == len(before) > 3.9 * RATE
+    assert lag(before, after) == 0
+    widest = []
+    for path in (source, cleaned):
+        packets = probe(path, "-show_packets", "-show_entries", "packet=pts_time")["packets"]
+        widest.append(np.diff([float(packet["pts_time"]) for packet in packets]).max())
+    assert widest[0] > 0.9
+    assert widest[1] > 0.9
+
+
+def test_one_track_is_chosen_and_the_others_go_through(tmp_path: Path, ffmpeg: Callable[..., None]) -> None:
+    source, silent = film(tmp_path / "film.mkv", ffmpeg), Denoiser(FakeBackend("quiet", gain=0.0))
+    for track, loud in (("deu", "0:a:1"), ("2", "0:a:0")):
+        cleaned = silent.filter_file(source, overwrite=True, track=track)
+        for path in (source, cleaned):
+            ffmpeg("-i", path, "-map", loud, "-c", "copy", path.with_suffix(".mka"))
+        np.testing.assert_array_equal(
+            first_channel(source.with_suffix(".mka")), first_channel(cleaned.with_suffix(".mka"))
+        )
+    with pytest.raises(FileError, match=r"no audio track 'fra' \(--track\); it has 1 \(deu\), 2 \(eng\)"):
+        silent.filter_file(source, overwrite=True, track="fra")
+
+
+DAMAGED = [
+    ("a.m4a", ("-movflags", "faststart")), ("a.mkv", ("-c:a", "aac")), ("a.webm", ("-c:a", "libopus")), ("a.aac", ()),
+    ("a.wma", ()), ("a.tta", ()), ("a.wv", ()), ("a.mka", ("-c:a", "flac")), ("a.avi", ("-c:a", "aac")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["cut", "overwritten"])
+@pytest.mark.parametrize(("name", "options"), DAMAGED)
+def test_a_damaged_file_is_refused_with_the_time(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, options: tuple[str, ...], how: str
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options)
+    data = bytearray(source.read_bytes())
+    middle = len(data) * 6 // 10
+    if how == "cut":
+        del data[middle:]
+    else:
+        data[middle : middle + 3000] = np.random.default_rng(2).bytes(3000)
+    source.write_bytes(data)
+    with pytest.raises(FileError, match=r"a\.\w+ is damaged at \d\.\d\d s: "):
+        denoiser.filter_file(source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mkv", ("-c:a", "aac")), ("a.m4a", ()), ("a.tta", ())])
+def test_damage_is_kept_as_silence_or_left_out(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, options: tuple[str, ...]
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options)
+    whole = first_channel(source)
+    data = bytearray(source.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = np.random.default_rng(2).bytes(2000)
+    source.write_bytes(data)
+    kept = first_channel(denoiser.filter_file(source, damaged="keep"))
+    assert abs(len(kept) - len(whole)) <= 1024 + RATE // 100
+    assert lag(whole, kept) == 0
+    left = first_channel(denoiser.filter_file(source, overwrite=True, damaged="skip"))
+    assert len(left) < len(kept)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m4a", "#EXTM3U\n#EXTINF:2,\nfile://{}\n#EXT-X-ENDLIST\n"),
+        ("list.mp3", "ffconcat version 1.0\nfile '{}'\n"),
+        ("list.mkv", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={}\nm=audio 5004 RTP/AVP 0\n"),
+    ],
+)
+def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
+    source = film(tmp_path / "film.mkv", ffmpeg)
+    assert len(first_channel(source)) == pytest.approx(2 * RATE, abs=2048)
+    with pytest.raises(FileError, match=r"has 2 audio tracks and .* holds one: --track 1"):
+        denoiser.filter_file(source, tmp_path / "b.wav")
+    denoiser.filter_file(source, tmp_path / "b.wav", track="eng")
+    assert soundfile.info(tmp_path / "b.wav").samplerate == 44100
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.ogv"])
+def test_vorbis_beside_a_picture_stays_vorbis(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any], name: str
+) -> None:
+    source, video = tmp_path / name, "libvpx" if name == "a.webm" else "libtheora"
+    picture, noise = "testsrc=s=64x48:r=10:d=2", "anoisesrc=r=48000:d=2:a=0.1:seed=1"
+    inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", noise)
+    ffmpeg(*inputs, "-c:v", video, "-c:a", "libvorbis", "-q:a", "2", source)
+    cleaned = denoiser.filter_file(source)
+    assert [each["codec_name"] for each in probe(cleaned)["streams"]][1] == "vorbis"
+    before, after = first_channel(source), first_channel(cleaned)
+    assert len(after) == len(before)
+    assert lag(before, after) == 0
+
+
+def test_a_playlist_is_not_followed(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, content: str
+) -> None:
+    sound = made(ffmpeg, tmp_path / "a.m4a")
+    (tmp_path / name).write_text(content.format(sound))
+    with pytest.raises(FileError):
+        denoiser.filter_file(tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == sorted([sound, tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("made_as", "named", "codec"),
+    [
+        ("a.aac", "b.mp3", "aac"), ("a.m4a", "b.wav", "aac"), ("a.mp2", "b.mp3", "mp2"), ("a.wma", "b.mp3", "wmav2"),
+        ("a.webm", "b.ogg", "opus"), ("a.flac", "b.tmp", "flac"), ("a.wav", "b.bak", "pcm_s16le"),
+        ("a.m4a", "b.raw", "aac"), ("a.wav", "b.pcm", "pcm_s16le"),
+    ],
+)  # fmt: skip
+def test_the_content_says_what_a_file_is(
+    tmp_path: Path,
+    denoiser: Denoiser,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    made_as: str,
+    named: str,
+    codec: str,
+) -> None:
+    source = made(ffmpeg, tmp_path / made_as).rename(tmp_path / named)
+    cleaned = denoiser.filter_file(source)
+    assert probe(cleaned)["streams"][0]["codec_name"] == codec
+    assert probe(cleaned)["format"]["format_name"] == probe(source)["format"]["format_name"]
+    assert lag(first_channel(source), first_channel(cleaned)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mp3.wav", ("-c:a", "libmp3lame")), ("ac3.wav", ("-c:a", "ac3")),
+        ("g722.wav", ("-c:a", "g722", "-ar", "16000")),
+        ("yamaha.wav", ("-c:a", "adpcm_yamaha")), ("flac.oga", ("-c:a", "flac")), ("alac.caf", ("-c:a", "alac")),
+        ("mp2.wav", ("-c:a", "mp2")), ("s64.wav", ("-c:a", "pcm_s64le")),
+    ],
+)  # fmt: skip
+def test_codecs_that_libsndfile_does_not_write_keep_their_container(
+    tmp_path: Path,
+    denoiser: Denoiser,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    name: str,
+    options: tuple[str, ...],
+) -> None:
+    source = made(ffmpeg, tmp_path / name, *options)
+    cleaned = denoiser.filter_file(source)
+    before, after = probe(source), probe(cleaned)
+    assert after["streams"][0]["codec_name"] == before["streams"][0]["codec_name"]
+    assert after["format"]["format_name"] == before["format"]["format_name"]
+    assert len(first_channel(cleaned)) == len(first_channel(source))
+
+
+@pytest.mark.parametrize(("name", "form"), [("b.sph", "NIST"), ("b.8svx", "SVX"), ("b.raw", "AIFF"), ("b.txt", "FLAC")])
+def test_a_suffix_that_says_nothing_keeps_the_format_that_came(
+    tmp_path: Path, denoiser: Denoiser, name: str, form: str
+) -> None:
+    soundfile.write(tmp_path / "a", sweep(), RATE, format=form, subtype="PCM_16")
+    source = (tmp_path / "a").rename(tmp_path / name)
+    assert soundfile.SoundFile(BytesIO(denoiser.filter_file(source).read_bytes())).format == form
+
+
+def test_a_folder_is_searched_for_everything_that_can_be_cleaned(tmp_path: Path, denoiser: Denoiser) -> None:
+    for suffix in "m4b voc wv tta ac3 eac3 spx mp2 bwf 8svx snd avi ts ogv mpg m4a webm".split():
+        soundfile.write(tmp_path / f"{suffix}.{suffix}", sweep(4800), RATE, format="WAV")
+    results = denoiser.filter_files(tmp_path)
+    assert len(results) == 17
+    assert all(result.error is None for result in results)
+
+
+def test_a_file_object_gets_the_container_that_came(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
+) -> None:
+    source, target = made(ffmpeg, tmp_path / "a.m4a"), tmp_path / "b"
+    with source.open("rb") as read, target.open("wb") as write:
+        denoiser.filter_file(read, write)
+    assert probe(target)["streams"][0]["codec_name"] == "aac"
+    assert len(first_channel(target)) == len(first_channel(source))
+
+
+def test_mpeg_without_a_frame_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:
+    source = tmp_path / "a.mp3"
+    source.write_bytes(b"ID3\x04\0\0\0\0\0\x10" + bytes(5000))
+    with pytest.raises(DenoiseError, match="no audio"):
+        denoiser.filter_file(source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_what_ffmpeg_reads_and_does_not_write_is_refused_with_advice(tmp_path: Path, denoiser: Denoiser) -> None:
+    source = tmp_path / "a.dsf"
+    blocks, frames = 4096 * 2, 8 * 4096 * 2
+    form = b"fmt " + (52).to_bytes(8, "little")
+    for number, size in ((1, 4), (0, 4), (1, 4), (1, 4), (2822400, 4), (1, 4), (frames, 8), (4096, 4), (0, 4)):
+        form += number.to_bytes(size, "little")
+    sound = b"data" + (12 + blocks).to_bytes(8, "little") + b"\x55\xaa" * (blocks // 2)
+    size = 28 + len(form) + len(sound)
+    source.write_bytes(b"DSD " + (28).to_bytes(8, "little") + size.to_bytes(8, "little") + bytes(8) + form + sound)
+    with pytest.raises(FileError, match=r"does not write it; name a target such as \.flac"):
+        denoiser.filter_file(source)
+    denoiser.filter_file(source, tmp_path / "b.wav")
+
+
+def test_rates_and_channels_do_not_change_in_silence(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    wav = tmp_path / "a.wav"
+    soundfile.write(wav, sweep(10_000, 8), 96000)
+    with pytest.raises(FileError, match="only 32000, 44100 and 48000 Hz"):
+        denoiser.filter_file(wav, tmp_path / "b.ac3")
+    soundfile.write(wav, sweep(10_000, 8), 48000)
+    with pytest.raises(FileError, match="ac3 cannot hold 8 channels of 48000 Hz, only 6"):
+        denoiser.filter_file(wav, tmp_path / "b.ac3")
+    assert list(tmp_path.iterdir()) == [wav]
+
+
+def test_wav_becomes_lossless_m4a_unless_a_codec_is_asked_for(
+    tmp_path: Path, denoiser: Denoiser, probe: Callable[..., Any]
+) -> None:
+    wav = tmp_path / "a.wav"
+    soundfile.write(wav, sweep(), RATE)
+    made = denoiser.filter_file(wav, tmp_path / "b.m4a")
+    assert probe(made)["streams"][0]["codec_name"] == "alac"
+    made = denoiser.filter_file(wav, tmp_path / "c.m4a", codec="aac", bit_rate=96000)
+    stream = probe(made)["streams"][0]
+    assert stream["codec_name"] == "aac"
+    assert int(stream["bit_rate"]) == pytest.approx(96000, rel=0.1)
+    assert len(first_channel(made)) == FRAMES
+
+
+def test_nothing_is_printed_by_the_libraries(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.mp3", rate=22050)
+    denoiser.filter_file(source)
+    bad = made(ffmpeg, tmp_path / "b.mkv", "-c:a", "aac")
+    bad.write_bytes(bad.read_bytes()[:9000])
+    with pytest.raises(FileError):
+        denoiser.filter_file(bad)
+    assert capfd.readouterr() == ("", "")
