@@ -4,6 +4,7 @@ processes mix the clips to come."""
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -114,6 +115,8 @@ def _apart(stacked: Any) -> Iterator[Any]:
 
 
 def _start_worker(_: int) -> None:
-    """Leave signals to the parent, which ends its workers."""
+    """Leave signals to the parent, which ends its workers: torch fails in the parent, even while it saves the run, if a
+    worker is killed by a SIGTERM that came to the whole group."""
     leave_to_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
