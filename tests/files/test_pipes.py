@@ -46,17 +46,30 @@ def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
     assert soundfile.info(made).frames == FRAMES
 
 
+def wait_for_reader(pipe: Path) -> int:
+    """Wait until somebody reads a named pipe; returns a descriptor to write to it."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_pipe_that_gives_nothing_can_be_interrupted(tmp_path: Path, number: int) -> None:
     pipe = tmp_path / "pipe.wav"
     os.mkfifo(pipe)
     with subprocess.Popen([*COMMAND, str(pipe), "-o", str(tmp_path / "b.wav")], stderr=subprocess.PIPE) as process:
-        time.sleep(1.5)
+        writer = wait_for_reader(pipe)
         process.send_signal(number)
         assert process.wait(10) != 0
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+        os.close(writer)
     assert list(tmp_path.iterdir()) == [pipe]
 
 
@@ -195,7 +208,7 @@ def test_file_objects_of_no_use_are_refused(source: Any, target: Any, words: str
 
 def test_a_target_object_that_takes_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="mode 'wb'"):
-        PLAIN.filter_file(io.BytesIO(encoded(tmp_path, "wav")), io.StringIO())
+        PLAIN.filter_file(io.BytesIO(encoded(tmp_path, "wav")), io.StringIO())  # type: ignore[arg-type]
 
 
 def test_a_suffix_and_a_format_that_differ_are_refused(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="PAGE")
     args = parser.parse_args()
     verdicts, bad = {}, 0
-    for row in matrix.all_rows():
+    rows = matrix.all_rows()
+    for number, row in enumerate(rows):
+        if number % 25 == 0:
+            print(f"{number} of {len(rows)}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 verdicts[row] = matrix.judge(row, Path(folder))

@@ -165,12 +165,10 @@ def libsndfile_rows() -> Iterator[Row]:
         ("au", "AU", ("PCM_S8",)),
         ("caf", "CAF", ("PCM_S8", "ALAC_16", "ALAC_24")), ("w64", "W64", ("PCM_U8",)), ("rf64", "RF64", ("PCM_U8",)),
     ):  # fmt: skip
-        for subtype in (*more, *depths):
-            for rate, channels in shapes:
-                if subtype == "GSM610" and channels > 1:
-                    continue
-                shape = f"{rate} Hz, {channels} ch"
-                yield Row(container, subtype, shape, written(f"a.{suffix}", rate, channels, subtype=subtype))
+        for number, subtype in enumerate((*more, *depths)):
+            rate, channels = shapes[0 if subtype == "GSM610" else number % 3]
+            shape = f"{rate} Hz, {channels} ch"
+            yield Row(container, subtype, shape, written(f"a.{suffix}", rate, channels, subtype=subtype))
     for subtype in ("PCM_S8", "PCM_16", "PCM_24"):
         for rate, channels in (*shapes, (96000, 6), (32000, 8)):
             yield Row("FLAC", subtype, f"{rate} Hz, {channels} ch", written("a.flac", rate, channels, subtype=subtype))
@@ -204,8 +202,6 @@ def _odd_rows(opus: dict[str, str]) -> Iterator[Row]:
     flac = written("a.flac", 48000, 2, subtype="PCM_16")
     yield Row("FLAC", "PCM_16", "length unknown", changed(flac, odd_files.of_unknown_length))
     yield Row("FLAC", "PCM_16", "junk in front", changed(flac, lambda content: b"ID3\x03\0\0\0\0\0\x05hello" + content))
-    small = changed(flac, lambda content: content[:8] + b"\x04\0\x04\0" + content[12:])
-    yield Row("FLAC", "PCM_16", "too small a block named", small)
     mp3, ogg = written("a.mp3", 48000, 2), written("a.ogg", 48000, 2)
     opus_file = written("a.opus", 48000, 2, **opus)
     yield Row("MP3", "MPEG_LAYER_III", "zeros behind", changed(mp3, lambda content: content + bytes(30_000)))
@@ -267,12 +263,10 @@ _MEDIA = (
 def media_rows() -> Iterator[Row]:
     """What FFmpeg reads and writes: container x codec, then films with more than one track."""
     for container, suffix, codecs in _MEDIA:
-        for codec, *options in codecs:
-            for rate, channels in ((48000, 1), (44100, 2)):
-                if codec == "libopus" and rate != 48000:
-                    rate, channels = 48000, 2
-                maker = encoded(f"a.{suffix}", rate, channels, "-c:a", codec, *options)
-                yield Row(container, codec, f"{rate} Hz, {channels} ch", maker)
+        for number, (codec, *options) in enumerate(codecs):
+            rate, channels = ((48000, 1), (44100, 2))[number % 2 if codec != "libopus" else 0]
+            maker = encoded(f"a.{suffix}", rate, channels, "-c:a", codec, *options)
+            yield Row(container, codec, f"{rate} Hz, {channels} ch", maker)
     for container, suffix, codec in (
         ("MP4", "mp4", "aac"), ("Matroska", "mkv", "aac"), ("Matroska", "mkv", "flac"), ("Matroska", "mkv", "libopus"),
         ("QuickTime", "mov", "pcm_s16le"), ("MPEG-TS", "ts", "aac"), ("AVI", "avi", "libmp3lame"),
@@ -307,16 +301,14 @@ class Seen:
 
 def see(path: Path) -> Seen:
     """Look at a file with ffprobe, ffmpeg and mutagen."""
-    entries = "stream=codec_name,sample_rate,channels,channel_layout,sample_fmt,bits_per_raw_sample:packet=size"
-    command = ["ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", entries, "-of", "json", str(path)]
-    probe = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    words = probe["streams"][0]
-    size = sum(int(packet["size"]) for packet in probe.get("packets", []))
+    probe = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-show_entries", "packet=size,stream_index"]
+    told = json.loads(subprocess.run([*probe, "-of", "json", str(path)], capture_output=True, check=True).stdout)
+    words = next(each for each in told["streams"] if each["codec_type"] == "audio")
+    packets = [each for each in told.get("packets", []) if each["stream_index"] == words["index"]]
+    size = sum(int(packet["size"]) for packet in packets)
     decode = ["ffmpeg", "-v", "quiet", "-i", str(path), "-map", "0:a:0", "-f", "f32le", "-"]
     raw = subprocess.run(decode, capture_output=True, check=True).stdout
     sound = np.frombuffer(raw, "<f4").reshape(-1, int(words["channels"]))
-    every = ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(path)]
-    told = json.loads(subprocess.run(every, capture_output=True, check=True).stdout)
     streams = [
         (
             each["codec_type"],
@@ -417,7 +409,7 @@ def _length(before: Seen, after: Seen) -> str:
 
 def _late(before: NDArray[np.float32], after: NDArray[np.float32]) -> int:
     """Samples by which the second is late, by cross-correlation."""
-    one, two = (np.float64(each[:, 0]) for each in (before, after))
+    one, two = (each[:, 0].astype(np.float64) for each in (before, after))
     size = 1 << (len(one) + len(two)).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(two, size), size)
     late = int(np.argmax(product))

@@ -18,8 +18,8 @@ _RF64_CHUNKS_AT = 48  # behind its ds64
 _FLAC_PADDING_AT = 42  # behind STREAMINFO
 _WITH_ID3 = ("RIFF", "RIFX", "FORM")  # kinds of chunks among which ID3 is one
 _ROOM = 2048  # bytes of padding more than the tags need, so that a name can be changed without moving the sound
-# Masks that a file has without a word, by channels: FLAC's.
-_USUAL = {1: (4,), 2: (3,), 3: (7,), 4: (0x33,), 5: (0x37, 0x607), 6: (0x3F, 0x60F), 7: (0x70F,), 8: (0x63F,)}
+# Masks that a file has without a word, by channels; readers do not agree on those of more.
+_USUAL = {1: 4, 2: 3}
 _PLAIN = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
 
 
@@ -91,7 +91,7 @@ class Carried:
             notes += write_tags(part, tags, in_chunks=kind == "caff")
         if tags.dropped:
             notes.append(f"{few(sorted(set(tags.dropped)))} left out: the level is another one now")
-        if kind == "RIFX" and self.mask is not None and self.mask not in _USUAL.get(self.channels, ()):
+        if kind == "RIFX" and self.mask is not None and self.mask != _USUAL.get(self.channels):
             notes.append("its mask of channels is left out: a big-endian WAV has no word for it")
         if same:
             notes += self.chunks.notes
@@ -109,7 +109,7 @@ class Carried:
         )  # fmt: skip
         add_texts(self.chunks, tags)
         tags.texts.pop(MASK, None)
-        if self.mask is not None and self.mask not in _USUAL.get(self.channels, ())[:1]:
+        if self.mask is not None and self.mask != _USUAL.get(self.channels):
             tags.texts[MASK] = [f"0x{self.mask:04X}"]
         return tags
 
