@@ -308,14 +308,6 @@ def test_damage_is_kept_as_silence_or_left_out(
     assert len(left) < len(kept)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("list.m4a", "#EXTM3U\n#EXTINF:2,\nfile://{}\n#EXT-X-ENDLIST\n"),
-        ("list.mp3", "ffconcat version 1.0\nfile '{}'\n"),
-        ("list.mkv", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={}\nm=audio 5004 RTP/AVP 0\n"),
-    ],
-)
 def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
     source = film(tmp_path / "film.mkv", ffmpeg)
     assert len(first_channel(source)) == pytest.approx(2 * RATE, abs=2048)
@@ -340,6 +332,14 @@ def test_vorbis_beside_a_picture_stays_vorbis(
     assert lag(before, after) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m4a", "#EXTM3U\n#EXTINF:2,\nfile://{}\n#EXT-X-ENDLIST\n"),
+        ("list.mp3", "ffconcat version 1.0\nfile '{}'\n"),
+        ("list.mkv", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={}\nm=audio 5004 RTP/AVP 0\n"),
+    ],
+)
 def test_a_playlist_is_not_followed(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, content: str
 ) -> None:

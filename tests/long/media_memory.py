@@ -39,7 +39,7 @@ def measure(words: list[str | Path]) -> tuple[float, float, float]:
 def main(folder: Path, minutes: int) -> None:
     model = folder / "classic.rnnn"
     ours: list[str | Path] = [sys.executable, "-m", "denoise_wrapper"]
-    subprocess.run([*ours, "model", "convert", "rnnoise-classic", model, "--overwrite"], check=True)
+    subprocess.run([*ours, "convert", "rnnoise-classic", "-o", model, "--overwrite"], check=True)
     most = {}
     for film in make_films(folder, minutes):
         filtered = [*ours, "filter", "-q", "--overwrite", "-b", "rnnoise-classic", film]
