@@ -159,7 +159,7 @@ def test_rounding_is_that_of_numpy_at_every_depth(depth: int, kind: str) -> None
         exact = given / full
     else:
         given = floats.astype(kind)
-        exact = np.float64(given)
+        exact = given.astype(np.float64)
     made = round_to(given, depth)
     step = 2.0 ** (depth - 1)
     wanted = np.clip(np.rint(exact * step), -step, step - 1)
