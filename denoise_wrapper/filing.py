@@ -23,9 +23,17 @@ class FileCleaner:
     """Cleans files by what a subclass makes of their blocks."""
 
     def _cleaned(
-        self, blocks: Iterable[Array], rate: int, shape: tuple[int, ...], seconds: dict[str, float] | None = None
+        self,
+        blocks: Iterable[Array],
+        rate: int,
+        shape: tuple[int, ...],
+        seconds: dict[str, float] | None = None,
+        source: Path | None = None,
     ) -> Iterator[Array]:
-        """Clean the blocks of a whole clip. shape: of a frame. seconds: what the work adds its times to."""
+        """Clean the blocks of a whole clip.
+
+        shape: of a frame. seconds: what the work adds its times to. source: the file that the clip is from.
+        """
         raise NotImplementedError
 
     def filter_file(

@@ -208,7 +208,7 @@ def test_file_objects_of_no_use_are_refused(source: Any, target: Any, words: str
 
 def test_a_target_object_that_takes_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="mode 'wb'"):
-        PLAIN.filter_file(io.BytesIO(encoded(tmp_path, "wav")), io.StringIO())
+        PLAIN.filter_file(io.BytesIO(encoded(tmp_path, "wav")), io.StringIO())  # type: ignore[arg-type]
 
 
 def test_a_suffix_and_a_format_that_differ_are_refused(tmp_path: Path) -> None:

@@ -409,7 +409,7 @@ def _length(before: Seen, after: Seen) -> str:
 
 def _late(before: NDArray[np.float32], after: NDArray[np.float32]) -> int:
     """Samples by which the second is late, by cross-correlation."""
-    one, two = (np.float64(each[:, 0]) for each in (before, after))
+    one, two = (each[:, 0].astype(np.float64) for each in (before, after))
     size = 1 << (len(one) + len(two)).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(two, size), size)
     late = int(np.argmax(product))
