@@ -41,15 +41,15 @@ float rnnoise_process_frame(state *s, float *out, const float *in) {
 SLOW = {
     "long", "native", "project", "report",
     "backends/test_isa.py", "backends/test_reference.py",
-    "cli/test_cli_compare.py",
+    "cli/test_cli_compare.py", "cli/test_signals.py",
     "compare/test_behaviour.py", "compare/test_compare.py", "compare/test_evaluate.py", "compare/test_metrics.py",
-    "files/test_hardship.py",
-    "stream/test_interrupted.py", "stream/test_stream_properties.py",
+    "files/test_hardship.py", "models/test_hostile_models.py",
+    "stream/test_interrupted.py", "stream/test_processes.py", "stream/test_stream_properties.py",
     "training/test_blind.py", "training/test_dtln.py", "training/test_dtln_export.py",
     "training/test_dtln_importers.py", "training/test_enhancer_bodies.py", "training/test_enhancer_released.py",
     "training/test_enhancer_runs.py", "training/test_features.py", "training/test_mixing.py",
     "training/test_mixtures.py", "training/test_pipeline.py", "training/test_resume.py", "training/test_rnnoise.py",
-    "training/test_run.py",
+    "training/test_run.py", "training/test_stop.py",
 }  # fmt: skip
 
 

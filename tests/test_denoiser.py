@@ -59,7 +59,9 @@ def test_a_segment_comes_back_as_a_segment(width: int, channels: int) -> None:
 
 def test_an_array_without_a_rate_has_that_of_the_backend() -> None:
     fake = FakeBackend(sample_rate=16000)
-    np.testing.assert_array_equal(Denoiser(fake).filter(noise(9999)), Denoiser(fake).filter(noise(9999), 16000))
+    with pytest.warns(UserWarning, match="sample_rate=16000"):
+        cleaned = Denoiser(fake).filter(noise(9999))
+    np.testing.assert_array_equal(cleaned, Denoiser(fake).filter(noise(9999), 16000))
 
 
 def test_the_result_of_bytes_in_the_other_byte_order_is_native_and_the_same() -> None:
@@ -196,7 +198,7 @@ def test_the_order_of_bytes_is_kept(kind: str) -> None:
     native = (1000 * np.sin(np.arange(4800) / 50)).astype(np.int16)
     wanted = native if kind[1] == "i" else (native / 32768).astype(kind[1:])
     denoiser = Denoiser(FakeBackend("plain", gain=1.0))
-    assert denoiser.filter(wanted.astype(kind)).dtype == np.dtype(kind)
+    assert denoiser.filter(wanted.astype(kind), 48000).dtype == np.dtype(kind)
     raw = denoiser.filter(wanted.astype(kind).tobytes(), 48000, channels=1, dtype=kind)
     np.testing.assert_allclose(np.frombuffer(raw, kind), wanted, atol=1e-6)
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import DenoiseError
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ def print_plans(args: argparse.Namespace, pairs: list[Pair], complain: Callable[
             complain(error)
             failed = True
             continue
-        print(first)
+        show(first)
         if args.verbose:
             for line in streams:
-                print(f"    {line}")
+                show(f"    {line}")
     return 2 if failed else 0
 
 

@@ -25,7 +25,7 @@ static inline void put_dense(model_file *f, const char *layer, int inputs, int o
 
 static inline void put_of_block(model_file *f, int block, const char *part, int inputs, int outputs, int bias_rows) {
     char name[32];
-    snprintf(name, sizeof(name), "block%d_%s", block, part);
+    snprintf(name, sizeof(name), "block%c_%s", '0' + block, part);
     put_dense(f, name, inputs, outputs, bias_rows);
 }
 
@@ -63,11 +63,11 @@ static inline void put_rows(model_file *f, enhancer_sizes s) {
         put_of_block(f, i, "after_attention", units, units, 1);
     }
     for (int i = 0; i <= s.convolutions; i++) {
-        snprintf(name, sizeof(name), "join%d", i);
+        snprintf(name, sizeof(name), "join%c", '0' + i);
         put_dense(f, name, 2 * channels, channels, 1);
-        snprintf(name, sizeof(name), "encoder%d", i);
+        snprintf(name, sizeof(name), "encoder%c", '0' + i);
         if (i < s.convolutions) put_dense(f, name, 3 * channels, channels, 1);
-        snprintf(name, sizeof(name), "decoder%d", i);
+        snprintf(name, sizeof(name), "decoder%c", '0' + i);
         if (i < s.convolutions) put_dense(f, name, 3 * channels, channels, 1);
     }
     put_floats(f, "last", "weights", channels * 8 * s.width, 0, 0.5f);

@@ -81,9 +81,10 @@ def test_ids_that_are_alike_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_filter_made_of_a_file_in_the_folder_is_no_clip_unless_it_is_named(tmp_path: Path) -> None:
-    for name in ("a.wav", "a_denoised.wav", "other_denoised.wav"):
+    for name in ("a.wav", "a_denoised.wav", "gone_denoised.wav"):
         write(tmp_path / name)
-    assert [clip.id for clip in find_inputs([tmp_path])[0]] == ["a", "other_denoised"]
+    with pytest.warns(UserWarning, match="left out, as results of earlier runs"):
+        assert [clip.id for clip in find_inputs([tmp_path])[0]] == ["a"]
     assert [clip.id for clip in find_inputs([tmp_path / "a_denoised.wav"])[0]] == ["a_denoised"]
 
 

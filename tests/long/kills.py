@@ -46,7 +46,7 @@ ROWS = (
 FAMILIES = {
     "rnnoise": "[features]\nhours = 0.004\nvalidation_hours = 0.001\nprocesses = 2\nonline = false\n[network]\n"
     'family = "classic"\ndense = 4\nvad_gru = 3\nnoise_gru = 5\ndenoise_gru = 6\n[train]\nframes = 20\n',
-    "dtln": "sample_rate = 16000\n[validation]\nclips = 2\n[train]\nseconds = 0.5\nprocesses = 1\n",
+    "dtln": "[validation]\nclips = 2\n[train]\nseconds = 0.5\nprocesses = 1\n",
     "enhancer": f"[body]\n{ROWS}[validation]\nclips = 2\n[train]\nseconds = 0.25\nprocesses = 1\n",
 }
 RUN = (

@@ -1,4 +1,4 @@
-"""The fuzzers of Python code without atheris: their seeds, and the seeds with bytes changed by chance."""
+"""The fuzzers of Python code without atheris: their seeds, with bytes changed by chance, and with headers changed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from types import ModuleType
 
 import fuzz_audio
+import fuzz_headers
 import fuzz_pipes
 import pytest
 
@@ -41,3 +42,11 @@ def test_seeds_and_changed_seeds_are_cleaned_or_refused(fuzzer: ModuleType, monk
         except BaseException as error:
             error.add_note(f"by {data[:60]!r} ... of {len(data)} bytes")
             raise
+
+
+@pytest.mark.fault
+def test_files_whose_headers_are_changed_are_cleaned_or_refused() -> None:
+    tried = fuzz_headers.run(200, 60.0, seed=3)
+    assert sum(tried.values()) > 20
+    assert any("cleaned" in name for name in tried)
+    assert any("refused" in name for name in tried)

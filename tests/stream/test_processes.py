@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def answer(cleaner: Cleaner, pipe: Any) -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_another_process_cleans_what_this_one_would(method: str) -> None:
     """By multiprocessing: backends and a stream that were loaded, and used, before."""
-    cleaner, context = Cleaner(), multiprocessing.get_context(method)
+    cleaner, context = Cleaner(), cast(Any, multiprocessing.get_context(method))
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=answer, args=(cleaner, there))
     process.start()

@@ -1,10 +1,11 @@
-"""Audio files with fields of their headers changed, and all around put right: what a mutation of bytes seldom does."""
+"""Audio files with fields of their headers changed, and all around them put right, as changed bytes seldom are."""
 
 from __future__ import annotations
 
 import random
 import struct
 from collections.abc import Callable
+from typing import Any
 
 ODD = (0, 1, 2, 3, 7, 8, 255, 256, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
@@ -24,7 +25,8 @@ def change_field(rng: random.Random, data: bytearray, begin: int, end: int, orde
 
 def mutate_wav(rng: random.Random, data: bytes) -> bytes:
     """Change fields, sizes and the order of chunks; drop, double or invent some."""
-    chunks, at = [], 12
+    chunks: list[list[Any]] = []
+    at = 12
     while at + 8 <= len(data):
         size = struct.unpack_from("<I", data, at + 4)[0]
         chunks.append([bytearray(data[at : at + 4]), bytearray(data[at + 8 : at + 8 + size]), size])
@@ -60,7 +62,7 @@ for number in range(256):
     CRC[number] = crc
 
 
-def ogg_checksum(page: bytes) -> int:
+def ogg_checksum(page: bytearray) -> int:
     """The checksum of a page, that of its own field taken for zero."""
     crc = 0
     for byte in page[:22] + b"\0\0\0\0" + page[26:]:
@@ -98,7 +100,8 @@ def mutate_ogg(rng: random.Random, data: bytes) -> bytes:
 
 def mutate_flac(rng: random.Random, data: bytes) -> bytes:
     """Change the blocks of metadata: fields, sizes, kinds, order."""
-    blocks, at, last = [], 4, False
+    blocks: list[list[Any]] = []
+    at, last = 4, False
     while not last and at + 4 <= len(data):
         last, kind, size = data[at] > 127, data[at] & 127, int.from_bytes(data[at + 1 : at + 4], "big")
         blocks.append([kind, bytearray(data[at + 4 : at + 4 + size]), size])
@@ -115,13 +118,13 @@ def mutate_flac(rng: random.Random, data: bytes) -> bytes:
         else:
             content = bytearray(rng.randbytes(rng.randrange(80)))
             blocks.insert(rng.randrange(len(blocks) + 1), [rng.randrange(7), content, len(content)])
-    parts = [bytes([kind | 128 * (b is blocks[-1])]) + size.to_bytes(3, "big") + body for b in blocks
-             for kind, body, size in [b]]  # fmt: skip
+    heads = [(bytes([kind | 128 * (number == len(blocks))]), size) for number, (kind, _, size) in enumerate(blocks, 1)]
+    parts = [kind + size.to_bytes(3, "big") + block[1] for (kind, size), block in zip(heads, blocks, strict=True)]
     return b"fLaC" + b"".join(parts) + data[at:]
 
 
 def mutate_mp3(rng: random.Random, data: bytes) -> bytes:
-    """Change frames (version, layer, bit rate, rate, padding, channels), the Xing header, and tags before."""
+    """Change headers of frames (version, layer, bit rate, rate, channels ...), the Xing header, and tags before."""
     made, at, heads = bytearray(data), 0, []
     while (at := data.find(b"\xff\xfb", at)) >= 0:
         heads.append(at)

@@ -105,7 +105,7 @@ def test_a_run_of_a_body_that_the_engine_has_not_ends_without_a_model(
 ) -> None:
     config = replace(small_config(tmp_path), body=DEPTHWISE)
     assert train.main(config) == 0
-    assert "the engine runs bodies of kind mixed, rows, so no model file is written" in capsys.readouterr().err
+    assert "no model file is written: the engine runs bodies of kind mixed, rows" in capsys.readouterr().err
     assert not list(config.work_dir.glob("*.dnnw"))
     with pytest.raises(ModelError, match="the engine runs bodies of kind mixed, rows"):
         convert(config.work_dir, tmp_path / "mine.dnnw")

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from denoise_wrapper.compare.clips.clip import Clip
-from denoise_wrapper.errors import ConfigError, FileError
-from denoise_wrapper.models.enhancer import KINDS
+from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.training.config import load_config
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
@@ -102,11 +101,12 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
     def publish(self, target: Path) -> list[Path]:
-        """Write the engine's file, its card and its curves; of a body that the engine has not, say so."""
-        if self.config.body.kind not in KINDS:
-            print(f"the engine runs bodies of kind {', '.join(KINDS)}, so no model file is written", file=sys.stderr)
+        """Write the engine's file, its card and its curves; of what the engine cannot run, say so."""
+        try:
+            return publish(self.config, target)
+        except ModelError as error:
+            print(f"no model file is written: {error}", file=sys.stderr)
             return super().publish(target)
-        return publish(self.config, target)
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
