@@ -30,8 +30,10 @@ class FileCleaner:
         seconds: dict[str, float] | None = None,
         source: Path | None = None,
     ) -> Iterator[Array]:
-        """Clean the blocks of a whole clip. shape: of a frame. seconds: what the work adds its times to. source: the
-        file that they are from."""
+        """Clean the blocks of a whole clip.
+
+        shape: of a frame. seconds: what the work adds its times to. source: the file that the clip is from.
+        """
         raise NotImplementedError
 
     def filter_file(

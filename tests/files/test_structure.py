@@ -65,12 +65,6 @@ def refused(path: Path, words: str) -> None:
     assert path.read_bytes() == before
 
 
-def likeness_db(made: NDArray[Any], wanted: NDArray[Any]) -> float:
-    """How far the difference lies below what is wanted, in dB."""
-    made, wanted = made.astype(np.float64), wanted.astype(np.float64)
-    return float(10 * np.log10(np.sum(wanted**2) / max(np.sum((made - wanted) ** 2), 1e-20)))
-
-
 # ---- more than the header says ----
 
 

@@ -385,6 +385,8 @@ def judge(row: Row, folder: Path) -> dict[str, str]:
         "chunks": YES if before.chunks.items() <= after.chunks.items() else NO,
         "other streams": _equal(before.streams, after.streams) if len(before.streams) > 1 else NONE,
     }
+    if "zeros" in row.oddity:
+        verdict["bit rate"] = NONE  # ffprobe takes them for packets
     if len(before.streams) > 1 and not before.pictures:
         verdict["pictures"] = NONE
     if not before.chunks or "chunk" not in row.oddity or "data" in row.oddity:
