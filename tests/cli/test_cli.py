@@ -196,7 +196,6 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, refuses: Callable[..., s
         (["filter", "a.wav", "--model", "."], "'.'|model"),
         (["filter", "absent.wav"], "absent.wav"),
         (["filter", "-", "a.wav"], "alone"),
-        (["filter", "-"], "--rate --channels --dtype"),
         (["filter", "a.wav", "-o", "-"], "raw PCM"),
         (["filter", ".", "-o", "-"], "raw PCM"),
         (["filter", "a.wav", "--rate", "8000", "--dtype", "int16"], "--rate --dtype: only for '-'"),
