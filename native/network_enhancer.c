@@ -1,5 +1,6 @@
 #include "network_enhancer.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -142,8 +143,8 @@ float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory
     frame_view v;
     float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[8 * DN_LOW];
     memcpy(samples, memory + RECENT, DN_FRAME * sizeof(*samples));
-    memcpy(samples + DN_FRAME, in, DN_FRAME * sizeof(*samples));
-    memcpy(memory + RECENT, in, DN_FRAME * sizeof(*samples));
+    for (int i = 0; i < DN_FRAME; i++) samples[DN_FRAME + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
+    memcpy(memory + RECENT, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
     k->fft(&net->fft, net->analysis, samples, &v.X);
     k->compress(v.magnitude, v.inverse, &v.X, floor_power, DN_PADDED_BINS);
     make_features(net, k, &v);
