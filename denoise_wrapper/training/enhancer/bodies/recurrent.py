@@ -162,10 +162,10 @@ class Blend(torch.autograd.Function):
         later, change = torch.zeros_like(state), torch.empty_like(state)
         frames = (part.unbind(1) for part in (gradients[0], share, answer, gates, values))
         steps = list(zip(*frames, strict=True))
-        befores = (state, *(step[2] for step in steps[:-1]))
+        earlier = (state, *(step[2] for step in steps[:-1]))
         # Frame by frame, while each is in the processor's cache. A gate's slope has z (1 - z) (c - h[t - 1]) in it, and
         # that is (1 - z) (h[t] - h[t - 1]).
-        for (gradient, z, after, gate, value), before in zip(reversed(steps), reversed(befores), strict=True):
+        for (gradient, z, after, gate, value), before in zip(reversed(steps), reversed(earlier), strict=True):
             later += gradient
             torch.mul(later, z, out=value)
             later -= value
