@@ -177,7 +177,8 @@ def test_many_alike_problems_name_some_clips_and_count_the_rest() -> None:
 
 def test_a_comparison_without_problems_ends_with_its_verdicts(tmp_path: Path) -> None:
     built = make_comparison(tmp_path, (0.0, 10.0), faults=False)
-    assert lines(built)[-1].startswith("memory:")
+    assert lines(built)[-2].startswith("memory:")
+    assert lines(built)[-1] == "2 clips: too few to tell anything apart; it takes 5"
     assert to_dict(built)["problems"] == []
 
 

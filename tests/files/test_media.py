@@ -429,7 +429,7 @@ def test_a_file_object_gets_the_container_that_came(
 def test_mpeg_without_a_frame_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:
     source = tmp_path / "a.mp3"
     source.write_bytes(b"ID3\x04\0\0\0\0\0\x10" + bytes(5000))
-    with pytest.raises(DenoiseError, match="no audio|no mp3 file that can be read"):
+    with pytest.raises(DenoiseError, match=r"no audio|no mp3 file that can be read"):
         denoiser.filter_file(source)
     assert list(tmp_path.iterdir()) == [source]
 

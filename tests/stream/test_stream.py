@@ -193,7 +193,7 @@ def test_a_stream_cannot_drop_frames() -> None:
 
 
 def test_a_backend_that_tells_no_speech_has_no_gate() -> None:
-    with pytest.raises(ConfigError, match="leave vad_threshold away"):
+    with pytest.raises(ConfigError, match="leave vad_threshold out"):
         Denoiser(HALF, vad_threshold=0.5)
     with pytest.raises(ConfigError, match="gives no probability"):
         Denoiser(HALF).speech_probability(np.zeros(100), 32000)

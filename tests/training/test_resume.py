@@ -111,7 +111,7 @@ def check(name: str, run: Run[Any, Any], rows: list[list[float]]) -> None:
 def test_a_dtln_goes_on_as_it_did_before(tmp_path: Path) -> None:
     run = resumed(dtln.DTLNRun(dtln.load(FIXTURES / "dtln.toml")), "dtln", tmp_path)
     assert (run.progress.step, run.progress.best, run.progress.reductions) == (3, 1.0, 1)
-    assert describe(run.history) == "trained from nothing, 0 h heard: first (7 steps, 0 h)"
+    assert describe(run.history) == "trained from nothing, 0.5 h heard: first (7 steps, 0.5 h)"
     check("dtln", run, go_on(run, dtln_batches(3)))
 
 
@@ -156,5 +156,8 @@ def test_a_checkpoint_of_before_is_gone_on_from_in_another_run(tmp_path: Path) -
     unpacked("dtln", tmp_path)
     run = dtln.DTLNRun(dtln.load(FIXTURES / "dtln.toml", start_from=tmp_path))
     run.start(None)
-    assert describe(run.history) == "trained from nothing, 1 h heard: first (7 steps, 0 h), then before (3 steps, 0 h)"
+    assert (
+        describe(run.history)
+        == "trained from nothing, 0.5 h heard: first (7 steps, 0.5 h), then before (3 steps, 2.7e-05 h)"
+    )
     assert run.progress.step == 0

@@ -249,7 +249,7 @@ def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:
 )
 def test_a_dtln_that_no_backend_runs_is_refused_first(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        dtln.load(dtln_toml(tmp_path, *lines))
+        dtln.main(dtln.load(dtln_toml(tmp_path, *lines)), toml="")
 
 
 @pytest.mark.parametrize(("rate", "sizes"), [(16000, (512, 128)), (32000, (1024, 256))])

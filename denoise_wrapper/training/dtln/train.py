@@ -91,15 +91,15 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
 
 
 def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> DTLNConfig:
-    """Read the settings of a TOML file. start_from, epochs: in place of its own. Raises ConfigError for what no backend
-    could run."""
-    config = load_config(path, DTLNConfig.read).changed(start_from, epochs)
-    check_runnable(config)
-    return config
+    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
+    return load_config(path, DTLNConfig.read).changed(start_from, epochs)
 
 
 def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
-    """Train as a config says: see `run.train`."""
+    """Train as a config says: see `run.train`. Raises ConfigError for a run that begins with a user's settings, toml, and
+    makes a network that no backend could run."""
+    if toml is not None and not (resume or profile):
+        check_runnable(config)
     return train(DTLNRun, config, resume, profile, toml)
 
 
