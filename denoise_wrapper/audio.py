@@ -161,11 +161,12 @@ def check_scale(samples: Array, where: object = None) -> bool:
     """
     if samples.dtype.kind != "f":
         return True
-    if not samples.any():  # which is quick, as silence may last
-        return False
-    sizes = np.abs(samples)
-    if not np.any(sizes > OVER_SCALE):
-        return bool(np.any((sizes > 0) & (sizes < 1)))
+    with np.errstate(invalid="ignore"):  # a signalling NaN, which is told of later
+        if not samples.any():  # which is quick, as silence may last
+            return False
+        sizes = np.abs(samples)
+        if not np.any(sizes > OVER_SCALE):
+            return bool(np.any((sizes > 0) & (sizes < 1)))
     warn_caller(
         f"{'' if where is None else f'{where}: '}floats beyond +-{OVER_SCALE:g} came, where full scale is +-1: they "
         "look like int16 numbers in a float array, which are not cleaned well; give audio / 32768, or "

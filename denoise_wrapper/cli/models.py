@@ -343,13 +343,15 @@ def _convert_dtln(args: argparse.Namespace) -> int:
         sources = shipped_pair(args.sources[0])
     if args.name is None:
         raise ConfigError("a DTLN is two files that begin with its name; give --name NAME")
-    try:
-        from denoise_wrapper.training.dtln.convert import convert
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
     changes = {key: str(value) for key, value in options.items() if value is not None}
-    for path in convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite):
+    try:
+        from denoise_wrapper.training.dtln.convert import convert
+
+        paths = convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite)
+    except ModuleNotFoundError as error:  # some are imported when they are needed
+        raise missing_extra(error) from error
+    for path in paths:
         show(path)
     return 0
 

@@ -328,7 +328,7 @@ def test_a_model_is_no_better_than_itself(clips: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--backend", "rnoise"], "did you mean 'rnnoise'?"),
+        (["--backend", "rnoise"], "did you mean 'rnnoise' or 'rnnoise-classic'?"),
         (["--backend", "noisy", "--mix", "0.5"], "--mix: with --backend noisy nothing is cleaned"),
         (["--denoised", ".", "--backend", "rnnoise"], "--backend: with --denoised nothing is cleaned"),
         (["--denoised", ".", "-o", "x"], "-o: with --denoised nothing is cleaned"),
@@ -358,7 +358,7 @@ def test_a_missing_extra_is_named(
 def test_a_worker_that_dies_is_said_to_have_died(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from denoise_wrapper.compare import pools
 
-    monkeypatch.setattr(pools, "_leave_interrupts", os.abort)
+    monkeypatch.setattr(pools, "_serve", os.abort)
     with pytest.raises(DenoiseError, match="has died"):
         evaluate(clips, "noisy", jobs=2)
 

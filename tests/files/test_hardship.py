@@ -42,8 +42,11 @@ def program(code: str, *words: Any, **options: Any) -> subprocess.CompletedProce
 
 OVER_AND_OVER = """
 import sys
+from pathlib import Path
 from denoise_wrapper import Denoiser
-denoiser = Denoiser()
+denoiser, spare = Denoiser(), Path(sys.argv[1]).with_name("spare.wav")
+denoiser.filter_file(sys.argv[2], spare)  # before it writes the first file it loads what it needs, which takes long
+spare.unlink()
 print("ready", flush=True)
 while True:
     for source in sys.argv[2:]:
@@ -144,7 +147,7 @@ first = stream.process(noise[:10000])
 large = np.zeros(80_000_000, np.float32)
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20), held + (64 << 20)))
-for hungry in (denoiser.filter, stream.process):
+for hungry in (lambda audio: denoiser.filter(audio, 44100), stream.process):
     try:
         hungry(large)
         sys.exit("there was memory enough")

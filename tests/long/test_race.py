@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 import race
 
+from denoise_wrapper import Stream
 from denoise_wrapper.stream import stream as stream_module
-from denoise_wrapper.stream import together
 
 pytestmark = pytest.mark.fault
 
@@ -18,6 +21,16 @@ def test_two_threads_on_one_stream_get_right_samples_or_an_error() -> None:
 
 
 def test_what_two_threads_would_do_to_a_stream_without_turns_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (stream_module, together):
-        monkeypatch.setattr(module, "alone", lambda turns, act, *args, **names: act(*args, **names))
-    assert race.run(9_000, lambda line: None) != []
+    """One whose lanes, which notice a second thread by themselves, are a delay of one chunk that notices nothing."""
+    late: dict[int, Any] = {}
+
+    def delay(stream: Stream, samples: Any, number: int, out: Any, out_number: int) -> None:
+        before = late.get(id(stream), 0.0)
+        time.sleep(1e-4)  # the other thread has its chance
+        out[...], late[id(stream)] = before, samples.copy()
+
+    monkeypatch.setattr(Stream, "_run", delay)
+    assert [side.wrong for side in race.run_pair("process", "process", 100)] == [[], []]
+    late.clear()
+    monkeypatch.setattr(stream_module, "get_ident", lambda: 0)  # so each thread takes the turn of the other for its own
+    assert any(side.wrong for side in race.run_pair("process", "process", 100))

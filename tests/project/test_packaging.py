@@ -176,7 +176,7 @@ def test_the_model_is_written_as_c_by_this_machine_s_own_compiler(
     """CC may compile for another machine, where the program that writes it does not run."""
     monkeypatch.setenv("CC", "a-cross-compiler")
     monkeypatch.setenv("CC_FOR_BUILD", needs("cc"))
-    written = build_module().embed_model(tmp_path)
+    written = build_module().embed_model(MODELS / "rnnoise.dnnw", tmp_path)
     assert from_c_source(written.read_bytes()) == (MODELS / "rnnoise.dnnw").read_bytes()
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
+from every_backend import SHIPPED
 from fakes import FAKES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pairs import make_pair
 
-from denoise_wrapper import AudioError, Stream, backend_names
+from denoise_wrapper import AudioError, Stream
 from denoise_wrapper.audio import MAX_RATE, MIN_RATE
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
@@ -28,7 +29,7 @@ from denoise_wrapper.stream.settings import Settings
 Array = NDArray[Any]
 
 BACKENDS: tuple[Backend, ...] = (
-    *(load_backend(name) for name in backend_names()),
+    *(load_backend(name) for name in SHIPPED),
     RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2"),
     DTLNBackend(make_pair(512, free=False), "dtln-16k"),
     *FAKES,

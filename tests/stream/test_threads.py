@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
+from every_backend import SHIPPED
 from fakes import FAKES
 from numpy.typing import NDArray
 from pairs import make_pair
 
-from denoise_wrapper import Denoiser, Stream, backend_names
+from denoise_wrapper import Denoiser, Stream
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
@@ -82,7 +83,7 @@ def run_at_once(work: list[Any]) -> None:
 
 
 def test_threads_that_open_use_and_close_streams_hear_what_each_would_alone() -> None:
-    backends = [*(load_backend(name) for name in backend_names()), *MADE]
+    backends = [*(load_backend(name) for name in SHIPPED), *MADE]
     kinds = [(backend, rate) for backend in backends for rate in (backend.sample_rate, 44100, 11025)]
     wanted = [alone(backend, rate) for backend, rate in kinds]
 
@@ -94,7 +95,7 @@ def test_threads_that_open_use_and_close_streams_hear_what_each_would_alone() ->
     run_at_once([lambda number=number: use(number) for number in range(THREADS)])
 
 
-@pytest.mark.parametrize("name", backend_names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_threads_that_load_backends_at_once_get_the_same(name: str) -> None:
     signal = signal_of(16000)[:, 0]
     wanted = Denoiser(name).filter(signal, 16000)

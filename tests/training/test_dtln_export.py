@@ -217,10 +217,12 @@ def test_the_command_converts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_converting_without_the_extra_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    source = tmp_path / "model.pth"
+    torch.save(make_network().state_dict(), source)
     for name in [name for name in sys.modules if name.startswith("denoise_wrapper.training")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert main(["convert", "model.pth", "-o", str(tmp_path), "--name", "a"]) == 2
+    assert main(["convert", str(source), "-o", str(tmp_path), "--name", "a"]) == 2
     assert "training needs onnx: pip install 'denoise-wrapper[training]'" in capsys.readouterr().err
 
 

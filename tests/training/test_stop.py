@@ -88,6 +88,14 @@ def test_a_signal_at_any_place_saves_a_run_that_goes_on_as_if_never_stopped(
             assert torch.equal(values, again["training"]["network"][name])
 
 
+@pytest.fixture
+def usual_handlers() -> None:
+    """Answer the signals as a fresh process does; those that were set are put back after the test (conftest)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.usefixtures("usual_handlers")
 def test_a_second_signal_ends_at_once() -> None:
     with stop_request() as stop:
         signal.raise_signal(signal.SIGINT)
@@ -96,6 +104,7 @@ def test_a_second_signal_ends_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("usual_handlers")
 def test_what_may_be_cut_is_cut_and_the_rest_is_not() -> None:
     with stop_request() as stop:
         with pytest.raises(Stopped), stop.cutting():

@@ -96,8 +96,10 @@ def load(path: Path, start_from: Path | None = None, epochs: int | None = None) 
 
 
 def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
-    """Train as a config says: see `run.train`. Raises ConfigError for a run that begins with a user's settings, toml, and
-    makes a network that no backend could run."""
+    """Train as a config says: see `run.train`.
+
+    Raises ConfigError for a run that begins with a user's settings, toml, of a network that no backend could run.
+    """
     if toml is not None and not (resume or profile):
         check_runnable(config)
     return train(DTLNRun, config, resume, profile, toml)
