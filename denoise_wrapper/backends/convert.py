@@ -63,8 +63,10 @@ def read_any_model(source: ModelSource | None) -> ClassicModel | V02Model:
 def model_of(backend: RNNoiseBackend) -> ClassicModel | V02Model:
     """The model that a backend has loaded."""
     if backend.family == "classic":
-        return ClassicModel(tuple(layer for layer in backend.layers if isinstance(layer, Layer)), backend.metadata)
-    return V02Model(backend.data, tuple(m for m in backend.layers if isinstance(m, Map)), backend.metadata)
+        return ClassicModel(
+            tuple(layer for layer in backend.layers if isinstance(layer, Layer)), dict(backend.metadata)
+        )
+    return V02Model(backend.data, tuple(m for m in backend.layers if isinstance(m, Map)), dict(backend.metadata))
 
 
 def may_be_rnnoise(path: Path) -> bool:

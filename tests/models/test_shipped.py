@@ -80,3 +80,9 @@ def test_what_a_v02_model_says_of_itself_is_no_matter_to_others() -> None:
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ModelError, match="metadata is there twice"):
         RNNoiseBackend(with_metadata(described, ABOUT))
+
+
+def test_a_model_that_is_converted_under_another_name_keeps_its_own(tmp_path: Path) -> None:
+    assert cli.main(["convert", "rnnoise-classic", "-o", str(tmp_path / "a.dnnw"), "--name", "another"]) == 0
+    assert load_backend("rnnoise-classic").metadata["name"] == "rnnoise-classic"  # type: ignore[attr-defined]
+    assert load_backend("rnnoise", tmp_path / "a.dnnw").metadata["name"] == "another"  # type: ignore[attr-defined]
