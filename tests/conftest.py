@@ -51,7 +51,8 @@ SLOW = {
     "training/test_enhancer_runs.py", "training/test_features.py", "training/test_mixing.py",
     "training/test_mixtures.py", "training/test_pipeline.py", "training/test_resume.py", "training/test_rnnoise.py",
     "training/test_run.py", "training/test_stop.py",
-    "backends/test_contract.py", "compare/test_levels.py", "files/test_matrix.py", "files/test_media.py", "files/test_pipes.py",
+    "backends/test_contract.py", "compare/test_levels.py", "files/test_matrix.py",
+    "files/test_media.py", "files/test_pipes.py",
     "training/test_enhancer.py", "training/test_enhancer_export.py", "training/test_synthesis.py",
 }  # fmt: skip
 
