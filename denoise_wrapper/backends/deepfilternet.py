@@ -16,7 +16,6 @@ from denoise_wrapper.errors import ConfigError, ModelError
 
 _DECLARATIONS = """
 void *df_create(const char *path, float atten_lim, const char *log_level);
-size_t df_get_frame_length(void *state);
 float df_process_frame(void *state, float *input, float *output);
 void df_free(void *state);
 """
@@ -38,6 +37,8 @@ class DeepFilterNetBackend(Loaded):
     shipped = True
     has_vad = False
     sample_rate = 48000
+    hop = 480
+    delay = (1 + AHEAD) * hop
     loudest = LOUDEST
     instead = "start a new stream, or use another backend"
 
@@ -46,8 +47,6 @@ class DeepFilterNetBackend(Loaded):
             raise ConfigError(f"{name} has its own model and takes no other; leave the model away")
         self.name, self.options = name, {}
         self._ffi, self._lib, self._model = _load(name)
-        self.hop = int(self._lib.df_get_frame_length(self.new_memory()))
-        self.delay = (1 + AHEAD) * self.hop
 
     @property
     def metadata(self) -> dict[str, str]:
