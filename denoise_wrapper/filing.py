@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Unpack
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 BLOCK_S = 1  # seconds of audio that go through a stream at a time: bounds memory, and lets Ctrl-C in
 
 
-class FileCleaner:
+class FileCleaner(ABC):
     """Cleans files by what a subclass makes of their blocks."""
 
+    @abstractmethod
     def _cleaned(
         self,
         blocks: Iterable[Array],
@@ -34,7 +36,6 @@ class FileCleaner:
 
         shape: of a frame. seconds: what the work adds its times to. source: the file that the clip is from.
         """
-        raise NotImplementedError
 
     def filter_file(
         self,
