@@ -83,9 +83,9 @@ class Map:
 
     def __call__(self, x: Float64) -> Float64:
         steps = np.floor(0.5 + 127 * x) / 127 if self.rounded else x
-        y = self.matrix @ steps + self.bias
+        y = steps @ self.matrix.T + self.bias
         if self.diagonal is not None:
-            y += self.diagonal * np.tile(x, len(y) // len(x))
+            y += self.diagonal * np.tile(x, y.shape[-1] // x.shape[-1])
         return np.asarray(y)
 
 
@@ -96,6 +96,7 @@ def sigmoid(x: Float64) -> Float64:
 class Network:
     """Features (65,) to (gains (32,), probability of speech), frame by frame.
 
+    Of many frames at once, each from a memory of its own, all arrays are (frames, ...).
     rounded: the inputs of int8 maps in steps of 1/127, as an engine takes them that computes with integers.
     """
 
@@ -118,19 +119,20 @@ class Network:
         )  # what the convolutions have seen, the oldest first
         self.seen = [np.zeros(n) for _ in range(4)]  # by the last layers: conv2, gru1, gru2, gru3
 
-    def run(self, features: Float64) -> tuple[Float64, float]:
-        self.past1 = np.append(self.past1, features)
+    def run(self, features: Float64) -> tuple[Float64, Float64]:
+        self.past1 = np.concatenate([self.past1, features], axis=-1)
         first = np.tanh(self.conv1(self.past1))
-        self.past2 = np.append(self.past2, first)
+        self.past2 = np.concatenate([self.past2, first], axis=-1)
         self.seen[0] = np.tanh(self.conv2(self.past2))
-        self.past1, self.past2 = self.past1[len(features) :], self.past2[len(first) :]
+        self.past1, self.past2 = self.past1[..., features.shape[-1] :], self.past2[..., self.first :]
         for g, (of_input, recurrent) in enumerate(self.grus):
             h = self.seen[g + 1]
-            (wz, wr, wn), (uz, ur, un) = np.split(of_input(self.seen[g]), 3), np.split(recurrent(h), 3)
+            wz, wr, wn = np.split(of_input(self.seen[g]), 3, axis=-1)
+            uz, ur, un = np.split(recurrent(h), 3, axis=-1)
             z, r = sigmoid(wz + uz), sigmoid(wr + ur)
             self.seen[g + 1] = z * h + (1 - z) * np.tanh(wn + r * un)
-        together = np.concatenate(self.seen)
-        return sigmoid(self.out(together)), float(sigmoid(self.vad(together))[0])
+        together = np.concatenate(self.seen, axis=-1)
+        return sigmoid(self.out(together)), sigmoid(self.vad(together))[..., 0]
 
 
 class Denoiser(reference_signal.Denoiser):
