@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import kills
 import pytest
 
 from denoise_wrapper.atomic import atomic_path, is_part, scratch
+from denoise_wrapper.cli.main import make_parser
 
 pytestmark = [pytest.mark.fault, pytest.mark.skipif(os.name == "nt", reason="signals of another kind are there")]
 
@@ -41,6 +43,21 @@ def test_a_signal_ends_a_verb_within_a_second_and_leaves_nothing(place: kills.Pl
         for moment in kills.moments(1.0, 2, rng):
             kills.interrupt(place, verb, name, moment, outcome)
         assert outcome.wrong == []
+
+
+def verbs_of(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The words of all verbs and jobs that a parser knows."""
+    found = {words} if words and "run" in parser._defaults else set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, job in action.choices.items():
+                found |= verbs_of(job, (*words, name))
+    return found
+
+
+def test_every_verb_is_among_those_that_are_killed(tmp_path: Path) -> None:
+    killed = {tuple(verb.words[:words]) for verb in kills.verbs(tmp_path) for words in (1, 2)}
+    assert verbs_of(make_parser()) - killed == {("listen",), ("data", "blind")}  # see kills.verbs
 
 
 WRITE = """
@@ -88,6 +105,37 @@ def test_a_program_that_does_not_end_by_itself_is_ended(tmp_path: Path, number: 
     assert returned in (128 + number, -number, 1)  # -INT and 1: of Python itself, for a KeyboardInterrupt
     assert seconds < 5.0
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.wav", b"precious")]
+
+
+HOLD = """
+import ctypes, sys, time
+from denoise_wrapper import signals
+signals.end_on_signals()
+with signals.loading():
+    print("ready", flush=True)
+    ctypes.PyDLL(None).sleep(20)  # which keeps the interpreter's lock, as the loading of a large library does
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
+def test_a_signal_ends_a_program_that_loads_a_library(number: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        assert process.wait(10) == -number
+
+
+def test_signals_unwind_while_something_is_half_written_though_a_library_is_loaded(tmp_path: Path) -> None:
+    code = "with signals.loading(): time.sleep(60)"
+    assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_unwind_again_once_a_library_is_loaded(tmp_path: Path) -> None:
+    code = "signals.is_writing = bool\nwith signals.loading(): pass\ntime.sleep(60)"
+    assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
