@@ -93,7 +93,7 @@ def make_inputs(folder: Path) -> None:
     (folder / "a.raw").write_bytes(noise.tobytes())
     write_set(folder / "set", {"one": 5.0, "two": 10.0})
     write_packs(folder)
-    write_model(read_any_model(None), folder / "small.rnnn")
+    write_model(read_any_model(None), folder / "small.dnnw")
     for name, settings in FAMILIES.items():
         shared = "steps = 60\nbatch = 2\nthreads = 1\nlog_every = 1\nevaluate_every = 5\nwarm_up = 2\n"
         (folder / f"{name}.toml").write_text(RUN.format(folder) + settings + shared)
@@ -117,7 +117,7 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("segments", ["segments", f"{at}/a.wav", "-o", "out.srt", "--overwrite"], ["out.srt"]),
         Verb("models list", ["models"]),
         Verb("models info", ["models", "info", "rnnoise"]),
-        Verb("models wheel", ["models", "wheel", f"{at}/small.rnnn", "-o", "dist"], ["dist/*.whl"], overwrite=False),
+        Verb("models wheel", ["models", "wheel", f"{at}/small.dnnw", "-o", "dist"], ["dist/*.whl"], overwrite=False),
         Verb("info", ["info"]),
         Verb("help", ["help", "filter"]),
         Verb("completion", ["completion", "bash"]),
