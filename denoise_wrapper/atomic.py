@@ -94,6 +94,11 @@ def transient(path: Path) -> Iterator[Path]:
         _transient.pop(path, None)
 
 
+def is_writing() -> bool:
+    """True while something of this process is half-written."""
+    return bool(_transient)
+
+
 def remove_transient() -> None:
     """Remove, once and for all, what must not outlive this process, whose last moment this is."""
     global _ending

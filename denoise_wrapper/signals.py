@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from denoise_wrapper.atomic import remove_transient
+from denoise_wrapper.atomic import is_writing, remove_transient
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
 GRACE_S = 0.5  # for unwinding; files of a training have more
@@ -67,6 +67,26 @@ def patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         _grace_s = before
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Let a signal end the program at once, by the system itself, within a block that does nothing but import.
+
+    A large library holds the interpreter's lock while it is loaded, for seconds on a busy machine: no handler and no
+    thread of Python's runs then. Where something is half-written, or a signal has come already, nothing is changed.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    ours = [number for number in numbers() if signal.getsignal(number) is _unwind]
+    if not main or not _watched or _asked is not None or is_writing():
+        ours = []
+    try:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, _unwind)
 
 
 def leave_to_parent() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.screen import show
-from denoise_wrapper.cli.training import missing_extra
+from denoise_wrapper.cli.training import loading
 from denoise_wrapper.errors import ConfigError
 
 
@@ -174,10 +174,8 @@ def add_data(verbs: Any) -> None:
 
 
 def run_data_check(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.data import check
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     if args.rate is not None and args.rate <= 0:
         raise ConfigError(f"--rate is in Hz and above 0, not {args.rate}")
     report = check.check_folders(args.folders, args.rate, args.kind)
@@ -191,10 +189,8 @@ def run_data_check(args: argparse.Namespace) -> int:
 
 
 def run_data_prepare(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.data import prepare
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     tables = prepare.prepare(args.output, args.folders, args.speech, args.noise, args.by, args.overwrite)
     for table in tables:
         for line in prepare.prepared_lines(table):
@@ -205,10 +201,8 @@ def run_data_prepare(args: argparse.Namespace) -> int:
 
 
 def run_data_mix(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.mix import mixtures
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     snr_db, level_db = (tuple(sorted(span)) for span in (args.snr, args.level))
     settings = mixtures.MixtureSettings(args.seconds, args.rate, snr_db, level_db, args.room_share, args.seed)
     clips = args.clips if args.hours is None else round(args.hours * 3600.0 / args.seconds)
@@ -218,21 +212,17 @@ def run_data_mix(args: argparse.Namespace) -> int:
 
 
 def run_data_join(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.data import join, packs
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     joined = join.join(packs.open_pack(args.folder), args.output, args.rate, args.overwrite)
     show(f"{args.output}: {joined.recordings} recordings, {joined.seconds / 3600.0:.3f} h, files: {joined.files}")
     return 0
 
 
 def run_data_features(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.config import load_config
         from denoise_wrapper.training.rnnoise import extract, pipeline, recipe
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     if args.source.suffix.lower() == ".toml":
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
@@ -250,10 +240,8 @@ def run_data_features(args: argparse.Namespace) -> int:
 
 
 def run_data_balance(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.data import balance, packs
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     if args.hours is not None and not 0.0 < args.hours < float("inf"):
         raise ConfigError(f"--hours is above 0, not {args.hours}")
     if args.seed < 0:
@@ -270,18 +258,14 @@ def run_data_balance(args: argparse.Namespace) -> int:
 
 
 def run_data_blind(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.mix.blind import make_blind_set
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     show(f"{args.output}: {make_blind_set(args.speech, args.noise, args.rooms, args.output, args.overwrite)}")
     return 0
 
 
 def run_data_telephone(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.mix.telephone import make_telephone_set
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     show(f"{args.output}: {make_telephone_set(args.set, args.output, args.overwrite)} clips")
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from denoise_wrapper.cli.info import describe_backend
 from denoise_wrapper.cli.screen import say, show
-from denoise_wrapper.cli.training import missing_extra
+from denoise_wrapper.cli.training import loading, missing_extra
 from denoise_wrapper.errors import ConfigError, ModelError
 
 RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c", "dnnw.c")
@@ -309,16 +309,14 @@ def is_enhancer(sources: list[str]) -> bool:
         with path.open("rb") as stream:
             if not stream.read(4).startswith(TORCH_MAGIC):
                 return False
-    try:
+    with loading():
         from denoise_wrapper.training.enhancer.publish import holds_enhancer
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     return holds_enhancer(path)
 
 
 def _convert_enhancer(args: argparse.Namespace) -> int:
-    from denoise_wrapper.training.enhancer.publish import convert
-
+    with loading():
+        from denoise_wrapper.training.enhancer.publish import convert
     for option in ("rate", "to"):
         if (value := getattr(args, option)) not in (None, "dnnw"):
             raise ConfigError(f"--{option} {value}: an enhancer is at 48000 Hz and written as dnnw alone; leave it out")
@@ -345,9 +343,9 @@ def _convert_dtln(args: argparse.Namespace) -> int:
         raise ConfigError("a DTLN is two files that begin with its name; give --name NAME")
     options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
     changes = {key: str(value) for key, value in options.items() if value is not None}
-    try:
+    with loading():
         from denoise_wrapper.training.dtln.convert import convert
-
+    try:
         paths = convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite)
     except ModuleNotFoundError as error:  # some are imported when they are needed
         raise missing_extra(error) from error
@@ -357,9 +355,7 @@ def _convert_dtln(args: argparse.Namespace) -> int:
 
 
 def run_wheel(args: argparse.Namespace) -> int:
-    try:
+    with loading():
         from denoise_wrapper.training.run.wheel import build_wheel
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
     show(build_wheel(args.model, args.output, args.source, args.name, args.overwrite))
     return 0

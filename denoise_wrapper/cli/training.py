@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper import signals
 from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError, needs_package
 
@@ -102,6 +105,19 @@ def missing_extra(error: ModuleNotFoundError) -> ConfigError:
     return ConfigError(needs_package("training needs", error, "training"))
 
 
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Import what needs the packages of training, within a block that does no more: a signal ends the program at once.
+
+    Raises ConfigError for one that is absent.
+    """
+    try:
+        with signals.loading():
+            yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+
 def exit_code(outcome: int) -> int:
     """Exit code for a training's outcome: 0 done, or interrupted."""
     return 130 if outcome else 0
@@ -124,8 +140,9 @@ def run_train(args: argparse.Namespace) -> int:
     from denoise_wrapper.training.config import load_config
 
     load_config(args.config, dict)  # which says what is wrong with the file, whatever packages are there
-    try:
+    with loading():
         family = importlib.import_module(args.module)
+    try:
         config = family.load(args.config, pretrained(args.pretrained), args.epochs)
         if args.export is not None:
             for path in family.export(config, args.export):

@@ -5,7 +5,8 @@
  *
  * An input is a program: its first byte chooses the model and the instruction set, its second the channels; then come
  * steps, each a byte that says what is done and the bytes that it wants. Where these end, zeros are read and no further
- * step is begun. With DN_LIBFUZZER defined there is no main: libFuzzer has its own. */
+ * step is begun. With DN_LIBFUZZER defined there is no main: libFuzzer has its own. Steps are counted, and their sum is
+ * printed after every 100,000 and at the end. */
 #include <float.h>
 #include <math.h>
 
@@ -21,7 +22,7 @@ enum {
     MOST_FRAMES = 3, /* of a step */
     MOST_STEPS = 5,  /* of an input: several short ones find more in a second than a long one */
     MOST_SAMPLES = MOST_CHANNELS * MOST_FRAMES * DN_FRAME,
-    MOST_TAPS = 1 << 15, /* in the table of a change of rate: more take long to make */
+    MOST_TAPS = 1 << 13, /* in the table of a change of rate: more take long to make */
 };
 
 /* Greatest factor by which a sample may be louder than the loudest of the input so far. */
@@ -448,10 +449,24 @@ static void make_engines(void) {
     }
 }
 
+static unsigned long calls; /* steps so far */
+
+static void print_calls(void) {
+    fprintf(stderr, FUZZER ": %lu calls\n", calls);
+}
+
+static void count_call(void) {
+    enum { PRINTED = 100000 };
+    if (++calls % PRINTED == 0) print_calls();
+}
+
 /* Returns whether there was at least one step. */
 static int run_program(const uint8_t *data, size_t size) {
     static const uint8_t channels[] = {1, 1, 2, 1, 3, 1, 4, MOST_CHANNELS}; /* mostly few, which is quick */
-    if (!isas) make_engines();
+    if (!isas) {
+        make_engines();
+        atexit(print_calls);
+    }
     next = data;
     left = size;
     uint32_t which = take(1);
@@ -462,6 +477,7 @@ static int run_program(const uint8_t *data, size_t size) {
     for (size_t c = 0; c < s.channels; c++) dn_state_reset(s.state[c]);
     int steps = 0;
     for (; left > 0 && steps < MOST_STEPS; steps++) {
+        count_call();
         switch (take(1) % 10) {
         case 0:
             step_restore(&s);

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import forked
 import kills
 import pytest
 
 from denoise_wrapper.atomic import atomic_path, is_part, scratch
+from denoise_wrapper.cli.main import make_parser
 
 pytestmark = [pytest.mark.fault, pytest.mark.skipif(os.name == "nt", reason="signals of another kind are there")]
 
@@ -43,51 +45,114 @@ def test_a_signal_ends_a_verb_within_a_second_and_leaves_nothing(place: kills.Pl
         assert outcome.wrong == []
 
 
+def verbs_of(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The words of all verbs and jobs that a parser knows."""
+    found = {words} if words and "run" in parser._defaults else set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, job in action.choices.items():
+                found |= verbs_of(job, (*words, name))
+    return found
+
+
+def test_every_verb_is_among_those_that_are_killed(tmp_path: Path) -> None:
+    killed = {tuple(verb.words[:words]) for verb in kills.verbs(tmp_path) for words in (1, 2)}
+    assert verbs_of(make_parser()) - killed == {("listen",), ("data", "blind")}  # see kills.verbs
+
+
 WRITE = """
-import sys, time
+import sys, threading, time
+from pathlib import Path
 from denoise_wrapper import signals
 from denoise_wrapper.atomic import atomic_path, scratch
-from pathlib import Path
 signals.end_on_signals()
-with atomic_path(sys.argv[1], overwrite=True) as part, scratch(Path(sys.argv[1])) as folder:
+with atomic_path(target, overwrite=True) as part, scratch(Path(target)) as folder:
     part.write_bytes(b"half")
     (folder / "more").write_bytes(b"half")
-    print("ready", flush=True)
-    exec(sys.argv[2])
+    ready()
+    exec(code)
 """
 
 
-def send(target: Path, code: str, *numbers: int) -> tuple[int, float]:
+def begin(target: Path, code: str) -> BaseProcess:
+    """Start a program that runs code while it writes target, and wait until it does."""
+    process, messages = forked.start(WRITE, {"target": str(target), "code": code})
+    assert messages.poll(60)
+    assert messages.recv() == "ready"
+    return process
+
+
+def send(target: Path, code: str, *numbers: int) -> tuple[int | None, float]:
     """Signal a program that runs code while it writes target; returns its exit code and the seconds it took."""
-    command = [sys.executable, "-c", WRITE, str(target), code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        time.sleep(0.05)
-        begin = time.monotonic()
-        for number in numbers:
-            process.send_signal(number)
-            time.sleep(0.02)
-        return process.wait(60), time.monotonic() - begin
+    process = begin(target, code)
+    time.sleep(0.05)
+    started = time.monotonic()
+    for number in numbers:
+        os.kill(process.pid or 0, number)
+        time.sleep(0.02)
+    process.join(60)
+    return process.exitcode, time.monotonic() - started
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+
+
 @pytest.mark.parametrize(
     "code",
     [
         "time.sleep(60)",
         "while True:\n try: time.sleep(60)\n except BaseException: pass",  # which swallows what the signal raises
-        "import threading\nt = threading.Thread(target=time.sleep, args=(60,)); t.start(); t.join()",  # waited for
+        "t = threading.Thread(target=time.sleep, args=(60,)); t.start(); t.join()",  # waited for
     ],
     ids=["waits", "swallows", "has a thread"],
 )
-def test_a_program_that_does_not_end_by_itself_is_ended(tmp_path: Path, number: int, code: str) -> None:
-    target = tmp_path / "a.wav"
-    target.write_bytes(b"precious")
-    returned, seconds = send(target, code, number)
-    assert returned in (128 + number, -number, 1)  # -INT and 1: of Python itself, for a KeyboardInterrupt
-    assert seconds < 5.0
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.wav", b"precious")]
+def test_a_program_that_does_not_end_by_itself_is_ended(tmp_path: Path, code: str) -> None:
+    """By each of the signals, in programs that run at once, as most of their time is spent waiting."""
+    folders = {number: tmp_path / number.name for number in SIGNALS}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "a.wav").write_bytes(b"precious")
+    processes = {number: begin(folder / "a.wav", code) for number, folder in folders.items()}
+    started = time.monotonic()
+    for number, process in processes.items():
+        os.kill(process.pid or 0, number)
+    for number, process in processes.items():
+        process.join(60)
+        assert process.exitcode in (128 + number, -number, 1)  # -INT and 1: of Python itself, for a KeyboardInterrupt
+        assert time.monotonic() - started < 5.0
+        kept = [(path.name, path.read_bytes()) for path in folders[number].iterdir()]
+        assert kept == [("a.wav", b"precious")]
+
+
+HOLD = """
+import ctypes
+from denoise_wrapper import signals
+signals.end_on_signals()
+with signals.loading():
+    ready()
+    ctypes.PyDLL(None).sleep(20)  # which keeps the interpreter's lock, as the loading of a large library does
+"""
+
+
+def test_a_signal_ends_a_program_that_loads_a_library() -> None:
+    for number in SIGNALS:
+        process, messages = forked.start(HOLD, {})
+        assert messages.poll(60)
+        os.kill(process.pid or 0, number)
+        process.join(10)
+        assert process.exitcode == -number
+
+
+def test_signals_unwind_while_something_is_half_written_though_a_library_is_loaded(tmp_path: Path) -> None:
+    code = "with signals.loading(): time.sleep(60)"
+    assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_unwind_again_once_a_library_is_loaded(tmp_path: Path) -> None:
+    code = "signals.is_writing = bool\nwith signals.loading(): pass\ntime.sleep(60)"
+    assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
@@ -129,10 +194,9 @@ def test_what_a_living_run_is_writing_stays(tmp_path: Path) -> None:
             assert another != folder
         assert ours.read_bytes() == b"ours"
         assert (folder / "ours").exists()
-        process = subprocess.run(
-            [sys.executable, "-c", WRITE, str(target), "pass"], check=True, capture_output=True, text=True
-        )
-        assert process.stdout == "ready\n"
+        process = begin(target, "pass")
+        process.join(60)
+        assert process.exitcode == 0
         assert ours.read_bytes() == b"ours"
     assert target.read_bytes() == b"ours"
     shutil.rmtree(folder, ignore_errors=True)

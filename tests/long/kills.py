@@ -3,15 +3,16 @@
     python tests/long/kills.py [--verb NAME ...] [--signal INT ...] [--moments 6] [--seed 1]
 
 A verb runs once to its end, which tells how long it takes; then, for each signal, it is sent one at moments that are
-spread over that time by chance. Wrong is: an end later than a second (ten of a training, which saves), a target that is
-neither the old file nor a whole new one, a part, a folder or a process that is left. PIPE is sent once Python has
-imported the program: until then Python itself ignores it. After KILL parts may be left, and
-wrong are those that the verb, run once more, has not removed. Exits with 1 if something is wrong.
+spread over that time by chance. Wrong is: an end later than a second (ten of a training, which saves, but one after
+a second signal), a target that is neither the old file nor a whole new one, a part, a folder or a process that is left.
+PIPE is sent once Python has imported the program: until then Python itself ignores it. After KILL parts may be left,
+and wrong are those that the verb, run once more, has not removed. Exits with 1 if something is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +37,10 @@ from training_packs import write_packs
 
 import denoise_wrapper
 from denoise_wrapper.atomic import is_part
+from denoise_wrapper.backends.convert import read_any_model, write_model
 
 SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
+TWICE = "twice"  # behind a signal's name: the second one has to end all within a second
 OLD = b"precious"
 RATE = 48000
 ROWS = (
@@ -58,8 +62,8 @@ RUN = (
 class Verb:
     """A command, as it is run in a folder of its own.
 
-    words: of the command line. targets: files or folders that it makes, of which files are there before, with OLD in
-    them, if it may overwrite. limit_s: seconds in which it has to end.
+    words: of the command line. targets: files that it makes, or patterns of such, which are there before, with OLD in
+    them, if it may overwrite. limit_s: seconds in which it has to end, but at a second signal.
     """
 
     name: str
@@ -89,13 +93,17 @@ def make_inputs(folder: Path) -> None:
     (folder / "a.raw").write_bytes(noise.tobytes())
     write_set(folder / "set", {"one": 5.0, "two": 10.0})
     write_packs(folder)
+    write_model(read_any_model(None), folder / "small.dnnw")
     for name, settings in FAMILIES.items():
         shared = "steps = 60\nbatch = 2\nthreads = 1\nlog_every = 1\nevaluate_every = 5\nwarm_up = 2\n"
         (folder / f"{name}.toml").write_text(RUN.format(folder) + settings + shared)
 
 
 def verbs(inputs: Path) -> list[Verb]:
-    """All verbs that there are, with words that keep each busy for a while."""
+    """All verbs but `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
+
+    Their words keep each busy for a while.
+    """
     at = str(inputs)
     raw = ["--rate", "48000", "--channels", "1", "--dtype", "int16"]
     data = [f"{at}/speech"]
@@ -103,9 +111,16 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("filter", ["filter", f"{at}/a.wav", "-o", "out.wav", "--overwrite", "-q"], ["out.wav"]),
         Verb("filter flac", ["filter", f"{at}/a.wav", "-o", "out.flac", "--overwrite", "-b", "dtln-16k"], ["out.flac"]),
         Verb("filter -", ["filter", "-", *raw]),
+        Verb("filter folder", ["filter", f"{at}/speech", "-o", "cleaned", "-b", "dtln-16k", "--jobs", "2", "-q"], [
+            f"cleaned/voice{number}.wav" for number in range(4)
+        ], overwrite=False),
+        Verb("segments", ["segments", f"{at}/a.wav", "-o", "out.srt", "--overwrite"], ["out.srt"]),
         Verb("models list", ["models"]),
         Verb("models info", ["models", "info", "rnnoise"]),
+        Verb("models wheel", ["models", "wheel", f"{at}/small.dnnw", "-o", "dist"], ["dist/*.whl"], overwrite=False),
         Verb("info", ["info"]),
+        Verb("help", ["help", "filter"]),
+        Verb("completion", ["completion", "bash"]),
         Verb("convert", ["convert", "rnnoise", "-o", "out.dnnw", "--overwrite"], ["out.dnnw"]),
         Verb("convert dtln", [
             "convert", f"{at}/dtln_1.onnx", f"{at}/dtln_2.onnx", "-o", "pair", "--name", "mine",
@@ -130,6 +145,10 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("data features", [
             "data", "features", f"{at}/rnnoise.toml", "-o", "out.h5", "--rows", "6000", "--overwrite",
         ], ["out.h5"]),
+        Verb("data mix", [
+            "data", "mix", "--speech", *data, "--noise", f"{at}/noise", "-o", "mixed", "--clips", "40",
+            "--seconds", "2",
+        ], ["mixed/*/*.wav"], overwrite=False),
         Verb("data telephone", ["data", "telephone", f"{at}/set", "-o", "tel"], ["tel/manifest.json"], overwrite=False),
         *(Verb(f"train {name}", ["train", name, "-C", f"{at}/{name}.toml"], limit_s=10.0) for name in FAMILIES),
     ]  # fmt: skip
@@ -142,6 +161,8 @@ def whole(path: Path) -> bool:
         return soundfile.info(path).frames > 0
     if path.suffix == ".json":
         return bool(json.loads(content))
+    if path.suffix == ".whl":
+        return zipfile.ZipFile(path).testzip() is None
     ends = {".html": b"</html>", ".c": b"};", ".csv": b"\n"}
     return bool(content) and content.rstrip(b"\n" if path.suffix != ".csv" else b"").endswith(
         ends.get(path.suffix, b"")
@@ -176,6 +197,10 @@ class Place:
             (self.folder / target).parent.mkdir(exist_ok=True)
             (self.folder / target).write_bytes(OLD)
 
+    def written(self, target: str) -> list[Path]:
+        """Files that a target of a verb stands for: it, or those of its pattern that are there."""
+        return sorted(self.folder.glob(target)) if "*" in target else [self.folder / target]
+
     def start(self, verb: Verb) -> subprocess.Popen[bytes]:
         """Run a verb in a session of its own, with INT as a terminal would have it."""
         here = str(Path(denoise_wrapper.__file__).parents[1])
@@ -204,7 +229,7 @@ def run_whole(place: Place, verb: Verb) -> float:
     if process.returncode:
         raise RuntimeError(f"{verb.name} fails by itself: {said.decode()[-2000:]}")
     for target in verb.targets:
-        if not whole(place.folder / target):
+        if not all(map(whole, written := place.written(target))) or not written:
             raise RuntimeError(f"{verb.name} has not written {target}")
     return time.monotonic() - begin
 
@@ -218,8 +243,14 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
         outcome.ended_before += 1
     except subprocess.TimeoutExpired:
         pass
-    sent = time.monotonic()
-    process.send_signal(getattr(signal, f"SIG{name}"))
+    sent, limit_s = time.monotonic(), verb.limit_s
+    number = getattr(signal, f"SIG{name.split()[0]}")
+    process.send_signal(number)
+    if name.endswith(TWICE):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        sent, limit_s = time.monotonic(), 1.0
+        process.send_signal(number)
     try:
         process.wait(30)
     except subprocess.TimeoutExpired:
@@ -230,7 +261,7 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
     outcome.moments += 1
     outcome.codes.add(process.returncode)
     outcome.slowest_s = max(outcome.slowest_s, took)
-    if took > verb.limit_s:
+    if took > limit_s:
         outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
 
@@ -238,8 +269,8 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
 def judge(place: Place, verb: Verb, name: str, moment_s: float, outcome: Outcome, session: int, said: str) -> None:
     """Look at what is left."""
     where = f"at {moment_s:.2f} s"
-    for target in verb.targets:
-        path = place.folder / target
+    for path in (path for target in verb.targets for path in place.written(target)):
+        target = path.relative_to(place.folder)
         if not path.exists() or path.read_bytes() == OLD:
             outcome.old += 1
             if verb.overwrite and not path.exists():
@@ -279,7 +310,8 @@ def run_verbs(
     start_s = 1.5 * run_whole(place, Verb("version", ["--version"]))
     for verb in chosen:
         seconds = run_whole(place, verb)
-        for name in signals:
+        again = [f"{name} {TWICE}" for name in signals if name in ("INT", "TERM") and verb.limit_s > 1.0]
+        for name in (*signals, *again):
             outcome = outcomes[verb.name, name] = Outcome()
             early = start_s if name == "PIPE" else 0.0
             for moment in moments(max(0.0, seconds - early), count, rng):
@@ -291,7 +323,7 @@ def run_verbs(
 def told(verb: str, name: str, seconds: float, outcome: Outcome) -> str:
     """A line of the table."""
     return (
-        f"{verb:<16}{name:<6}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after the end; "
+        f"{verb:<16}{name:<11}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after the end; "
         f"slowest {outcome.slowest_s:5.2f} s; old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
         f"{'; '.join(outcome.wrong) or 'nothing left'}"
     )

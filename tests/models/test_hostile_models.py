@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,59 +114,74 @@ def long_work(constant: Callable[..., str]) -> list[Any]:
 
 
 LOAD = """
-import resource, sys, time
+import json, resource, sys, time
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.errors import DenoiseError
 import denoise_wrapper.backends.dtln
 denoise_wrapper.backends.dtln.TRIAL_S = 1.0
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-begin = time.process_time()
-try:
-    load_backend(sys.argv[1], sys.argv[2:] if len(sys.argv) > 3 else sys.argv[2])
-    print("loaded")
-except DenoiseError as error:
-    print(type(error).__name__, error)
-took = time.process_time() - begin
-try:  # ru_maxrss counts on Linux what the process had before exec too, which is all that the tests have in memory
-    with open("/proc/self/status") as status:
-        peak = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
-except (OSError, StopIteration):
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
-print(took, peak >> 20)
+for backend, *paths in json.loads(sys.argv[1]):
+    begin = time.process_time()
+    try:
+        load_backend(backend, paths if len(paths) > 1 else paths[0])
+        said = "loaded"
+    except DenoiseError as error:
+        said = f"{type(error).__name__} {error}"
+    took = time.process_time() - begin
+    try:  # ru_maxrss counts on Linux what the process had before exec too, which is all that the tests have in memory
+        with open("/proc/self/status") as status:
+            peak = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
+    print(json.dumps([said, took, peak >> 20]), flush=True)
 """
 
 
-def load_apart(backend: str, *paths: Path) -> tuple[str, float, int]:
-    """What loading a model says in a process of 3 GB at most, the seconds that it takes, and the MB at the peak."""
+def load_apart(*models: Sequence[object]) -> list[tuple[str, float, int]]:
+    """What loading each model says in a process of 3 GB at most, the seconds that it takes, and the MB at the peak so
+    far.
+
+    models: of each the backend and the paths.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", LOAD, backend, *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    *said, figures = done.stdout.splitlines()
-    seconds, megabytes = figures.split()
-    return " ".join(said), float(seconds), int(megabytes)
+    command = [sys.executable, "-c", LOAD, json.dumps([[str(word) for word in model] for model in models])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+    assert done.returncode == 0, f"{done.stdout} {done.stderr[-2000:]}"
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def write_pair(folder: Path, name: str, *contents: bytes) -> tuple[Path, Path]:
+    paths = folder / f"{name}_1.onnx", folder / f"{name}_2.onnx"
+    for path, data in zip(paths, contents, strict=True):
+        path.write_bytes(data)
+    return paths
+
+
+GIANTS = [constant_of_shape, expand, tile, number_range, doubling, outer_product, chance, of_the_signal, long_work]
+
+
+@pytest.fixture(scope="module")
+def giants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float, int]]:
+    """What became of each, by its name: one process has a look at all."""
+    folder = tmp_path_factory.mktemp("giants")
+    pairs = [("dtln-16k", *write_pair(folder, nodes.__name__, enlarged(nodes), PAIR[1])) for nodes in GIANTS]
+    return dict(zip([nodes.__name__ for nodes in GIANTS], load_apart(*pairs), strict=True))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such limits")
-@pytest.mark.parametrize(
-    "nodes",
-    [constant_of_shape, expand, tile, number_range, doubling, outer_product, chance, of_the_signal, long_work],
-)
-def test_an_onnx_model_that_makes_giant_tensors_of_nothing_is_refused_at_once(tmp_path: Path, nodes: Any) -> None:
-    paths = tmp_path / "mine_1.onnx", tmp_path / "mine_2.onnx"
-    for path, data in zip(paths, (enlarged(nodes), PAIR[1]), strict=True):
-        path.write_bytes(data)
-    said, seconds, megabytes = load_apart("dtln-16k", *paths)
+@pytest.mark.parametrize("nodes", [nodes.__name__ for nodes in GIANTS])
+def test_an_onnx_model_that_makes_giant_tensors_of_nothing_is_refused_at_once(
+    giants: dict[str, tuple[str, float, int]], nodes: str
+) -> None:
+    said, seconds, megabytes = giants[nodes]
     assert said.startswith("ModelError"), said
     assert seconds < MOST_S
     assert megabytes < 600
 
 
 def test_a_pair_that_asks_for_nothing_more_is_loaded(tmp_path: Path) -> None:
-    paths = tmp_path / "mine_1.onnx", tmp_path / "mine_2.onnx"
-    for path, data in zip(paths, PAIR, strict=True):
-        path.write_bytes(data)
-    assert load_apart("dtln-16k", *paths)[0] == "loaded"
+    ((said, _, _),) = load_apart(("dtln-16k", *write_pair(tmp_path, "mine", *PAIR)))
+    assert said == "loaded"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +277,7 @@ def test_a_small_hdf5_file_takes_no_memory(tmp_path: Path) -> None:
 
     path.write_bytes(keras_file(write, LAYERS))
     assert path.stat().st_size < 1 << 20
-    said, seconds, megabytes = load_apart("rnnoise", path)
+    ((said, seconds, megabytes),) = load_apart(("rnnoise", path))
     assert said.startswith("ModelError"), said
     assert seconds < MOST_S
     assert megabytes < 300
