@@ -26,7 +26,9 @@ _ELSE = "name a target of another format, such as .wav"
 _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24}
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
-_OGG_PIECE = 1 << 13  # frames; libsndfile puts a multiple of what it is given on the stack
+# Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
+# depth stays in the cache until it is written.
+_PIECE = 1 << 13
 
 
 class Target(Protocol):
@@ -108,12 +110,12 @@ class SoundFileTarget:
 
         self._frames += len(block)
         depth = _DEPTHS.get(self._subtype or "")
-        if depth is not None:
-            block = round_to(block, depth)
-        piece = _OGG_PIECE if self._form == "OGG" else max(1, len(block))
+        whole = self._form != "OGG" and (depth is None or block.dtype == np.int16)
+        size = max(1, len(block)) if whole else _PIECE
         try:
-            for start in range(0, len(block), piece):
-                self._file.write(block[start : start + piece])
+            for start in range(0, len(block), size):
+                piece = block[start : start + size]
+                self._file.write(piece if depth is None else round_to(piece, depth))
         except (soundfile.LibsndfileError, AssertionError):
             self._raw.check()
             raise
@@ -133,8 +135,8 @@ class SoundFileTarget:
         behind = self._behind.laid(before=False, places=whole)
         if behind or self._lengthened:
             _append(file, self._form, behind)
-        os.fsync(file.fileno())
         self.notes += self._carried.finish(self._part, self._behind.kind, whole)
+        os.fsync(file.fileno())
 
     def _fill_block(self) -> bool:
         """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
@@ -212,7 +214,7 @@ class Shifted:
 
     def __init__(self, file: Any, at: int, content: bytes) -> None:
         self.file, self._place, self._content, self._at = file, at, content, 0
-        self._shown = False
+        self._shown, self._real = False, -1  # where the file itself is
 
     def fileno(self) -> int:
         return int(self.file.fileno())
@@ -222,6 +224,7 @@ class Shifted:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence == os.SEEK_END:
+            self._real = -1
             end = self.file.seek(0, os.SEEK_END)
             offset += end - (len(self._content) if self._shown else 0)
         elif whence == os.SEEK_CUR:
@@ -232,6 +235,7 @@ class Shifted:
     def read(self, size: int = -1) -> bytes:
         self._go(self._at)
         data: bytes = self.file.read(size)
+        self._real = -1
         if self._at < self._place < self._at + len(data):
             data = data[: self._place - self._at]
         self._at += len(data)
@@ -247,13 +251,17 @@ class Shifted:
             rest = memoryview(self._content)
             while rest:
                 rest = rest[self.file.write(rest) :]
+            self._real = self._place + len(self._content)
         self._go(self._at)
         count: int = self.file.write(data)
-        self._at += count
+        self._at, self._real = self._at + count, self._real + count
         return count
 
     def _go(self, at: int) -> None:
-        self.file.seek(at + (len(self._content) if at >= self._place and self._shown else 0))
+        """Go to a place of the file itself, unless one is there: most writes follow each other."""
+        real = at + (len(self._content) if at >= self._place and self._shown else 0)
+        if real != self._real:
+            self._real = self.file.seek(real)
 
 
 class Recorder:

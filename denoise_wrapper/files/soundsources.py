@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -104,18 +105,12 @@ class SoundFileSource:
         """Open a part with libsndfile. Raises Foreign, or FileError if this part is unlike the first."""
         import soundfile
 
-        class Forward(soundfile.SoundFile):  # type: ignore[misc]
-            """Reads on and on: a seek to where one is already loses frames of Opus, and fails at a FLAC's end."""
-
-            def seekable(self) -> bool:
-                return False
-
         if part.file is not None:
             part.file.seek(0)
         # As bytes where the system's names are bytes: they need not be UTF-8.
         name = part.file if part.file is not None else self.path if os.name == "nt" else os.fsencode(self.path)
         try:
-            file = (stack or self._stack).enter_context(Forward(name))
+            file = (stack or self._stack).enter_context(_forward()(name))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise Foreign(_reason(error)) from error
         return file
@@ -282,6 +277,21 @@ class SoundFileSource:
             advice += ', or let damaged="skip" (--damaged skip) leave out what is gone, or "keep" silence for it'
         kind = "was cut short" if "promises" in what or " ends " in what or "last" in what else "is damaged"
         return FileError(f"{self.path} {kind}: {what}; {advice}")
+
+
+@functools.cache
+def _forward() -> Any:
+    """The class of soundfile that reads on and on.
+
+    A seek to where one is already loses frames of Opus, and fails at a FLAC's end.
+    """
+    import soundfile
+
+    class Forward(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return Forward
 
 
 def _reason(error: Exception) -> str:

@@ -138,13 +138,19 @@ def _with_total(data: FileBytes, start: int, end: int, total: int) -> Pieces:
 
 
 def _last_frame(data: FileBytes, start: int, end: int, info: StreamInfo) -> Frame | None:
-    """The last whole frame before end; None if there is none in the last stretch that could hold one."""
+    """The last whole frame before end; None if there is none in the last stretch that could hold one.
+
+    One that ends where the header says that sound does is taken as whole: its decoder looks at its checksum.
+    """
     for tail in _TAILS:
         low = max(start + _INFO_END, end - tail)
         window = data[low:end]
-        for frame in reversed(list(_frames(window, 0, info))):
-            if _is_whole(window, frame.start):
-                return Frame(low + frame.start, frame.sample, frame.count)
+        at = window.rfind(b"\xff")
+        while at >= 0:
+            frame = _frame_at(window, at, info)
+            if frame is not None and (frame.sample + frame.count == info.total or _is_whole(window, at)):
+                return Frame(low + at, frame.sample, frame.count)
+            at = window.rfind(b"\xff", 0, at)
     return None
 
 
@@ -167,12 +173,15 @@ def _frames(window: FileBytes | bytes, low: int, info: StreamInfo) -> Iterator[F
     """Frames by headers that fit the file's and whose checksum is right, from low on."""
     at = window.find(b"\xff", low)
     while at >= 0:
-        head = bytes(window[at : at + 16])
-        if len(head) > 6 and head[1] & 0xFE == 0xF8:
-            frame = _frame(head, at, info)
-            if frame is not None:
-                yield frame
+        frame = _frame_at(window, at, info)
+        if frame is not None:
+            yield frame
         at = window.find(b"\xff", at + 1)
+
+
+def _frame_at(window: FileBytes | bytes, at: int, info: StreamInfo) -> Frame | None:
+    head = bytes(window[at : at + 16])
+    return _frame(head, at, info) if len(head) > 6 and head[1] & 0xFE == 0xF8 else None
 
 
 def _frame(head: bytes, at: int, info: StreamInfo) -> Frame | None:

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 
 from denoise_wrapper.files.containers.parts import Part, Survey, clock
-from denoise_wrapper.files.containers.pieces import FileBytes, Pieces, Stretch, find_all
+from denoise_wrapper.files.containers.pieces import FileBytes, Pieces, Stretch
 
 _RATES = ((11025, 12000, 8000), (), (22050, 24000, 16000), (44100, 48000, 32000))  # by the header's version bits
 _V1 = {
@@ -21,6 +21,9 @@ _V2 = {
     3: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
 }
 DECODER_DELAY = 529  # frames by which every decoder of layer III is late
+_MARKS = (b"Xing", b"Info")  # words of a frame that tells of all; a third one, VBRI, has a place of its own
+_MOST_BYTES = 1729  # of a frame: layer II at 384 kbit/s and 32 kHz, padded
+_STRIDE = 1 << 17  # bytes of frames that are looked through at once
 _SURE = 4  # frames in a row that no noise has
 
 
@@ -110,7 +113,6 @@ class _Walk:
         self.kinds: set[int] = set()  # bit rates of frames, as their headers number them
         self.first = b""  # the first header, which all others have to agree with
         self._words = dict.fromkeys((b"\xff", b"ID3", b"TAG", b"APE", b"LYR"), -1)
-        self._marks = {at for name in (b"Xing", b"Info", b"VBRI") for at in find_all(data, name)}
 
     @property
     def rate(self) -> int:
@@ -144,7 +146,7 @@ class _Walk:
             elif not self._agrees(at):
                 self.changed = f"its rate or its channels change after {self.time()}"
                 return
-            info = self._info(at, length) if self._marks else None
+            info = self._info(at, length)
             if info is not None:
                 run = _Run(at + length, at + length, 0, info, at)
                 self.runs.append(run)
@@ -155,7 +157,29 @@ class _Walk:
                 run.frames += 1
                 run.end = at + length
                 self.kinds.add(self.data[at + 2 : at + 3][0] >> 4)
+                self._stride(run)
+                at = run.end
+                continue
             at += length
+
+    def _stride(self, run: _Run) -> None:
+        """Go on over the frames of a run that are like the first one, all in one block of the file; there are many."""
+        block, lengths, first = self.data[run.end : run.end + _STRIDE], self.lengths, self.first
+        tag = 4 + _side(first[1] >> 3 & 3, first[3] >> 6 == 3)
+        last = len(block) - _MOST_BYTES
+        second, third, mono = first[1] & 0xFE, first[2] & 0x0C, first[3] >> 6 == 3
+        at = 0
+        while at < last:
+            two, three = block[at + 1], block[at + 2]
+            length = lengths[two << 8 | three]
+            if block[at] != 0xFF or not length or two & 0xFE != second or three & 0x0C != third:
+                break
+            if (block[at + 3] >> 6 == 3) != mono or block[at + tag : at + tag + 4] in _MARKS or block[at + 36] == 0x56:
+                break
+            self.kinds.add(three >> 4)
+            run.frames += 1
+            at += length
+        run.end += at
 
     def _length(self, at: int) -> int:
         head = self.data[at : at + 3]  # as _length, without a call: there are many
@@ -229,8 +253,8 @@ class _Walk:
         head = self.data[at : at + 4]
         version, mono = head[1] >> 3 & 3, head[3] >> 6 == 3
         tag = at + 4 + _side(version, mono)
-        if tag not in self._marks:
-            if at + 36 in self._marks and self.data[at + 36 : at + 40] == b"VBRI":
+        if self.data[tag : tag + 4] not in _MARKS:
+            if self.data[at + 36 : at + 40] == b"VBRI":
                 return _Info(int.from_bytes(self.data[at + 50 : at + 54], "big"), 0, 0)
             return None
         words = bytes(self.data[tag : at + length])
@@ -279,7 +303,12 @@ def survey_mp3(data: FileBytes) -> Survey:
         )
         parts[parts.index(last)] = trimmed
     sound = sum(run.end - run.start for run in runs)
-    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1)
+    # Of whole frames: what an encoder appends has bits too.
+    rate = round(8 * sound * walk.rate / (walk.count * sum(run.frames for run in runs)))
+    if len(walk.kinds) == 1 and 0 < (index := next(iter(walk.kinds))) < 15:
+        version, layer = walk.first[1] >> 3 & 3, walk.first[1] >> 1 & 3
+        rate = 1000 * (_V1 if version == 3 else _V2)[layer][index - 1]
+    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1, rate)
 
 
 def _part(data: FileBytes, run: _Run, walk: _Walk, alone: bool) -> Part:

@@ -31,7 +31,7 @@ class Survey:
     damage: what is missing, as a clause with a subject; None for a file that is whole. tail: frames that are gone
     behind the last part. foreign: why libsndfile is not the one to read it, as a clause; None if it is.
     sound: bytes of a lossy file without its tags and headers, 0 if not known. constant: all its frames have one bit
-    rate. nominal: bit/s that its header names, None if it does not.
+    rate. nominal: bit/s that its headers name, None if they do not.
     """
 
     parts: list[Part] = field(default_factory=lambda: [Part()])

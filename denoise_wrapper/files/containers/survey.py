@@ -28,14 +28,15 @@ def survey(data: FileBytes, suffix: str) -> Survey:
     suffix: of its name. Of MPEG audio without a frame, the decoder would say so itself, on standard error.
     """
     head = data[0:HEAD]
-    behind = [look for magic, look in _BEHIND if magic in head]  # a tag, or something else, in front
-    if head.startswith(b"ID3") and behind:
-        return behind[0](data)
-    for begins, look in _KINDS:
-        if begins(head):
+    if not head.startswith(b"ID3"):
+        for begins, look in _KINDS:
+            if begins(head):
+                return look(data)
+    for magic, look in _BEHIND:  # a tag, or something else, in front
+        if magic in head:
             return look(data)
-    if behind:
-        return behind[0](data)
+    if head.startswith(b"ID3"):
+        return survey_mp3(data)
     if not _named(head) and (suffix.lower() in _MPEG_SUFFIXES or holds_mp3(head)):
         return survey_mp3(data)
     return Survey()

@@ -87,7 +87,7 @@ class Carried:
         tags = (self.tags if same else self._all_texts()) or Tags()
         if self.missing is not None:
             notes += [self.missing] * bool(self.basic)
-        elif kind not in _WITH_ID3 and (tags.texts or tags.pictures or tags.native is not None):
+        elif kind not in _WITH_ID3 and (tags.texts or tags.pictures or tags.native or kind == "OGG"):
             notes += write_tags(part, tags, in_chunks=kind == "caff")
         if tags.dropped:
             notes.append(f"{few(sorted(set(tags.dropped)))} left out: the level is another one now")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -133,8 +132,6 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
         if isinstance(cause, OSError):
             raise cause from error
         raise FileError(f"tags cannot be written to {path}: {error}") from error
-    with open(path, "rb+") as written:
-        os.fsync(written.fileno())
     return []
 
 
