@@ -29,3 +29,8 @@ __all__ = [
     "restore_backend",
     "restore_state",
 ]
+
+
+def __dir__() -> list[str]:
+    """List what is meant to be used; the modules that were imported on the way are not."""
+    return [*__all__, "__all__", "__doc__", "__file__", "__name__", "__path__"]

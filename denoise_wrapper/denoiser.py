@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.arguments import warn_caller
-from denoise_wrapper.audio import Array, Clip, check_rate, unpack
+from denoise_wrapper.audio import Array, Clip, check_channels, check_rate, unpack
 from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
@@ -22,7 +22,7 @@ from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.asynchronous import stream_chunks
 from denoise_wrapper.stream.gate import Cutter, make_gate
 from denoise_wrapper.stream.lane import least_latency
-from denoise_wrapper.stream.settings import NonFinite, Settings, VadGate
+from denoise_wrapper.stream.settings import Channels, NonFinite, Settings, VadGate
 from denoise_wrapper.stream.stream import Float32, Sample, Stream
 
 Audio = TypeVar("Audio")
@@ -45,6 +45,8 @@ class Denoiser(FileCleaner):
     cleaned signal and for all channels at once: it is open where any of them holds speech.
     vad_hold: seconds for which the gate stays open after speech.
     non_finite: "raise" refuses samples that are NaN, infinite or absurdly large, "zero" puts zeros in their place.
+    channels: "separate" cleans each channel for itself; "linked" gives all channels one gain in each part of the
+    spectrum, so that the stereo image does not move, and makes a stream of several one hop later.
 
     All methods but filter_frame and reset keep no state and may be called from several threads at once.
     Raises ModelError for an unknown backend or a bad model, ConfigError for a setting out of range.
@@ -62,9 +64,10 @@ class Denoiser(FileCleaner):
         vad_gate: VadGate = "mute",
         vad_hold: float = 0.2,
         non_finite: NonFinite = "raise",
+        channels: Channels = "separate",
     ) -> None:
         atten_lim_db, mix = strength(preset, atten_lim_db, mix)
-        self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite)
+        self._settings = Settings(atten_lim_db, mix, vad_threshold, vad_gate, vad_hold, non_finite, channels)
         self._backend = self._resolve(backend, model)
         self._frames: Stream | None = None  # that of filter_frame, made when it is first used
 
@@ -211,10 +214,13 @@ class Denoiser(FileCleaner):
         stream = self.stream(sample_rate, channels, latency, dtype)
         return stream_chunks(stream, chunks, stream.frame_bytes or 1)
 
-    def latency(self, sample_rate: int | None = None) -> int:
-        """Return the least latency of a stream at that rate (None: the backend's), in frames."""
+    def latency(self, sample_rate: int | None = None, channels: int = 1) -> int:
+        """Return the least latency of a stream at that rate (None: the backend's), in frames.
+
+        channels: samples a frame; several that are linked take a hop more.
+        """
         rate = self._backend.sample_rate if sample_rate is None else check_rate(sample_rate)
-        return least_latency(self._backend, rate)
+        return least_latency(self._settings.backend_for(self._backend, check_channels(channels)), rate)
 
     def speech_probability(
         self,
@@ -233,10 +239,10 @@ class Denoiser(FileCleaner):
         clip = unpack(audio, sample_rate, channels, dtype)
         rate = _rate_of(clip, backend)
         count = clip.samples.shape[1] if clip.samples.ndim == 2 else 1
-        voice = self.voice_of(_blocks(clip.samples, rate * BLOCK_S), rate, count)
+        voice = self._voice_of(_blocks(clip.samples, rate * BLOCK_S), rate, count)
         return np.arange(len(voice), dtype=np.float64) * (backend.hop / backend.sample_rate), voice
 
-    def voice_of(self, blocks: Iterable[Array], rate: int, channels: int) -> Float32:
+    def _voice_of(self, blocks: Iterable[Array], rate: int, channels: int) -> Float32:
         """Estimate the probability of speech over a clip that comes in blocks. rate: Hz.
 
         Returns float32 (hops,), or (hops, channels) of several. Raises ConfigError as `speech_probability` does.
@@ -265,13 +271,14 @@ class Denoiser(FileCleaner):
         shape: () for blocks (frames,), (channels,) for (frames, channels). seconds: what the stream adds its times to.
         source: the file that the clip is from.
         """
-        settings, cutter = self._settings, None
+        settings, cutter, channels = self._settings, None, shape[0] if shape else 1
         if settings.vad_gate == "drop" and settings.vad_threshold is not None:
-            gate = make_gate(self._backend, settings)
+            backend = settings.backend_for(self._backend, channels)
+            gate = make_gate(backend, settings)
             assert gate is not None
-            cutter = Cutter(gate, self._backend, rate)
+            cutter = Cutter(gate, backend, rate)
             settings = dataclasses.replace(settings, vad_threshold=None, vad_gate="mute")
-        stream = Stream(self._backend, rate, shape[0] if shape else 1, settings, seconds=seconds, source=source)
+        stream = Stream(self._backend, rate, channels, settings, seconds=seconds, source=source)
         for block in aligned(stream, blocks):
             yield block if cutter is None else cutter.cut(block, stream.vad.reshape(-1, stream.channels).T)
 

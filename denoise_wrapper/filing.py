@@ -73,7 +73,7 @@ class FileCleaner(ABC):
         asked = Wishes(**wishes)
 
         def clean(source: Path, target: Path) -> None:
-            self.transform(source, target, overwrite, Watch(progress), asked)
+            self._transform(source, target, overwrite, Watch(progress), asked)
 
         return exchange(src, dst, clean, form=format, preserve_times=preserve_times)
 
@@ -113,11 +113,11 @@ class FileCleaner(ABC):
 
         each_input = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
         made = plan([Path(each) for each in each_input], None if out_dir is None else Path(out_dir))
-        return made.failed + self.filter_pairs(
+        return made.failed + self._filter_pairs(
             made.pairs, jobs, overwrite=overwrite, preserve_times=preserve_times, progress=progress, **wishes
         )
 
-    def filter_pairs(
+    def _filter_pairs(
         self,
         pairs: Sequence[tuple[Path, Path | None]],
         jobs: int | None = None,
@@ -141,14 +141,14 @@ class FileCleaner(ABC):
 
         def clean(source: Path, target: Path, watch: Watch) -> None:
             def once(plain: Path, made: Path) -> None:
-                self.transform(plain, made, overwrite, watch, asked)
+                self._transform(plain, made, overwrite, watch, asked)
 
             named = None if target == beside(source) else target  # a pipe has nothing beside it
             exchange(source, named, once, preserve_times=preserve_times, waiting=watch.check)
 
         return run_batch(clean, pairs, jobs, done=done, progress=progress)
 
-    def transform(
+    def _transform(
         self, source: Path, target: Path, overwrite: Overwrite, watch: Watch, wishes: Wishes | None = None
     ) -> None:
         """Clean one plain file to another and tell watch: what the calls above are made of. Raises as they do."""

@@ -89,7 +89,7 @@ def file_segments(denoiser: Denoiser, path: str | os.PathLike[str], **settings: 
 
     with contextlib.ExitStack() as stack:
         source = open_source(Path(path), stack)
-        voice = denoiser.voice_of(source.blocks(source.rate * BLOCK_S), source.rate, source.channels)
+        voice = denoiser._voice_of(source.blocks(source.rate * BLOCK_S), source.rate, source.channels)
     return find_segments(voice, denoiser.backend.hop / denoiser.backend.sample_rate, **settings)
 
 

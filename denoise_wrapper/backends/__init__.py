@@ -57,6 +57,7 @@ _KINDS = {
     "enhancer": ("enhancer", "EnhancerBackend"),
     "librnnoise": ("foreign", "ForeignBackend"),
     "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
+    "linked": ("linked", "restored"),
 }
 
 

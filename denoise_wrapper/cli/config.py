@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "vad-gate": (str,),
     "vad-hold": (int, float),
     "non-finite": (str,),
+    "link-channels": (bool,),
     "name-suffix": (str,),
     "skip-existing": (bool,),
     "jobs": (int,),

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
-from denoise_wrapper.cli.parser import PRESET_HELP
+from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP
 from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 
@@ -32,6 +32,7 @@ def add_listen(verbs: Any) -> None:
     verb.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     verb.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     verb.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
+    verb.add_argument("--link-channels", action="store_true", help=LINK_HELP)
     verb.set_defaults(run=run_listen)
 
 
@@ -44,7 +45,12 @@ def run_listen(args: argparse.Namespace) -> int:
     if not sys.stdin.isatty():
         raise ConfigError("listen is steered by keys, and standard input is no terminal")
     denoiser = Denoiser(
-        args.backend or DEFAULT, model=args.model, preset=args.preset, atten_lim_db=args.atten_lim, mix=args.mix
+        args.backend or DEFAULT,
+        model=args.model,
+        preset=args.preset,
+        atten_lim_db=args.atten_lim,
+        mix=args.mix,
+        channels="linked" if args.link_channels else "separate",
     )
     noisy, rate = read_floats(args.input)
     deck = Deck([noisy, denoiser.filter(noisy, rate)], rate)

@@ -24,7 +24,7 @@ from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.models import add_convert, add_models
-from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
+from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
@@ -192,6 +192,7 @@ def _add_filter(verbs: Any) -> None:
     how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
     how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
     how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
+    how.add_argument("--link-channels", action="store_true", help=LINK_HELP)
     how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
     add_written(verb)
     add_finish(verb)
@@ -222,6 +223,7 @@ def run_filter(args: argparse.Namespace) -> int:
         vad_gate="mute" if args.vad_gate is None else args.vad_gate,
         vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
         non_finite=args.non_finite or "raise",
+        channels="linked" if args.link_channels else "separate",
     )
     if "-" not in args.inputs:
         return _filter_files(args, denoiser)
@@ -265,7 +267,7 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
                 _note(args, result.target, result.notes)
 
         overwrite: Overwrite = "force" if args.force else args.overwrite
-        results = denoiser.filter_pairs(
+        results = denoiser._filter_pairs(
             pairs,
             args.jobs,
             overwrite=overwrite,

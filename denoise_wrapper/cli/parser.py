@@ -15,6 +15,7 @@ from denoise_wrapper.presets import PRESET_NAMES
 
 PROGRAM = "denoise-wrapper"
 PRESET_HELP = f"strength by what it is for: {', '.join(PRESET_NAMES)}"
+LINK_HELP = "one gain for all channels, so that the stereo image does not move"
 # Names of Python's arguments -> options, where a message has them outside of a path.
 _TYPED = {
     "atten_lim_db": "--atten-lim",

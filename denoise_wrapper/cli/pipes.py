@@ -65,7 +65,7 @@ def _filter_file(args: argparse.Namespace, denoiser: Denoiser) -> tuple[str, lis
     watch, begin = Watch(), time.perf_counter()
 
     def clean(source: Path, target: Path) -> None:
-        denoiser.transform(source, target, False, watch, Wishes(**written(args)))
+        denoiser._transform(source, target, False, watch, Wishes(**written(args)))
 
     exchange(Behind(head, sys.stdin.buffer), sys.stdout.buffer, clean, form=args.format)
     return speed_line("standard input", watch.seconds, time.perf_counter() - begin), watch.notes

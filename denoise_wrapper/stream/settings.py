@@ -7,10 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from denoise_wrapper.arguments import real, shown
+from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.backends.linked import linked
 from denoise_wrapper.errors import ConfigError
 
 VadGate = Literal["mute", "drop"]
 NonFinite = Literal["raise", "zero"]
+Channels = Literal["separate", "linked"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Settings:
     vad_gate: "mute" silences what is gated, "drop" takes it out of the clip.
     vad_hold: seconds for which the gate stays open after speech.
     non_finite: "raise" refuses samples that are no numbers, "zero" replaces them.
+    channels: "separate" cleans each for itself, "linked" gives all of a signal one gain.
     """
 
     atten_lim_db: float | None = None
@@ -31,6 +35,7 @@ class Settings:
     vad_gate: VadGate = "mute"
     vad_hold: float = 0.2
     non_finite: NonFinite = "raise"
+    channels: Channels = "separate"
 
     def __post_init__(self) -> None:
         if self.atten_lim_db is not None:
@@ -41,6 +46,7 @@ class Settings:
         _check("vad_hold", self.vad_hold, 3600.0, "seconds, 0 to 3600")
         _check_choice("vad_gate", self.vad_gate, ("mute", "drop"))
         _check_choice("non_finite", self.non_finite, ("raise", "zero"))
+        _check_choice("channels", self.channels, ("separate", "linked"))
         if self.vad_threshold is None and self.vad_gate == "drop":
             raise ConfigError(
                 'vad_gate="drop" drops what is below vad_threshold, and that is None: there is no gate; give '
@@ -52,6 +58,10 @@ class Settings:
         usual = Settings()
         names = (each.name for each in fields(self))
         return [f"{name}={getattr(self, name)!r}" for name in names if getattr(self, name) != getattr(usual, name)]
+
+    def backend_for(self, backend: Backend, channels: int) -> Backend:
+        """Return the backend that cleans a signal of so many channels: the one given, or it with linked channels."""
+        return backend if self.channels == "separate" or channels == 1 else linked(backend)
 
     @property
     def min_gain(self) -> float:

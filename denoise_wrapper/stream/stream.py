@@ -17,6 +17,7 @@ from denoise_wrapper.arguments import shown, whole
 from denoise_wrapper.audio import Array, check_channels, check_rate, check_scale, to_float
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
+from denoise_wrapper.backends.linked import LinkedBackend
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.stream.alone import Turn, alone, in_use
 from denoise_wrapper.stream.lane import Lane, Lanes, Line, least_latency
@@ -44,10 +45,10 @@ class Stream:
     and raises DenoiseError in a second one; any number of streams share a backend. It can be pickled and copied, and
     goes on bit for bit. An exception in the middle of a call, as from a signal handler, leaves it usable.
 
-    sample_rate: Hz. channels: samples a frame; they are cleaned apart from each other. latency: frames by which the
-    output is late; None for the least that the backend needs, more to be able to switch to a slower one later. step:
-    frames of which every chunk will hold a whole number, as a promise; whole hops at the backend's rate make the
-    stream late by the backend's delay alone. dtype: of the samples in chunks that are bytes;
+    sample_rate: Hz. channels: samples a frame; settings say if they are cleaned apart from each other or share their
+    gains. latency: frames by which the output is late; None for the least that the backend needs, more to be able to
+    switch to a slower one later. step: frames of which every chunk holds a whole number, as a promise; whole hops at
+    the backend's rate make the stream late by the backend's delay alone. dtype: of the samples in chunks of bytes;
     None if none are. seconds: to whose `resampling` and `denoising` the stream adds the seconds by the clock that each
     takes; None for no measuring. source: the file that the signal is from, for warnings.
     """
@@ -75,6 +76,7 @@ class Stream:
             )
         self._step, self._seconds = check_step(step), seconds
         self._dtype, self._raw = check_dtype(dtype), False
+        backend = self._settings.backend_for(backend, self._channels)
         self._latency = self._check_latency(backend, latency)
         self._turn: Turn = {}
         self._scale_known, self._source = False, source
@@ -130,6 +132,11 @@ class Stream:
     @property
     def backend(self) -> Backend:
         """The backend last asked for."""
+        backend = self._newest
+        return backend.inner if isinstance(backend, LinkedBackend) else backend
+
+    @property
+    def _newest(self) -> Backend:
         return self._lanes.lanes[-1].backend
 
     @property
@@ -190,7 +197,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget all that came; the stream is then as fresh, with the backend last asked for."""
-        alone((self._turn,), self._start, self.backend)
+        alone((self._turn,), self._start, self._newest)
 
     def switch(self, backend: str | Backend, model: Any = None) -> None:
         """Go over to another backend without a click or a jump in time, while the signal goes on.
@@ -200,7 +207,7 @@ class Stream:
         20 ms. The latency stays: raises ConfigError, naming the latency to open the stream with, if the new one needs
         more; ModelError for an unknown one. Of several switches in a row, those not yet heard are left out.
         """
-        new = resolve_backend(backend, model)
+        new = self._settings.backend_for(resolve_backend(backend, model), self._channels)
         needed = least_latency(new, self._rate, self._step)
         if needed > self._latency:
             raise ConfigError(
@@ -222,7 +229,7 @@ class Stream:
         out = np.empty((count,) if ndim == 1 else silence.shape, dtype.newbyteorder("="))
         self._run_long(silence, NUMBERS[silence.dtype], out, NUMBERS[out.dtype])
         voice = self._lanes.voice
-        self._start(self.backend)
+        self._start(self._newest)
         self._lanes.voice = voice
         return out[: self._latency].astype(dtype, copy=False)
 

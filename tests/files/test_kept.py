@@ -243,7 +243,7 @@ def test_loudness_is_left_out_with_a_word(tmp_path: Path) -> None:
 def test_chunks_without_a_place_are_named(tmp_path: Path) -> None:
     source = write(tmp_path / "a.wav", riff(form(), chunk(b"bext", bext()), chunk(b"data", pcm(tone()))))
     notes: list[str] = []
-    for result in PLAIN.filter_pairs([(source, tmp_path / "b.flac")]):
+    for result in PLAIN._filter_pairs([(source, tmp_path / "b.flac")]):
         notes += result.notes
     assert any("bext" in note for note in notes)
 

@@ -112,14 +112,14 @@ def test_a_plan_that_writes_over_an_input_is_refused_before_anything_is_written(
         with pytest.raises(FileError, match="to be cleaned too"):
             Denoiser().filter_files(order, overwrite=True, jobs=jobs)
     with pytest.raises(FileError, match="both be written"):
-        Denoiser().filter_pairs([(first, tmp_path / "x.wav"), (second, tmp_path / "./x.wav")], overwrite=True)
+        Denoiser()._filter_pairs([(first, tmp_path / "x.wav"), (second, tmp_path / "./x.wav")], overwrite=True)
     assert {path: path.read_bytes() for path in (first, second)} == before
     assert not (tmp_path / "x.wav").exists()
 
 
 def test_a_file_may_be_written_over_itself(tmp_path: Path) -> None:
     sources = [recording(tmp_path / "a.wav"), recording(tmp_path / "b.wav", 2)]
-    results = Denoiser().filter_pairs([(source, source) for source in sources], overwrite=True)
+    results = Denoiser()._filter_pairs([(source, source) for source in sources], overwrite=True)
     assert [result.error for result in results] == [None, None]
 
 
@@ -180,7 +180,7 @@ def test_what_a_callback_raises_comes_out_as_it_is(tmp_path: Path, error: BaseEx
     assert caught.value is error
     for name in ("progress", "done"):
         with pytest.raises(type(error)) as caught:
-            Denoiser().filter_pairs([(source, tmp_path / "b.wav")], **{name: fail})  # type: ignore[arg-type]
+            Denoiser()._filter_pairs([(source, tmp_path / "b.wav")], **{name: fail})  # type: ignore[arg-type]
         assert caught.value is error
     assert {path.name for path in tmp_path.iterdir()} <= {"a.wav", "b.wav", LIST}
     assert not (tmp_path / f"a{DONE}.wav").exists()
