@@ -30,6 +30,7 @@ from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_lin
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.segments import add_segments
+from denoise_wrapper.cli.serve import add_serve
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_train
 from denoise_wrapper.cli.written import add_written, print_plans, written
@@ -139,6 +140,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_evaluate(verbs)
     add_listen(verbs)
     add_segments(verbs)
+    add_serve(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)
