@@ -23,6 +23,7 @@ from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
+from denoise_wrapper.cli.live import add_live
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
@@ -139,6 +140,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_compare(verbs)
     add_evaluate(verbs)
     add_listen(verbs)
+    add_live(verbs)
     add_segments(verbs)
     add_serve(verbs)
     add_models(verbs)
