@@ -21,9 +21,9 @@ def add_live(verbs: Any) -> None:
     verb = verbs.add_parser(
         "live",
         help="clean a microphone while it is spoken into",
-        description="Cleans the microphone to the headphones, to files, or into a microphone that other programs can "
-        "choose. Keys: space passes the noisy sound, + and - change the strength by 3 dB, n goes to the next backend, m "
-        "mutes, q ends. Needs pip install 'denoise-wrapper[live]'.",
+        description="Cleans the microphone to the headphones, to files, or into a microphone that other programs "
+        "can choose. Keys: space passes the noisy sound, + and - change the strength by 3 dB, n goes to the next "
+        "backend, m mutes, q ends. Needs pip install 'denoise-wrapper[live]'.",
         examples=(
             ("live", "the microphone to the headphones"),
             ("live --virtual-mic Clean", "a microphone called Clean, for meetings (Linux)"),

@@ -18,8 +18,8 @@ def add_serve(verbs: Any) -> None:
     verb = verbs.add_parser(
         "serve",
         help="clean files and live streams over HTTP and WebSocket, with a page",
-        description="Serves POST /v1/denoise, WS /v1/stream, /v1/backends, /healthz, /metrics, /openapi.json, and at / a "
-        "page: microphone, noisy and clean in turn, files. Needs pip install 'denoise-wrapper[serve]'.",
+        description="Serves POST /v1/denoise, WS /v1/stream, /v1/backends, /healthz, /metrics, /openapi.json, and at / "
+        "a page: microphone, noisy and clean in turn, files. Needs pip install 'denoise-wrapper[serve]'.",
         examples=(
             ("serve", "for this machine, at http://127.0.0.1:8000/"),
             ("serve --host 0.0.0.0 --api-key-file key.txt --tls-cert cert.pem --tls-key key.pem", "for others too"),
@@ -39,7 +39,11 @@ def add_serve(verbs: Any) -> None:
     most = verb.add_argument_group("how much at most")
     most.add_argument("--max-upload", type=int, default=4096, metavar="MIB", help="of a file (default: %(default)s)")
     most.add_argument(
-        "--spool-limit", type=int, default=16384, metavar="MIB", help="of all that is on the disk (default: %(default)s)"
+        "--spool-limit",
+        type=int,
+        default=16384,
+        metavar="MIB",
+        help="of all that is on the disk (default: %(default)s)",
     )
     most.add_argument("--spool", type=Path, metavar="DIR", help="for uploads (default: the system's temporary folder)")
     most.add_argument("--max-uploads", type=int, default=16, metavar="N", help="at a time (default: %(default)s)")
@@ -50,8 +54,12 @@ def add_serve(verbs: Any) -> None:
     most.add_argument(
         "--per-minute", type=int, default=600, metavar="N", help="requests of one; 0: all (default: %(default)s)"
     )
-    most.add_argument("--idle", type=float, default=30.0, metavar="S", help="silence of a client (default: %(default)g)")
-    most.add_argument("--stream-time", type=float, default=86400.0, metavar="S", help="of a stream (default: %(default)g)")
+    most.add_argument(
+        "--idle", type=float, default=30.0, metavar="S", help="silence of a client (default: %(default)g)"
+    )
+    most.add_argument(
+        "--stream-time", type=float, default=86400.0, metavar="S", help="of a stream (default: %(default)g)"
+    )
     most.add_argument("--grace", type=float, default=10.0, metavar="S", help="to end all well (default: %(default)g)")
     verb.set_defaults(run=run_serve)
 

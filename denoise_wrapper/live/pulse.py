@@ -52,7 +52,11 @@ def virtual_microphone(name: str, rate: int, channels: int) -> Iterator[VirtualM
         shown = f"device.description='{name}'"
         made.append(
             _load(
-                "module-remap-source", f"source_name={source}", f"master={sink}.monitor", *form, f'source_properties="{shown}"'
+                "module-remap-source",
+                f"source_name={source}",
+                f"master={sink}.monitor",
+                *form,
+                f'source_properties="{shown}"',
             )
         )
         yield VirtualMicrophone(sink, source, name)

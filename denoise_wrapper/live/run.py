@@ -155,8 +155,8 @@ def _cable(devices: list[Device]) -> int:
         with contextlib.suppress(DenoiseError):
             return find_device(name, "outputs", devices).number
     raise ConfigError(
-        "a virtual microphone needs another program's device here: BlackHole on macOS, VB-Cable on Windows; install it, "
-        "and choose it as the microphone in the meeting"
+        "a virtual microphone needs another program's device here: BlackHole on macOS, VB-Cable on Windows; install "
+        "it, and choose it as the microphone in the meeting"
     )
 
 
@@ -179,7 +179,9 @@ class Desk:
         elif key == "m":
             session.muted = not session.muted
         elif key in ("+", "="):
-            self._limit(None if self.limit_db is None or self.limit_db + LIMIT_DB > MOST_DB else self.limit_db + LIMIT_DB)
+            self._limit(
+                None if self.limit_db is None or self.limit_db + LIMIT_DB > MOST_DB else self.limit_db + LIMIT_DB
+            )
         elif key == "-":
             self._limit(MOST_DB if self.limit_db is None else max(0.0, self.limit_db - LIMIT_DB))
         elif key == "n" and len(self._backends) > 1:
@@ -256,4 +258,3 @@ def open_stream(denoisers: list[Any], rate: int | None, channels: int) -> Stream
     latency = max(each.latency(rate or first.backend.sample_rate) for each in denoisers)
     stream: Stream = first.stream(rate, channels, latency)
     return stream
-

@@ -101,10 +101,13 @@ class Session:
 
     def _mix(self, dry: Float32, cleaned: Float32, played: Float32) -> None:
         """Go over from one to the other, and to silence, without a click."""
-        self._share = self._slope(self._share, float(self.clean))
-        np.subtract(cleaned, dry, out=played)
-        played *= self._gain
-        played += dry
+        before, self._share = self._share, self._slope(self._share, float(self.clean))
+        if before == self._share == 1.0:
+            played[:] = cleaned
+        else:
+            np.subtract(cleaned, dry, out=played)
+            played *= self._gain
+            played += dry
         self._open = self._slope(self._open, float(not self.muted))
         played *= self._gain
 

@@ -74,7 +74,9 @@ def make_app(desk: Desk, doors: Doors) -> ASGIApp:
         return JSONResponse(await asyncio.to_thread(list_backends))
 
     async def plain(_: Request) -> Response:
-        raise RefusalError(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket: connect to it as ws:// or wss://", "stream")
+        raise RefusalError(
+            HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket: connect to it as ws:// or wss://", "stream"
+        )
 
     async def health(_: Request) -> Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE if desk.stopping else HTTPStatus.OK
@@ -150,7 +152,7 @@ class Entrance:
 
 
 def refusal(error: RefusalError) -> Response:
-    """Make the answer to a request that is refused, after which the connection ends: its body may not have been read."""
+    """Make the answer to a request that is refused, after which the connection ends, with its body unread."""
     headers = {"Connection": "close"}
     if error.retry_s is not None:
         headers["Retry-After"] = str(error.retry_s)

@@ -64,8 +64,8 @@ class Doors:
         if not any(hmac.compare_digest(key.encode(), self.key.encode()) for key in keys):
             raise RefusalError(
                 HTTPStatus.UNAUTHORIZED,
-                f"the key is {'another one' if keys else 'wanted'}: send 'Authorization: Bearer KEY', or for a WebSocket "
-                f"from a page the protocols '{PROTOCOL}' and '{KEY_PREFIX}' with the key in base64url behind it",
+                f"the key is {'another one' if keys else 'wanted'}: send 'Authorization: Bearer KEY', or for a "
+                f"WebSocket from a page the protocols '{PROTOCOL}' and '{KEY_PREFIX}', the key in base64url behind it",
                 "key",
             )
 

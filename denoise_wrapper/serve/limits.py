@@ -61,7 +61,10 @@ class Counts:
             )
         if mine and self._of[client] >= mine:
             raise RefusalError(
-                HTTPStatus.TOO_MANY_REQUESTS, f"{mine} streams and uploads of your address are open; end one", "client", 5
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{mine} streams and uploads of your address are open; end one",
+                "client",
+                5,
             )
         self.open[kind] += 1
         self._of[client] += 1

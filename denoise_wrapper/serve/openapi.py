@@ -53,7 +53,8 @@ def describe() -> dict[str, Any]:
                     "operationId": "stream",
                     "summary": "Clean a live signal",
                     "description": STREAM,
-                    "responses": {"101": {"description": "the WebSocket is open"}} | _errors("401", "403", "426", "429", "503"),
+                    "responses": {"101": {"description": "the WebSocket is open"}}
+                    | _errors("401", "403", "426", "429", "503"),
                 }
             },
             "/v1/backends": {"get": _get("backends", "List the backends and presets", "application/json")},
@@ -78,8 +79,8 @@ def _denoise() -> dict[str, Any]:
     return {
         "operationId": "denoise",
         "summary": "Clean a file",
-        "description": "The body is the file, or a form whose part 'file' it is. The same kind comes back: format, rate, "
-        "channels, sample type, length and tags stay.",
+        "description": "The body is the file, or a form whose part 'file' it is. The same kind comes back: format, "
+        "rate, channels, sample type, length and tags stay.",
         "parameters": [
             _query("backend", {"type": "string", "default": "rnnoise", "examples": list(known_names())}, "the backend"),
             _query("preset", {"type": "string", "enum": list(PRESET_NAMES)}, "strength by what it is for"),
@@ -102,7 +103,8 @@ def _denoise() -> dict[str, Any]:
             }
             | _AUDIO,
         },
-        "responses": {"200": {"description": "the cleaned file", "content": _AUDIO}} | _errors(*(status for status in _ERRORS if status != "426")),
+        "responses": {"200": {"description": "the cleaned file", "content": _AUDIO}}
+        | _errors(*(status for status in _ERRORS if status != "426")),
     }
 
 

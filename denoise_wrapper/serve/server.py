@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.serve.app import make_app
@@ -62,7 +63,7 @@ def run_server(
         config = uvicorn.Config(
             make_app(desk, doors),
             http=Impatient,
-            ws="websockets-sansio",
+            ws=Streams,
             ws_max_size=MESSAGE_BYTES,
             ws_per_message_deflate=False,  # noise does not compress, and what inflates is a trap
             lifespan="on",
@@ -132,18 +133,28 @@ class Impatient(H11Protocol):
         self._looking = self.loop.call_later(HELLO_S / 2, self._look)
 
     def _look(self) -> None:
-        if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a WebSocket by now
+        if self.transport.get_protocol() is not self:  # a WebSocket by now
+            return
+        if self.transport.is_closing():  # and has been for a while: who does not read is not waited for
+            self.transport.abort()
             return
         busy = self.cycle is not None and not self.cycle.response_complete
         self._idle = 0 if busy else self._idle + 1
         if self._idle >= 2:
             self.transport.close()
-        else:
-            self._look_later()
+        self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)
+
+
+class Streams(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which does not wait for ever until a client reads the last of it."""
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self.loop.call_later(HELLO_S, self.transport.abort)
 
 
 def many_files() -> None:
@@ -167,8 +178,8 @@ def _secure(certificate: Path | None, key_file: Path | None) -> bool:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"--tls-cert {certificate} and --tls-key {key_file} cannot be used: {error.strerror or error}; both are PEM "
-            "files that belong together"
+            f"--tls-cert {certificate} and --tls-key {key_file} cannot be used: {error.strerror or error}; both are "
+            "PEM files that belong together"
         ) from error
     return True
 
@@ -188,10 +199,8 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
             listening.bind(address)
         except (OSError, OverflowError) as error:
             raise DenoiseError(
-                f"--host {host} --port {port} cannot be had: {getattr(error, 'strerror', None) or error}; choose another, "
-                "or 0 for any port that is free"
+                f"--host {host} --port {port} cannot be had: {getattr(error, 'strerror', None) or error}; choose "
+                "another, or 0 for any port that is free"
             ) from error
         listening.setblocking(False)
         yield listening
-
-

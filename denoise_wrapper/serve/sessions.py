@@ -241,7 +241,7 @@ def _open(asked: dict[str, Any]) -> Stream:
     denoiser = Denoiser(_known(backend), **strength)
     if rate is None:
         raise ConfigError("sample_rate is wanted, in Hz, as in 48000")
-    if isinstance(rate, int) and rate > MAX_RATE or isinstance(channels, int) and channels > MAX_CHANNELS:
+    if (isinstance(rate, int) and rate > MAX_RATE) or (isinstance(channels, int) and channels > MAX_CHANNELS):
         raise ConfigError(f"a stream has {MAX_RATE} Hz and {MAX_CHANNELS} channels at most, not {rate} and {channels}")
     if isinstance(latency, int | float) and isinstance(rate, int) and latency > MAX_LATENCY_S * rate:
         raise ConfigError(f"latency is {MAX_LATENCY_S:g} s at most, which are {MAX_LATENCY_S * rate:.0f} frames")
@@ -257,4 +257,6 @@ def _known(name: object) -> str:
 
 def _none_left(asked: dict[str, Any], kind: str, names: tuple[str, ...]) -> None:
     if asked:
-        raise ConfigError(f"{kind} takes {listed(names) if names else 'nothing'}, and not {str(next(iter(asked)))[:40]!r}")
+        raise ConfigError(
+            f"{kind} takes {listed(names) if names else 'nothing'}, and not {str(next(iter(asked)))[:40]!r}"
+        )

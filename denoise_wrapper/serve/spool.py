@@ -1,4 +1,4 @@
-"""Files of uploads while they are worked on: under one quota, in a folder that nobody else reads, gone at every exit."""
+"""Files of uploads while they are worked on: under one quota, in a folder that nobody else reads, gone at exit."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -39,8 +39,8 @@ _KINDS = (
     (b"RIFF????WAVE", "audio/wav", ".wav"), (b"RF64????WAVE", "audio/wav", ".wav"), (b"fLaC", "audio/flac", ".flac"),
     (b"OggS", "audio/ogg", ".ogg"), (b"ID3", "audio/mpeg", ".mp3"), (b"\xff\xfb", "audio/mpeg", ".mp3"),
     (b"\xff\xf3", "audio/mpeg", ".mp3"), (b"FORM????AIF", "audio/aiff", ".aiff"), (b"????ftypM4A", "audio/mp4", ".m4a"),
-    (b"????ftyp", "video/mp4", ".mp4"), (b"\x1aE\xdf\xa3", "video/x-matroska", ".mkv"), (b"caff", "audio/x-caf", ".caf"),
-    (b".snd", "audio/basic", ".au"),
+    (b"????ftyp", "video/mp4", ".mp4"), (b"\x1aE\xdf\xa3", "video/x-matroska", ".mkv"),
+    (b"caff", "audio/x-caf", ".caf"), (b".snd", "audio/basic", ".au"),
 )  # fmt: skip
 
 

@@ -134,14 +134,15 @@ def test_a_server_asks_for_its_key_and_knows_foreign_pages() -> None:
         assert server.ask("OPTIONS", "/v1/denoise", Origin=server.url.rstrip("/")).status in (401, 405)
         assert server.ask("GET", "/", Host="evil.example").status == 421
         for options in ({}, {"subprotocols": ["denoise.v1", coded("another key")]}):
-            with pytest.raises(InvalidStatus) as refused:
-                server.connect(**options)
+            with pytest.raises(InvalidStatus) as refused, server.connect(**options):
+                pass
             assert refused.value.response.status_code == 401
         with server.connect(subprotocols=["denoise.v1", coded(KEY)], origin=server.url.rstrip("/")) as ws:
             assert ws.subprotocol == "denoise.v1"
             assert start(ws)["type"] == "started"
-        with pytest.raises(InvalidStatus) as refused:
-            server.connect(subprotocols=["denoise.v1", coded(KEY)], origin="http://evil.example")
+        foreign = {"subprotocols": ["denoise.v1", coded(KEY)], "origin": "http://evil.example"}
+        with pytest.raises(InvalidStatus) as refused, server.connect(**foreign):
+            pass
         assert refused.value.response.status_code == 403
 
 

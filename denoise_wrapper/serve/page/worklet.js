@@ -55,7 +55,7 @@ class Player extends AudioWorkletProcessor {
       this.rings[0][at] = noisy[i];
       this.rings[1][at] = clean[i];
     }
-    if (this.written - this.read > this.size) this.read = this.written - this.ahead;
+    if (this.written - this.read > this.size) this.read = this.written - Math.round(this.ahead);
   }
 
   process(_, outputs) {
@@ -66,9 +66,10 @@ class Player extends AudioWorkletProcessor {
       if (this.running && this.written === this.read) {
         this.running = false;
         this.gaps++;
+        this.ahead = Math.min(0.7 * this.most, 1.3 * this.ahead); // the network is moodier than thought
       }
       if (this.leaving && this.open === 0) {
-        this.read = Math.max(this.read, this.written - this.ahead);
+        this.read = Math.max(this.read, this.written - Math.round(this.ahead));
         this.leaving = false;
         this.gaps++;
       }
