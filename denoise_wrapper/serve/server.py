@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from denoise_wrapper.serve.sessions import MESSAGE_BYTES
 from denoise_wrapper.serve.spool import open_spool
 from denoise_wrapper.signals import patience
 
+SWITCH_S = 0.0005  # after which a thread gives way: the loop and the pump hand each other every chunk
 HELLO_S = 10.0  # for a connection that does not say what it wants
 SPARE = 256  # connections beyond those of streams and uploads, for the page and what asks how it goes
 
@@ -55,6 +57,7 @@ def run_server(
         )
     secure = _secure(certificate, key_file)
     many_files()
+    sys.setswitchinterval(SWITCH_S)
     with open_spool(spool, limits.spool) as place, _bound(host, port) as listening, patience(limits.grace_s + 2.0):
         desk = Desk(limits, place, threads)
         address = listening.getsockname()

@@ -98,7 +98,7 @@ def test_two_live_together_and_what_a_crash_leaves_goes_with_the_next(sound: Sou
     try:
         assert appears(sound, "First") != appears(sound, "Second")
         first.kill()
-        first.communicate()
+        first.wait()
         assert sound.described("First")  # nobody could undo it
         third = live(sound, "--virtual-mic", "Third", "--seconds", "0.5")
         assert third.wait(30) == 0
