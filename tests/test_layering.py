@@ -35,7 +35,8 @@ ALLOWED = {
     "quick": {"backends", "denoiser"},
     "finish": {"filing", *GROUND, "denoiser", "files"},
     "segments": {"filing", *GROUND, "denoiser", "files"},
-    "live": {"errors", "live"},
+    "live": {"errors", "live", "stream", "wording"},
+    "serve": {*GROUND, "backends", "denoiser", "files", "serve", "stream", "__version__"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {
@@ -49,6 +50,7 @@ ALLOWED = {
         "live",
         "progress",
         "segments",
+        "serve",
         "stream",
         "training",
         "__version__",
@@ -90,10 +92,14 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "faster_whisper": {"compare/spoken"},
     "pydub": {"compat"},
     "pyloudnorm": {"finish"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
+    "prometheus_client": {"serve"},
+    "python_multipart": {"serve"},
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "av", "matplotlib", "mutagen",
+    "av", "matplotlib", "mutagen", "sounddevice", "starlette", "uvicorn",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from denoise_wrapper.cli.help import add_help, print_help
 from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
+from denoise_wrapper.cli.live import add_live
 from denoise_wrapper.cli.models import add_convert, add_models
 from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
@@ -30,6 +31,7 @@ from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_lin
 from denoise_wrapper.cli.results import result_json, result_line
 from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.cli.segments import add_segments
+from denoise_wrapper.cli.serve import add_serve
 from denoise_wrapper.cli.spelling import modern
 from denoise_wrapper.cli.training import add_train
 from denoise_wrapper.cli.written import add_written, print_plans, written
@@ -138,7 +140,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_compare(verbs)
     add_evaluate(verbs)
     add_listen(verbs)
+    add_live(verbs)
     add_segments(verbs)
+    add_serve(verbs)
     add_models(verbs)
     add_convert(verbs)
     add_train(verbs)

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from denoise_wrapper.errors import ConfigError, DenoiseError, needs_package
+from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.live.deck import Deck
+from denoise_wrapper.live.devices import sounddevice
 
 TICK_S = 0.1  # after which it is looked again if all has been played
 
@@ -21,15 +22,15 @@ def play(deck: Deck, keys: Callable[[float], str], show: Callable[[Deck], None])
     keys: called with seconds, returns the key pressed within them, "" if none was. show: called after each.
     Raises ConfigError if sounddevice is not installed, DenoiseError if there is no device.
     """
-    sounddevice = _sounddevice()
+    library = sounddevice("playing needs")
 
     def fill(out: Any, frames: int, *_: Any) -> None:
         out[:] = deck.read(frames)
 
     channels = deck.versions[0].shape[1]
     try:
-        stream = sounddevice.OutputStream(deck.rate, channels=channels, dtype="float32", callback=fill)
-    except sounddevice.PortAudioError as error:
+        stream = library.OutputStream(deck.rate, channels=channels, dtype="float32", callback=fill)
+    except library.PortAudioError as error:
         raise DenoiseError(
             f"there is no sound device to play {channels} channel(s) at {deck.rate} Hz: {error}"
         ) from error
@@ -45,18 +46,6 @@ def steer(deck: Deck, key: str) -> bool:
     elif key in ("b", "f"):
         deck.seek(2.0 if key == "f" else -2.0)
     return key != "q"
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except ModuleNotFoundError as error:
-        raise ConfigError(needs_package("playing needs", error, "live")) from error
-    except OSError as error:  # the library behind it is absent
-        raise ConfigError(
-            f"playing needs PortAudio, the system's library (apt install libportaudio2): {error}"
-        ) from error
-    return sounddevice
 
 
 @contextlib.contextmanager

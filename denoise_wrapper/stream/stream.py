@@ -140,6 +140,11 @@ class Stream:
         return self._lanes.lanes[-1].backend
 
     @property
+    def settings(self) -> Settings:
+        """Strength, gate, and what is done with damage, as last asked for."""
+        return self._settings
+
+    @property
     def vad(self) -> Float32:
         """Probabilities of speech in the hops that the last call completed: (hops,), or (hops, channels) of several.
 
@@ -216,7 +221,16 @@ class Stream:
             )
         alone((self._turn,), self._switch, new)
 
-    def _switch(self, new: Backend) -> None:
+    def limit(self, atten_lim_db: float | None) -> None:
+        """Turn noise down by so many dB at most from now on, 0 or more, None for no limit; without a click.
+
+        It is heard as a switch is, latency + 0.2 s later, and fades in. Raises ConfigError for what is out of range.
+        """
+        settings = dataclasses.replace(self._settings, atten_lim_db=atten_lim_db)
+        alone((self._turn,), self._switch, self.backend, settings)
+
+    def _switch(self, new: Backend, settings: Settings | None = None) -> None:
+        self._settings = self._settings if settings is None else settings
         first, *later = self._lanes.lanes
         fade_in = self._latency + round(WARM_UP_S * self._rate)
         lane = Lane(new, self._rate, self._channels, self._settings, self._latency, fade_in, self._lanes.lanes[-1])
@@ -287,6 +301,7 @@ class Stream:
             "raw": self._raw,
             "voice": self._lanes.voice,
             "lanes": [(lane.backend, lane.state, lane.saved()) for lane in self._lanes.lanes],
+            "min_gains": [lane.min_gain for lane in self._lanes.lanes],  # one changes while another limit fades in
             "dry": None if dry is None else dry.saved(),
         }
 
@@ -297,8 +312,10 @@ class Stream:
         self._dtype, self._raw = check_dtype(saved.get("dtype")), saved.get("raw", False)
         self._like = (np.dtype(saved["like"][0]), saved["like"][1])
         lanes = []
-        for backend, state, memory in saved["lanes"]:
+        gains = saved.get("min_gains") or [self._settings.min_gain] * len(saved["lanes"])
+        for (backend, state, memory), gain in zip(saved["lanes"], gains, strict=True):
             lanes.append(Lane(backend, self._rate, self._channels, self._settings, self._latency, state=state))
+            lanes[-1].min_gain = gain
             lanes[-1].restore(memory)
         self._lanes = self._make_lanes(lanes)
         self._lanes.voice = saved["voice"]

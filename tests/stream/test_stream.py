@@ -414,3 +414,22 @@ def test_the_time_of_the_stages_is_added_up() -> None:
     timed.flush()
     assert seconds["denoising"] > first["denoising"]
     assert seconds["resampling"] > first["resampling"]
+
+
+def test_a_limit_is_changed_without_a_click_and_a_pickle_goes_on_in_the_midst() -> None:
+    samples = 0.1 * np.random.default_rng(7).standard_normal(96000).astype(np.float32)
+    stream = Denoiser("rnnoise").stream(48000)
+    before = stream.process(samples[:48000])
+    stream.limit(0.0)
+    assert stream.settings.atten_lim_db == 0.0
+    first = stream.process(samples[48000:50000])
+    copied = pickle.loads(pickle.dumps(stream))  # while the old strength is still heard
+    rest = stream.process(samples[50000:])
+    np.testing.assert_array_equal(copied.process(samples[50000:]), rest)
+    cleaned = np.concatenate([before, first, rest])
+    late = cleaned[72000:] - samples[72000 - stream.latency : -stream.latency]
+    assert np.sqrt(np.mean(late**2)) < 1e-2 * np.sqrt(np.mean(samples**2))  # a limit of 0 dB passes all
+    assert np.sqrt(np.mean(before[24000:] ** 2)) < 0.3 * np.sqrt(np.mean(samples**2))
+    assert np.abs(cleaned).max() < 1.1 * np.abs(samples).max()
+    with pytest.raises(ConfigError):
+        stream.limit(-1.0)

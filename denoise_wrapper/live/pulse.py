@@ -1,0 +1,158 @@
+"""A microphone that other programs can choose, on PulseAudio, or PipeWire in its place: by `pactl`.
+
+What is played into a null sink comes out of a source that is made of its monitor. The modules are named after the
+process that owns them, so that the next start can tell what a crash has left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from denoise_wrapper.errors import ConfigError, DenoiseError
+from denoise_wrapper.wording import few
+
+OWNER = re.compile(r"denoise_wrapper_(\d+)_(\d+)_")
+WAIT_S = 5.0
+
+
+@dataclass(frozen=True)
+class VirtualMicrophone:
+    """sink: to play into. source: that other programs choose. name: as they show it."""
+
+    sink: str
+    source: str
+    name: str
+
+
+@contextlib.contextmanager
+def virtual_microphone(name: str, rate: int, channels: int) -> Iterator[VirtualMicrophone]:
+    """Have a microphone of that name while the block lasts. rate: Hz.
+
+    Raises DenoiseError if the sound server makes none.
+    """
+    if not name.isprintable() or not name.strip() or any(mark in name for mark in "'\"\\"):
+        raise ConfigError(f"--virtual-mic is a name of plain letters, without quotes, not {name!r}")
+    remove_leftovers()
+    mark = f"denoise_wrapper_{os.getpid()}_{_began(os.getpid())}"
+    sink, source = f"{mark}_sink", f"{mark}_source"
+    form = (f"rate={rate}", f"channels={channels}")
+    made: list[str] = []
+    try:
+        shown = f"device.description='{name} (what it is made of)'"
+        made.append(_load("module-null-sink", f"sink_name={sink}", *form, f'sink_properties="{shown}"'))
+        shown = f"device.description='{name}'"
+        made.append(
+            _load(
+                "module-remap-source",
+                f"source_name={source}",
+                f"master={sink}.monitor",
+                *form,
+                f'source_properties="{shown}"',
+            )
+        )
+        yield VirtualMicrophone(sink, source, name)
+    finally:
+        for module in reversed(made):
+            with contextlib.suppress(DenoiseError):
+                pactl("unload-module", module)
+
+
+def remove_leftovers() -> int:
+    """Remove what processes have left that are no more; returns how many modules that were."""
+    removed = 0
+    for line in reversed(pactl("list", "short", "modules").splitlines()):
+        owner = OWNER.search(line)
+        if owner is not None and _began(int(owner[1])) != int(owner[2]):
+            with contextlib.suppress(DenoiseError):
+                pactl("unload-module", line.split("\t")[0])
+                removed += 1
+    return removed
+
+
+def find_source(wanted: str) -> str | None:
+    """Find the sound server's source of that name or description, or a part of it; None if there is none."""
+    sources = [each for each in _listed("sources") if not OWNER.search(each["name"])]
+    exact = [each for each in sources if wanted in (each["name"], each["description"])]
+    close = [each for each in sources if wanted.lower() in f"{each['name']} {each['description']}".lower()]
+    return str((exact or close)[0]["name"]) if exact or close else None
+
+
+def source_lines() -> list[str]:
+    """Describe the sound server's sources, a line each; none without such a server."""
+    try:
+        return [f"{each['name']}: {each['description']}" for each in _listed("sources")]
+    except DenoiseError:
+        return []
+
+
+@contextlib.contextmanager
+def routed(source: str | None, sink: str | None) -> Iterator[None]:
+    """Have what this process opens within the block hear that source and play into that sink."""
+    names = {"PULSE_SOURCE": source, "PULSE_SINK": sink}
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        os.environ.update({name: value for name, value in names.items() if value is not None})
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def check_routes(source: str | None, sink: str | None) -> None:
+    """Move this process's sounds to where they belong, in case the sound server put them elsewhere."""
+    for kind, wanted, places in (("source-output", source, "sources"), ("sink-input", sink, "sinks")):
+        if wanted is None:
+            continue
+        index = next((each["index"] for each in _listed(places) if each["name"] == wanted), None)
+        for each in _listed(f"{kind}s"):
+            mine = each.get("properties", {}).get("application.process.id") == str(os.getpid())
+            if mine and index is not None and each.get(places[:-1]) != index:
+                pactl(f"move-{kind}", str(each["index"]), wanted)
+
+
+def pactl(*words: str) -> str:
+    """Run pactl. Raises ConfigError if it is absent, DenoiseError if it fails."""
+    if shutil.which("pactl") is None:
+        raise ConfigError(
+            "a virtual microphone needs pactl (apt install pulseaudio-utils), with PulseAudio or pipewire-pulse"
+        )
+    try:
+        done = subprocess.run(["pactl", *words], capture_output=True, text=True, timeout=WAIT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise DenoiseError("the sound server does not answer (pactl); start it anew") from error
+    if done.returncode:
+        reason = " ".join(done.stderr.split()) or f"code {done.returncode}"
+        raise DenoiseError(f"the sound server refuses (pactl {words[0]}): {reason}")
+    return done.stdout
+
+
+def _load(*words: str) -> str:
+    return pactl("load-module", *words).strip()
+
+
+def _listed(kind: str) -> list[dict[str, Any]]:
+    try:
+        made: list[dict[str, Any]] = json.loads(pactl("--format=json", "list", kind))
+    except ValueError as error:
+        raise DenoiseError(f"pactl lists {few([kind])} in a form that is not known") from error
+    return made
+
+
+def _began(process: int) -> int:
+    """When a process began, in ticks of the system; -1 if it is no more. Numbers of processes are used again."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return -1

@@ -1,0 +1,260 @@
+"""From a microphone to headphones, a file or another program, until the key q; what is unplugged is waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from denoise_wrapper.errors import ConfigError, DenoiseError
+from denoise_wrapper.live import pulse
+from denoise_wrapper.live.devices import Device, Opened, find_device, list_devices, look_again, open_devices
+from denoise_wrapper.live.session import Session
+
+if TYPE_CHECKING:
+    from denoise_wrapper.stream.stream import Stream
+
+SILENT_S = 2.0  # without a block, after which the device is taken for gone
+AGAIN_S = 1.0  # between two tries to have it back
+TICK_S = 0.1
+LIMIT_DB = 3.0  # of a key
+MOST_DB = 60.0
+CABLES = ("BlackHole", "CABLE Input")  # devices of others that stand for a virtual microphone on macOS and Windows
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where sound comes from and goes to.
+
+    input: a device, or a source of the sound server; None for the system's. output: a device; "none" for none; None
+    for the system's. virtual: the name of a virtual microphone to play into; None for none. block: frames at a time.
+    """
+
+    input: str | None = None
+    output: str | None = None
+    virtual: str | None = None
+    block: int = 0
+
+
+class Rig:
+    """Opens the devices of a session, and opens them again. say: called with what the user should know."""
+
+    def __init__(self, session: Session, wiring: Wiring, say: Callable[[str], object]) -> None:
+        self.session, self._wiring, self._say = session, wiring, say
+        self._gone = threading.Event()
+        self._stack = contextlib.ExitStack()
+        self.opened: Opened | None = None
+        self.losses = 0
+
+    def open(self) -> None:
+        """Open all. Raises DenoiseError."""
+        with contextlib.ExitStack() as stack:
+            sink, source, numbers = None, None, self._numbers()
+            if self._wiring.virtual is not None and sys.platform == "linux":
+                form = self.session.stream.sample_rate, self.session.stream.channels
+                sink = stack.enter_context(pulse.virtual_microphone(self._wiring.virtual, *form)).sink
+            if isinstance(numbers[0], str):
+                source, numbers = numbers[0], (_server(list_devices(), "inputs"), numbers[1])
+            if sink is not None:
+                numbers = (numbers[0], _server(list_devices(), "outputs"))
+            self._gone.clear()
+            stream = self.session.stream
+            known = {each.number: each.direct for each in list_devices()}
+            with pulse.routed(source, sink):
+                self.opened = stack.enter_context(
+                    open_devices(
+                        self.session.fill,
+                        self._gone.set,
+                        devices=numbers,  # type: ignore[arg-type]
+                        rate=stream.sample_rate,
+                        channels=stream.channels,
+                        block=self._wiring.block,
+                        playing=self._wiring.output != "none",
+                        apart=not all(known.get(number, sys.platform != "linux") for number in numbers),
+                    )
+                )
+                self.session.last = time.monotonic()
+                if source is not None or sink is not None:
+                    time.sleep(0.1)  # until the server has them
+                    pulse.check_routes(source, sink)
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Close all, and undo the virtual microphone."""
+        with contextlib.suppress(Exception):
+            self._stack.close()
+
+    def watch(self) -> None:
+        """Have devices back that are gone: to be called every now and then."""
+        if not self._gone.is_set() and time.monotonic() - self.session.last < SILENT_S:
+            return
+        self.losses += 1
+        self._say("the sound device is gone; waiting for it")
+        self.close()
+        while True:
+            time.sleep(AGAIN_S)
+            try:
+                look_again()
+                self.open()
+                break
+            except ConfigError:
+                raise
+            except DenoiseError:
+                continue
+        self._say("the sound device is back")
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from the microphone to the ear, as the devices say it."""
+        devices = 0.0 if self.opened is None else self.opened.latency_s
+        return devices + self.session.stream.latency_seconds
+
+    @property
+    def xruns(self) -> int:
+        """Times that samples were lost, since the devices were opened."""
+        return self.session.xruns + (0 if self.opened is None else self.opened.gaps)
+
+    def _numbers(self) -> tuple[int | str | None, int | None]:
+        """The devices, or the name of a source of the sound server."""
+        wiring, devices = self._wiring, list_devices()
+        heard: int | str | None = None
+        if wiring.input is not None:
+            try:
+                heard = find_device(wiring.input, "inputs", devices).number
+            except DenoiseError:
+                with contextlib.suppress(DenoiseError):
+                    heard = pulse.find_source(wiring.input)
+                if heard is None:
+                    raise
+        played = None
+        if wiring.virtual is not None and sys.platform != "linux":
+            played = _cable(devices)
+        elif wiring.output not in (None, "none"):
+            played = find_device(str(wiring.output), "outputs", devices).number
+        return heard, played
+
+
+def _server(devices: list[Device], way: str) -> int:
+    """PortAudio's name for the sound server. Raises DenoiseError if it has none."""
+    for name in ("pulse", "pipewire"):
+        for each in devices:
+            if each.name == name and getattr(each, way):
+                return each.number
+    raise ConfigError(
+        "PortAudio does not reach the sound server: install ALSA's plugin for it (apt install libasound2-plugins, or "
+        "pipewire-alsa)"
+    )
+
+
+def _cable(devices: list[Device]) -> int:
+    for name in CABLES:
+        with contextlib.suppress(DenoiseError):
+            return find_device(name, "outputs", devices).number
+    raise ConfigError(
+        "a virtual microphone needs another program's device here: BlackHole on macOS, VB-Cable on Windows; install "
+        "it, and choose it as the microphone in the meeting"
+    )
+
+
+class Desk:
+    """What the keys do. backends: that a key goes through, loaded."""
+
+    HELP = "space: bypass   + -: stronger, weaker   n: next backend   m: mute   q: end"
+
+    def __init__(self, session: Session, backends: list[Any]) -> None:
+        self._session, self._backends = session, backends
+        self._at = 0
+        self.limit_db = session.stream.settings.atten_lim_db
+        self.backend = session.stream.backend.name
+
+    def steer(self, key: str) -> bool:
+        """Do what a key asks for. False for the end."""
+        session = self._session
+        if key == " ":
+            session.clean = not session.clean
+        elif key == "m":
+            session.muted = not session.muted
+        elif key in ("+", "="):
+            self._limit(
+                None if self.limit_db is None or self.limit_db + LIMIT_DB > MOST_DB else self.limit_db + LIMIT_DB
+            )
+        elif key == "-":
+            self._limit(MOST_DB if self.limit_db is None else max(0.0, self.limit_db - LIMIT_DB))
+        elif key == "n" and len(self._backends) > 1:
+            self._at = (self._at + 1) % len(self._backends)
+            backend = self._backends[self._at]
+            session.wishes.append(lambda stream: stream.switch(backend))
+            self.backend = backend.name
+        return key != "q"
+
+    def _limit(self, limit_db: float | None) -> None:
+        self.limit_db = limit_db
+        self._session.wishes.append(lambda stream: stream.limit(limit_db))
+
+    def line(self, rig: Rig) -> str:
+        """The status, in a line."""
+        session = self._session
+        before, after = session.levels_db
+        times = session.times()
+        marks = [self.backend, "all" if self.limit_db is None else f"{self.limit_db:g} dB at most"]
+        marks += [] if session.clean else ["BYPASS"]
+        marks += ["MUTE"] if session.muted else []
+        voice = f"speech {100 * session.speech:3.0f} %  " if session.stream.backend.has_vad else ""
+        return (
+            f"in {before:4.0f} dB  out {after:4.0f} dB  {voice}{times.p50:.2f} ms, p99 {times.p99:.2f}  "
+            f"latency {1e3 * rig.latency_s:.0f} ms  xruns {rig.xruns}  [{', '.join(marks)}]"
+        )
+
+
+def run_live(
+    rig: Rig,
+    desk: Desk,
+    *,
+    keys: Callable[[float], str] | None,
+    show: Callable[[str], object],
+    say: Callable[[str], object],
+    seconds: float | None = None,
+) -> None:
+    """Run until the key q, or for so many seconds. keys: as `keyboard` gives them, None for none.
+
+    show: called with the status. say: with what happens. Raises DenoiseError.
+    """
+    session = rig.session
+    rig.open()
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    said: object = None
+    try:
+        while time.monotonic() < end:
+            show(desk.line(rig))
+            if keys is None:
+                time.sleep(TICK_S)
+            elif not desk.steer(keys(TICK_S)):
+                break
+            rig.watch()
+            for error in (session.error, session.recorder and session.recorder.error):
+                if error is not None and str(error) != said:
+                    said = str(error)
+                    say(said)
+    finally:
+        rig.close()
+
+
+def summary(session: Session, rig: Rig) -> str:
+    """What to say in the end."""
+    times = session.times()
+    return (
+        f"{session.frames / session.stream.sample_rate:.0f} s in {session.blocks} blocks: {times.p50:.2f} ms a block, "
+        f"p99 {times.p99:.2f}, p99.9 {times.p999:.2f}, worst {times.worst:.2f}; {rig.xruns} xruns"
+    )
+
+
+def open_stream(denoisers: list[Any], rate: int | None, channels: int) -> Stream:
+    """Open a stream of the first of these denoisers, late enough that any of the others can take its place."""
+    first = denoisers[0]
+    latency = max(each.latency(rate or first.backend.sample_rate) for each in denoisers)
+    stream: Stream = first.stream(rate, channels, latency)
+    return stream

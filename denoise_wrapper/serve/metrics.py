@@ -1,0 +1,58 @@
+"""What a server counts, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from denoise_wrapper.serve.limits import Counts
+    from denoise_wrapper.serve.pump import Pump
+
+KIND = CONTENT_TYPE_LATEST
+_BUCKETS_S = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
+SMOOTHING = 0.01  # share of the last piece in the real-time factor
+
+
+class Metrics:
+    """Counters of one server. Threads may call its methods."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, which says when it began
+        self.registry = CollectorRegistry()
+        name = "denoise"
+        self.opened = Counter(f"{name}_opened", "Streams and uploads so far", ["kind"], registry=self.registry)
+        self.audio = Counter(f"{name}_audio_seconds", "Audio that was cleaned", ["kind"], registry=self.registry)
+        self.work = Counter(f"{name}_work_seconds", "Time that cleaning took", ["kind"], registry=self.registry)
+        self.rejections = Counter(f"{name}_rejections", "Requests refused", ["reason"], registry=self.registry)
+        self.chunk = Histogram(
+            f"{name}_chunk_seconds", "From a chunk's arrival to its answer", buckets=_BUCKETS_S, registry=self.registry
+        )
+        self._factor = Gauge(
+            f"{name}_real_time_factor", "Time of cleaning live audio, of the audio's, lately", registry=self.registry
+        )
+        self._lock, self._recent = threading.Lock(), (0.0, 0.0)
+
+    def watch(self, pump: Pump, counts: Counts) -> None:
+        """Show what is open and what waits, as it is when somebody looks."""
+        open_now = Gauge("denoise_open", "Streams and uploads that are open", ["kind"], registry=self.registry)
+        for kind in ("streams", "uploads"):
+            open_now.labels(kind).set_function(lambda kind=kind: counts.open[kind])
+        queue = Gauge("denoise_queue", "Streams whose chunk waits to be cleaned", registry=self.registry)
+        queue.set_function(lambda: pump.waiting)
+
+    def live(self, work_s: float, audio_s: float) -> None:
+        """Count what a round of live streams took."""
+        self.audio.labels("stream").inc(audio_s)
+        self.work.labels("stream").inc(work_s)
+        with self._lock:
+            work, audio = self._recent
+            self._recent = work + SMOOTHING * (work_s - work), audio + SMOOTHING * (audio_s - audio)
+            self._factor.set(self._recent[0] / self._recent[1] if self._recent[1] else 0.0)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text."""
+        return generate_latest(self.registry)

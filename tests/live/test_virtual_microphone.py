@@ -1,0 +1,216 @@
+"""A real PulseAudio: what is spoken into one microphone comes clean out of another one, and nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from require import require
+from serving import until
+from sound_server import RATE, SoundServer
+
+require("sounddevice", reason="sound devices: pip install 'denoise-wrapper[live]'")
+
+import soundfile  # noqa: E402
+
+from denoise_wrapper import Denoiser  # noqa: E402
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PulseAudio")
+WITHIN_S = 0.25  # of the way through the sound server and back, beside the other processes of a test machine
+
+
+@pytest.fixture(scope="module")
+def sound(needs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundServer]:
+    for program in ("pactl", "pacat", "parec"):
+        needs(program)
+    server = SoundServer(tmp_path_factory.mktemp("sound"), needs("pulseaudio"))
+    server.start()
+    yield server
+    server.stop()
+
+
+def live(sound: SoundServer, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--input", "room.monitor", *words]
+    return subprocess.Popen(command, env=sound.environment, stderr=subprocess.PIPE, text=True)
+
+
+def appears(sound: SoundServer, name: str) -> str:
+    until(lambda: sound.described(name), 20)
+    return sound.described(name)
+
+
+def late(heard: Any, played: Any) -> int:
+    """Frames by which played is found later in heard."""
+    size = len(heard) + len(played)
+    product = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size))
+    return int(np.fft.irfft(product, size).argmax())
+
+
+def si_sdr(estimate: Any, reference: Any) -> float:
+    """Scale-invariant ratio of signal to distortion, dB (Le Roux et al. 2019)."""
+    target = np.dot(estimate, reference) / np.dot(reference, reference) * reference
+    return float(10 * np.log10(np.sum(target**2) / np.sum((target - estimate) ** 2)))
+
+
+def test_noise_goes_in_and_speech_comes_out(sound: SoundServer, shared: Path) -> None:
+    noisy, rate = soundfile.read(shared / "dev/noisy/00.flac", dtype="float32")
+    clean, _ = soundfile.read(shared / "dev/clean/00.flac", dtype="float32")
+    assert rate == RATE
+    noisy, clean = noisy[: 4 * rate], clean[: 4 * rate]
+    process = live(sound, "--virtual-mic", "Clean voice")
+    try:
+        source = appears(sound, "Clean voice")
+        with sound.recording("room.monitor") as before, sound.recording(source) as after:
+            until(lambda: len(after()) and len(before()), 20)
+            assert sound.play(noisy).wait(30) == 0
+            time.sleep(0.7)
+            room, voice = before(), after()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "p99" in said
+    delay = late(voice, clean) - late(room, clean)
+    assert 0.03 * rate < delay < WITHIN_S * rate, delay / rate
+    # As good as the same clip through a stream; gaps on a machine that is busy may cost some of it.
+    at = late(voice, clean)
+    heard = voice[at : at + len(clean)]
+    wanted = Denoiser().filter(noisy, rate)
+    reached = si_sdr(heard, clean[: len(heard)])
+    assert reached > si_sdr(noisy, clean) + 0.5 * (si_sdr(wanted, clean) - si_sdr(noisy, clean))
+    assert sound.names("modules").count("module-null-sink") == 2
+    assert "module-remap-source" not in sound.names("modules")
+
+
+def test_two_live_together_and_what_a_crash_leaves_goes_with_the_next(sound: SoundServer) -> None:
+    first, second = live(sound, "--virtual-mic", "First"), live(sound, "--virtual-mic", "Second")
+    try:
+        assert appears(sound, "First") != appears(sound, "Second")
+        first.kill()
+        first.wait()
+        assert sound.described("First")  # nobody could undo it
+        third = live(sound, "--virtual-mic", "Third", "--seconds", "0.5")
+        assert third.wait(30) == 0
+        assert not sound.described("First")
+        assert not sound.described("Third")
+        assert sound.described("Second")
+        second.send_signal(signal.SIGINT)
+        assert second.wait(20) == 130
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    until(lambda: sound.names("modules").count("module-null-sink") == 2)
+
+
+def test_recordings_are_in_time_and_readable_after_a_kill(sound: SoundServer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    noise = (0.1 * rng.standard_normal(3 * RATE)).astype(np.float32)
+    files = [tmp_path / "noisy.wav", tmp_path / "clean.wav"]
+    process = live(sound, "--output", "none", "--atten-lim", "0", "--record", *map(str, files))
+    try:
+        until(lambda: files[1].exists(), 20)
+        time.sleep(1.0)
+        sound.play(noise).wait(20)
+        time.sleep(0.8)
+    finally:
+        process.kill()
+        process.communicate()
+    noisy, clean = (soundfile.read(path, dtype="float32")[0] for path in files)
+    assert len(noisy) > 2 * RATE
+    size = min(len(noisy), len(clean))
+    assert np.abs(noisy[:size]).max() > 0.05
+    loud = slice(late(noisy, noise) + RATE // 2, None)  # with a limit of 0 dB both are the same sound
+    assert si_sdr(clean[:size][loud], noisy[:size][loud]) > 20
+    again = live(sound, "--output", "none", "--record", *map(str, files))
+    _, said = again.communicate(timeout=20)
+    assert again.returncode == 2
+    assert "exists" in said
+
+
+def test_a_sound_server_that_is_gone_is_waited_for(sound: SoundServer, tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy.wav"
+    process = live(sound, "--virtual-mic", "Back again", "--record", str(noisy), str(tmp_path / "clean.wav"))
+    try:
+        appears(sound, "Back again")
+        until(lambda: noisy.exists() and noisy.stat().st_size > 50_000, 20)
+        sound.stop()
+        time.sleep(1.0)
+        sound.start()
+        appears(sound, "Back again")
+        before = noisy.stat().st_size
+        until(lambda: noisy.stat().st_size > before + 50_000, 20)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert "the sound device is gone" in said
+    assert "the sound device is back" in said
+    until(lambda: sound.names("modules").count("module-null-sink") == 2)
+
+
+def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer) -> None:
+    words = [sys.executable, "-m", "denoise_wrapper", "live"]
+    listed = subprocess.run(
+        [*words, "--list-devices"], env=sound.environment, capture_output=True, text=True, check=True
+    )
+    assert "pulse" in listed.stdout
+    assert "room.monitor" in listed.stdout
+    done = subprocess.run(
+        [*words, "--input", "no such thing"], env=sound.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "pulse" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="a terminal")
+def test_keys_steer_and_the_status_is_a_line(sound: SoundServer) -> None:
+    main, side = os.openpty()
+    words = [sys.executable, "-m", "denoise_wrapper", "live", "--input", "room.monitor", "--output", "none"]
+    process = subprocess.Popen(
+        [*words, "-b", "rnnoise,rnnoise-classic"], env={**sound.environment, "COLUMNS": "200"},
+        stdin=side, stdout=side, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.set_blocking(main, False)
+    seen = ""
+
+    def shows(text: str) -> bool:
+        nonlocal seen
+        with contextlib.suppress(BlockingIOError):
+            seen += os.read(main, 65536).decode()
+        return text in seen.rpartition("\r")[0].rpartition("\r")[2]
+
+    try:
+        until(lambda: shows("[rnnoise, all]"), 20)
+        for key, text in ((b" ", "BYPASS"), (b" ", "all]"), (b"-", "60 dB at most"), (b"-", "57 dB"), (b"+", "60 dB"),
+                          (b"n", "rnnoise-classic"), (b"m", "MUTE")):  # fmt: skip
+            os.write(main, key)
+            until(lambda text=text: shows(text), 10)
+        os.write(main, b"q")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(main)
+        os.close(side)
+    assert "latency" in seen
+    assert "xruns" in seen
+
+
+def test_names_that_pactl_could_not_quote_are_refused() -> None:
+    words = [sys.executable, "-m", "denoise_wrapper", "live", "--virtual-mic", "it's"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.dumps(done.stderr).count("\\n") == 1

@@ -1,0 +1,93 @@
+"""A real PulseAudio of the tests' own: a null sink whose monitor is a microphone, and ears on everything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+RATE = 48000
+
+
+class SoundServer:
+    """A PulseAudio that runs. environment: for programs that are to use it."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.folder, self._program = folder, program
+        self.environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder),
+            "PULSE_STATE_PATH": str(folder),
+            "PULSE_SERVER": f"unix:{folder}/native",
+            "PULSE_COOKIE": str(folder / "cookie"),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, with a sink called room, whose monitor is the microphone, and one called ears."""
+        words = [self._program, "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no"]
+        words += ["--high-priority=no", "--disallow-exit=no"]
+        for module in (
+            f"module-native-protocol-unix socket={self.folder}/native auth-anonymous=1",
+            f"module-null-sink sink_name=room rate={RATE} channels=1 format=float32le",
+            f"module-null-sink sink_name=ears rate={RATE} channels=1 format=float32le",
+        ):
+            words += ["-L", module]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while self.pactl("info", check=False).returncode:
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def pactl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, text=True, check=check)
+
+    def names(self, kind: str) -> list[str]:
+        """Names of sinks, sources or modules."""
+        listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
+        return [str(each["name"]) for each in listed]
+
+    def described(self, name: str) -> str:
+        """The source of a description."""
+        listed = json.loads(self.pactl("--format=json", "list", "sources").stdout)
+        return next((str(each["name"]) for each in listed if each["description"] == name), "")
+
+    @contextlib.contextmanager
+    def recording(self, source: str) -> Iterator[Callable[[], Float32]]:
+        """Record a source while the block lasts: yields what returns the samples so far."""
+        path = self.folder / f"heard-{time.monotonic_ns()}.raw"
+        words = ["parec", f"--device={source}", "--raw", "--format=float32le", f"--rate={RATE}", "--channels=1"]
+        with open(path, "wb") as file:
+            recorder = subprocess.Popen([*words, "--latency-msec=10"], env=self.environment, stdout=file)
+        try:
+            yield lambda: np.fromfile(path, "<f4", count=path.stat().st_size // 4)
+        finally:
+            recorder.kill()
+            recorder.wait()
+
+    def play(self, samples: Float32, sink: str = "room") -> subprocess.Popen[bytes]:
+        """Begin to play mono samples."""
+        path = self.folder / f"played-{time.monotonic_ns()}.raw"
+        path.write_bytes(samples.astype("<f4").tobytes())
+        words = ["pacat", f"--device={sink}", "--raw", "--format=float32le", f"--rate={RATE}", "--channels=1"]
+        with open(path, "rb") as file:
+            return subprocess.Popen([*words, "--latency-msec=20"], env=self.environment, stdin=file)
