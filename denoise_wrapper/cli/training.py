@@ -126,7 +126,8 @@ def run_train(args: argparse.Namespace) -> int:
     load_config(args.config, dict)  # which says what is wrong with the file, whatever packages are there
     try:
         family = importlib.import_module(args.module)
-        config = family.load(args.config, pretrained(args.pretrained), args.epochs)
+        begun = args.resume or args.export is not None
+        config = family.load(args.config, pretrained(args.pretrained), args.epochs, begun)
         if args.export is not None:
             for path in family.export(config, args.export):
                 show(path)
