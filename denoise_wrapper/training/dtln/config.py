@@ -19,6 +19,7 @@ from denoise_wrapper.training.config import (
     convert,
     unknown_setting,
 )
+from denoise_wrapper.training.dtln.spelling import respell
 from denoise_wrapper.training.run.lineage import setting
 
 
@@ -112,7 +113,7 @@ class DTLNConfig(RunConfig):
         if not OLD_TABLES & table.keys():
             return super().read(with_sizes(table), started)
         try:
-            return super().read(with_sizes(translate(table)), started)
+            return super().read(with_sizes(translate(respell(table))), started)
         except ConfigError as error:
             raise ConfigError(by_old_names(str(error))) from None
 
