@@ -43,7 +43,7 @@ class BlendConfig(DataConfig):
     pairs: tuple[Path, ...] = ()  # folders of pairs: clean/clean_fileid_N.wav, noisy/*_fileid_N.wav
     pairs_share: float = 0.5  # of the clips that are not own, if there are speech and noise to be mixed too
     pairs_db: Range = (-6.0, 6.0)  # level of a clip from pairs against the recorded one, less where it would clip
-    own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/ and perhaps noise/ and rooms/
+    own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/, noise/ or both, and perhaps rooms/
     own_share: float = 0.5  # of all clips
 
     def __post_init__(self) -> None:
