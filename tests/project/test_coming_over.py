@@ -20,6 +20,7 @@ from require import require
 require("torch", "pip install 'denoise-wrapper[training]'")
 pydub = require("pydub")
 
+from sets import quick_opinions  # noqa: E402
 from training_packs import write_packs  # noqa: E402
 
 from denoise_wrapper import Denoiser  # noqa: E402
@@ -85,6 +86,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, library: Callable[..., Path
     shutil.copy(library(), place / "path" / "to" / "librnnoise.so.0.4.1")
     assert cli.main(["convert", "rnnoise-classic", "-o", str(place / "mine.rnnn")]) == 0
     return place
+
+
+@pytest.fixture(autouse=True)
+def quick_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure in this process, without DNSMOS: what is measured is for other tests to check."""
+    quick_opinions(monkeypatch)
+    monkeypatch.setattr("denoise_wrapper.cli.compare.cores", lambda: 1)
 
 
 def run(code: str, names: dict[str, Any]) -> None:
