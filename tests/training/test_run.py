@@ -92,6 +92,19 @@ def test_an_epoch_of_a_feature_file_is_one_pass_over_its_rows(
     assert all(path.is_file() for path in written)
 
 
+def test_a_validation_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[int, int, str]] = []
+
+    def track(items: range, count: int, text: str) -> range:
+        shown.append((len(items), count, text))
+        return items
+
+    monkeypatch.setattr(train, "tracked", track)
+    bare(tmp_path / "rows.f32", made_rows("classic", 60_000))  # 3 sequences to validate on
+    assert train.main(feature_config(tmp_path, batch=2, steps=1)) == 0
+    assert shown == [(2, 2, "validation")]
+
+
 def test_a_card_says_what_feature_file_was_learned_from(tmp_path: Path) -> None:
     config = feature_config(tmp_path)
     assert train.main(config) == 0
