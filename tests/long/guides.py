@@ -110,7 +110,7 @@ def their_tests(repository: Path, work: Path) -> list[tuple[str, list[str]]]:
             path.unlink()
     steps = []
     for script in ("rnnoise_wrapper_functional_tests.py", "rnnoise_wrapper_comparative_test.py"):
-        text = (place / script).read_text(encoding="utf-8")
+        text = (repository / script).read_text(encoding="utf-8")
         if CHANGED[0] not in text:
             sys.exit(f"{script} of {repository} imports RNNoise otherwise; is it RNNoise_Wrapper?")
         (place / script).write_text(text.replace(*CHANGED), encoding="utf-8")
