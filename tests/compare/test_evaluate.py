@@ -278,6 +278,7 @@ def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
     assert call("--set", clips, "--model", model, "--json", tmp_path / "own.json") == 0
     written = json.loads((tmp_path / "own.json").read_text())
     assert written["model"] == [str(model)]
+    assert written["name"] == "own"
     assert written["model_sha256"] == {"rnnoise": hashlib.sha256(model.read_bytes()).hexdigest()}
     for name in ("rnnoise", "rnnoise-classic"):
         assert call("--set", clips, "--backend", name, "--json", tmp_path / "shipped.json", "--overwrite") == 0

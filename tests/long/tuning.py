@@ -169,7 +169,7 @@ def score(work: Path, name: str, model: Path | None, family: Family, sets: dict[
             means = {each: sum(row[each] for row in rows) / len(rows) for each in rows[0]}
             result.write_text(json.dumps(means))
         means = json.loads(result.read_text())
-        print(f"{name:22} {which:7} " + "  ".join(f"{each} {mean:.3f}" for each, mean in means.items()), flush=True)
+        print(f"{name:25} {which:7} " + "  ".join(f"{each} {mean:.3f}" for each, mean in means.items()), flush=True)
 
 
 def measured(denoiser: Denoiser, clip: Clip) -> dict[str, float]:
@@ -203,7 +203,7 @@ def main() -> int:
     for way, settings in WAYS[args.family].items():
         if args.only and way not in args.only:
             continue
-        name = f"{args.family}-{way}"
+        name = f"{args.family}-{way}-{args.steps}"
         if not (work / name / "done").exists():
             toml = work / f"{name}.toml"
             share_features(work, name)
