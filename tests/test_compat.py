@@ -19,7 +19,9 @@ from require import require
 
 from denoise_wrapper import AudioError, DenoiseError, Denoiser, FileError, ModelError
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
+from denoise_wrapper.compare.measure.metrics import si_sdr_db
 from denoise_wrapper.compat import RNNoise
+from denoise_wrapper.models.shipped import MODELS
 
 pydub = require("pydub")
 Array = NDArray[Any]
@@ -76,6 +78,30 @@ def test_buffers_of_any_size_are_one_signal_late_by_the_latency(rate: int, ms: i
     assert made[late:] == aligned[:-late]
     denoiser.reset()
     assert denoiser.filter(pieces[0], sample_rate=rate) == made[: len(pieces[0])]
+
+
+@pytest.mark.parametrize("name", [None, "rnnoise-classic"])
+def test_a_noisy_clip_gains_as_many_db_in_buffers_of_any_size_as_whole(shared: Path, name: str | None) -> None:
+    clean, rate = soundfile.read(shared / "dev" / "clean" / "04.flac")
+    noisy, _ = soundfile.read(shared / "dev" / "noisy" / "04.flac", dtype="int16")  # at 0 dB
+    segment = pydub.AudioSegment(noisy.tobytes(), sample_width=2, frame_rate=rate, channels=1)
+    denoiser = RNNoise(None if name is None else MODELS / f"{name}.dnnw")
+    ratios = []
+    for ms in (20, 250, 500, 1000):
+        for parts in (segment[::ms], [part.raw_data for part in segment[::ms]]):
+            denoiser.reset()
+            cleaned = [denoiser.filter(part, None if pydub_segment(part) else rate) for part in parts]
+            raw = b"".join(part.raw_data if pydub_segment(part) else part for part in cleaned)
+            samples = np.frombuffer(raw, np.int16)[denoiser.latency(rate) :] / 32768
+            ratios.append(si_sdr_db(samples, clean[: len(samples)]))
+    whole = np.frombuffer(denoiser.filter(segment, whole=True).raw_data, np.int16) / 32768
+    before = si_sdr_db(noisy / 32768, clean)
+    assert si_sdr_db(whole, clean) > before + 6
+    np.testing.assert_allclose(ratios, si_sdr_db(whole, clean), atol=0.05)
+
+
+def pydub_segment(part: Any) -> bool:
+    return isinstance(part, pydub.AudioSegment)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 96000])

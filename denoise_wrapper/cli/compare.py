@@ -317,6 +317,7 @@ def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
 def _candidate(args: argparse.Namespace) -> Candidate:
     """The candidate that the options name."""
     from denoise_wrapper.compare import Candidate, Settings
+    from denoise_wrapper.compare.candidates import model_name
     from denoise_wrapper.compare.comparison import NOISY
 
     if args.denoised is not None or args.backend in UNPROCESSED:
@@ -325,7 +326,7 @@ def _candidate(args: argparse.Namespace) -> Candidate:
         return Candidate(NOISY if folder is None else str(folder), folder=folder)
     model = args.model[0] if args.model and len(args.model) == 1 else args.model and tuple(args.model)
     backend = args.backend or "rnnoise"
-    name = Path(args.model[0]).stem if args.model and args.against else backend
+    name = model_name([Path(path) for path in args.model]) if args.model else backend
     settings = Settings(*strength(args.preset, args.atten_lim, args.mix))
     return Candidate(name, backend, model, settings=settings)
 

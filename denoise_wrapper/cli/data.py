@@ -227,8 +227,9 @@ def run_data_features(args: argparse.Namespace) -> int:
         if args.family is not None:
             raise ConfigError("--family is for feature files; settings say it by [network] family")
         steps = load_config(args.source, recipe.read_recipe)
-        pipeline.make_data(steps)
         config = steps.training
+        extract.count_rows(config, args.rows)  # before any step is taken
+        pipeline.make_data(steps)
         family: str = config.network.family
         rows = extract.extract_features(config, args.output, args.rows, args.overwrite)
     elif args.rows is not None:

@@ -143,7 +143,8 @@ def run_train(args: argparse.Namespace) -> int:
     with loading():
         family = importlib.import_module(args.module)
     try:
-        config = family.load(args.config, pretrained(args.pretrained), args.epochs)
+        begun = args.resume or args.export is not None
+        config = family.load(args.config, pretrained(args.pretrained), args.epochs, begun)
         if args.export is not None:
             for path in family.export(config, args.export):
                 show(path)

@@ -106,8 +106,7 @@ def parse_candidate(words: str) -> Candidate:
             raise ConfigError(f"{words}: backend= is for models, and {what} is a backend itself; leave it away")
         return Candidate(name or _with_strength(what, settings), STANDARD.get(what, what), settings=settings)
     paths = _paths(what)
-    stem = "+".join(path.stem if path.suffix else path.name for path in paths)
-    name = name or _with_strength(stem or paths[0].absolute().name, settings)
+    name = name or _with_strength(model_name(paths), settings)
     if len(paths) == 1 and paths[0].is_dir() and not any(paths[0].glob("*.onnx")):
         wrong = [key for key in options if key != "name"]
         if wrong:
@@ -116,6 +115,17 @@ def parse_candidate(words: str) -> Candidate:
             )
         return Candidate(name, folder=paths[0])
     return Candidate(name, backend, paths[0] if len(paths) == 1 else tuple(paths), settings=settings)
+
+
+def model_name(paths: Sequence[Path]) -> str:
+    """Name a model by its file, a library without its version, a pair by what its two files have in common."""
+    names = [
+        path.name.partition(".so")[0] if ".so" in path.suffixes else path.stem if path.suffix else path.absolute().name
+        for path in paths
+    ]
+    if len(names) == 2 and names[0].endswith("_1") and names[1] == f"{names[0][:-1]}2":
+        return names[0][:-2]
+    return "+".join(names)
 
 
 Denoising: TypeAlias = "str | os.PathLike[str] | Denoiser | Candidate"  # anything that names a candidate

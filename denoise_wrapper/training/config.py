@@ -19,6 +19,7 @@ from denoise_wrapper.errors import ConfigError
 
 T = TypeVar("T")
 Range = tuple[float, float]
+START_SHARE = 0.1  # of the rate from nothing: that of a run from weights, where settings name none
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BlendConfig(DataConfig):
     pairs: tuple[Path, ...] = ()  # folders of pairs: clean/clean_fileid_N.wav, noisy/*_fileid_N.wav
     pairs_share: float = 0.5  # of the clips that are not own, if there are speech and noise to be mixed too
     pairs_db: Range = (-6.0, 6.0)  # level of a clip from pairs against the recorded one, less where it would clip
-    own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/ and perhaps noise/ and rooms/
+    own: tuple[Path, ...] = ()  # own recordings: folders of pairs, or with speech/, noise/ or both, and perhaps rooms/
     own_share: float = 0.5  # of all clips
 
     def __post_init__(self) -> None:
@@ -118,8 +119,8 @@ class TrainConfig:
     minutes: float = 0.0  # the run's length by the clock in place of steps, on a machine with other work; 0: by steps
     batch: int = 16  # clips side by side, over all processes of torchrun
     method: Literal["adam", "adamw", "muon"] = "adamw"  # muon: for the matrices, with AdamW for all else
-    rate: float = 2e-3  # of the method, the peak
-    vector_rate: float = 2e-3  # of AdamW beside Muon
+    rate: float = 2e-3  # of the method, the peak; with start_from a tenth of it, as what was learned is soon lost
+    vector_rate: float = 2e-3  # of AdamW beside Muon; likewise
     decay: Literal["linear", "cosine", "step", "plateau"] = "linear"
     decay_share: float = 0.5
     final_rate: float = 0.0
@@ -177,9 +178,9 @@ class RunConfig:
         check_run_name("name", self.name)
 
     @classmethod
-    def read(cls, table: dict[str, Any]) -> Self:
-        """Make the config of TOML's tables."""
-        return build(table, cls)
+    def read(cls, table: dict[str, Any], started: bool = False) -> Self:
+        """Make the config of TOML's tables. started: the run goes on from weights, whatever the tables say."""
+        return build(with_rates(table, cls, started), cls)
 
     def changed(self, start_from: Path | None = None, epochs: int | None = None) -> Self:
         """These settings, with other weights to start from, and another length; None: their own."""
@@ -216,6 +217,15 @@ def load_config(path: Path, read: Callable[[dict[str, Any]], T]) -> T:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def with_rates(table: dict[str, Any], kind: type[RunConfig], started: bool) -> dict[str, Any]:
+    """Settings of a run that goes on from weights, with the rates that suit that where they name none."""
+    chosen = table.get("train", {})
+    if not isinstance(chosen, dict) or not (started or chosen.get("start_from")):
+        return table
+    usual = get_type_hints(kind)["train"]
+    return {**table, "train": {name: START_SHARE * getattr(usual, name) for name in ("rate", "vector_rate")} | chosen}
 
 
 def build(table: dict[str, Any], kind: type[T], where: str = "") -> T:

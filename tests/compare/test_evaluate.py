@@ -278,6 +278,7 @@ def test_the_model_is_named_by_its_hash(clips: Path, tmp_path: Path) -> None:
     assert call("--set", clips, "--model", model, "--json", tmp_path / "own.json") == 0
     written = json.loads((tmp_path / "own.json").read_text())
     assert written["model"] == [str(model)]
+    assert written["name"] == "own"
     assert written["model_sha256"] == {"rnnoise": hashlib.sha256(model.read_bytes()).hexdigest()}
     for name in ("rnnoise", "rnnoise-classic"):
         assert call("--set", clips, "--backend", name, "--json", tmp_path / "shipped.json", "--overwrite") == 0
@@ -315,6 +316,20 @@ def test_two_candidates_stand_side_by_side(
     (entry,) = [one for one in written["differences"]["all"] if one["measure"] == "SISDR"]
     assert entry["mean"] == pytest.approx(difference, abs=1e-3)
     assert call("--set", "set", "--against", "nosuch.rnnn") == 2
+
+
+@pytest.mark.parametrize("other", [["nosuch.rnnn"], ["nosuch"], ["a_1.onnx", "a_2.onnx"], ["rnnoise,mix=7"]])
+def test_another_candidate_that_is_wrong_is_refused_before_anything_is_measured(
+    other: list[str], clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise_wrapper.compare.run._clean_all", lambda *_: pytest.fail("a clip was cleaned"))
+    target = tmp_path / "all.csv"
+    assert call("--set", clips, "--csv", target, "-o", tmp_path / "kept", "--against", *other) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert other[0].split(",")[-1].split("=")[0] in said.err
+    assert not target.exists()
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_model_is_no_better_than_itself(clips: Path) -> None:

@@ -13,7 +13,7 @@ from sets import RATE, voice, write_set
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.backends.convert import read_model, write_model
-from denoise_wrapper.compare.candidates import Candidate, make_candidates, parse_candidate
+from denoise_wrapper.compare.candidates import Candidate, make_candidates, model_name, parse_candidate
 from denoise_wrapper.compare.clips.cleaned import CleanedFolder
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.clips.inputs import find_inputs
@@ -146,6 +146,20 @@ def test_words_are_backends_models_pairs_and_folders(tmp_path: Path, model: Path
     others = parse_candidate(f"{tmp_path / 'cleaned'},name=theirs")
     assert others == Candidate("theirs", folder=tmp_path / "cleaned")
     assert "cleaned by another program" in others.description
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        (["a/mine.dnnw"], "mine"),
+        (["libs/librnnoise_x.so.0.4.1"], "librnnoise_x"),
+        (["room_1.onnx", "room_2.onnx"], "room"),
+        (["room_1.onnx", "hall_2.onnx"], "room_1+hall_2"),
+        (["runs/room"], "room"),
+    ],
+)
+def test_a_model_is_called_as_its_files_are(files: list[str], name: str) -> None:
+    assert model_name([Path(file) for file in files]) == name
 
 
 @pytest.mark.parametrize("as_folder", [True, False])

@@ -1,15 +1,19 @@
 """The guides of RNNoise_Wrapper and DTLNPytorch, walked on real audio: every step named by its chapter, timed, checked.
 
-    DENOISE_WRAPPER_SHARED=../shared python tests/long/guides.py WORK [--theirs REPO]
+    DENOISE_WRAPPER_SHARED=../shared python tests/long/guides.py WORK [--theirs REPO] [--dtln REPO] [--weights PTH]
 
-WORK: a new folder for all that is made. REPO: a clone of RNNoise_Wrapper, whose own tests are then run with one line
-changed. Takes some speech and noise, less than an hour, of the folder of shared audio. Some minutes on two cores.
+WORK: a new folder for all that is made. --theirs: a clone of RNNoise_Wrapper, whose own tests are then run with one
+line changed. --dtln: a clone of DTLNPytorch, whose train_dns.toml and train_finetune.toml are then run with no more
+than folders, sizes and lengths changed; --weights: a .pth file of that network at 16 kHz, for the latter to begin with.
+--only: the steps with a word in their names. Takes some speech and noise, less than an hour, of the folder of shared
+audio. Some minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -33,6 +37,15 @@ SETTINGS = {
     "room.toml": f'work_dir = "room"\n{PAIRS}[train]\nsteps = 4\nevaluate_every = 2\nbatch = 2\nseconds = 1.0\n'
     "rate = 1e-4\n",
 }
+SMALL = {  # what is changed in DTLNPytorch's settings: the folders of this walk, its rate, and a short run
+    "save_model_dir": '"theirs-dtln"', "clean_data_dirname": '"mixed/clean"', "noisy_data_dirname": '"mixed/noisy"',
+    "initial_clean_data_dirname": '"mixed/clean"', "initial_noisy_data_dirname": '"mixed/noisy"',
+    "finetune_clean_data_dirname": '"clean"', "finetune_noise_data_dirname": '"noise"', "samplerate": "16000",
+    "duration": "2", "frameLength": "512", "hopLength": "128", "num_epochs": "1\nsteps_per_epoch = 4",
+    "batch_size": "2\nvalidation_clips = 4", "num_workers": "0",
+}  # fmt: skip
+LEFT_OUT = shutil.ignore_patterns(".git", "dist", "*_mel.png", "5h_b_500k")
+COMPARED = "test_[123].wav"  # of their comparative test, whose pictures take long
 STEPS = (
     (
         "RNNoise_Wrapper 1, synthesize",
@@ -90,15 +103,37 @@ def take_step(chapter: str, command: list[str], work: Path) -> bool:
 def their_tests(repository: Path, work: Path) -> list[tuple[str, list[str]]]:
     """Their own tests, with the one line changed, in a copy of what they need."""
     place = work / "theirs"
-    shutil.copytree(repository, place, ignore=shutil.ignore_patterns(".git", "dist"))
+    if not place.is_dir():
+        shutil.copytree(repository, place, ignore=LEFT_OUT)
+        folder = place / "test_audio" / "comparative_tests" / "5h_ru_500k"
+        for path in set(folder.glob("*.wav")) - set(folder.glob(COMPARED)):
+            path.unlink()
     steps = []
     for script in ("rnnoise_wrapper_functional_tests.py", "rnnoise_wrapper_comparative_test.py"):
-        text = (place / script).read_text(encoding="utf-8")
+        text = (repository / script).read_text(encoding="utf-8")
         if CHANGED[0] not in text:
             sys.exit(f"{script} of {repository} imports RNNoise otherwise; is it RNNoise_Wrapper?")
         (place / script).write_text(text.replace(*CHANGED), encoding="utf-8")
         steps.append((f"their {script.split('_')[2]} test", [sys.executable, "-c", in_folder(place, script)]))
     return steps
+
+
+def their_settings(repository: Path, weights: Path | None, work: Path) -> list[tuple[str, list[str]]]:
+    """DTLNPytorch's own settings, made small, and trained with."""
+    steps = []
+    for name in ("train_dns", "train_finetune"):
+        text = (repository / "configs" / f"{name}.toml").read_text(encoding="utf-8")
+        start = f'"{weights.resolve()}"' if weights is not None and name == "train_finetune" else '""'
+        for key, value in {**SMALL, "preload_model_path": start}.items():
+            text = re.sub(rf"^{key} *=.*$", lambda _, line=f"{key} = {value}": line, text, flags=re.MULTILINE)
+        (work / f"{name}.toml").write_text(text, encoding="utf-8")
+        steps.append((f"DTLNPytorch, their {name[6:]}.toml", ours(f"train dtln -C {name}.toml")))
+    return steps
+
+
+def ours(line: str) -> list[str]:
+    """A line of our command."""
+    return [sys.executable, "-m", "denoise_wrapper", *shlex.split(line)]
 
 
 def in_folder(place: Path, script: str) -> str:
@@ -110,16 +145,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--theirs", type=Path, metavar="REPO")
+    parser.add_argument("--dtln", type=Path, metavar="REPO")
+    parser.add_argument("--weights", type=Path, metavar="PTH")
+    parser.add_argument("--only", metavar="WORD", help="in the folder of an earlier walk")
     args = parser.parse_args()
-    args.work.mkdir(parents=True)
     work = args.work.resolve()
-    take_audio(work)
+    if not (args.only and work.is_dir()):
+        work.mkdir(parents=True)
+        take_audio(work)
     for name, text in SETTINGS.items():
         (work / name).write_text(text, encoding="utf-8")
     os.environ.setdefault("MPLBACKEND", "agg")
-    steps = [(chapter, [sys.executable, "-m", "denoise_wrapper", *shlex.split(line)]) for chapter, line in STEPS]
+    steps = [(chapter, ours(line)) for chapter, line in STEPS]
     if args.theirs is not None:
         steps += their_tests(args.theirs, work)
+    if args.dtln is not None:
+        steps += their_settings(args.dtln, args.weights, work)
+    steps = [step for step in steps if not args.only or args.only in step[0]]
     outcomes = [take_step(chapter, command, work) for chapter, command in steps]
     print(f"{sum(outcomes)} of {len(outcomes)} steps succeeded")
     return 0 if all(outcomes) else 1

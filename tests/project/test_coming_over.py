@@ -20,6 +20,7 @@ from require import require
 require("torch", "pip install 'denoise-wrapper[training]'")
 pydub = require("pydub")
 
+from sets import quick_opinions  # noqa: E402
 from training_packs import write_packs  # noqa: E402
 
 from denoise_wrapper import Denoiser  # noqa: E402
@@ -36,7 +37,14 @@ MINE = 'work_dir = "run"\nname = "mine"\n'
 FILES = {
     "two_files.toml": f'{MINE}[data]\nspeech = ["all_clean.raw"]\nnoise = ["all_noise.raw"]\n',
     "features.toml": f'{MINE}[features]\nfile = "training.h5"\n[train]\nloudness = 0.0\n{TRAIN}',
-    "dtln.toml": f'work_dir = "dtln"\n{DTLN}{TRAIN}',
+    "train_dns.toml": "[meta]\nseed = 42\nuse_amp = false\nnum_workers = 0\npin_memory = true\nnum_epochs = 1\n"
+    'batch_size = 1\nsamplerate = 16000\nclean_data_dirname = "mixed/clean"\nnoisy_data_dirname = "mixed/noisy"\n'
+    'save_model_dir = "."\nexperiment_name = "dtln"\npreload_model_path = ""\nsteps_per_epoch = 1\nthreads = 1\n'
+    "validation_clips = 1\nlog_every = 1\n[audio]\nsamplerate = 16000\nduration = 0.25\n"
+    '[model]\npath = "modules.dtlnModel_ns.Pytorch_DTLN_stateful"\n[model.args]\nframeLength = 512\nhopLength = 128\n'
+    'hidden_size = 128\nencoder_size = 256\n[loss]\nmethod = "dtln-snr"\n[optimizer]\nlr = 0.002\n'
+    '[trainer]\npath = "modules.trainer.Trainer"\n[trainer.args]\nclip_grad_norm_ornot = true\n'
+    f"clip_grad_norm_value = 3\n[data]\nvalidation = 0.3\n{MIX}",
     "dtln-32k.toml": f'work_dir = "dtln-32k"\nsample_rate = 32000\n{DTLN}{TRAIN}',
     "tune.toml": f'work_dir = "tuned"\n{DTLN}rate = 1e-4\nfreeze = ["frame_core.encode"]\n{TRAIN}',
 }
@@ -78,6 +86,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, library: Callable[..., Path
     shutil.copy(library(), place / "path" / "to" / "librnnoise.so.0.4.1")
     assert cli.main(["convert", "rnnoise-classic", "-o", str(place / "mine.rnnn")]) == 0
     return place
+
+
+@pytest.fixture(autouse=True)
+def quick_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure in this process, without DNSMOS: what is measured is for other tests to check."""
+    quick_opinions(monkeypatch)
+    monkeypatch.setattr("denoise_wrapper.cli.compare.cores", lambda: 1)
 
 
 def run(code: str, names: dict[str, Any]) -> None:

@@ -256,10 +256,28 @@ def test_own_speech_without_noise_takes_the_noise_of_the_others(tmp_path: Path) 
     assert all(training.clip(index).noisy.any() for index in range(8))
 
 
+def test_own_noise_alone_is_mixed_with_the_speech_of_the_others(tmp_path: Path) -> None:
+    speech, noise = write_packs(tmp_path)
+    (tmp_path / "own" / "noise").mkdir(parents=True)
+    steady = np.full(20 * RATE, 0.25)  # a constant, by which the own noise is told from the others
+    soundfile.write(tmp_path / "own" / "noise" / "room.wav", steady, RATE)
+    base = write_pairs(tmp_path / "base", lengths=[2 * RATE] * 6)
+    with pytest.raises(DataError, match="has no folder speech, and"):
+        open_sources(BlendConfig(pairs=(base,), own=(tmp_path / "own",)), MIX, RATE, tmp_path / "work", 1)
+    data = BlendConfig((speech,), (noise,), own=(tmp_path / "own",), own_share=1.0)
+    for source in open_sources(data, MIX, RATE, tmp_path / "work", 1):
+        assert isinstance(source, Blend)
+        assert {each.name.split()[0] for each in source.first.corpus.noises} == {"room"}  # type: ignore[attr-defined]
+        assert source.first.corpus.voices  # type: ignore[attr-defined]
+        assert source.clip(1).noisy.any()
+
+
 def test_a_folder_without_own_recordings_is_refused(tmp_path: Path) -> None:
     base = write_pairs(tmp_path / "base", lengths=[2 * RATE] * 3)
     data = BlendConfig(pairs=(base,), own=(base / "noisy",))
-    with pytest.raises(DataError, match="holds no own recordings; they lie in clean/ and noisy/, or in speech/"):
+    with pytest.raises(
+        DataError, match="holds no own recordings; they lie in clean/ and noisy/, or in speech/, noise/ or"
+    ):
         open_sources(data, MIX, RATE, tmp_path / "work", 1)
 
 

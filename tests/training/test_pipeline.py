@@ -280,6 +280,15 @@ def test_what_cannot_end_well_is_refused_before_it_begins(
     assert not training.configs
 
 
+def test_too_few_features_are_refused_before_the_steps_that_they_would_be_made_of(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(place, PREPARE + "[join]\n")
+    assert main(["data", "features", str(path), "-o", "few.f32", "--rows", "100"]) == 2
+    assert "at least 4000 rows (40 s), not 100" in capsys.readouterr().err
+    assert not (place / "run").exists()
+
+
 def test_what_the_steps_make_is_what_the_training_is_given(place: Path) -> None:
     recipe = pipeline.load(write_recipe(place, PREPARE + "[join]\n", data='noise = ["hum"]\nrooms = ["rir"]'))
     data = recipe.training.data

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,14 +28,15 @@ from training_runs import save_toml  # noqa: E402
 from denoise_wrapper import machine  # noqa: E402
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
-from denoise_wrapper.cli.training import pretrained  # noqa: E402
+from denoise_wrapper.cli.training import FAMILIES, pretrained  # noqa: E402
 from denoise_wrapper.errors import ConfigError, ModelError  # noqa: E402
+from denoise_wrapper.training.config import plain  # noqa: E402
 from denoise_wrapper.training.dtln import train as dtln  # noqa: E402
 from denoise_wrapper.training.dtln.config import DTLNConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise import pipeline, train  # noqa: E402
 from denoise_wrapper.training.rnnoise.config import NetworkConfig, RNNoiseConfig  # noqa: E402
 from denoise_wrapper.training.rnnoise.export import fitted  # noqa: E402
-from denoise_wrapper.training.run.card import sha256, toml  # noqa: E402
+from denoise_wrapper.training.run.card import settings_toml, sha256, toml  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.log import duration  # noqa: E402
 from denoise_wrapper.training.run.run import Run  # noqa: E402
@@ -87,6 +90,19 @@ def test_an_epoch_of_a_feature_file_is_one_pass_over_its_rows(
     written = [Path(line) for line in said.out.splitlines()]
     assert {path.name for path in written} >= {"rnnoise.dnnw", "rnnoise.rnnn", "rnn_data.c", "rnn_data.h", "rnnoise.md"}
     assert all(path.is_file() for path in written)
+
+
+def test_a_validation_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[int, int, str]] = []
+
+    def track(items: range, count: int, text: str) -> range:
+        shown.append((len(items), count, text))
+        return items
+
+    monkeypatch.setattr(train, "tracked", track)
+    bare(tmp_path / "rows.f32", made_rows("classic", 60_000))  # 3 sequences to validate on
+    assert train.main(feature_config(tmp_path, batch=2, steps=1)) == 0
+    assert shown == [(2, 2, "validation")]
 
 
 def test_a_card_says_what_feature_file_was_learned_from(tmp_path: Path) -> None:
@@ -178,6 +194,47 @@ def test_a_dtln_goes_on_from_the_shipped_pair_by_name_file_folder_or_both_files(
         pretrained([PAIR_OF_16K[1], PAIR_OF_16K[0]])
 
 
+@pytest.mark.parametrize("by", ["option", "settings"])
+@pytest.mark.parametrize("kind", ["rnnoise", "dtln", "enhancer"])
+def test_a_run_from_weights_learns_at_a_tenth_of_the_rate_unless_settings_name_one(
+    tmp_path: Path, kind: str, by: str
+) -> None:
+    train_table = "" if by == "option" else 'start_from = "weights"\n'
+    option = Path("weights") if by == "option" else None
+    rates = []
+    for lines in ("", "rate = 0.5\n"):
+        path = tmp_path / "run.toml"
+        path.write_text(
+            f'work_dir = "{tmp_path}/run"\n[data]\nspeech = ["s"]\nnoise = ["n"]\n[train]\n{train_table}{lines}'
+        )
+        loaded = importlib.import_module(FAMILIES[kind][1]).load(path, option)
+        config = loaded.training if kind == "rnnoise" else loaded
+        assert config.train.start_from == Path("weights")
+        assert config.train.vector_rate == pytest.approx(type(config.train).vector_rate / 10)
+        rates.append(config.train.rate)
+    assert rates == pytest.approx([type(config.train).rate / 10, 0.5])
+    path.write_text(path.read_text().replace('start_from = "weights"\n', "").replace("rate = 0.5\n", ""))
+    loaded = importlib.import_module(FAMILIES[kind][1]).load(path)
+    assert (loaded.training if kind == "rnnoise" else loaded).train.rate == type(config.train).rate
+
+
+@pytest.mark.parametrize("kind", ["rnnoise", "dtln"])
+def test_a_run_from_weights_is_resumed_and_exported_without_naming_them_again(tmp_path: Path, kind: str) -> None:
+    name = "rnnoise-classic" if kind == "rnnoise" else "dtln-16k"
+    if kind == "rnnoise":
+        text = settings_toml(plain(feature_config(tmp_path)))
+        path = tmp_path / "run.toml"
+        path.write_text("\n".join(line for line in text.splitlines() if "rate = " not in line or "final" in line))
+    else:
+        path = dtln_toml(tmp_path)
+    command = ["train", kind, "-C", str(path)]
+    assert cli.main([*command, "--pretrained", name, "--epochs", "1"]) == 0
+    assert cli.main([*command, "-R", "--epochs", "2"]) == 0
+    assert cli.main([*command, "--export", str(tmp_path / "out")]) == 0
+    (card,) = (path.read_text() for path in (tmp_path / "out").glob("*.md"))
+    assert re.search(rf"trained on from {name}" if kind == "rnnoise" else rf"{name}_1\.onnx", card)
+
+
 @pytest.mark.parametrize("kind", ["rnnoise", "dtln"])
 def test_a_start_that_is_not_there_is_refused_with_the_names_that_are(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
@@ -250,6 +307,18 @@ def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:
 def test_a_dtln_that_no_backend_runs_is_refused_first(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         dtln.main(dtln.load(dtln_toml(tmp_path, *lines)), toml="")
+
+
+def test_a_dtln_that_no_backend_runs_is_refused_when_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = dtln_toml(tmp_path, "[network]\nhop_length = 256")
+    assert dtln.main(dtln.load(path)) == 0  # as before there was a check
+    last = tmp_path / "run" / dtln.DTLNRun.last
+    before = last.read_bytes()
+    assert cli.main(["train", "dtln", "-C", str(path), "-R", "--epochs", "2"]) == 2
+    assert "blocks of 512 samples every 256 at 16000 Hz" in capsys.readouterr().err
+    assert last.read_bytes() == before
 
 
 @pytest.mark.parametrize(("rate", "sizes"), [(16000, (512, 128)), (32000, (1024, 256))])

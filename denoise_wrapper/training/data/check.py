@@ -220,7 +220,7 @@ def judge(fact: Facts, rate: int | None, kind: Kind) -> Iterator[tuple[str, str,
         yield verdict, "silent", "nothing but zeros, in 16 bits"
         return
     if fact.refused is not None:
-        yield DOUBTFUL, "cut short", fact.refused
+        yield DOUBTFUL, "cut short", fact.refused.partition(", or let")[0]  # which is advice for cleaning it
     if fact.channels > 1 and kind != "rooms":
         yield DOUBTFUL, "channels", f"{fact.channels} of them, of which training takes the mean"
     if fact.seconds < SHORTEST_S and kind != "rooms":

@@ -93,8 +93,8 @@ def open_pack(path: Path) -> Pack:
     if path.suffix.lower() in (*SOUNDFILE_SUFFIXES, *RAW_SUFFIXES) and path.is_file():
         return Pack(path.parent, None, whole=False, single=path)
     raise DataError(
-        f"{path} is no folder; [data] names folders of audio files, single files (.wav, .raw ...), or tables (.csv) "
-        "that name some"
+        f"{path} is no folder; name a folder of audio files, a single one (.wav, .raw ...), or a table (.csv) that "
+        "names some"
     )
 
 
@@ -134,7 +134,7 @@ def only_source(paths: Iterable[Path]) -> str | None:
 def audio_files(folder: Path) -> list[Path]:
     """The audio files of a folder and those below it, in order of their names."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; [data] names folders of audio files")
+        raise DataError(f"{folder} is no folder; name a folder of audio files")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDFILE_SUFFIXES and path.is_file())
     if not files:
         raise DataError(f"{folder} holds no audio file ({', '.join(SOUNDFILE_SUFFIXES)})")

@@ -13,13 +13,13 @@ from denoise_wrapper.training.config import (
     BlendConfig,
     RunConfig,
     StretchConfig,
-    build,
     check_not_negative,
     check_positive,
     check_share,
     convert,
     unknown_setting,
 )
+from denoise_wrapper.training.dtln.spelling import respell
 from denoise_wrapper.training.run.lineage import setting
 
 
@@ -108,12 +108,12 @@ class DTLNConfig(RunConfig):
             raise ConfigError(f"'sample_rate' is a multiple of 100 Hz, not {self.sample_rate}")
 
     @classmethod
-    def read(cls, table: dict[str, Any]) -> Self:
+    def read(cls, table: dict[str, Any], started: bool = False) -> Self:
         """Make the config of TOML's tables, by our names or DTLNPytorch's; messages have the names that stood there."""
         if not OLD_TABLES & table.keys():
-            return build(with_sizes(table), cls)
+            return super().read(with_sizes(table), started)
         try:
-            return build(with_sizes(translate(table)), cls)
+            return super().read(with_sizes(translate(respell(table))), started)
         except ConfigError as error:
             raise ConfigError(by_old_names(str(error))) from None
 

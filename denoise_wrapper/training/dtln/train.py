@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training.config import load_config, plain
+from denoise_wrapper.progress import tracked
+from denoise_wrapper.training.config import plain
 from denoise_wrapper.training.dtln.batches import Batch, batches, make_schedule, open_clips, stretch_samples
 from denoise_wrapper.training.dtln.config import DTLNConfig, check_runnable, stored
 from denoise_wrapper.training.dtln.importers import import_network
@@ -20,7 +21,7 @@ from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.run.lineage import history
 from denoise_wrapper.training.run.processes import Processes
-from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.run import FREE, Run, load_run, train
 from denoise_wrapper.training.run.start import find_start, second_of_pair
 
 SCHEDULE = ("decay", "decay_share", "final_rate", "warm_up", "gamma", "step_size", "patience")
@@ -78,7 +79,7 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
     def validate(self, clips: list[tuple[Tensor, Tensor]]) -> tuple[list[float], float]:
         """Loss, ratio in dB and magnitude error over whole clips, in full precision."""
         rows = []
-        for turn, batch in enumerate(clips):
+        for turn, batch in enumerate(tracked(clips, len(clips), "validation")):
             noisy, clean = (part.to(self.device) for part in batch)
             loss = compare(self.averaged.network.denoise(noisy), clean, noisy, self.config.loss, turn)
             rows.append([float(part) for part in loss])
@@ -90,17 +91,17 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
         return publish(self.config, target)
 
 
-def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> DTLNConfig:
-    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
-    return load_config(path, DTLNConfig.read).changed(start_from, epochs)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None, resume: bool = False) -> DTLNConfig:
+    """Read the settings of a TOML file: see `run.load_run`."""
+    return load_run(path, DTLNConfig.read, DTLNRun.last, start_from, epochs, resume)
 
 
 def main(config: DTLNConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
     """Train as a config says: see `run.train`.
 
-    Raises ConfigError for a run that begins with a user's settings, toml, of a network that no backend could run.
+    Raises ConfigError for a run by a user's settings, toml, of a network that no backend could run.
     """
-    if toml is not None and not (resume or profile):
+    if toml is not None and not profile:
         check_runnable(config)
     return train(DTLNRun, config, resume, profile, toml)
 

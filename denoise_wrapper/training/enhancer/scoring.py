@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
 from denoise_wrapper.errors import DataError
+from denoise_wrapper.progress import stages, tracked
 from denoise_wrapper.training.data.decoding import read_audio
 from denoise_wrapper.training.enhancer.bands import RATE
 from denoise_wrapper.training.enhancer.config import ValidationConfig
@@ -50,8 +52,9 @@ def score_set(network: Enhancer, clips: list[Clip], processes: int) -> dict[str,
 
     WORST_SPEECH: the level of the clip that is furthest off. A clip that cannot be told a metric by is left out of it.
     """
-    answers = [clean_clip(network, clip) for clip in clips]
-    rows = run_in_processes(measure_answer, answers, processes, lambda done, total: None)
+    answers = [clean_clip(network, clip) for clip in tracked(clips, len(clips), "cleaning the set")]
+    with stages(quiet=False) as report:
+        rows = run_in_processes(measure_answer, answers, processes, functools.partial(report, "scoring"))
     means = {}
     for name in (*METRICS, "SPEECH"):
         known = [row[name] for row in rows if math.isfinite(row[name])]

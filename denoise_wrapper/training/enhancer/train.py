@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
-from denoise_wrapper.training.config import load_config
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.enhancer import scoring
 from denoise_wrapper.training.enhancer.bands import HOP
 from denoise_wrapper.training.enhancer.batches import Batch, batches, make_batch, make_clip, make_schedule, open_clips
@@ -24,7 +24,7 @@ from denoise_wrapper.training.enhancer.publish import publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
-from denoise_wrapper.training.run.run import FREE, Run, train
+from denoise_wrapper.training.run.run import FREE, Run, load_run, train
 from denoise_wrapper.training.run.start import find_start
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
@@ -126,9 +126,9 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return super().profile()
 
 
-def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> EnhancerConfig:
-    """Read the settings of a TOML file. start_from, epochs: in place of its own."""
-    return load_config(path, EnhancerConfig.read).changed(start_from, epochs)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None, resume: bool = False) -> EnhancerConfig:
+    """Read the settings of a TOML file: see `run.load_run`."""
+    return load_run(path, EnhancerConfig.read, EnhancerRun.last, start_from, epochs, resume)
 
 
 def main(config: EnhancerConfig, resume: bool = False, profile: bool = False, toml: str | None = None) -> int:
@@ -158,7 +158,7 @@ def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
 def validate(network: Enhancer, clips: list[Batch], judge: Judge) -> list[float]:
     """The means of VALIDATED over whole clips, in full precision."""
     rows = []
-    for batch in clips:
+    for batch in tracked(clips, len(clips), "validation"):
         noisy, target, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
         state = network.new_state(len(fresh))
         spectrum, _ = network.analyse(noisy, state.recent)

@@ -141,21 +141,30 @@ class _Opener:
         return one, other
 
     def own(self) -> Sides | None:
-        """Own recordings: folders of pairs, and folders of speech that are mixed with own noise or the others'."""
+        """Own recordings: folders of pairs, and of speech, noise or both, with what they lack taken from the others."""
         folders = self.data.own
         paired = tuple(folder for folder in folders if (folder / "noisy").is_dir())
-        spoken = tuple(folder for folder in folders if (folder / "speech").is_dir())
+        parts = tuple(
+            folder
+            for folder in folders
+            if (folder / "speech").is_dir() or ((folder / "noise").is_dir() and folder not in paired)
+        )
         for folder in folders:
-            if folder not in paired + spoken:
-                raise DataError(f"{folder} holds no own recordings; they lie in clean/ and noisy/, or in speech/")
+            if folder not in paired + parts:
+                raise DataError(
+                    f"{folder} holds no own recordings; they lie in clean/ and noisy/, or in speech/, noise/ or both"
+                )
         own: Sides | None = self.pairs(paired) if paired else None
-        if spoken:
-            noise, rooms = (
-                tuple(folder / name for folder in spoken if (folder / name).is_dir()) for name in ("noise", "rooms")
+        if parts:
+            speech, noise, rooms = (
+                tuple(folder / name for folder in parts if (folder / name).is_dir())
+                for name in ("speech", "noise", "rooms")
             )
-            if not noise and not self.data.noise:
-                raise DataError(f"{spoken[0]} has no folder noise, and [data] names no noise either; give one of them")
-            speech = tuple(folder / "speech" for folder in spoken)
-            mixed = self.mixing(speech, noise or self.data.noise, rooms or self.data.rooms)
-            own = mixed if own is None else _blend(own, mixed, len(paired) / (len(paired) + len(spoken)))
+            for name, found, others in (("speech", speech, self.data.speech), ("noise", noise, self.data.noise)):
+                if not found and not others:
+                    raise DataError(
+                        f"{parts[0]} has no folder {name}, and [data] names no {name} either; give one of them"
+                    )
+            mixed = self.mixing(speech or self.data.speech, noise or self.data.noise, rooms or self.data.rooms)
+            own = mixed if own is None else _blend(own, mixed, len(paired) / (len(paired) + len(parts)))
         return own

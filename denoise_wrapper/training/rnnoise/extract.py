@@ -48,14 +48,20 @@ def extract_features(config: RNNoiseConfig, target: Path, rows: int | None = Non
     rows: how many; None: as many as [features] hours make. The last tenth is of the voices and noises that are kept for
     validation. Returns how many rows were written. Raises DataError, FileError; nothing half-written is left.
     """
-    rows = round(config.features.hours * 3600.0 * RATE / FRAME) if rows is None else rows
-    if rows < 2 * SEQUENCE:
-        raise ConfigError(f"a feature file has at least {2 * SEQUENCE} rows (40 s), not {rows}; ask for more")
+    rows = count_rows(config, rows)
     config = dataclasses.replace(config, mix=dataclasses.replace(config.mix, clip_s=SEQUENCE_S))
     family = config.network.family
     with atomic_path(target, overwrite) as part, FeatureWriter(part, target.suffix, family, rows) as writer:
         for clip in extracted_clips(config, rows):
             writer.write(clip[: rows - writer.done])
+    return rows
+
+
+def count_rows(config: RNNoiseConfig, rows: int | None) -> int:
+    """Rows that are asked for; None: as many as [features] hours make. Raises ConfigError if they are too few."""
+    rows = round(config.features.hours * 3600.0 * RATE / FRAME) if rows is None else rows
+    if rows < 2 * SEQUENCE:
+        raise ConfigError(f"a feature file has at least {2 * SEQUENCE} rows (40 s), not {rows}; ask for more")
     return rows
 
 

@@ -37,10 +37,20 @@ FREE = {
 RECORD = "steps.json"
 
 
-def load(path: Path, start_from: Path | None = None, epochs: int | None = None) -> Recipe:
-    """Read a recipe from a TOML file. start_from, epochs: in place of its own."""
-    train_module()  # whose packages may be absent
-    recipe = load_config(path, read_recipe)
+def load(path: Path, start_from: Path | None = None, epochs: int | None = None, resume: bool = False) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    start_from, epochs: in place of its own. resume: of a run that has begun, with the weights that it began with where
+    nothing names others.
+    """
+    checkpoint = train_module().CHECKPOINT  # whose packages may be absent
+    from denoise_wrapper.training.run.start import begun_with
+
+    recipe = load_config(path, lambda table: read_recipe(table, start_from is not None))
+    if resume and start_from is None and recipe.training.train.start_from is None:
+        start_from = begun_with(recipe.training.work_dir / checkpoint)
+        if start_from is not None:
+            recipe = load_config(path, lambda table: read_recipe(table, started=True))
     return dataclasses.replace(recipe, training=recipe.training.changed(start_from, epochs))
 
 

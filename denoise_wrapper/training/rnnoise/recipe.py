@@ -124,15 +124,15 @@ class Recipe:
         return tuple(self.training.work_dir / "joined" / f"{kind}-{number}" for number in range(1, len(packs) + 1))
 
 
-def read_recipe(table: dict[str, Any]) -> Recipe:
-    """Make a recipe of TOML's tables."""
+def read_recipe(table: dict[str, Any], started: bool = False) -> Recipe:
+    """Make a recipe of TOML's tables. started: its training goes on from weights, whatever the tables say."""
     names = [item.name for item in dataclasses.fields(StepsConfig)]
     steps = build({name: table.pop(name) for name in names if name in table}, StepsConfig)
     written = convert(table.get("data", {}), DataConfig, "data")
     if steps.prepare is not None:  # whatever it comes to, there will be both
         absent: dict[str, Any] = {kind: ["prepared"] for kind in ("speech", "noise") if not getattr(written, kind)}
         table = {**table, "data": {**table.get("data", {}), **absent}}
-    recipe = Recipe(steps, written, RNNoiseConfig.read(table))
+    recipe = Recipe(steps, written, RNNoiseConfig.read(table, started))
     check_steps(recipe)
     data = dataclasses.replace(recipe.chosen, speech=recipe.joined("speech"), noise=recipe.joined("noise"))
     return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, data=data))

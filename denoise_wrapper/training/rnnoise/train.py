@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.mix.mixing import HOPS_PER_SECOND
 from denoise_wrapper.training.mix.stretches import RowSchedule
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
@@ -122,7 +123,8 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
         """Losses over whole clips with the weights as they will be stored, and the share of voice labels met."""
         network, layout, batch = self.averaged.network, self.network.layout, self.config.train.batch
         sums, count = np.zeros(len(self.results)), len(clips)
-        for first in range(0, count, batch):
+        starts = range(0, count, batch)
+        for first in tracked(starts, len(starts), "validation"):
             chosen = range(first, min(first + batch, count))
             stacked = np.stack([clips.read(clip, 0, clips.frames) for clip in chosen], axis=1)
             rows = torch.from_numpy(stacked.astype(np.float32)).to(self.device)

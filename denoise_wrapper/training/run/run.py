@@ -7,7 +7,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.machine import idle_cores
-from denoise_wrapper.training.config import RunConfig, plain
+from denoise_wrapper.training.config import RunConfig, load_config, plain
 from denoise_wrapper.training.run.card import settings_toml
 from denoise_wrapper.training.run.checkpoint import (
     BEST,
@@ -35,7 +35,7 @@ from denoise_wrapper.training.run.log import Clock, Log, Stopped, StopRequest, d
 from denoise_wrapper.training.run.optim import Averaged, has_bf16, make_optimisers, set_rates
 from denoise_wrapper.training.run.processes import Processes, processes
 from denoise_wrapper.training.run.rates import Progress, learning_factor
-from denoise_wrapper.training.run.start import freeze
+from denoise_wrapper.training.run.start import begun_with, freeze
 
 C = TypeVar("C", bound=RunConfig)
 N = TypeVar("N", bound=nn.Module)
@@ -342,6 +342,24 @@ def train(
         if code == 0 and group.rank == 0:
             report(run, run.publish(config.work_dir), time.perf_counter() - began)
         return code
+
+
+def load_run(
+    path: Path, read: Callable[[dict[str, Any], bool], C], last: str, start_from: Path | None, epochs: int | None,
+    resume: bool,
+) -> C:  # fmt: skip
+    """Read the settings of a run from a TOML file.
+
+    read: makes them of TOML's tables, as `RunConfig.read` does. last: its checkpoint, in work_dir. start_from, epochs:
+    in place of its own. resume: of a run that has begun, with the weights that it began with where nothing names
+    others.
+    """
+    config = load_config(path, lambda table: read(table, start_from is not None))
+    if resume and start_from is None and config.train.start_from is None:
+        start_from = begun_with(config.work_dir / last)
+        if start_from is not None:
+            config = load_config(path, lambda table: read(table, True))
+    return config.changed(start_from, epochs)
 
 
 def announce(run: Run[Any, Any]) -> None:

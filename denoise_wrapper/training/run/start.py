@@ -8,6 +8,8 @@ from torch import nn
 
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.models.shipped import MODELS
+from denoise_wrapper.training.run.checkpoint import load_checkpoint
+from denoise_wrapper.training.run.lineage import setting
 
 ENDINGS = (".dnnw", "_1.onnx")  # of the files of shipped models; those of a pair are named by their first
 
@@ -30,6 +32,15 @@ def find_start(name: Path) -> Path:
         f"there is no file or folder {name} to start from; give a path, or the name of a model that is here: "
         f"{', '.join(names)}"
     )
+
+
+def begun_with(checkpoint: Path) -> Path | None:
+    """Name the weights that a run began with, as its checkpoint says; None for random ones, or without one."""
+    if not checkpoint.is_file():
+        return None
+    settings = load_checkpoint(checkpoint).get("config") or {}
+    name = setting(settings, "train.start_from") or setting(settings, "meta.preload_model_path")
+    return Path(name) if name else None
 
 
 def second_of_pair(first: Path) -> Path | None:
