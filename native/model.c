@@ -81,6 +81,10 @@ dn_status dn_model_load_pair(const void *first, size_t first_size, const void *s
     return load(&from, out, message);
 }
 
+int dn_model_is_swapped(const dn_model *model) {
+    return model->traits->family == DN_DTLN && ((const dn_dtln *)model->network)->is_swapped;
+}
+
 dn_status dn_model_builtin(dn_model **out, char *message) {
     return dn_model_load(dn_builtin_data, dn_builtin_size, out, message);
 }

@@ -30,6 +30,7 @@ typedef struct {
     int block, hop, code, units; /* units is rounded up to a multiple of 8; what is added stays zero */
     int rows, row;               /* hops times channels that run together, and floats of the stack for each */
     dn_mask_core first, second;
+    int is_swapped; /* the second network was read from the first file */
     dn_matrix encode, decode;
 } dn_dtln;
 

@@ -283,9 +283,11 @@ dn_status dn_dtln_read(dn_network *base, const void *const data[2], const size_t
     }
     const int first = core[0].stage == 1 ? 0 : 1;
     if (status == DN_OK && core[0].stage == core[1].stage) {
-        status =
-            dn_bad_model(message, "both files are the %s model of a pair", core[0].stage == 1 ? "first" : "second");
+        const int is_first = core[0].stage == 1;
+        status = dn_bad_model(message, "both files are the %s model of a pair; give the %s too",
+                              is_first ? "first" : "second", is_first ? "second" : "first");
     }
+    ((dn_dtln *)base)->is_swapped = first;
     if (status == DN_OK) status = read_cores((dn_dtln *)base, &core[first], &core[1 - first], precision, message);
     if (status == DN_OK) {
         uint64_t h = fingerprint_of(DN_HASH_START, data[first], size[first]);
