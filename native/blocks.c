@@ -5,11 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "denoise.h"
+#include "blocks.h"
+
 #include "fpmode.h"
 #include "memory.h"
 
-enum { LEAST_BLOCK = 16, MOST_BLOCK = 2048, MOST_HALF = MOST_BLOCK / 2 };
+enum { LEAST_BLOCK = 16, MOST_HALF = DN_MOST_BLOCK / 2 };
 
 struct dn_blocks {
     int32_t block, hop, half; /* half = block / 2, the length of the complex transform */
@@ -20,13 +21,13 @@ struct dn_blocks {
 };
 
 typedef struct {
-    float re[MOST_HALF], im[MOST_HALF];
+    float *re, *im; /* [half] */
 } points;
 
 dn_status dn_blocks_create(int32_t block, int32_t hop, dn_blocks **out) {
     const double tau = 6.283185307179586;
     *out = NULL;
-    if (block < LEAST_BLOCK || block > MOST_BLOCK || (block & (block - 1)) != 0) return DN_BAD_RANGE;
+    if (block < LEAST_BLOCK || block > DN_MOST_BLOCK || (block & (block - 1)) != 0) return DN_BAD_RANGE;
     if (hop < 1 || hop > block || block % hop != 0) return DN_BAD_RANGE;
     dn_blocks *blocks = dn_new(sizeof(*blocks));
     if (!blocks) return DN_NO_MEMORY;
@@ -111,10 +112,9 @@ static const points *transform(const dn_blocks *blocks, points *x, points *y) {
     return x;
 }
 
-/* Transforms in[block] to spectrum[half + 1][2] and magnitude[half + 1]. */
-static void analyse(const dn_blocks *blocks, const float *in, float *spectrum, float *magnitude) {
+void dn_block_analyse(const dn_blocks *blocks, const float *in, float *spectrum, float *magnitude, float *room) {
     const int32_t half = blocks->half;
-    points a, b;
+    points a = {room, room + half}, b = {room + 2 * half, room + 3 * half};
     for (int32_t k = 0; k < half; k++) {
         a.re[k] = in[2 * k];
         a.im[k] = in[2 * k + 1];
@@ -140,11 +140,10 @@ static void analyse(const dn_blocks *blocks, const float *in, float *spectrum, f
     }
 }
 
-/* Transforms spectrum[half + 1][2] times gains[half + 1] to out[block]. */
-static void synthesise(const dn_blocks *blocks, const float *spectrum, const float *gains, float *out) {
+void dn_block_synthesise(const dn_blocks *blocks, const float *spectrum, const float *gains, float *out, float *room) {
     const int32_t half = blocks->half;
     const float scale = 1.0f / (float)blocks->block;
-    points a, b;
+    points a = {room, room + half}, b = {room + 2 * half, room + 3 * half};
     /* Real and imaginary parts change places before and after, which makes the transform the inverse one. */
     float first = spectrum[0] * gains[0], last = spectrum[2 * half] * gains[half];
     a.im[0] = scale * (first + last);
@@ -172,12 +171,13 @@ static void synthesise(const dn_blocks *blocks, const float *spectrum, const flo
 void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, const float *past, const float *in,
                        float *line, float *spectra, float *magnitudes, float *past_after) {
     uint64_t mode = dn_enter();
+    float room[2 * DN_MOST_BLOCK];
     const size_t hop = (size_t)blocks->hop, late = (size_t)blocks->block - hop, bins = (size_t)blocks->half + 1;
     for (size_t c = 0; c < channels; c++, line += late + hops * hop) {
         memcpy(line, past + c * late, late * sizeof(*line));
         memcpy(line + late, in + c * hops * hop, hops * hop * sizeof(*line));
         for (size_t h = 0; h < hops; h++, spectra += 2 * bins, magnitudes += bins) {
-            analyse(blocks, line + h * hop, spectra, magnitudes);
+            dn_block_analyse(blocks, line + h * hop, spectra, magnitudes, room);
         }
         memcpy(past_after + c * late, line + hops * hop, late * sizeof(*line));
     }
@@ -187,9 +187,11 @@ void dn_blocks_analyse(const dn_blocks *blocks, size_t channels, size_t hops, co
 void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *spectra, const float *gains,
                           float *frames) {
     uint64_t mode = dn_enter();
+    float room[2 * DN_MOST_BLOCK];
     const size_t bins = (size_t)blocks->half + 1;
     for (size_t i = 0; i < count; i++) {
-        synthesise(blocks, spectra + 2 * i * bins, gains + i * bins, frames + i * (size_t)blocks->block);
+        float *frame = frames + i * (size_t)blocks->block;
+        dn_block_synthesise(blocks, spectra + 2 * i * bins, gains + i * bins, frame, room);
     }
     dn_leave(mode);
 }

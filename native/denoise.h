@@ -41,13 +41,15 @@ typedef struct dn_extractor dn_extractor; /* one noisy and clean pair's memory, 
 typedef enum {
     DN_OK,
     DN_NO_MEMORY,
-    DN_BAD_MODEL,   /* the bytes are no model, or a damaged one: the message says which layer and why */
-    DN_NOT_FINITE,  /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
-    DN_BAD_STATE,   /* the bytes were not saved from a state of this model, or were damaged */
-    DN_BAD_RANGE,   /* samples were asked for that cannot be made of the input */
-    DN_NO_SUCH_ISA, /* this processor, or this build, cannot run that instruction set */
-    DN_BAD_STATES,  /* the states of one call are of unlike models, or one is there twice; no state was touched */
-    DN_BUSY,        /* another thread is using the lane */
+    DN_BAD_MODEL,     /* the bytes are no model, or a damaged one: the message says which layer and why */
+    DN_NOT_FINITE,    /* a sample came that is NaN, infinite or beyond +-DN_LIMIT; no state was touched */
+    DN_BAD_STATE,     /* the bytes were not saved from a state of this model, or were damaged */
+    DN_BAD_RANGE,     /* samples were asked for that cannot be made of the input */
+    DN_NO_SUCH_ISA,   /* this processor, or this build, cannot run that instruction set */
+    DN_BAD_STATES,    /* the states of one call are of unlike models, or one is there twice; no state was touched */
+    DN_BUSY,          /* another thread is using the lane */
+    DN_UNKNOWN_MODEL, /* nothing is wrong with the bytes that is known, but this engine does not run what they hold: the
+                       * message says where they differ from what it runs */
 } dn_status;
 
 /* ---- model ---- */
@@ -57,6 +59,22 @@ typedef enum {
  * and message, DN_MESSAGE bytes or NULL, holds one line that names the layer and what is wrong. */
 dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message);
 
+/* Forms in which the weights of a DTLN are kept. */
+typedef enum {
+    DN_AS_STORED, /* floats of 16 bits where the file's numbers are such, and else of 32 */
+    DN_INT8,      /* integers of 8 bits with a scale for each output, and inputs rounded likewise in each hop */
+} dn_precision;
+
+/* Loads a DTLN: its two ONNX files, in either order, each of which is recognised node by node. The blocks are as long
+ * as the file of the second network says, 16 to 2048 samples and a power of two, a hop a quarter of that; the rate is
+ * whatever it was trained for. DN_UNKNOWN_MODEL: a graph is not one of those that this engine knows, of which the
+ * message says how. */
+dn_status dn_model_load_pair(const void *first, size_t first_size, const void *second, size_t second_size,
+                             dn_precision precision, dn_model **out, char *message);
+
+/* Whether the files of a loaded pair came the second first. */
+int dn_model_is_swapped(const dn_model *model);
+
 /* Loads the model compiled in. */
 dn_status dn_model_builtin(dn_model **out, char *message);
 
@@ -65,13 +83,16 @@ const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
 /* The networks that this engine runs: RNNoise's of 22 bands and six layers, that of 32 bands and one frame of
- * look-ahead, and the enhancer, which has a mask for each bin. */
-typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER } dn_family;
+ * look-ahead, the enhancer, which has a mask for each bin, and the DTLN, which has two networks. */
+typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER, DN_DTLN } dn_family;
 
 dn_family dn_model_family(const dn_model *model);
 
 /* Samples by which the output of this model is later than its input. */
 int dn_model_delay(const dn_model *model);
+
+/* Samples that go in and come out at a time: DN_FRAME, but of a DTLN. */
+int dn_model_hop(const dn_model *model);
 
 /* A layer of a classic model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru,
  * denoise_output, vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns],
@@ -117,14 +138,13 @@ dn_status dn_state_create(const dn_model *model, dn_state **out);
 void dn_state_reset(dn_state *state);
 void dn_state_destroy(dn_state *state); /* NULL is fine */
 
-/* Cleans frames of 10 ms on each of channels states, which may be channels of one signal or signals of their own: a
- * server can take all its calls through in one. They share each reading of the weights; no bit of a channel depends on
- * the others.
- * in, out: [channels][frames * DN_FRAME] samples, full scale +-1; they may be the same buffer, no other overlap.
- *     out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
- * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
- * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer, the
- *     share of the original in what comes out.
+/* Cleans frames, of dn_model_hop samples each, on each of channels states, which may be channels of one signal or
+ * signals of their own: a server can take all its calls through in one. They share each reading of the weights; no bit
+ * of a channel depends on the others. in, out: [channels][frames * hop] samples, full scale +-1; they may be the same
+ * buffer, no other overlap. out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
+ * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech, zeros of a DTLN; or NULL.
+ * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer and
+ *     of a DTLN, the share of the late original in what comes out.
  * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);

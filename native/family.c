@@ -3,6 +3,7 @@
 #include <float.h>
 
 #include "models/classic.h"
+#include "models/dtln.h"
 #include "models/enhancer.h"
 #include "models/v02.h"
 
@@ -35,6 +36,8 @@ static const dn_traits traits[] = {
                      .read = dn_enhancer_read,
                      .discard = dn_enhancer_discard,
                      .most = 1e10f},
+    [DN_DTLN] =
+        {.family = DN_DTLN, .size = sizeof(dn_dtln), .run_hops = dn_dtln_run, .discard = dn_dtln_discard, .most = 1e9f},
 };
 
 const dn_traits *dn_family_traits(dn_family family) {

@@ -9,6 +9,7 @@ typedef struct {
     dn_family family;
     size_t size;                 /* bytes of its network, which begins with a dn_network */
     dn_samples_run *run_samples; /* of a network that takes samples; NULL: it has all that follows up to run */
+    dn_hops_run *run_hops;       /* of one that takes hops of its own length; it has nothing of that either */
     const dn_band_layout *bands;
     int features; /* values that the network sees of a frame, DN_MAX_FEATURES or fewer */
     dn_make_features *make_features;
@@ -16,7 +17,8 @@ typedef struct {
     dn_network_run *run;
     float most; /* magnitude of a number in a channel's memory that restoring takes for sound */
 
-    /* Reads a network of that size, all zero, out of a file; after a failure too it is to be discarded. */
+    /* NULL of a network that lies in more than one file. Reads a network of that size, all zero, out of a file; after a
+     * failure too it is to be discarded. */
     dn_status (*read)(dn_network *net, const void *data, size_t size, uint32_t *fingerprint, char *message);
     void (*discard)(dn_network *net); /* all that it has allocated; not itself */
 

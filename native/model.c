@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "models/dtln.h"
 #include "models/records.h"
 #include "rnn_data.h"
 
@@ -38,18 +39,50 @@ static dn_status fill_model(dn_model *model, const void *data, size_t size, char
     return DN_OK;
 }
 
-dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message) {
+/* What of a file, or of two, a model is to be filled with. */
+typedef struct {
+    const void *data[2];
+    size_t size[2];
+    dn_precision precision;
+} filling;
+
+static dn_status fill_pair(dn_model *model, const filling *from, char *message) {
+    model->traits = dn_family_traits(DN_DTLN);
+    model->network = dn_new(model->traits->size);
+    if (!model->network) return DN_NO_MEMORY;
+    model->kernels = dn_kernels_find(NULL);
+    return dn_dtln_read(model->network, from->data, from->size, from->precision, &model->fingerprint, message);
+}
+
+static dn_status load(const filling *from, dn_model **out, char *message) {
     char unread[DN_MESSAGE];
     if (!message) message = unread;
     message[0] = '\0';
     *out = dn_new(sizeof(**out));
-    dn_status status = *out ? fill_model(*out, data, size, message) : DN_NO_MEMORY;
+    dn_status status = DN_NO_MEMORY;
+    if (*out && from->data[1]) status = fill_pair(*out, from, message);
+    if (*out && !from->data[1]) status = fill_model(*out, from->data[0], from->size[0], message);
     if (status == DN_NO_MEMORY) snprintf(message, DN_MESSAGE, "no memory for the model");
     if (status != DN_OK) {
         dn_model_destroy(*out);
         *out = NULL;
     }
     return status;
+}
+
+dn_status dn_model_load(const void *data, size_t size, dn_model **out, char *message) {
+    return load(&(filling){.data = {data}, .size = {size}}, out, message);
+}
+
+dn_status dn_model_load_pair(const void *first, size_t first_size, const void *second, size_t second_size,
+                             dn_precision precision, dn_model **out, char *message) {
+    static const char nothing = 0;
+    const filling from = {{first ? first : &nothing, second ? second : &nothing}, {first_size, second_size}, precision};
+    return load(&from, out, message);
+}
+
+int dn_model_is_swapped(const dn_model *model) {
+    return model->traits->family == DN_DTLN && ((const dn_dtln *)model->network)->is_swapped;
 }
 
 dn_status dn_model_builtin(dn_model **out, char *message) {
@@ -74,7 +107,12 @@ dn_family dn_model_family(const dn_model *model) {
 }
 
 int dn_model_delay(const dn_model *model) {
+    if (model->traits->run_hops) return (DN_OVERLAP - 1) * model->network->hop;
     return (1 + model->traits->look_ahead) * DN_FRAME; /* the overlap's frame, and the look-ahead's */
+}
+
+int dn_model_hop(const dn_model *model) {
+    return model->network->hop ? model->network->hop : DN_FRAME;
 }
 
 dn_layer dn_model_layer(const dn_model *model, int index) {

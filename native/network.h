@@ -11,6 +11,7 @@ enum { DN_NETWORK_ROOM = 12800 }; /* floats of the stack that a run takes: four 
 typedef struct {
     int memory; /* floats that one channel needs; zeros at the start */
     int batch;  /* channels that run together at most, 1 to DN_BATCH */
+    int hop;    /* samples, 0 for DN_FRAME */
 } dn_network;
 
 /* Runs one frame of count channels, batch or fewer: for each i features[i] and memory[i] to gains[i], which has room
@@ -23,6 +24,12 @@ typedef void dn_network_run(const dn_network *net, const dn_kernels *k, int coun
  * probability of speech. */
 typedef float dn_samples_run(const dn_network *net, const dn_kernels *k, float *memory, const float *in, float *out,
                              float min_gain);
+
+/* Runs hops of count channels, batch or fewer, through a network that takes samples in hops of its own length: in to
+ * out, each channel's apart samples behind the one's before; they may be the same. No bit depends on how many hops or
+ * channels are run together. */
+typedef void dn_hops_run(const dn_network *net, const dn_kernels *k, int count, float *const *memory, const float *in,
+                         float *out, size_t apart, size_t hops, float min_gain);
 
 /* Channels that run together where each needs so many floats of the stack. */
 static inline int dn_most_together(int floats) {

@@ -20,7 +20,7 @@ dn_held_back *dn_state_held(dn_state *state) {
 
 dn_status dn_state_create(const dn_model *model, dn_state **out) {
     enum { HEAD = (sizeof(dn_state) + 63) / 64 * 64, SHELL = (sizeof(dn_shell) + 63) / 64 * 64 };
-    size_t shell = model->traits->run_samples ? 0 : SHELL;
+    size_t shell = model->traits->bands ? SHELL : 0;
     char *block = dn_new(HEAD + shell + dn_tail_size(model));
     *out = (dn_state *)(void *)block;
     if (!block) return DN_NO_MEMORY;
@@ -100,6 +100,15 @@ static void process_samples(dn_state *const *states, int count, const float *in,
     }
 }
 
+/* Processes hops of each of count states of a network that takes them by itself. */
+static void process_hops(dn_state *const *states, int count, const float *in, float *out, size_t hops, size_t apart,
+                         float min_gain) {
+    const dn_model *model = states[0]->model;
+    float *memory[DN_BATCH];
+    for (int i = 0; i < count; i++) memory[i] = states[i]->tail;
+    model->traits->run_hops(model->network, model->kernels, count, memory, in, out, apart, hops, min_gain);
+}
+
 /* Says whether the states are of one model, and no state is there twice. */
 static int fit_together(dn_state *const *states, size_t channels) {
     size_t seen = 0;
@@ -114,7 +123,7 @@ static int fit_together(dn_state *const *states, size_t channels) {
 
 static dn_status process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
                          size_t frames, float min_gain) {
-    size_t samples = frames * DN_FRAME;
+    const size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
@@ -124,8 +133,14 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
     size_t most = (size_t)model->network->batch;
     for (size_t c = 0; c < channels; c += most) {
         int count = (int)(channels - c < most ? channels - c : most);
+        if (model->traits->run_hops) {
+            const size_t at = c * samples;
+            process_hops(states + c, count, in + at, out + at, frames, samples, min_gain);
+            for (size_t i = 0; voice && i < (size_t)count * frames; i++) voice[c * frames + i] = 0;
+            continue;
+        }
         for (size_t f = 0; f < frames; f++) {
-            size_t at = c * samples + f * DN_FRAME;
+            size_t at = c * samples + f * hop;
             float probability[DN_BATCH];
             step(states + c, count, in + at, out + at, samples, min_gain, probability);
             for (int i = 0; voice && i < count; i++) voice[(c + (size_t)i) * frames + f] = probability[i];

@@ -1,4 +1,4 @@
-"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's and the enhancer."""
+"""Backends whose network and signal processing are the C engine's, native/, RNNoise's, the enhancer, DTLNs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -50,13 +50,7 @@ class EngineBackend(Loaded):
         self._model = _load(source, model)
         self.check_family(model)
         self.delay: int = lib.dn_model_delay(self._model)
-        wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
-        known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
-        if not known or (wanted and lib.dn_model_set_isa(self._model, wanted.encode()) != lib.DN_OK):
-            raise ConfigError(
-                f"the instruction set {shown(wanted)} cannot be used here; this build knows "
-                f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
-            )
+        choose_isa(self._model, isa)
         remember(self)
 
     @abstractmethod
@@ -74,10 +68,7 @@ class EngineBackend(Loaded):
 
         The channels of all then read the weights together. AudioError leaves all states as they were.
         """
-        for state, each in zip(states, blocks, strict=True):
-            check_block(each, state.channels, FRAME)
-        pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
-        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), min_gain))
+        return process_states(states, blocks, FRAME, min_gain)
 
     @property
     def isa(self) -> str:
@@ -113,19 +104,27 @@ class EngineBackend(Loaded):
         return f"<{type(self).__name__} {self.name!r} on {self.isa}>"
 
 
+class EngineModel(Protocol):
+    """A backend with a model in the engine."""
+
+    _model: Any  # dn_model *
+    hop: int
+
+
 class EngineState:
     """The memory of one signal, a C state a channel; one thread at a time. Copies and pickles go on bit for bit."""
 
-    def __init__(self, backend: EngineBackend, channels: int) -> None:
+    def __init__(self, backend: EngineModel, channels: int) -> None:
         self.backend = backend
         self.channels = check_channels(channels)
+        self._hop = backend.hop
         self.owned = [_new_state(backend._model) for _ in range(channels)]
         self._states = ffi.new("dn_state *[]", self.owned)
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
-        check_block(block, self.channels, FRAME)
-        return _run(self._states, block, min_gain)
+        frames = check_block(block, self.channels, self._hop)
+        return _run(self._states, block, frames, min_gain)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -186,10 +185,34 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
     return ffi.gc(out[0], lib.dn_model_destroy)
 
 
-def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32]:
+def process_states(
+    states: Sequence[EngineState], blocks: Sequence[Float32], hop: int, min_gain: float
+) -> list[tuple[Float32, Float32]]:
+    """Clean a block of as many hops with each state of one model in one call into C."""
+    frames = 0
+    for state, each in zip(states, blocks, strict=True):
+        frames = check_block(each, state.channels, hop)
+    pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
+    return split_channels(blocks, *_run(pointers, np.concatenate(blocks), frames, min_gain))
+
+
+def choose_isa(model: Any, isa: str | None) -> None:
+    """Have a model use an instruction set; None for the environment's DENOISE_WRAPPER_ISA, or the fastest.
+
+    Raises ConfigError if this processor or this build has none of that name.
+    """
+    wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
+    known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
+    if not known or (wanted and lib.dn_model_set_isa(model, wanted.encode()) != lib.DN_OK):
+        raise ConfigError(
+            f"the instruction set {shown(wanted)} cannot be used here; this build knows "
+            f"{' '.join(known_instruction_sets())} (isa=None and no DENOISE_WRAPPER_ISA: the fastest)"
+        )
+
+
+def _run(states: Any, block: Float32, frames: int, min_gain: float) -> tuple[Float32, Float32]:
     """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
     channels, samples = block.shape
-    frames = samples // FRAME
     cleaned = _empty((channels, samples), _FLOAT32)
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:

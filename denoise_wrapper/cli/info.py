@@ -18,12 +18,13 @@ from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.machine import cores, processor_name
 
-NEEDED = ("numpy", "onnxruntime", "cffi", "soundfile", "rich")
+NEEDED = ("numpy", "cffi", "soundfile", "rich")
 # Packages that some things need, and those that they are for.
 OPTIONAL = {
     "av": "m4a, mp4, mkv, webm, wma ...",
     "pydub": "AudioSegment",
     "h5py": "models of Keras",
+    "onnxruntime": "other pairs of ONNX models",
     "sounddevice": "listen",
     "pesq": "evaluate, compare",
     "pystoi": "evaluate, compare",

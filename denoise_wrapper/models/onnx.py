@@ -36,6 +36,7 @@ _INSIDE = {
     "Opset": {},
 }
 _DOMAIN = {"Opset": 1, "Node": 7, "Function": 10}  # the field that names a set of operators
+_METADATA = 14  # of Model
 _IR_VERSION, _EXTERNAL_DATA, _DATA_LOCATION = 1, 13, 14  # of Model, Tensor, Tensor
 _OPERATOR = 4  # of Node
 _SIZES = {"Tensor": 1, "Sparse": 3}  # the field of a tensor's axes
@@ -85,14 +86,39 @@ def _in_folder(folder: Path, name: str) -> tuple[Path, Path]:
 
 def read_onnx(source: Source) -> bytes:
     """The bytes of a model, checked as `check_onnx` says. Raises FileError or ModelError that names the file."""
+    data = read_source(source)
+    check_source(data, source)
+    return data
+
+
+def read_source(source: Source) -> bytes:
+    """The bytes of a model, as they are. Raises FileError, or ModelError if there are too many."""
     data = bytes(source) if isinstance(source, Buffer) else read_model_bytes(source, BYTES_MAX)
     if len(data) > BYTES_MAX:
         raise ModelError(f"the model {called(source)} has more than {BYTES_MAX >> 20} MB; no DTLN is so large")
+    return data
+
+
+def check_source(data: bytes, source: Source) -> None:
+    """Raises ModelError that names the file unless its bytes pass `check_onnx`."""
     try:
         check_onnx(data)
     except ModelError as error:
         raise ModelError(f"the model {called(source)} cannot be used: {error}") from error
-    return data
+
+
+def read_notes(data: bytes) -> dict[str, str]:
+    """The metadata of a model that has been read before: strings by name."""
+    notes = {}
+    for number, _, entry in _fields(memoryview(data), _Beside()):
+        if number == _METADATA and isinstance(entry, memoryview):
+            texts = {
+                key: bytes(value).decode("utf-8", "replace")
+                for key, _, value in _fields(entry, _Beside())
+                if isinstance(value, memoryview)
+            }
+            notes[texts.get(1, "")] = texts.get(2, "")
+    return notes
 
 
 def called(source: Source) -> str:

@@ -151,13 +151,22 @@ def check_fit(first: Core, second: Core, rate: int, block: int) -> None:
             f"the two do not belong together: the first takes {first.width} bins, those of blocks of "
             f"{2 * first.width - 2} samples, the second blocks of {second.width}"
         )
-    if second.width != block:
-        raise ModelError(f"it takes blocks of {second.width} samples; at {rate} Hz they have {block}")
-    notes = first.metadata, second.metadata
+    check_length(second.width, rate, block)
+    check_notes((first.metadata, second.metadata), rate, block)
+
+
+def check_length(block: int, rate: int, wanted: int) -> None:
+    """Raises ModelError unless a pair's blocks have as many samples as those at that rate."""
+    if block != wanted:
+        raise ModelError(f"it takes blocks of {block} samples; at {rate} Hz they have {wanted}")
+
+
+def check_notes(notes: tuple[Mapping[str, str], Mapping[str, str]], rate: int, block: int) -> None:
+    """Raises ModelError unless what the two files, the first one first, say of themselves is of one such pair."""
     if all("pair" in note for note in notes) and notes[0]["pair"] != notes[1]["pair"]:
         raise ModelError("the two do not belong together: they are halves of different pairs, as their metadata says")
-    for core, note in zip((first, second), notes, strict=True):
-        _check_note(note, {"sample_rate": rate, "block": block, "hop": block // 4, "stage": core.stage})
+    for stage, note in enumerate(notes, 1):
+        _check_note(note, {"sample_rate": rate, "block": block, "hop": block // 4, "stage": stage})
 
 
 def _check_note(note: Mapping[str, str], facts: Mapping[str, int]) -> None:

@@ -1,11 +1,11 @@
-/* The kernels with AVX2 and FMA. The pragmas stand for -mavx2 -mfma, for this file alone, so that no build needs flags
- * by file; MSVC compiles any intrinsic without being asked. Empty on other processors. */
+/* The kernels with AVX2, FMA and F16C. The pragmas stand for -mavx2 -mfma -mf16c, for this file alone, so that no build
+ * needs flags by file; MSVC compiles any intrinsic without being asked. Empty on other processors. */
 #if defined(__x86_64__) || defined(_M_X64)
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #elif defined(__GNUC__)
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 
 #include "kernels/vec_avx2.h"

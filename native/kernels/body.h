@@ -18,6 +18,8 @@
 #include "kernels/body_fourier.h"
 #include "kernels/body_rows.h" /* needs body_network.h */
 
+#include "kernels/body_panels.h" /* needs both */
+
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
@@ -267,4 +269,11 @@ const dn_kernels DN_TABLE = {
     .softmax_columns = softmax_columns,
     .compress = compress,
     .shape_gains = shape_gains,
+    .map_panels = map_panels,
+    .map_panels_halves = map_panels_halves,
+    .map_steps = map_steps,
+    .step_rows = step_rows,
+    .lstm = lstm,
+    .normalise = normalise,
+    .logarithms = logarithms,
 };

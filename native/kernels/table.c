@@ -49,14 +49,15 @@ static int can_run_sse41(void) {
     return has(r[2], 9) && has(r[2], 19); /* SSSE3 too, which SSE4.1 implies */
 }
 
-/* Asks for AVX2 and FMA in the processor, and an operating system that saves the wide registers on a task switch. */
+/* Asks for AVX2, FMA and F16C in the processor, and an operating system that saves the wide registers on a task switch.
+ */
 static int can_run_avx2(void) {
     unsigned r[4];
     cpuid(0, r);
     if (r[0] < 7) return 0;
     cpuid(1, r);
-    int fma = has(r[2], 12), osxsave = has(r[2], 27), avx = has(r[2], 28);
-    if (!fma || !osxsave || !avx || (saved_registers() & 0x6) != 0x6) return 0;
+    int fma = has(r[2], 12), osxsave = has(r[2], 27), avx = has(r[2], 28), f16c = has(r[2], 29);
+    if (!fma || !f16c || !osxsave || !avx || (saved_registers() & 0x6) != 0x6) return 0;
     cpuid(7, r);
     return has(r[1], 5);
 }

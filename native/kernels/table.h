@@ -31,6 +31,35 @@ typedef struct {
     int add;
 } dn_rows;
 
+/* A map of rows by a matrix in panels of 16 columns, w[columns / 16][inputs][16]: y[r][c] = bias[c], or what was in y
+ * where add, plus the sum over j < inputs of x[r][j] * w[j][c], added one after the other. columns is a multiple of 16;
+ * bias NULL: zeros. No bit of a row depends on the others. */
+typedef struct {
+    const float *x;
+    int x_row;
+    const void *w;
+    const float *bias;
+    float *y;
+    int y_row;
+    int inputs, columns, rows;
+    int add;
+} dn_panels;
+
+/* The same in integers, whose sums are exact: y[r][c] = bias[c] or y plus scale[c] * size[r] * the sum of x[r][j] *
+ * w[j][c]; w[columns / 16][inputs / 4][16][4], none of it -128; x, what step_rows gives; inputs is a multiple of 4. */
+typedef struct {
+    const int8_t *x;
+    int x_row;
+    const float *size;
+    const int8_t *w;
+    const float *scale, *bias;
+    const int32_t *sums; /* [columns], 128 times the sum of a column's weights, which some sets need */
+    float *y;
+    int y_row;
+    int inputs, columns, rows;
+    int add;
+} dn_steps;
+
 typedef struct dn_kernels {
     const char *name;
 
@@ -134,6 +163,26 @@ typedef struct dn_kernels {
     /* gain[i] = min_gain + (1 - min_gain) g^3, g = gain[i] m^4 / (m^4 + level[i]^4 + 1e-9), m = magnitude[i]; i < n, a
      * multiple of 8. */
     void (*shape_gains)(float *gain, const float *magnitude, const float *level, float min_gain, int n);
+
+    void (*map_panels)(const dn_panels *map);        /* w are floats */
+    void (*map_panels_halves)(const dn_panels *map); /* w are floats of 16 bits */
+    void (*map_steps)(const dn_steps *map);
+
+    /* steps[i] = x[i] in units of the greatest |x[i]| / 127, rounded, i < n, and zeros up to a multiple of 4. Returns
+     * that unit; 0, and steps of 0, where none of x is beyond 1e-30. */
+    float (*step_rows)(int8_t *steps, const float *x, int n);
+
+    /* Makes one step of an LSTM for each row: gates[rows][4 * units], biases in them: input, forget, candidate, output;
+     * h, c [rows][units], c is updated in place, h written; units is a multiple of 8. */
+    void (*lstm)(float *h, float *c, const float *gates, int units, int rows);
+
+    /* y[i] = weight[i] * (x[i] - mean) / sqrt(variance + least) + bias[i], i < n; mean and variance of the n. y may be
+     * x.
+     */
+    void (*normalise)(float *y, const float *x, const float *weight, const float *bias, float least, int n);
+
+    /* v[i] = ln(v[i] + least), i < n, of sums that are normal numbers; errors below 3e-7, or 1e-7 of it. */
+    void (*logarithms)(float *v, float least, int n);
 } dn_kernels;
 
 /* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can

@@ -13,6 +13,10 @@ static inline v8 v8_from_bytes(const int8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
 }
 
+static inline v8 v8_from_halves(const uint16_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
 static inline void v8_store(float *p, v8 a) {
     _mm256_storeu_ps(p, a);
 }

@@ -44,6 +44,10 @@ static inline v16 v16_from_bytes(const int8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
 
+static inline v16 v16_from_halves(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
 /* Eight times p[0], eight times p[1]. */
 static inline v16 v16_set_halves(const float *p) {
     return _mm512_mask_broadcastss_ps(_mm512_set1_ps(p[0]), 0xff00, _mm_load_ss(p + 1));
@@ -78,6 +82,23 @@ static inline int32_t four_steps(const int8_t *steps) {
     int32_t four;
     memcpy(&four, steps, sizeof(four));
     return four;
+}
+
+/* Sixteen sums, see body_panels.h: 128 is added to the steps, as vpdpbusd wants one factor unsigned, and what that
+ * makes of the weights is subtracted at the end. */
+typedef __m512i dots16;
+typedef __m512i steps16;
+
+static inline steps16 steps16_load(const int8_t *steps) {
+    return _mm512_set1_epi32(four_steps(steps) ^ (int32_t)0x80808080u);
+}
+
+static inline dots16 dots16_zero(void) {
+    return _mm512_setzero_si512();
+}
+
+static inline dots16 dots16_add(dots16 sums, const int8_t *q, steps16 steps) {
+    return _mm512_dpbusd_epi32(sums, steps, _mm512_loadu_si512(q));
 }
 
 /* Adds the halves up. vpdpbusd wants one factor unsigned: 128 is added to the weights, and what that makes of the

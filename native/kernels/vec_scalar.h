@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "halves.h"
+
 typedef struct {
     float f[8];
 } v8;
@@ -19,6 +21,11 @@ static inline v8 v8_load(const float *p) {
 /* Eight integers as floats. */
 static inline v8 v8_from_bytes(const int8_t *p) {
     V8_EACH((float)p[i]);
+}
+
+/* Eight floats of 16 bits. */
+static inline v8 v8_from_halves(const uint16_t *p) {
+    V8_EACH(dn_half_to_float(p[i]));
 }
 
 static inline void v8_store(float *p, v8 a) {

@@ -17,6 +17,22 @@ static inline v8 v8_from_bytes(const int8_t *p) {
                 _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_srli_si128(bytes, 4)))};
 }
 
+/* As halves.h does it. */
+static inline __m128 four_halves(__m128i words) {
+    __m128i rest = _mm_slli_epi32(_mm_and_si128(words, _mm_set1_epi32(0x7fff)), 13);
+    __m128i small = _mm_cmplt_epi32(rest, _mm_set1_epi32(1 << 23));
+    __m128i bits = _mm_add_epi32(rest, _mm_set1_epi32(112 << 23));
+    bits = _mm_add_epi32(bits, _mm_and_si128(small, _mm_set1_epi32(1 << 23)));
+    __m128 leading = _mm_and_ps(_mm_castsi128_ps(small), _mm_set1_ps(6.103515625e-5f));
+    __m128 value = _mm_sub_ps(_mm_castsi128_ps(bits), leading);
+    return _mm_or_ps(value, _mm_castsi128_ps(_mm_slli_epi32(_mm_and_si128(words, _mm_set1_epi32(0x8000)), 16)));
+}
+
+static inline v8 v8_from_halves(const uint16_t *p) {
+    __m128i all = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (v8){four_halves(_mm_cvtepu16_epi32(all)), four_halves(_mm_cvtepu16_epi32(_mm_srli_si128(all, 8)))};
+}
+
 static inline void v8_store(float *p, v8 a) {
     _mm_storeu_ps(p, a.low);
     _mm_storeu_ps(p + 4, a.high);

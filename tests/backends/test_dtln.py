@@ -1,4 +1,4 @@
-"""The DTLN backends: agreement with recorded answers, styles of pairs, and files that are refused."""
+"""The DTLN backends in either runtime: agreement with recorded answers, styles of pairs, files that are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from require import require
 
 from denoise_wrapper import ConfigError, Denoiser, FileError, ModelError
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.dtln import FRAMES_AT_ONCE, DTLNBackend
+from denoise_wrapper.backends.dtln import RUNTIMES, DTLNBackend
+from denoise_wrapper.backends.onnx import FRAMES_AT_ONCE
 from denoise_wrapper.models.onnx import check_onnx
 
 onnx = require("onnx", "pip install 'denoise-wrapper[training]'")
@@ -56,9 +57,12 @@ def recording(folder: Path, clip: str) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("clip", ["street", "snr0"])
 @pytest.mark.parametrize("pair", [("model_1", "model_2"), ("lhwcv_p1", "lhwcv_p2")], ids=["published", "split"])
-def test_a_published_pair_answers_as_its_own_loop_did(published: Path, clip: str, pair: tuple[str, str]) -> None:
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_published_pair_answers_as_its_own_loop_did(
+    published: Path, clip: str, pair: tuple[str, str], runtime: str
+) -> None:
     noisy, wanted = recording(published, clip)
-    denoiser = Denoiser("dtln-16k", model=tuple(published / f"{name}.onnx" for name in pair))
+    denoiser = Denoiser(DTLNBackend([published / f"{name}.onnx" for name in pair], runtime=runtime))
     cleaned = denoiser.filter(noisy)
     late = denoiser.backend.delay
     agreement_db = signal_to_difference_db(wanted[late:], cleaned[: len(cleaned) - late])
@@ -83,8 +87,9 @@ def test_a_published_pair_cleans_at_any_rate(published: Path, rate: int) -> None
 # ---- styles of pairs ----
 
 
-def test_a_pair_that_takes_one_hop_answers_as_the_one_that_takes_many(noise: Array) -> None:
-    free, fixed = DTLNBackend(PAIR), DTLNBackend(make_pair(free=False))
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_pair_that_takes_one_hop_answers_as_the_one_that_takes_many(noise: Array, runtime: str) -> None:
+    free, fixed = DTLNBackend(PAIR, runtime=runtime), DTLNBackend(make_pair(free=False), runtime=runtime)
     many, _ = free.new_state(3).process(noise)
     one, _ = fixed.new_state(3).process(noise)
     np.testing.assert_array_equal(one, many)
@@ -106,17 +111,19 @@ def turned_around(data: bytes) -> bytes:
     return content
 
 
-def test_a_pair_with_channels_before_hops_answers_as_the_one_with_hops_first(noise: Array) -> None:
-    usual, other = DTLNBackend(PAIR), DTLNBackend((turned_around(PAIR[0]), turned_around(PAIR[1])))
-    assert [core.by_time for core in (*usual.cores, *other.cores)] == [True, True, False, False]
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_pair_with_channels_before_hops_answers_as_the_one_with_hops_first(noise: Array, runtime: str) -> None:
+    usual = DTLNBackend(PAIR, runtime=runtime)
+    other = DTLNBackend((turned_around(PAIR[0]), turned_around(PAIR[1])), runtime=runtime)
     for hops in (1, 7):
         block = np.ascontiguousarray(noise[:, : hops * 128])
         np.testing.assert_array_equal(other.new_state(3).process(block)[0], usual.new_state(3).process(block)[0])
 
 
 @pytest.mark.parametrize("name", ["dtln-16k", "dtln-32k"])
-def test_a_long_block_is_run_in_parts_and_answers_the_same(name: str) -> None:
-    backend = DTLNBackend(PAIR if name == "dtln-16k" else PAIR_32K, name)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_long_block_is_run_in_parts_and_answers_the_same(name: str, runtime: str) -> None:
+    backend = DTLNBackend(PAIR if name == "dtln-16k" else PAIR_32K, name, runtime=runtime)
     block = np.random.default_rng(2).standard_normal((2, (FRAMES_AT_ONCE + 7) * backend.hop)).astype(np.float32)
     whole, _ = backend.new_state(2).process(block)
     state = backend.new_state(2)
@@ -152,8 +159,9 @@ def test_what_the_files_say_about_themselves_is_told() -> None:
     assert DTLNBackend(PAIR).metadata == {}
 
 
-def test_a_copied_state_goes_on_by_itself(noise: Array) -> None:
-    state = DTLNBackend(PAIR).new_state(3)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_copied_state_goes_on_by_itself(noise: Array, runtime: str) -> None:
+    state = DTLNBackend(PAIR, runtime=runtime).new_state(3)
     for hops in (1, 1, 5, 1):  # after single hops arrays are bound to the models
         state.process(np.ascontiguousarray(noise[:, : hops * 128]))
     twin = copy.deepcopy(state)
@@ -500,14 +508,63 @@ def test_a_pair_on_the_command_line(tmp_path: Path, noise: Array) -> None:
     assert main(["filter", source, *options, "--model", paths[0]]) == 2
 
 
-def test_onnxruntime_is_not_needed_for_rnnoise() -> None:
-    program = (
-        "import sys; sys.modules['onnxruntime'] = None\n"
-        "from denoise_wrapper import Denoiser, backend_names; import numpy\n"
-        "Denoiser('rnnoise').filter(numpy.zeros(480)); print(*backend_names())\n"
-        "try: Denoiser('dtln-16k')\n"
-        "except Exception as error: print(type(error).__name__, error)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert {"dtln-16k", "dtln-32k"} <= set(done.stdout.split())
-    assert "ModelError dtln-16k needs onnxruntime: pip install onnxruntime" in done.stdout
+WITHOUT_ONNXRUNTIME = """
+import sys; sys.modules['onnxruntime'] = None
+import numpy
+from denoise_wrapper import Denoiser, backend_names
+for name in ('rnnoise', 'dtln-16k', 'dtln-32k'): Denoiser(name).filter(numpy.zeros(480), 48000)
+print(*backend_names())
+for model in ([sys.argv[1], sys.argv[2]], [sys.argv[3], sys.argv[2]]):
+    try: print(Denoiser('dtln-16k', model=model).backend)
+    except Exception as error: print(type(error).__name__, error)
+from denoise_wrapper.backends.dtln import DTLNBackend
+try: DTLNBackend(runtime='onnxruntime')
+except Exception as error: print(type(error).__name__, error)
+"""
+
+
+def unusual(model: Any) -> None:
+    """A first model that the engine does not know: its mask goes by way of one more node."""
+    next(node for node in model.graph.node if "mask" in node.output).output[0] = "before"
+    model.graph.node.append(helper.make_node("Relu", ["before"], ["mask"]))
+
+
+def test_all_that_is_shipped_and_pairs_that_are_known_do_without_onnxruntime(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.onnx", "b.onnx", "odd.onnx")]
+    for path, data in zip(paths, (*PAIR, changed(PAIR[0], unusual)), strict=True):
+        path.write_bytes(data)
+    command = [sys.executable, "-c", WITHOUT_ONNXRUNTIME, *map(str, paths)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    names, known, unknown, asked = done.stdout.splitlines()
+    assert {"dtln-16k", "dtln-32k"} <= set(names.split())
+    assert known == "<DTLNBackend 'dtln-16k' in engine>"
+    assert unknown.startswith(f"ModelError the engine does not know {paths[2]} and {paths[1]}: its node ")
+    assert "Relu" in unknown
+    for line in (unknown, asked):
+        assert line.endswith("needs onnxruntime: pip install 'denoise-wrapper[onnx]'")
+
+
+def test_a_pair_that_the_engine_does_not_know_is_run_by_onnxruntime(noise: Array) -> None:
+    odd = changed(PAIR[0], unusual), PAIR[1]
+    backend = DTLNBackend(odd)
+    assert backend.runtime == "onnxruntime"
+    wanted = DTLNBackend(PAIR, runtime="onnxruntime").new_state(3).process(noise)[0]
+    np.testing.assert_array_equal(backend.new_state(3).process(noise)[0], wanted)
+    for asked in ({"runtime": "engine"}, {"precision": "int8"}, {"isa": "scalar"}):
+        with pytest.raises(ModelError, match=r"the engine does not know .* Relu, .*runtime='onnxruntime' may run it"):
+            DTLNBackend(odd, **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"runtime": "ONNX"}, "runtime is engine or onnxruntime, not 'ONNX'"),
+        ({"precision": "int4"}, "precision is float or int8, not 'int4'"),
+        ({"runtime": "engine", "threads": 2}, "in one thread, not 2"),
+        ({"precision": "int8", "threads": 2}, "precision and isa are the engine's"),
+        ({"isa": "scalar", "runtime": "onnxruntime"}, "precision and isa are the engine's"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DTLNBackend(PAIR, **options)

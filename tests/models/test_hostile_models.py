@@ -117,8 +117,8 @@ LOAD = """
 import json, resource, sys, time
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.errors import DenoiseError
-import denoise_wrapper.backends.dtln
-denoise_wrapper.backends.dtln.TRIAL_S = 1.0
+import denoise_wrapper.backends.onnx
+denoise_wrapper.backends.onnx.TRIAL_S = 1.0
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 for backend, *paths in json.loads(sys.argv[1]):
     begin = time.process_time()

@@ -28,6 +28,8 @@ BACKENDS: tuple[Backend, ...] = (
     *(load_backend(name) for name in SHIPPED),
     RNNoiseBackend(random_blob(16, 24), "v0.2"),
     DTLNBackend(make_pair(512), "dtln-16k"),
+    DTLNBackend(make_pair(512), "dtln-16k", runtime="onnxruntime"),
+    DTLNBackend(make_pair(512), "dtln-16k", precision="int8"),
     RNNoiseBackend(isa="scalar"),
 )
 

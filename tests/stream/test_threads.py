@@ -29,6 +29,7 @@ THREADS = 64
 MADE = (
     RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2"),
     DTLNBackend(make_pair(512, free=False), "dtln-16k"),
+    DTLNBackend(make_pair(512, free=False), "dtln-16k", runtime="onnxruntime"),
     FAKES[2],
 )
 

@@ -17,13 +17,15 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.models.shipped import MODELS
 
 V02 = RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2")  # of the other family of networks
-PAIRS = (  # one of which takes one channel and one hop at a time
-    DTLNBackend(make_pair(512, free=False), "dtln-16k"),
-    DTLNBackend(make_pair(1024, units=24), "dtln-32k"),
+PAIRS = tuple(  # one of which takes one channel and one hop at a time in ONNX Runtime
+    DTLNBackend(pair, name, runtime=runtime)
+    for runtime in ("engine", "onnxruntime")
+    for pair, name in ((make_pair(512, free=False), "dtln-16k"), (make_pair(1024, units=24), "dtln-32k"))
 )
+ROUNDED = DTLNBackend(make_pair(512, units=20), "dtln-16k", precision="int8")
 SHIPPED = [name for name in backend_names() if name != "deepfilternet3"]
 ENHANCER = EnhancerBackend(random_enhancer(TINY, mild=True), "enhancer")
-ALL: list[str | Backend] = [*backend_names(), V02, ENHANCER, *PAIRS, *FAKES]
+ALL: list[str | Backend] = [*backend_names(), V02, ENHANCER, *PAIRS, ROUNDED, *FAKES]
 NEEDS_COPIES = (
     "test_a_bad_chunk_is_named_and_leaves_all_streams_as_they_were",
     "test_a_pickled_or_copied_stream_goes_on_bit_for_bit",
@@ -44,7 +46,9 @@ def called(chosen: str | Backend) -> str:
     """Name of an entry of ALL in a test's name."""
     if isinstance(chosen, str):
         return chosen
-    return f"made-{chosen.name}" if isinstance(chosen, DTLNBackend | EnhancerBackend) else chosen.name
+    if isinstance(chosen, DTLNBackend):
+        return f"made-{chosen.name}-{chosen.options.get('precision', chosen.runtime)}"
+    return f"made-{chosen.name}" if isinstance(chosen, EnhancerBackend) else chosen.name
 
 
 def opened(request: pytest.FixtureRequest) -> Backend:

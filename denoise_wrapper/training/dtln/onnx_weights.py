@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from denoise_wrapper.backends.dtln import try_out
+from denoise_wrapper.backends.onnx import try_out
 from denoise_wrapper.errors import DenoiseError, ModelError
 from denoise_wrapper.models.onnx import read_onnx
 from denoise_wrapper.models.pairs import recognise
