@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,32 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 RATE = 48000
+
+
+class Recording:
+    """What a process records, and when it came."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._pipe, self._parts = process.stdout, [b""]
+        self._offset_s = float("inf")
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._pipe is not None
+        frames = 0.0
+        while data := os.read(self._pipe.fileno(), 1 << 16):
+            self._parts.append(data)
+            frames += len(data) / 4
+            self._offset_s = min(self._offset_s, time.perf_counter() - frames / RATE)
+
+    def samples(self) -> Float32:
+        """All so far."""
+        data = b"".join(self._parts)
+        return np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+
+    def time_of(self, frame: float) -> float:
+        """When a frame was recorded, s of the clock, as those blocks tell it that came soonest."""
+        return self._offset_s + frame / RATE
 
 
 class SoundServer:
@@ -72,14 +99,12 @@ class SoundServer:
         return next((str(each["name"]) for each in listed if each["description"] == name), "")
 
     @contextlib.contextmanager
-    def recording(self, source: str) -> Iterator[Callable[[], Float32]]:
-        """Record a source while the block lasts: yields what returns the samples so far."""
-        path = self.folder / f"heard-{time.monotonic_ns()}.raw"
+    def recording(self, source: str) -> Iterator[Recording]:
+        """Record a source while the block lasts."""
         words = ["parec", f"--device={source}", "--raw", "--format=float32le", f"--rate={RATE}", "--channels=1"]
-        with open(path, "wb") as file:
-            recorder = subprocess.Popen([*words, "--latency-msec=10"], env=self.environment, stdout=file)
+        recorder = subprocess.Popen([*words, "--latency-msec=10"], env=self.environment, stdout=subprocess.PIPE)
         try:
-            yield lambda: np.fromfile(path, "<f4", count=path.stat().st_size // 4)
+            yield Recording(recorder)
         finally:
             recorder.kill()
             recorder.wait()
@@ -90,4 +115,4 @@ class SoundServer:
         path.write_bytes(samples.astype("<f4").tobytes())
         words = ["pacat", f"--device={sink}", "--raw", "--format=float32le", f"--rate={RATE}", "--channels=1"]
         with open(path, "rb") as file:
-            return subprocess.Popen([*words, "--latency-msec=20"], env=self.environment, stdin=file)
+            return subprocess.Popen([*words, "--latency-msec=200"], env=self.environment, stdin=file)

@@ -1,0 +1,85 @@
+"""Latency of `denoise-wrapper live --virtual-mic`, by clicks through a real PulseAudio, beside busy processes or none.
+
+python -m benchmarks.clicks [--busy 4] [--seconds 20] [--blocks 480 441 128]
+
+Clicks are played into a null sink, whose monitor is the microphone; its monitor and the virtual microphone are
+recorded. What is between them is device buffers, what waits between devices, the stream, and the sound server's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+from sound_server import RATE, SoundServer
+
+from denoise_wrapper import Denoiser
+
+EVERY_S = 0.5
+
+
+def arrivals(samples: np.ndarray, count: int) -> np.ndarray:
+    """Frames at which clicks begin: those louder than a fifth of the loudest, a quarter of a second apart."""
+    loud = np.flatnonzero(np.abs(samples) > 0.2 * np.abs(samples).max(initial=1e-9))
+    first = loud[np.flatnonzero(np.diff(loud, prepend=-RATE) > RATE // 4)]
+    return first[:count]
+
+
+def measure(server: SoundServer, block: int, seconds: float) -> str:
+    rate = 44100 if block == 441 else RATE
+    words = ["live", "--input", "room.monitor", "--virtual-mic", "Clicks", "--block", str(block), "--rate", str(rate)]
+    words += ["--atten-lim", "0"]  # or the clicks would be taken for noise
+    live = subprocess.Popen(
+        [sys.executable, "-m", "denoise_wrapper", *words], env=server.environment, stderr=subprocess.PIPE, text=True
+    )
+    while not server.described("Clicks"):
+        time.sleep(0.2)
+    time.sleep(2.0)
+    clicks = np.zeros(round(seconds * RATE), np.float32)
+    clicks[RATE // 2 :: round(EVERY_S * RATE)] = 0.9
+    clicks[RATE // 2 + 1 :: round(EVERY_S * RATE)] = -0.9
+    with server.recording("room.monitor") as before, server.recording(server.described("Clicks")) as after:
+        time.sleep(0.5)
+        server.play(clicks).wait()
+        time.sleep(0.7)
+        room, voice = before.samples(), after.samples()
+    live.send_signal(signal.SIGTERM)
+    said = live.communicate(timeout=20)[1].strip().splitlines()[-1]
+    sent = np.array([before.time_of(each) for each in arrivals(room, 1000)])
+    come = np.array([after.time_of(each) for each in arrivals(voice, 1000)])
+    ways = [1e3 * (come[come > each][0] - each) for each in sent if (come > each).any()]
+    p50, most = np.median(ways), np.max(ways)
+    stream = 1e3 * Denoiser().latency(rate) / rate
+    return f"block {block} at {rate} Hz: {p50:.0f} ms in all (most {most:.0f}), of it the stream {stream:.0f}; {said}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--busy", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--blocks", type=int, nargs="*", default=[480, 441, 128])
+    args = parser.parse_args()
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(args.busy)]
+    with tempfile.TemporaryDirectory() as folder:
+        server = SoundServer(Path(folder), "pulseaudio")
+        server.start()
+        try:
+            for block in args.blocks:
+                print(f"{measure(server, block, args.seconds)}; load {os.getloadavg()[0]:.1f}", flush=True)
+        finally:
+            server.stop()
+            for each in busy:
+                each.kill()
+
+
+if __name__ == "__main__":
+    main()
