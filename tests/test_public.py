@@ -31,7 +31,11 @@ def test_dir_of_the_package_lists_what_is_meant_to_be_used() -> None:
             "astream backend backend_name filter filter_file filter_files filter_frame latency reset settings "
             "speech_probability stream",
         ),
-        (Stream, "backend channels flush frame_bytes latency latency_seconds process reset sample_rate switch vad"),
+        (
+            Stream,
+            "backend channels flush frame_bytes latency latency_seconds limit process reset sample_rate settings "
+            "switch vad",
+        ),
     ],
 )
 def test_classes_list_what_is_meant_to_be_used(cls: type, names: str) -> None:

@@ -115,7 +115,7 @@ class Uploads:
         def work() -> None:
             begin, watch = time.perf_counter(), Watch(look)
             with room():
-                denoiser.transform(place.source, place.target, False, watch, Wishes())
+                denoiser._transform(place.source, place.target, False, watch, Wishes())
             desk.metrics.audio.labels("file").inc(watch.seconds)
             desk.metrics.work.labels("file").inc(time.perf_counter() - begin)
 
