@@ -81,6 +81,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l mix -xka
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-threshold -xka "(__fish_complete_path (commandline -ct))" -d 'gate what is less probably speech than this'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l link-channels -d 'one gain for all channels, so that the stereo image does not move'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l codec -xka "(__fish_complete_path (commandline -ct))" -d 'encode as this: aac, alac, flac, opus, mp3 ...'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l bit-rate -xka "(__fish_complete_path (commandline -ct))" -d 'of the audio track, such as 128k'
@@ -139,6 +140,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l model -x
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l link-channels -d 'one gain for all channels, so that the stereo image does not move'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a segments -d 'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s h -l help -d 'show this help message and exit'
