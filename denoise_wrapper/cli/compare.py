@@ -275,7 +275,7 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
     if wrong or not candidate.cleaned:
         named = " ".join(wrong) or f"--backend {args.backend}"
         raise ConfigError(
-            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them away"
+            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them out"
         )
     from denoise_wrapper.compare.behaviour import behaviour
     from denoise_wrapper.compare.export import behaviour_to_dict, write_behaviour
@@ -337,4 +337,4 @@ def _check_nothing_cleans(args: argparse.Namespace) -> None:
     options += ["-o"] if args.output is not None else []
     if options:
         reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
-        raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them away")
+        raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them out")

@@ -31,8 +31,6 @@ for program in ("pulseaudio", "pactl", "parec"):
 if not list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
     pytest.skip("PortAudio finds no PulseAudio: apt install libasound2-plugins", allow_module_level=True)
 
-import pty
-
 NOISY = Path(__file__).parents[2] / "examples" / "noisy.wav"
 RATE, SECONDS = 48000, 4.0
 Array = NDArray[Any]
@@ -82,6 +80,8 @@ def recorded(environment: dict[str, str], path: Path) -> Iterator[None]:
 def listen(environment: dict[str, str], clip: Path, keys: dict[str, bytes]) -> tuple[int, str]:
     """Run `listen` in a terminal. keys: what is pressed once that text is there. Returns exit code and screen."""
     words = [sys.executable, "-m", "denoise_wrapper", "--no-config", "listen", str(clip)]
+    import pty  # which Windows has not
+
     process, terminal = pty.fork()
     if process == 0:
         os.execve(words[0], words, environment)
