@@ -1,4 +1,4 @@
-"""Records a terminal in which this is installed and used, as docs/images/demo.cast, which asciinema plays: `make record`.
+"""Records a terminal in which this is installed and used, as docs/images/demo.cast for asciinema: `make record`.
 
 Each command runs in a pseudo-terminal of its own; the times are those that it took, waits of more than WAIT_S cut, the
 typing is even. `pip install .` is the real one, into an empty environment; what follows runs in the environment of this

@@ -10,7 +10,7 @@ _shtab_denoise_wrapper_train_subparsers=(rnnoise dtln enhancer)
 _shtab_denoise_wrapper_data_subparsers=(check prepare mix join features balance blind telephone)
 _shtab_denoise_wrapper_subparsers=(filter compare evaluate listen segments models convert train data info completion help)
 
-_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --force --skip-existing --name-suffix -f --format --preserve-times --json -q --quiet --jobs --profile -b --backend --model --preset --atten-lim --mix --vad-threshold --vad-gate --vad-hold --link-channels --non-finite --codec --bit-rate --quality --subtype --track --damaged --dry-run -v --verbose --output-noise --loudness --rate --channels --dtype)
+_shtab_denoise_wrapper_filter_option_strings=(-h --help -o --output --overwrite --force --skip-existing --name-suffix -f --format --preserve-times --json -q --quiet --jobs --profile -b --backend --model --preset --atten-lim --mix --vad-threshold --vad-gate --vad-hold --link-channels --non-finite --codec --bit-rate --quality --subtype --track --damaged -n --dry-run -v --verbose --output-noise --loudness --rate --channels --dtype)
 _shtab_denoise_wrapper_compare_option_strings=(-h --help -a -b -c -d -e -f -g --candidate -o --output --clean --mode --match-levels --jobs --title --audio --seconds --open --keep --overwrite -q --quiet)
 _shtab_denoise_wrapper_evaluate_option_strings=(-h --help --set --only -b --backend --denoised --against --behaviour --words --model --preset --atten-lim --mix --clips -o --output --csv --json --overwrite -q --quiet --jobs)
 _shtab_denoise_wrapper_listen_option_strings=(-h --help -b --backend --model --preset --atten-lim --mix --link-channels)
@@ -222,6 +222,7 @@ _shtab_denoise_wrapper_filter__q_nargs=0
 _shtab_denoise_wrapper_filter___quiet_nargs=0
 _shtab_denoise_wrapper_filter___profile_nargs=0
 _shtab_denoise_wrapper_filter___link_channels_nargs=0
+_shtab_denoise_wrapper_filter__n_nargs=0
 _shtab_denoise_wrapper_filter___dry_run_nargs=0
 _shtab_denoise_wrapper_filter__v_nargs=0
 _shtab_denoise_wrapper_filter___verbose_nargs=0

@@ -89,7 +89,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l quality 
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l subtype -xka "(__fish_complete_path (commandline -ct))" -d 'type of the samples, as PCM_16, PCM_24, FLOAT'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l track -xka "(__fish_complete_path (commandline -ct))" -d 'audio tracks to clean; others go through'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l damaged -xka "(__fish_complete_path (commandline -ct))" -d 'refuse a damaged file, leave out what cannot be read, or keep silence for it'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dry-run -d 'say what would be written, and write nothing'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s n -l dry-run -d 'say what would be written, and write nothing'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -s v -l verbose -d 'with --dry-run: each stream by itself'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l output-noise -xka "(__fish_complete_path (commandline -ct))" -d 'write what was taken away too: a file, or a folder for several'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l loudness -xka "(__fish_complete_path (commandline -ct))" -d 'turn results to this loudness, as -16 (podcasts) or -23 (broadcast); needs '"'"'denoise-wrapper[loudness]'"'"''

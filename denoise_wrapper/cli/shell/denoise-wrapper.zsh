@@ -278,7 +278,7 @@ _shtab_denoise_wrapper_filter_options=(
   "--subtype[type of the samples, as PCM_16, PCM_24, FLOAT]:NAME:_files"
   "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
   "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
-  "--dry-run[say what would be written, and write nothing]"
+  {-n,--dry-run}"[say what would be written, and write nothing]"
   {-v,--verbose}"[with --dry-run\: each stream by itself]"
   "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
   "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
