@@ -265,7 +265,7 @@ def unpack(audio: object, sample_rate: int | None, channels: int | None, dtype: 
         return _unpack_tensor(audio, rate, channels, dtype)
     samples = as_array(audio, channels)
     if dtype is not None and check_type(dtype) != samples.dtype:
-        raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype away, it says so itself")
+        raise AudioError(f"the array is {samples.dtype}, not {np.dtype(dtype)}; leave dtype out, it says so itself")
     return Clip(samples, rate, lambda cleaned: cleaned)
 
 
@@ -331,9 +331,9 @@ def _unpack_segment(segment: Any, rate: int | None, channels: int | None, dtype:
     """Unpack a segment's samples: 16 or 32 bit as they are, 8 bit as floats, so that they are rounded once."""
     for name, value, own in (("sample_rate", rate, segment.frame_rate), ("channels", channels, segment.channels)):
         if value is not None and value != own:
-            raise AudioError(f"the AudioSegment has {name} {own}, not {value}; leave {name} away, it says so itself")
+            raise AudioError(f"the AudioSegment has {name} {own}, not {value}; leave {name} out, it says so itself")
     if dtype is not None:
-        raise AudioError("an AudioSegment says its own sample width; leave dtype away")
+        raise AudioError("an AudioSegment says its own sample width; leave dtype out")
     count, samples, width = check_channels(segment.channels), segment_samples(segment), segment.sample_width
     if width == 1:
         samples = samples / np.float32(2**15)

@@ -106,6 +106,9 @@ class RNNoise:
             cleaned.frame_rate = self.sample_rate
         return cleaned
 
+    def __repr__(self) -> str:
+        return f"RNNoise({self._denoiser.backend!r})"
+
     def latency(self, sample_rate: int | None = None, save_source_sample_rate: bool = True) -> int:
         """Return the frames by which what `filter` returns is late, the same for buffers of any size.
 

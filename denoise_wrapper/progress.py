@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
 T = TypeVar("T")
+LINE_S = 20.0  # between the lines of a stage, in a log
 
 
 def make_bars(quiet: bool, *columns: ProgressColumn) -> Progress:
@@ -32,20 +34,26 @@ def make_bars(quiet: bool, *columns: ProgressColumn) -> Progress:
 
 
 @contextlib.contextmanager
-def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def stages(quiet: bool, lines: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar for each stage of some work: yields a function to call with (stage, steps done, steps in all).
 
-    A stage of another name has a bar of its own, from nothing.
+    A stage of another name has a bar of its own, from nothing. lines: where there is no terminal, print a line as each
+    stage begins, and every LINE_S seconds, so that a log shows that something is done.
     """
     from rich.progress import MofNCompleteColumn
 
     tasks: dict[str, TaskID] = {}
+    printed: dict[str, float] = {}
     with make_bars(quiet, MofNCompleteColumn()) as bars:
+        lines = lines and not quiet and bars.disable
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(visible(stage), total=total)
             bars.update(tasks[stage], completed=done)
+            if lines and done < total and time.monotonic() - printed.get(stage, -LINE_S) >= LINE_S:
+                printed[stage] = time.monotonic()
+                bars.console.print(f"{visible(stage)}: {done} of {total}", markup=False, highlight=False)
 
         yield report
 

@@ -103,7 +103,7 @@ def test_bytes_of_each_kind_are_read(kind: Any) -> None:
 
 
 def test_a_wrong_dtype_for_an_array_is_refused() -> None:
-    with pytest.raises(AudioError, match="leave dtype away"):
+    with pytest.raises(AudioError, match="leave dtype out"):
         unpack(np.zeros(10, np.float32), 48000, None, "int16")
 
 

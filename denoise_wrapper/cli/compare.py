@@ -15,6 +15,7 @@ from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.machine import cores
 from denoise_wrapper.presets import strength
+from denoise_wrapper.wording import listed
 
 if TYPE_CHECKING:
     from denoise_wrapper.compare import Candidate, Comparison
@@ -178,7 +179,7 @@ def run_compare(args: argparse.Namespace) -> int:
     from denoise_wrapper.progress import stages
 
     check_report(args.output, overwrite=args.overwrite, audio=args.audio, seconds=args.seconds)
-    with stages(args.quiet) as report:
+    with stages(args.quiet, lines=True) as report:
         comparison = compare(
             args.inputs,
             args.candidates,
@@ -190,7 +191,7 @@ def run_compare(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=report,
         )
-        page, *_ = write_report(
+        page, *others = write_report(
             comparison,
             args.output,
             overwrite=args.overwrite,
@@ -201,7 +202,9 @@ def run_compare(args: argparse.Namespace) -> int:
             progress=report,
         )
     show(format_comparison(comparison))
-    show(f"{page}: {'opened' if args.open and open_page(page) else 'open it'} in a browser")
+    opened = args.open and open_page(page)
+    beside = dict.fromkeys(str(path if path.parent == page.parent else path.parent) for path in others)
+    show(f"{page}: {'opened' if opened else 'open it'} in a browser; tables and pictures are in {listed(beside)}")
     return 2 if any(comparison.problems()) else 0
 
 
@@ -259,7 +262,7 @@ def _measured(
         table, plain = (
             path and stack.enter_context(atomic_path(path, args.overwrite)) for path in (args.csv, args.json)
         )
-        with stages(args.quiet) as report:
+        with stages(args.quiet, lines=True) as report:
             result = measure(report)
         if table:
             with table.open("w", newline="", encoding="utf-8") as file:
@@ -275,7 +278,7 @@ def _run_behaviour(args: argparse.Namespace, candidate: Candidate) -> int:
     if wrong or not candidate.cleaned:
         named = " ".join(wrong) or f"--backend {args.backend}"
         raise ConfigError(
-            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them away"
+            f"{named}: --behaviour is of one backend as it runs, and keeps no clips; leave one of them out"
         )
     from denoise_wrapper.compare.behaviour import behaviour
     from denoise_wrapper.compare.export import behaviour_to_dict, write_behaviour
@@ -304,7 +307,7 @@ def _run_words(args: argparse.Namespace, candidate: Candidate) -> int:
     name = ", ".join([candidate.name, *strength_words(candidate.settings)])
     ways = {"noisy": None, **({name: candidate.open()} if candidate.cleaned else {})}
     recogniser = open_recogniser(args.words or None)
-    with stages(args.quiet) as report:
+    with stages(args.quiet, lines=True) as report:
         results = word_errors(args.set, ways, recogniser, only=args.only, progress=report)
     if args.json:
         content = {each.name: {"percent": each.percent, "interval": each.interval()} for each in results}
@@ -338,4 +341,4 @@ def _check_nothing_cleans(args: argparse.Namespace) -> None:
     options += ["-o"] if args.output is not None else []
     if options:
         reason = "--denoised" if args.denoised is not None else f"--backend {args.backend}"
-        raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them away")
+        raise ConfigError(f"{' '.join(options)}: with {reason} nothing is cleaned; leave one of them out")

@@ -30,6 +30,9 @@ def check_inputs(args: argparse.Namespace) -> None:
     from denoise_wrapper.files.batch import is_folder
     from denoise_wrapper.files.formats import SUFFIXES
 
+    for name in args.inputs:
+        if "://" in name and not os.path.lexists(name):
+            raise ConfigError(f"{name} is an address, and nothing is fetched from the network; download it first")
     sources = [Path(name) for name in args.inputs]
     last = sources[-1]
     if args.output is None and len(sources) == 2 and not os.path.lexists(last) and sources[0].exists():
@@ -63,6 +66,8 @@ def check_backend(args: argparse.Namespace) -> None:
     """Raise ConfigError that says which of the DTLNs fits the file, for who asks for one without a rate."""
     from denoise_wrapper.backends import load_backend
 
+    if args.model and len(args.model) > 1 and args.backend is None:
+        raise ConfigError(f"--model {' '.join(args.model)}: two files are a DTLN; add -b {' or -b '.join(DTLNS)}")
     if args.backend != "dtln":
         return
     rate = next(filter(None, map(_rate, args.inputs)), None)

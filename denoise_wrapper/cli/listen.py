@@ -64,6 +64,7 @@ def run_listen(args: argparse.Namespace) -> int:
 
 def show_place(deck: Deck) -> None:
     """Show which version plays, and where it is."""
-    seconds = deck.position / deck.rate
-    sys.stdout.write(f"\r{NAMES[deck.wanted]:<6}{seconds // 60:4.0f}:{seconds % 60:04.1f} ")
+    now, end = (frames / deck.rate for frames in (deck.position, len(deck.versions[0])))
+    place, length = (f"{seconds // 60:.0f}:{seconds % 60:04.1f}" for seconds in (now, end))
+    sys.stdout.write(f"\r{NAMES[deck.wanted]:<6}{place:>8} of {length} ")
     sys.stdout.flush()

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -313,7 +314,8 @@ def _plan(inputs: list[Path], output: str | None, suffix: str | None) -> Plan:
 
 def _check_files(args: argparse.Namespace) -> None:
     if args.output == "-":
-        raise ConfigError("-o: '-' is for pipes of raw PCM; name a file or a folder ('./-' if that is its name)")
+        into = f"{PROGRAM} filter - < {shlex.quote(args.inputs[0])}"
+        raise ConfigError(f"-o: standard output goes with standard input: {into} ('./-' is a file of that name)")
     check_inputs(args)
     check_backend(args)
     check_finish(args)

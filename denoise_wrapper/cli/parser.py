@@ -36,12 +36,13 @@ _TYPED = {
     "preset is": "--preset is",
 }
 _OWN_WORDS = re.compile(rf"(?<![\w./\\-])({'|'.join(_TYPED)})(?![\w./\\])")
+_NO_VALUE = re.compile(r",? or None for no \w+")  # an option is left out for that
 _BOTH = re.compile(r"\w+=\S+ \((?:\w+ )?(--[a-z-]+)\)")  # overwrite=True (--overwrite)
 
 
 def as_typed(message: str) -> str:
     """Put the names of options in the place of Python's arguments."""
-    return _OWN_WORDS.sub(lambda match: _TYPED[match[1]], _BOTH.sub(r"\1", message))
+    return _OWN_WORDS.sub(lambda match: _TYPED[match[1]], _BOTH.sub(r"\1", _NO_VALUE.sub("", message)))
 
 
 def complain(message: object) -> None:

@@ -33,7 +33,7 @@ def check_pipe(args: argparse.Namespace) -> None:
     if missing and len(missing) < len(RAW_OPTIONS):
         raise ConfigError(f"raw PCM does not say what it holds; give {' '.join(missing)} too, as in --dtype int16")
     if args.format is not None and not missing:
-        raise ConfigError("--format: raw PCM stays raw PCM; leave --format, or --rate, --channels and --dtype away")
+        raise ConfigError("--format: raw PCM stays raw PCM; leave --format, or --rate, --channels and --dtype out")
     for stream, advice in ((sys.stdin, "pipe sound into it"), (sys.stdout, "pipe it on, or use '> FILE'")):
         if stream is None:
             raise ConfigError(f"'-' is for sound through standard input and output, and one is closed: {advice}")
@@ -91,7 +91,7 @@ def _filter_raw(args: argparse.Namespace, denoiser: Denoiser) -> str:
             if not frames and not rest and (kind := named_kind(data)) is not None:
                 options = " ".join(f"--{name}" for name in RAW_OPTIONS)
                 raise AudioError(
-                    f"standard input is {kind}, no raw PCM, and says itself what it holds; leave {options} away"
+                    f"standard input is {kind}, no raw PCM, and says itself what it holds; leave {options} out"
                 )
             data = rest + data
             count = len(data) // width
@@ -104,4 +104,6 @@ def _filter_raw(args: argparse.Namespace, denoiser: Denoiser) -> str:
         sys.stdout.buffer.flush()
     if rest:
         raise AudioError(f"the input ends with {len(rest)} bytes of a frame of {width}; check --channels and --dtype")
+    if not frames:
+        return "standard input: nothing came"
     return speed_line("standard input", frames / stream.sample_rate, time.perf_counter() - begin)

@@ -14,12 +14,12 @@ def modern(argv: Sequence[str]) -> tuple[list[str], str | None]:
             return ["models", *rest], _hint("model list", "models")
         case ["model", "info" | "wheel" as job, *rest]:
             return ["models", job, *rest], _hint(f"model {job}", f"models {job}")
-        case ["model", "convert", *rest]:
+        case ["model" | "models" as verb, "convert", *rest]:
             names = [word for word in rest if not word.startswith("-")]
             options = [word for word in rest if word.startswith("-")]
             target = ["-o", names[-1]] if len(names) > 1 else []
             return ["convert", *names[: -1 if target else None], *target, *options], _hint(
-                "model convert MODEL OUT", "convert MODEL -o OUT"
+                f"{verb} convert MODEL OUT", "convert MODEL -o OUT"
             )
         case ["model", *rest]:
             return ["models", *rest], _hint("model", "models")

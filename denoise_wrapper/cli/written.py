@@ -24,7 +24,7 @@ def add_written(verb: argparse.ArgumentParser) -> None:
     what.add_argument("--track", default="all", metavar="N|LANG|all", help="audio tracks to clean; others go through")
     what.add_argument("--damaged", default="stop", metavar="stop|skip|keep", help="refuse a damaged file, leave out "
                       "what cannot be read, or keep silence for it")  # fmt: skip
-    what.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    what.add_argument("-n", "--dry-run", action="store_true", help="say what would be written, and write nothing")
     what.add_argument("-v", "--verbose", action="store_true", help="with --dry-run: each stream by itself")
 
 

@@ -103,7 +103,7 @@ def parse_candidate(words: str) -> Candidate:
         return Candidate(NOISY)
     if what in (*backend_names(), *STANDARD) and not Path(what).exists():
         if backend is not None:
-            raise ConfigError(f"{words}: backend= is for models, and {what} is a backend itself; leave it away")
+            raise ConfigError(f"{words}: backend= is for models, and {what} is a backend itself; leave it out")
         return Candidate(name or _with_strength(what, settings), STANDARD.get(what, what), settings=settings)
     paths = _paths(what)
     name = name or _with_strength(model_name(paths), settings)

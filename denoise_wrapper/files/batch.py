@@ -109,7 +109,7 @@ def check_pairs(pairs: Sequence[Pair]) -> None:
             raise FileError(f"{writers[place]} and {source} would both be written to {target}; do them apart")
         if sources.get(place, source) != source:
             raise FileError(
-                f"{source} would be written to {target}, which is to be cleaned too; leave one of them away, or choose "
+                f"{source} would be written to {target}, which is to be cleaned too; leave one of them out, or choose "
                 "another folder for the results"
             )
 

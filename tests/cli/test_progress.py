@@ -45,3 +45,15 @@ def test_nothing_is_shown_if_quiet(shown: Callable[[], str]) -> None:
         progress.report(1.0, 4.0)
         progress.ended("done")
     assert shown() == ""
+
+
+def test_a_log_has_a_line_for_each_stage_and_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with stages(quiet=False, lines=True) as report:
+        for done in range(4):
+            report("measuring [1]", done, 3)
+        report("drawing", 0, 2)
+    assert capsys.readouterr().err == "measuring [1]: 0 of 3\ndrawing: 0 of 2\n"
+    for quiet, lines in ((True, True), (False, False)):
+        with stages(quiet=quiet, lines=lines) as report:
+            report("measuring", 0, 3)
+        assert capsys.readouterr().err == ""

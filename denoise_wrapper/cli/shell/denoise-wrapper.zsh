@@ -270,6 +270,7 @@ _shtab_denoise_wrapper_filter_options=(
   "--vad-threshold[gate what is less probably speech than this]:0..1:_files"
   "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
   "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
+  "--link-channels[one gain for all channels, so that the stereo image does not move]"
   "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
   "--codec[encode as this\: aac, alac, flac, opus, mp3 ...]:NAME:_files"
   "--bit-rate[of the audio track, such as 128k]:BIT/S:_files"
@@ -277,7 +278,7 @@ _shtab_denoise_wrapper_filter_options=(
   "--subtype[type of the samples, as PCM_16, PCM_24, FLOAT]:NAME:_files"
   "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
   "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
-  "--dry-run[say what would be written, and write nothing]"
+  {-n,--dry-run}"[say what would be written, and write nothing]"
   {-v,--verbose}"[with --dry-run\: each stream by itself]"
   "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
   "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
@@ -313,6 +314,7 @@ _shtab_denoise_wrapper_listen_options=(
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
   "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  "--link-channels[one gain for all channels, so that the stereo image does not move]"
   ":FILE:_files"
 )
 

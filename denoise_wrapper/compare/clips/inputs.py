@@ -100,7 +100,7 @@ class _References:
     def check_used(self) -> None:
         """Raise DataError if only sets were named, which have their own."""
         if not self._used:
-            raise DataError(f"{self._clean} is not needed: sets have their references in clean/; leave it away")
+            raise DataError(f"{self._clean} is not needed: sets have their references in clean/; leave it out")
 
 
 def _unique(clips: Sequence[Clip]) -> Iterator[Clip]:

@@ -206,7 +206,7 @@ def check_rows(rows: Any, path: Path, family: str) -> None:
             row, column = np.argwhere(~finite)[0]
             raise DataError(
                 f"{path}: row {start + row}, column {column} is {block[row, column]}; all must be finite: "
-                "leave that row's sequence away, or extract the features anew"
+                "leave that row's sequence out, or extract the features anew"
             )
         for what, part, low in (("gain", block[:, layout.gains], -1.0), ("voice label", block[:, -1:], 0.0)):
             wrong = (part < low - SLACK) | (part > 1.0 + SLACK)
