@@ -63,7 +63,7 @@ class Rig:
                 numbers = (numbers[0], _server(list_devices(), "outputs"))
             self._gone.clear()
             stream = self.session.stream
-            known = {each.number: each.direct for each in list_devices()}
+            known: dict[Any, bool] = {each.number: each.direct for each in list_devices()}
             with pulse.routed(source, sink):
                 self.opened = stack.enter_context(
                     open_devices(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES = 1 << 20  # of a message, at most
 MAX_RATE, MAX_CHANNELS, MAX_LATENCY_S = 192_000, 8, 2.0  # of a stream, that one client may ask for
-DTYPES = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 STRENGTH = ("preset", "atten_lim_db", "mix")
 SPEECH_S = 0.1  # between two messages about speech
 CLOSE_S = 1.0  # for the last words to a client that may not read
@@ -57,6 +57,7 @@ class Session:
     heard: float
     cut: str | None = None
     seat: Seat | None = None
+    dtype: np.dtype[Any] = DTYPES["int16"]
     wants_speech: bool = False
     spoke: float = 0.0
     unsent: bytes | None = None  # an answer that the connection has not taken yet
@@ -160,7 +161,7 @@ class Session:
         kind = asked.pop("dtype", "int16")
         if not isinstance(kind, str) or kind not in DTYPES:
             raise ProtocolError(f"dtype is {listed(DTYPES)}, not {str(kind)[:40]!r}")
-        self._dtype = DTYPES[kind]
+        self.dtype = DTYPES[kind]
         self.wants_speech = asked.pop("speech", False) is True
         stream = await asyncio.to_thread(_open, asked)
         self.seat = self.desk.pump.open(stream)
@@ -206,14 +207,14 @@ class Session:
         }
 
     def _frames(self, tail: bytes) -> int:
-        return len(tail) // (self._dtype.itemsize * self._seated().stream.channels)
+        return len(tail) // (self.dtype.itemsize * self._seated().stream.channels)
 
     def _unpacked(self, data: bytes, stream: Stream) -> np.ndarray[Any, Any]:
-        width = self._dtype.itemsize * stream.channels
+        width = self.dtype.itemsize * stream.channels
         if len(data) % width:
             raise ProtocolError(f"{len(data)} bytes are not a whole number of frames of {width} bytes", BAD_DATA)
-        chunk = np.frombuffer(data, self._dtype)
-        if self._dtype.kind == "f" and not (np.abs(chunk) <= LOUDEST).all():
+        chunk = np.frombuffer(data, self.dtype)
+        if self.dtype.kind == "f" and not (np.abs(chunk) <= LOUDEST).all():
             raise AudioError("the chunk holds samples that are NaN, infinite or absurdly loud; it was left out")
         return chunk if stream.channels == 1 else chunk.reshape(-1, stream.channels)
 

@@ -257,7 +257,8 @@ def _asked(request: Request) -> tuple[Denoiser, str | None]:
         denoiser = Denoiser(
             query.get("backend", "rnnoise"),
             preset=query.get("preset"),  # type: ignore[arg-type]
-            **number,
+            atten_lim_db=number.get("atten_lim_db"),
+            mix=number.get("mix"),
         )
     except DenoiseError as error:
         raise RefusalError(HTTPStatus.BAD_REQUEST, str(error), "query") from error
