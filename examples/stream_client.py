@@ -27,12 +27,10 @@ async def clean(source: str, target: str, url: str, key: str | None) -> None:
         parts = []
         for at in range(0, len(noisy), rate // 100):
             await socket.send(noisy[at : at + rate // 100].tobytes())
-            parts.append(await socket.recv())  # as many samples as were sent, what came `latency` frames before
+            parts.append(await socket.recv(decode=False))  # as many samples: what came `latency` frames before
         await socket.send(json.dumps({"type": "flush"}))
-        parts.append(await socket.recv())  # the last `latency` frames
-    samples = np.frombuffer(b"".join(part for part in parts if isinstance(part, bytes)), "<i2").reshape(
-        -1, noisy.shape[1]
-    )
+        parts.append(await socket.recv(decode=False))  # the last `latency` frames
+    samples = np.frombuffer(b"".join(parts), "<i2").reshape(-1, noisy.shape[1])
     soundfile.write(target, samples[started["latency"] :], rate)  # in time with the noisy file, and as long
 
 
