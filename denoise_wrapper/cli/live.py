@@ -78,7 +78,11 @@ def run_live_verb(args: argparse.Namespace) -> int:
     rate = args.rate or 48000
     stream = open_stream(denoisers, rate, args.channels)
     wiring = Wiring(args.input, args.output, args.virtual_mic, args.block or rate // 100)
-    recorder = Recorder(*args.record, rate, args.channels, stream.latency) if args.record else None
+    recorder = (
+        None
+        if args.record is None
+        else Recorder(*args.record, rate=rate, channels=args.channels, latency=stream.latency)
+    )
     session = Session(stream, recorder)
     rig = Rig(session, wiring, _tell)
     desk = Desk(session, [each.backend for each in denoisers])

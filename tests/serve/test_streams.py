@@ -274,9 +274,9 @@ def test_a_server_that_stops_gives_the_tail_and_says_so() -> None:
         got = []
         for at in range(0, len(samples), 480):
             ws.send(samples[at : at + 480].tobytes())
-            got.append(ws.recv(timeout=20))
+            got.append(ws.recv(timeout=20, decode=False))
         server.process.terminate()
-        got.append(ws.recv(timeout=20))
+        got.append(ws.recv(timeout=20, decode=False))
         np.testing.assert_array_equal(np.frombuffer(b"".join(got), "<i2"), clean(samples))
         assert json.loads(ws.recv(timeout=20))["type"] == "end"
         with pytest.raises(ConnectionClosed) as closed:
