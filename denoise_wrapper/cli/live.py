@@ -78,11 +78,10 @@ def run_live_verb(args: argparse.Namespace) -> int:
     rate = args.rate or 48000
     stream = open_stream(denoisers, rate, args.channels)
     wiring = Wiring(args.input, args.output, args.virtual_mic, args.block or rate // 100)
-    recorder = (
-        None
-        if args.record is None
-        else Recorder(*args.record, rate=rate, channels=args.channels, latency=stream.latency)
-    )
+    recorder = None
+    if args.record is not None:
+        noisy, clean = args.record
+        recorder = Recorder(noisy, clean, rate, args.channels, stream.latency)
     session = Session(stream, recorder)
     rig = Rig(session, wiring, _tell)
     desk = Desk(session, [each.backend for each in denoisers])
