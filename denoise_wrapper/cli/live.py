@@ -97,7 +97,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
             if painted:
                 show("")
             if recorder is not None:
-                recorder.close(stream.flush().reshape(-1, args.channels))
+                recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
             if session.blocks:
                 say(summary(session, rig))
     return 0

@@ -48,7 +48,7 @@ class Rig:
         self._gone = threading.Event()
         self._stack = contextlib.ExitStack()
         self.opened: Opened | None = None
-        self.losses = 0
+        self.lost, self._again = False, 0.0
 
     def open(self) -> None:
         """Open all. Raises DenoiseError."""
@@ -90,22 +90,22 @@ class Rig:
 
     def watch(self) -> None:
         """Have devices back that are gone: to be called every now and then."""
-        if not self._gone.is_set() and time.monotonic() - self.session.last < SILENT_S:
-            return
-        self.losses += 1
-        self._say("the sound device is gone; waiting for it")
-        self.close()
-        while True:
-            time.sleep(AGAIN_S)
+        now = time.monotonic()
+        if self.lost:
+            if now < self._again:
+                return
+            self._again = now + AGAIN_S
             try:
                 look_again()
                 self.open()
-                break
-            except ConfigError:
-                raise
             except DenoiseError:
-                continue
-        self._say("the sound device is back")
+                return
+            self.lost = False
+            self._say("the sound device is back")
+        elif self._gone.is_set() or now - self.session.last > SILENT_S:
+            self.lost, self._again = True, now + AGAIN_S
+            self._say("the sound device is gone; waiting for it")
+            self.close()
 
     @property
     def latency_s(self) -> float:
@@ -201,6 +201,7 @@ class Desk:
         before, after = session.levels_db
         times = session.times()
         marks = [self.backend, "all" if self.limit_db is None else f"{self.limit_db:g} dB at most"]
+        marks += ["NO DEVICE"] if rig.lost else []
         marks += [] if session.clean else ["BYPASS"]
         marks += ["MUTE"] if session.muted else []
         voice = f"speech {100 * session.speech:3.0f} %  " if session.stream.backend.has_vad else ""

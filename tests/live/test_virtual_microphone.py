@@ -177,16 +177,16 @@ def test_a_sound_server_that_is_gone_is_waited_for(sound: SoundServer, tmp_path:
     until(lambda: sound.names("modules").count("module-null-sink") == 2)
 
 
-def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer) -> None:
+def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "denoise_wrapper", "live"]
     listed = subprocess.run(
         [*words, "--list-devices"], env=sound.environment, capture_output=True, text=True, check=True
     )
     assert "pulse" in listed.stdout
     assert "room.monitor" in listed.stdout
-    done = subprocess.run(
-        [*words, "--input", "no such thing"], env=sound.environment, capture_output=True, text=True, check=False
-    )
+    words += ["--input", "no such thing", "--record", str(tmp_path / "noisy.wav"), str(tmp_path / "clean.wav")]
+    done = subprocess.run(words, env=sound.environment, capture_output=True, text=True, check=False)
+    assert not list(tmp_path.iterdir())
     assert done.returncode == 2
     assert "pulse" in done.stderr
     assert done.stderr.count("\n") == 1
