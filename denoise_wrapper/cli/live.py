@@ -53,7 +53,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.live.devices import list_devices
     from denoise_wrapper.live.player import keyboard
-    from denoise_wrapper.live.pulse import source_lines
+    from denoise_wrapper.live.pulse import place_lines
     from denoise_wrapper.live.record import Recorder
     from denoise_wrapper.live.run import Desk, Rig, Wiring, open_stream, run_live, summary
     from denoise_wrapper.live.session import Session
@@ -61,8 +61,8 @@ def run_live_verb(args: argparse.Namespace) -> int:
     if args.list_devices:
         for device in list_devices():
             show(device.line())
-        for line in source_lines():
-            show(f"     {line} (sound server's source)")
+        for line in place_lines():
+            show(f"     {line}")
         return 0
     if args.virtual_mic is not None and args.output is not None:
         raise ConfigError("--virtual-mic and --output: what is heard goes to one of them")

@@ -75,7 +75,7 @@ def run_server(
             proxy_headers=False,
             server_header=False,
             limit_concurrency=limits.streams + limits.uploads + SPARE,
-            timeout_graceful_shutdown=max(1, round(limits.grace_s)),
+            timeout_graceful_shutdown=1,  # after the time of grace, which the desk gives
             ssl_certfile=certificate,
             ssl_keyfile=key_file,
         )

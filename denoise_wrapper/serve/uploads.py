@@ -133,6 +133,7 @@ class Uploads:
         except asyncio.CancelledError:
             left = True
             await asyncio.wait({working})
+            working.exception()  # that it was given up is no news
             raise
         finally:
             leaving.cancel()
