@@ -192,6 +192,25 @@ def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer,
     assert done.stderr.count("\n") == 1
 
 
+def test_portaudio_s_devices_work_too(sound: SoundServer) -> None:
+    """By ALSA's way to the sound server, as there is no other device here."""
+    words = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--input", "pulse", "--output", "pulse"]
+    routes = {"PULSE_SOURCE": "room.monitor", "PULSE_SINK": "ears"}
+    process = subprocess.Popen(
+        [*words, "--atten-lim", "0"], env=sound.environment | routes, stderr=subprocess.PIPE, text=True
+    )
+    noise = (0.1 * np.random.default_rng(6).standard_normal(2 * RATE)).astype(np.float32)
+    try:
+        until(lambda: sound.names("sink-inputs"), 20)
+        with sound.recording("ears.monitor") as ears:
+            sound.play(noise).wait(20)
+            until(lambda: np.abs(ears.samples()).max(initial=0.0) > 0.05, 20)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="a terminal")
 def test_keys_steer_and_the_status_is_a_line(sound: SoundServer) -> None:
     main, side = os.openpty()
