@@ -27,15 +27,15 @@ async def clean(source: str, target: str, url: str, key: str | None) -> None:
         parts = []
         for at in range(0, len(noisy), rate // 100):
             await socket.send(noisy[at : at + rate // 100].tobytes())
-            parts.append(await socket.recv())  # as many samples as were sent, what came `latency` frames before
+            parts.append(await socket.recv(decode=False))  # as many samples: what came `latency` frames before
         await socket.send(json.dumps({"type": "flush"}))
-        parts.append(await socket.recv())  # the last `latency` frames
-    samples = np.frombuffer(b"".join(bytes(part) for part in parts), "<i2").reshape(-1, noisy.shape[1])
+        parts.append(await socket.recv(decode=False))  # the last `latency` frames
+    samples = np.frombuffer(b"".join(parts), "<i2").reshape(-1, noisy.shape[1])
     soundfile.write(target, samples[started["latency"] :], rate)  # in time with the noisy file, and as long
 
 
 if __name__ == "__main__":
     if not 3 <= len(sys.argv) <= 5:
         sys.exit(__doc__)
-    source, target, url, key = [*sys.argv[1:], *("ws://127.0.0.1:8000/v1/stream", None)[len(sys.argv) - 3 :]]
-    asyncio.run(clean(str(source), str(target), str(url), key))
+    url = sys.argv[3] if len(sys.argv) > 3 else "ws://127.0.0.1:8000/v1/stream"
+    asyncio.run(clean(sys.argv[1], sys.argv[2], url, sys.argv[4] if len(sys.argv) > 4 else None))

@@ -53,7 +53,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.live.devices import list_devices
     from denoise_wrapper.live.player import keyboard
-    from denoise_wrapper.live.pulse import source_lines
+    from denoise_wrapper.live.pulse import place_lines
     from denoise_wrapper.live.record import Recorder
     from denoise_wrapper.live.run import Desk, Rig, Wiring, open_stream, run_live, summary
     from denoise_wrapper.live.session import Session
@@ -61,8 +61,8 @@ def run_live_verb(args: argparse.Namespace) -> int:
     if args.list_devices:
         for device in list_devices():
             show(device.line())
-        for line in source_lines():
-            show(f"     {line} (sound server's source)")
+        for line in place_lines():
+            show(f"     {line}")
         return 0
     if args.virtual_mic is not None and args.output is not None:
         raise ConfigError("--virtual-mic and --output: what is heard goes to one of them")
@@ -78,7 +78,10 @@ def run_live_verb(args: argparse.Namespace) -> int:
     rate = args.rate or 48000
     stream = open_stream(denoisers, rate, args.channels)
     wiring = Wiring(args.input, args.output, args.virtual_mic, args.block or rate // 100)
-    recorder = Recorder(*args.record, rate, args.channels, stream.latency) if args.record else None
+    recorder = None
+    if args.record is not None:
+        noisy, clean = args.record
+        recorder = Recorder(noisy, clean, rate, args.channels, stream.latency)
     session = Session(stream, recorder)
     rig = Rig(session, wiring, _tell)
     desk = Desk(session, [each.backend for each in denoisers])
@@ -94,7 +97,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
             if painted:
                 show("")
             if recorder is not None:
-                recorder.close(stream.flush().reshape(-1, args.channels))
+                recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
             if session.blocks:
                 say(summary(session, rig))
     return 0

@@ -66,7 +66,9 @@ def add_serve(verbs: Any) -> None:
 
 def run_serve(args: argparse.Namespace) -> int:
     try:
-        from denoise_wrapper.serve.server import Doors, Limits, run_server
+        from denoise_wrapper.serve.doors import Doors
+        from denoise_wrapper.serve.limits import Limits
+        from denoise_wrapper.serve.server import run_server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("denoise_wrapper"):
             raise

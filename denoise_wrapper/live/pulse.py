@@ -78,48 +78,27 @@ def remove_leftovers() -> int:
     return removed
 
 
-def find_source(wanted: str) -> str | None:
-    """Find the sound server's source of that name or description, or a part of it; None if there is none."""
-    sources = [each for each in _listed("sources") if not OWNER.search(each["name"])]
-    exact = [each for each in sources if wanted in (each["name"], each["description"])]
-    close = [each for each in sources if wanted.lower() in f"{each['name']} {each['description']}".lower()]
+def find_place(wanted: str, kind: str) -> str | None:
+    """Find the sound server's source or sink of that name or description, or a part of it; None if there is none.
+
+    kind: "sources" or "sinks".
+    """
+    places = [each for each in _listed(kind) if not OWNER.search(each["name"])]
+    exact = [each for each in places if wanted in (each["name"], each["description"])]
+    close = [each for each in places if wanted.lower() in f"{each['name']} {each['description']}".lower()]
     return str((exact or close)[0]["name"]) if exact or close else None
 
 
-def source_lines() -> list[str]:
-    """Describe the sound server's sources, a line each; none without such a server."""
+def place_lines() -> list[str]:
+    """Describe the sound server's sources and sinks, a line each; none without such a server."""
     try:
-        return [f"{each['name']}: {each['description']}" for each in _listed("sources")]
+        return [
+            f"{each['name']} ({kind[:-1]} of the sound server: {each['description']})"
+            for kind in ("sources", "sinks")
+            for each in _listed(kind)
+        ]
     except DenoiseError:
         return []
-
-
-@contextlib.contextmanager
-def routed(source: str | None, sink: str | None) -> Iterator[None]:
-    """Have what this process opens within the block hear that source and play into that sink."""
-    names = {"PULSE_SOURCE": source, "PULSE_SINK": sink}
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        os.environ.update({name: value for name, value in names.items() if value is not None})
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def check_routes(source: str | None, sink: str | None) -> None:
-    """Move this process's sounds to where they belong, in case the sound server put them elsewhere."""
-    for kind, wanted, places in (("source-output", source, "sources"), ("sink-input", sink, "sinks")):
-        if wanted is None:
-            continue
-        index = next((each["index"] for each in _listed(places) if each["name"] == wanted), None)
-        for each in _listed(f"{kind}s"):
-            mine = each.get("properties", {}).get("application.process.id") == str(os.getpid())
-            if mine and index is not None and each.get(places[:-1]) != index:
-                pactl(f"move-{kind}", str(each["index"]), wanted)
 
 
 def pactl(*words: str) -> str:

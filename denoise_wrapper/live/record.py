@@ -103,8 +103,11 @@ class Recorder:
         self._frames += len(noisy)
         self._waiting.append((noisy.copy(), clean.copy()))
 
-    def close(self, tail: Float32) -> None:
-        """Write what waits, and the last frames of the clean one; raises what went wrong."""
+    def close(self, tail: Float32, keep: bool = True) -> None:
+        """Write what waits, and the last frames of the clean one; raises what went wrong.
+
+        keep: whether the files stay, which hold nothing if no device was ever open.
+        """
         self._ended.set()
         self._thread.join()
         if self.error is None:
@@ -112,6 +115,9 @@ class Recorder:
             self._clean.write(tail[self._early :])
         self._noisy.close()
         self._clean.close()
+        if not keep:
+            for path in (self._noisy.path, self._clean.path):
+                os.unlink(path)
         if self.error is not None:
             raise self.error
 

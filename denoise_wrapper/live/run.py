@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.live import pulse
 from denoise_wrapper.live.devices import Device, Opened, find_device, list_devices, look_again, open_devices
+from denoise_wrapper.live.pipes import Piped, server_is_there
 from denoise_wrapper.live.session import Session
 
 if TYPE_CHECKING:
@@ -47,40 +48,30 @@ class Rig:
         self.session, self._wiring, self._say = session, wiring, say
         self._gone = threading.Event()
         self._stack = contextlib.ExitStack()
-        self.opened: Opened | None = None
-        self.losses = 0
+        self.opened: Opened | Piped | None = None
+        self.lost, self._again = False, 0.0
 
     def open(self) -> None:
         """Open all. Raises DenoiseError."""
+        wiring, stream = self._wiring, self.session.stream
+        form: dict[str, Any] = {"rate": stream.sample_rate, "channels": stream.channels, "block": wiring.block}
+        form["playing"] = wiring.output != "none"
+        self._gone.clear()
+        self.session.last = time.monotonic()
         with contextlib.ExitStack() as stack:
-            sink, source, numbers = None, None, self._numbers()
-            if self._wiring.virtual is not None and sys.platform == "linux":
-                form = self.session.stream.sample_rate, self.session.stream.channels
-                sink = stack.enter_context(pulse.virtual_microphone(self._wiring.virtual, *form)).sink
-            if isinstance(numbers[0], str):
-                source, numbers = numbers[0], (_server(list_devices(), "inputs"), numbers[1])
-            if sink is not None:
-                numbers = (numbers[0], _server(list_devices(), "outputs"))
-            self._gone.clear()
-            stream = self.session.stream
-            known = {each.number: each.direct for each in list_devices()}
-            with pulse.routed(source, sink):
-                self.opened = stack.enter_context(
-                    open_devices(
-                        self.session.fill,
-                        self._gone.set,
-                        devices=numbers,  # type: ignore[arg-type]
-                        rate=stream.sample_rate,
-                        channels=stream.channels,
-                        block=self._wiring.block,
-                        playing=self._wiring.output != "none",
-                        apart=not all(known.get(number, sys.platform != "linux") for number in numbers),
-                    )
-                )
-                self.session.last = time.monotonic()
-                if source is not None or sink is not None:
-                    time.sleep(0.1)  # until the server has them
-                    pulse.check_routes(source, sink)
+            places = self._places()
+            if places is not None:
+                source, sink = places
+                if wiring.virtual is not None:
+                    made = pulse.virtual_microphone(wiring.virtual, stream.sample_rate, stream.channels)
+                    sink = stack.enter_context(made).sink
+                opened: Opened | Piped = Piped(self.session.fill, self._gone.set, source=source, sink=sink, **form)
+            else:
+                numbers = self._numbers()
+                known: dict[Any, bool] = {each.number: each.direct for each in list_devices()}
+                apart = not all(known.get(number, sys.platform != "linux") for number in numbers)
+                opened = open_devices(self.session.fill, self._gone.set, devices=numbers, apart=apart, **form)
+            self.opened = stack.enter_context(opened)
             self._stack = stack.pop_all()
 
     def close(self) -> None:
@@ -90,22 +81,22 @@ class Rig:
 
     def watch(self) -> None:
         """Have devices back that are gone: to be called every now and then."""
-        if not self._gone.is_set() and time.monotonic() - self.session.last < SILENT_S:
-            return
-        self.losses += 1
-        self._say("the sound device is gone; waiting for it")
-        self.close()
-        while True:
-            time.sleep(AGAIN_S)
+        now = time.monotonic()
+        if self.lost:
+            if now < self._again:
+                return
+            self._again = now + AGAIN_S
             try:
                 look_again()
                 self.open()
-                break
-            except ConfigError:
-                raise
             except DenoiseError:
-                continue
-        self._say("the sound device is back")
+                return
+            self.lost = False
+            self._say("the sound device is back")
+        elif self._gone.is_set() or now - self.session.last > SILENT_S or (self.opened and self.opened.stalled):
+            self.lost, self._again = True, now + AGAIN_S
+            self._say("the sound device is gone; waiting for it")
+            self.close()
 
     @property
     def latency_s(self) -> float:
@@ -118,36 +109,34 @@ class Rig:
         """Times that samples were lost, since the devices were opened."""
         return self.session.xruns + (0 if self.opened is None else self.opened.gaps)
 
-    def _numbers(self) -> tuple[int | str | None, int | None]:
-        """The devices, or the name of a source of the sound server."""
+    def _places(self) -> tuple[str | None, str | None] | None:
+        """Names of the sound server's source and sink; None where PortAudio is to be asked."""
+        wiring = self._wiring
+        wants = wiring.virtual is not None and sys.platform == "linux"
+        if sys.platform != "linux" or not server_is_there():
+            if wants:
+                pulse.pactl("info")  # which says what is wrong
+                raise ConfigError("a virtual microphone needs parec and pacat (apt install pulseaudio-utils)")
+            return None
+        source = None if wiring.input is None else pulse.find_place(wiring.input, "sources")
+        sink = None if wiring.output in (None, "none") else pulse.find_place(str(wiring.output), "sinks")
+        if (wiring.input is not None and source is None) or (wiring.output not in (None, "none") and sink is None):
+            if wants:
+                there = "; ".join(pulse.place_lines())
+                raise ConfigError(f"--input {wiring.input}: the sound server has no such source; there are {there}")
+            return None
+        return source, sink
+
+    def _numbers(self) -> tuple[int | None, int | None]:
+        """PortAudio's devices."""
         wiring, devices = self._wiring, list_devices()
-        heard: int | str | None = None
-        if wiring.input is not None:
-            try:
-                heard = find_device(wiring.input, "inputs", devices).number
-            except DenoiseError:
-                with contextlib.suppress(DenoiseError):
-                    heard = pulse.find_source(wiring.input)
-                if heard is None:
-                    raise
+        heard = None if wiring.input is None else find_device(wiring.input, "inputs", devices).number
         played = None
-        if wiring.virtual is not None and sys.platform != "linux":
+        if wiring.virtual is not None:
             played = _cable(devices)
         elif wiring.output not in (None, "none"):
             played = find_device(str(wiring.output), "outputs", devices).number
         return heard, played
-
-
-def _server(devices: list[Device], way: str) -> int:
-    """PortAudio's name for the sound server. Raises DenoiseError if it has none."""
-    for name in ("pulse", "pipewire"):
-        for each in devices:
-            if each.name == name and getattr(each, way):
-                return each.number
-    raise ConfigError(
-        "PortAudio does not reach the sound server: install ALSA's plugin for it (apt install libasound2-plugins, or "
-        "pipewire-alsa)"
-    )
 
 
 def _cable(devices: list[Device]) -> int:
@@ -201,6 +190,7 @@ class Desk:
         before, after = session.levels_db
         times = session.times()
         marks = [self.backend, "all" if self.limit_db is None else f"{self.limit_db:g} dB at most"]
+        marks += ["NO DEVICE"] if rig.lost else []
         marks += [] if session.clean else ["BYPASS"]
         marks += ["MUTE"] if session.muted else []
         voice = f"speech {100 * session.speech:3.0f} %  " if session.stream.backend.has_vad else ""

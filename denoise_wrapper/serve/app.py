@@ -21,6 +21,7 @@ from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.presets import PRESETS
 from denoise_wrapper.serve import metrics
+from denoise_wrapper.serve.doors import OPEN
 from denoise_wrapper.serve.limits import RefusalError, client_of
 from denoise_wrapper.serve.openapi import describe
 from denoise_wrapper.serve.uploads import Uploads
@@ -141,7 +142,7 @@ class Entrance:
         try:
             path = scope["path"]
             self._doors.check(scope["scheme"], scope.get("method", "GET"), path, headers)
-            if path.startswith("/v1/"):
+            if path.startswith("/v1/") or (self._doors.key is not None and path.startswith(OPEN)):
                 self._desk.rates.take(client_of(scope.get("client")))
             self._doors.check_key(path, headers)
         except RefusalError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ class Metrics:
         """Show what is open and what waits, as it is when somebody looks."""
         open_now = Gauge("denoise_open", "Streams and uploads that are open", ["kind"], registry=self.registry)
         for kind in ("streams", "uploads"):
-            open_now.labels(kind).set_function(lambda kind=kind: counts.open[kind])
+            open_now.labels(kind).set_function(functools.partial(counts.open.__getitem__, kind))
         queue = Gauge("denoise_queue", "Streams whose chunk waits to be cleaned", registry=self.registry)
         queue.set_function(lambda: pump.waiting)
 

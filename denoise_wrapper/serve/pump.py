@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections import deque
@@ -166,10 +167,11 @@ def _clean(pieces: Sequence[tuple[Seat, Array]]) -> list[tuple[Any, BaseExceptio
         cleaned = process_many([seat.stream for seat, _ in pieces], [piece for _, piece in pieces])
         return [(each, None) for each in cleaned]
     except Exception:
-        return [
-            _tried(lambda stream, piece=piece: process_many([stream], [piece])[0], seat.stream)
-            for seat, piece in pieces
-        ]
+        return [_tried(functools.partial(_alone, piece), seat.stream) for seat, piece in pieces]
+
+
+def _alone(piece: Array, stream: Stream) -> Array:
+    return process_many([stream], [piece])[0]
 
 
 def _tried(work: Work, stream: Stream) -> tuple[Any, BaseException | None]:

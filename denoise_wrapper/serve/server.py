@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
 import ssl
@@ -27,6 +28,7 @@ from denoise_wrapper.signals import patience
 
 SWITCH_S = 0.0005  # after which a thread gives way: the loop and the pump hand each other every chunk
 HELLO_S = 10.0  # for a connection that does not say what it wants
+TOGETHER = 1 << 16  # bytes of messages that are taken at once
 SPARE = 256  # connections beyond those of streams and uploads, for the page and what asks how it goes
 
 
@@ -58,6 +60,7 @@ def run_server(
     secure = _secure(certificate, key_file)
     many_files()
     sys.setswitchinterval(SWITCH_S)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # a line for each message to a client that has left
     with open_spool(spool, limits.spool) as place, _bound(host, port) as listening, patience(limits.grace_s + 2.0):
         desk = Desk(limits, place, threads)
         address = listening.getsockname()
@@ -75,7 +78,7 @@ def run_server(
             proxy_headers=False,
             server_header=False,
             limit_concurrency=limits.streams + limits.uploads + SPARE,
-            timeout_graceful_shutdown=max(1, round(limits.grace_s)),
+            timeout_graceful_shutdown=1,  # after the time of grace, which the desk gives
             ssl_certfile=certificate,
             ssl_keyfile=key_file,
         )
@@ -153,7 +156,31 @@ class Impatient(H11Protocol):
 
 
 class Streams(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which does not wait for ever until a client reads the last of it."""
+    """uvicorn's WebSocket, which gives binary messages that came meanwhile at once, with their "sizes", so that who is
+    behind catches up; and which does not wait for ever until a client reads the last of it.
+    """
+
+    _held: Any = None  # a message that came behind binary ones
+
+    async def receive(self) -> Any:
+        if self._held is not None:
+            message, self._held = self._held, None
+            return message
+        message = await super().receive()
+        data = message.get("bytes")
+        if data is None or self.queue.empty():
+            return message
+        parts = [data]
+        while not self.queue.empty() and self._held is None and sum(map(len, parts)) < TOGETHER:
+            following = self.queue.get_nowait()
+            if following.get("bytes") is None:
+                self._held = following
+            else:
+                parts.append(following["bytes"])
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+        return {**message, "bytes": b"".join(parts), "sizes": [len(part) for part in parts]}
 
     async def run_asgi(self) -> None:
         await super().run_asgi()

@@ -1,6 +1,7 @@
 """`WS /v1/stream`: a live signal. Every message of the client gets its answer, in order, before the next one is read.
 
-So nothing piles up here: who sends more than is answered, or does not read, fills the buffers of the connection alone.
+Binary messages that came while another one was being answered are cleaned as one, and answered each. Nothing piles up
+here: who sends more than is answered, or does not read, fills the buffers of the connection alone.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES = 1 << 20  # of a message, at most
 MAX_RATE, MAX_CHANNELS, MAX_LATENCY_S = 192_000, 8, 2.0  # of a stream, that one client may ask for
-DTYPES = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 STRENGTH = ("preset", "atten_lim_db", "mix")
 SPEECH_S = 0.1  # between two messages about speech
 CLOSE_S = 1.0  # for the last words to a client that may not read
@@ -57,10 +58,12 @@ class Session:
     heard: float
     cut: str | None = None
     seat: Seat | None = None
+    dtype: np.dtype[Any] = DTYPES["int16"]
     wants_speech: bool = False
     spoke: float = 0.0
-    unsent: bytes | None = None  # an answer that the connection has not taken yet
+    unsent: list[bytes] = field(default_factory=list)  # answers that the connection has not taken yet
     waits: asyncio.Future[Any] | None = None  # for a chunk that is being cleaned
+    sizes: list[int] = field(default_factory=list)  # of the messages that it came in, bytes
 
     async def run(self) -> None:
         """Serve until one of both sides ends it."""
@@ -74,7 +77,7 @@ class Session:
                 if message["type"] == "websocket.disconnect":
                     return
                 if (data := message.get("bytes")) is not None:
-                    await self._chunk(data)
+                    await self._chunks(data, message.get("sizes", [len(data)]))
                 else:
                     await self._command(message.get("text") or "")
                 self.heard = time.monotonic()
@@ -107,29 +110,33 @@ class Session:
 
     async def _end(self) -> None:
         """Give what was asked for already, and the tail, as the server stops."""
-        if self.unsent is not None:
-            await self._send(self.unsent)
+        await self._send_all()
         if self.seat is None:
             return
         if self.waits is not None:
-            await self._send((await self.waits).tobytes())
+            await self._answer((await self.waits).tobytes(), self.sizes)
         tail = await self.seat.call(_flushed)
         await self._send(tail)
         await self._say({"type": "end", "message": "the server stops; this was the tail", "frames": self._frames(tail)})
 
-    async def _chunk(self, data: bytes) -> None:
+    async def _chunks(self, data: bytes, sizes: list[int]) -> None:
+        """Answer binary messages, one or several that came meanwhile. sizes: bytes of each."""
         seat = self._seated()
         arrived = time.perf_counter()
         try:
-            chunk = self._unpacked(data, seat.stream)
+            chunk = self._unpacked(data, sizes, seat.stream)
         except AudioError as error:
-            await self._say({"type": "error", "message": str(error)})
+            if len(sizes) == 1:
+                await self._say({"type": "error", "message": str(error)})
+                return
+            for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
+                await self._chunks(data[end - size : end], [size])
             return
-        self.waits = seat.process(chunk)
+        self.waits, self.sizes = seat.process(chunk), sizes
         cleaned = await asyncio.shield(self.waits)  # a stop in the midst still gets it
         self.waits = None
         self.desk.metrics.chunk.observe(time.perf_counter() - arrived)
-        await self._send(cleaned.tobytes())
+        await self._answer(cleaned.tobytes(), sizes)
         if self.wants_speech and self.heard - self.spoke >= SPEECH_S and len(seat.speech):
             self.spoke = self.heard
             await self._say({"type": "speech", "probability": round(float(seat.speech.max()), 3)})
@@ -160,7 +167,7 @@ class Session:
         kind = asked.pop("dtype", "int16")
         if not isinstance(kind, str) or kind not in DTYPES:
             raise ProtocolError(f"dtype is {listed(DTYPES)}, not {str(kind)[:40]!r}")
-        self._dtype = DTYPES[kind]
+        self.dtype = DTYPES[kind]
         self.wants_speech = asked.pop("speech", False) is True
         stream = await asyncio.to_thread(_open, asked)
         self.seat = self.desk.pump.open(stream)
@@ -206,21 +213,31 @@ class Session:
         }
 
     def _frames(self, tail: bytes) -> int:
-        return len(tail) // (self._dtype.itemsize * self._seated().stream.channels)
+        return len(tail) // (self.dtype.itemsize * self._seated().stream.channels)
 
-    def _unpacked(self, data: bytes, stream: Stream) -> np.ndarray[Any, Any]:
-        width = self._dtype.itemsize * stream.channels
-        if len(data) % width:
-            raise ProtocolError(f"{len(data)} bytes are not a whole number of frames of {width} bytes", BAD_DATA)
-        chunk = np.frombuffer(data, self._dtype)
-        if self._dtype.kind == "f" and not (np.abs(chunk) <= LOUDEST).all():
+    def _unpacked(self, data: bytes, sizes: list[int], stream: Stream) -> np.ndarray[Any, Any]:
+        width = self.dtype.itemsize * stream.channels
+        odd = next((size for size in sizes if size % width), None)
+        if odd is not None:
+            raise ProtocolError(f"{odd} bytes are not a whole number of frames of {width} bytes", BAD_DATA)
+        chunk = np.frombuffer(data, self.dtype)
+        if self.dtype.kind == "f" and not (np.abs(chunk) <= LOUDEST).all():
             raise AudioError("the chunk holds samples that are NaN, infinite or absurdly loud; it was left out")
         return chunk if stream.channels == 1 else chunk.reshape(-1, stream.channels)
 
     async def _send(self, data: bytes) -> None:
-        self.unsent = data
-        await self.socket.send({"type": "websocket.send", "bytes": data})
-        self.unsent = None
+        await self._answer(data, [len(data)])
+
+    async def _answer(self, data: bytes, sizes: list[int]) -> None:
+        """Send a binary message for each of those sizes."""
+        ends = np.cumsum(sizes).tolist() if len(sizes) > 1 else sizes
+        self.unsent = [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        await self._send_all()
+
+    async def _send_all(self) -> None:
+        while self.unsent:
+            await self.socket.send({"type": "websocket.send", "bytes": self.unsent[0]})
+            self.unsent.pop(0)
 
     async def _say(self, words: dict[str, Any]) -> None:
         await self.socket.send({"type": "websocket.send", "text": json.dumps(words)})

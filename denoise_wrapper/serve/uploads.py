@@ -133,6 +133,7 @@ class Uploads:
         except asyncio.CancelledError:
             left = True
             await asyncio.wait({working})
+            working.exception()  # that it was given up is no news
             raise
         finally:
             leaving.cancel()
@@ -257,7 +258,8 @@ def _asked(request: Request) -> tuple[Denoiser, str | None]:
         denoiser = Denoiser(
             query.get("backend", "rnnoise"),
             preset=query.get("preset"),  # type: ignore[arg-type]
-            **number,
+            atten_lim_db=number.get("atten_lim_db"),
+            mix=number.get("mix"),
         )
     except DenoiseError as error:
         raise RefusalError(HTTPStatus.BAD_REQUEST, str(error), "query") from error

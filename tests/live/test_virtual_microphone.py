@@ -177,19 +177,38 @@ def test_a_sound_server_that_is_gone_is_waited_for(sound: SoundServer, tmp_path:
     until(lambda: sound.names("modules").count("module-null-sink") == 2)
 
 
-def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer) -> None:
+def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "denoise_wrapper", "live"]
     listed = subprocess.run(
         [*words, "--list-devices"], env=sound.environment, capture_output=True, text=True, check=True
     )
     assert "pulse" in listed.stdout
     assert "room.monitor" in listed.stdout
-    done = subprocess.run(
-        [*words, "--input", "no such thing"], env=sound.environment, capture_output=True, text=True, check=False
-    )
+    words += ["--input", "no such thing", "--record", str(tmp_path / "noisy.wav"), str(tmp_path / "clean.wav")]
+    done = subprocess.run(words, env=sound.environment, capture_output=True, text=True, check=False)
+    assert not list(tmp_path.iterdir())
     assert done.returncode == 2
     assert "pulse" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_portaudio_s_devices_work_too(sound: SoundServer) -> None:
+    """By ALSA's way to the sound server, as there is no other device here."""
+    words = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--input", "pulse", "--output", "pulse"]
+    routes = {"PULSE_SOURCE": "room.monitor", "PULSE_SINK": "ears"}
+    process = subprocess.Popen(
+        [*words, "--atten-lim", "0"], env=sound.environment | routes, stderr=subprocess.PIPE, text=True
+    )
+    noise = (0.1 * np.random.default_rng(6).standard_normal(2 * RATE)).astype(np.float32)
+    try:
+        until(lambda: sound.names("sink-inputs"), 20)
+        with sound.recording("ears.monitor") as ears:
+            sound.play(noise).wait(20)
+            until(lambda: np.abs(ears.samples()).max(initial=0.0) > 0.05, 20)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="a terminal")

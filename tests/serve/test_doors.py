@@ -183,7 +183,7 @@ def test_tls_carries_all(needs: Callable[[str], str], tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{server.url}healthz", context=context) as answer:
             assert json.load(answer)["status"] == "ok"
         url = server.url.replace("https", "wss") + "v1/stream"
-        with connect(url, ssl=context, origin=server.url.rstrip("/"), compression=None, proxy=None) as ws:  # type: ignore[arg-type]
+        with connect(url, ssl=context, origin=server.url.rstrip("/"), compression=None, proxy=None) as ws:  # type: ignore[call-overload]
             assert start(ws)["type"] == "started"
             ws.send(bytes(960))
             assert ws.recv(timeout=20) == bytes(960)

@@ -129,7 +129,8 @@ def stream_all(socket: ClientConnection, samples: NDArray[Any], chunk: int) -> N
     socket.send(json.dumps({"type": "flush"}))
     cleaned.append(socket.recv(timeout=20))
     assert json.loads(socket.recv(timeout=20))["type"] == "flushed"
-    return np.frombuffer(b"".join(bytes(each) for each in cleaned), samples.dtype).reshape(-1, *samples.shape[1:])
+    data = b"".join(each for each in cleaned if isinstance(each, bytes))
+    return np.frombuffer(data, samples.dtype).reshape(-1, *samples.shape[1:])
 
 
 def until(condition: Any, seconds: float = 10.0) -> None:

@@ -89,9 +89,9 @@ class SoundServer:
         return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, text=True, check=check)
 
     def names(self, kind: str) -> list[str]:
-        """Names of sinks, sources or modules."""
+        """Names of sinks, sources, modules or what plays."""
         listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
-        return [str(each["name"]) for each in listed]
+        return [str(each.get("name")) for each in listed]
 
     def described(self, name: str) -> str:
         """The source of a description."""

@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate listen segments models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --atten-lim --audio --backend --bit-rate --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --hours --hysteresis --jobs --json --keep --kind --level --licence --loudness --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --preset --pretrained --print-config --quality --rate --room-share --rooms --rows --seconds --seed --set --snr --source --speech --subtype --threshold --title --to --track --vad-gate --vad-hold --vad-threshold --words -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter compare evaluate listen live segments serve models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --allow-host --allow-origin --api-key --api-key-file --atten-lim --audio --backend --bit-rate --block --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --grace --host --hours --hysteresis --idle --input --jobs --json --keep --kind --level --licence --loudness --max-streams --max-upload --max-uploads --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --per-client --per-minute --port --preset --pretrained --print-config --quality --rate --record --room-share --rooms --rows --seconds --seed --set --snr --source --speech --spool --spool-limit --stream-time --subtype --threads --threshold --title --tls-cert --tls-key --to --track --vad-gate --vad-hold --vad-threshold --virtual-mic --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -142,6 +142,22 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l atten-li
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen' -l link-channels -d 'one gain for all channels, so that the stereo image does not move'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using listen; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a live -d 'Cleans the microphone to the headphones, to files, or into a microphone that other programs can choose. Keys: space passes the noisy sound, + and - change the strength by 3 dB, n goes to the next backend, m mutes, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l list-devices -d 'list what --input and --output take, and end'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l input -xka "(__fish_complete_path (commandline -ct))" -d 'name, a part of it, or number (default: the system'"'"'s)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l output -xka "(__fish_complete_path (commandline -ct))" -d 'likewise; '"'"'none'"'"' plays nothing'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l virtual-mic -xka "(__fish_complete_path (commandline -ct))" -d 'play into a microphone of that name for other programs'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l record -xka "(__fish_complete_path (commandline -ct))" -d 'WAV files to write, which must not exist'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l seconds -xka "(__fish_complete_path (commandline -ct))" -d 'end after so long'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l rate -xka "(__fish_complete_path (commandline -ct))" -d 'of the devices (default: 48000)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l channels -xka "(__fish_complete_path (commandline -ct))" -d '(default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l block -xka "(__fish_complete_path (commandline -ct))" -d 'at a time (default: 10 ms)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using live' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a segments -d 'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'file to write, in the form that its suffix says'
@@ -155,6 +171,28 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-sp
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l min-pause -xka "(__fish_complete_path (commandline -ct))" -d 'bridged if shorter (default: 0.3)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments' -l pad -xka "(__fish_complete_path (commandline -ct))" -d 'added at both ends (default: 0.05)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using segments; and test $_shtab_denoise_wrapper_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a serve -d 'Serves POST /v1/denoise, WS /v1/stream, /v1/backends, /healthz, /metrics, /openapi.json, and at / a page: microphone, noisy and clean in turn, files. Needs pip install '"'"'denoise-wrapper[serve]'"'"'.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l host -xka "(__fish_complete_path (commandline -ct))" -d 'address to listen at (default: 127.0.0.1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l port -xka "(__fish_complete_path (commandline -ct))" -d '0 for any that is free (default: 8000)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l threads -xka "(__fish_complete_path (commandline -ct))" -d 'that clean (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l api-key -xka "(__fish_complete_path (commandline -ct))" -d 'that clients show; better by DENOISE_WRAPPER_API_KEY or a file'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l api-key-file -xka "(__fish_complete_path (commandline -ct))" -d 'whose first line is the key'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l insecure -d 'let others than this machine in without a key'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l allow-host -xka "(__fish_complete_path (commandline -ct))" -d 'a name this server has'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l allow-origin -xka "(__fish_complete_path (commandline -ct))" -d 'a page that may use it'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l tls-cert -xka "(__fish_complete_path (commandline -ct))" -d 'certificate, PEM'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l tls-key -xka "(__fish_complete_path (commandline -ct))" -d 'its key, PEM'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l max-upload -xka "(__fish_complete_path (commandline -ct))" -d 'of a file (default: 4096)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l spool-limit -xka "(__fish_complete_path (commandline -ct))" -d 'of all that is on the disk (default: 16384)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l spool -xka "(__fish_complete_directories)" -d 'for uploads (default: the system'"'"'s temporary folder)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l max-uploads -xka "(__fish_complete_path (commandline -ct))" -d 'at a time (default: 16)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l max-streams -xka "(__fish_complete_path (commandline -ct))" -d 'at a time (default: 256)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l per-client -xka "(__fish_complete_path (commandline -ct))" -d 'both, of one address; 0: all (default: 64)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l per-minute -xka "(__fish_complete_path (commandline -ct))" -d 'requests of one; 0: all (default: 600)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l idle -xka "(__fish_complete_path (commandline -ct))" -d 'silence of a client (default: 30)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l stream-time -xka "(__fish_complete_path (commandline -ct))" -d 'of a stream (default: 86400)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using serve' -l grace -xka "(__fish_complete_path (commandline -ct))" -d 'to end all well (default: 10)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a models -d 'Lists the backends that -b takes, with what each is for.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using models' -l json -d 'as JSON'

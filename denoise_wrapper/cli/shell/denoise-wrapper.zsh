@@ -19,8 +19,10 @@ _shtab_denoise_wrapper_commands() {
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
     listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+    live:'Cleans the microphone to the headphones, to files, or into a microphone that other programs can choose. Keys: space passes the noisy sound, + and - change the strength by 3 dB, n goes to the next backend, m mutes, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
     models:'Lists the backends that -b takes, with what each is for.'
     segments:'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
+    serve:'Serves POST /v1/denoise, WS /v1/stream, /v1/backends, /healthz, /metrics, /openapi.json, and at / a page: microphone, noisy and clean in turn, files. Needs pip install '"'"'denoise-wrapper[serve]'"'"'.'
     train:'Trains a network of one of the families, from folders of audio to a model.'
   )
   _describe 'denoise-wrapper commands' _commands
@@ -321,6 +323,27 @@ _shtab_denoise_wrapper_listen_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_listen_defaults_added=0
 
+_shtab_denoise_wrapper_live_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--list-devices[list what --input and --output take, and end]"
+  "--input[name, a part of it, or number (default\: the system\'s)]:DEVICE:_files"
+  "--output[likewise\; \'none\' plays nothing]:DEVICE:_files"
+  "--virtual-mic[play into a microphone of that name for other programs]:NAME:_files"
+  "--record[WAV files to write, which must not exist]:('NOISY', 'CLEAN'):_files"
+  "--seconds[end after so long]:S:_files"
+  "--rate[of the devices (default\: 48000)]:HZ:_files"
+  "--channels[(default\: 1)]:N:_files"
+  "--block[at a time (default\: 10 ms)]:FRAMES:_files"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME[,NAME]:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  "--model[a model of your own for the backend]:FILE:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_live_defaults_added=0
+
 _shtab_denoise_wrapper_models_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[as JSON]"
@@ -367,6 +390,33 @@ _shtab_denoise_wrapper_segments_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_segments_defaults_added=0
+
+_shtab_denoise_wrapper_serve_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--host[address to listen at (default\: 127.0.0.1)]:host:_files"
+  "--port[0 for any that is free (default\: 8000)]:port:_files"
+  "--threads[that clean (default\: one a core)]:N:_files"
+  "--api-key[that clients show\; better by DENOISE_WRAPPER_API_KEY or a file]:KEY:_files"
+  "--api-key-file[whose first line is the key]:FILE:_files"
+  "--insecure[let others than this machine in without a key]"
+  "*--allow-host[a name this server has]:NAME:_files"
+  "*--allow-origin[a page that may use it]:URL:_files"
+  "--tls-cert[certificate, PEM]:FILE:_files"
+  "--tls-key[its key, PEM]:FILE:_files"
+  "--max-upload[of a file (default\: 4096)]:MIB:_files"
+  "--spool-limit[of all that is on the disk (default\: 16384)]:MIB:_files"
+  "--spool[for uploads (default\: the system\'s temporary folder)]:DIR:_files -/"
+  "--max-uploads[at a time (default\: 16)]:N:_files"
+  "--max-streams[at a time (default\: 256)]:N:_files"
+  "--per-client[both, of one address\; 0\: all (default\: 64)]:N:_files"
+  "--per-minute[requests of one\; 0\: all (default\: 600)]:N:_files"
+  "--idle[silence of a client (default\: 30)]:S:_files"
+  "--stream-time[of a stream (default\: 86400)]:S:_files"
+  "--grace[to end all well (default\: 10)]:S:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_serve_defaults_added=0
 
 _shtab_denoise_wrapper_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -446,8 +496,10 @@ _shtab_denoise_wrapper() {
         help) _arguments -C -s $_shtab_denoise_wrapper_help_options ;;
         info) _arguments -C -s $_shtab_denoise_wrapper_info_options ;;
         listen) _arguments -C -s $_shtab_denoise_wrapper_listen_options ;;
+        live) _arguments -C -s $_shtab_denoise_wrapper_live_options ;;
         models) _shtab_denoise_wrapper_models ;;
         segments) _arguments -C -s $_shtab_denoise_wrapper_segments_options ;;
+        serve) _arguments -C -s $_shtab_denoise_wrapper_serve_options ;;
         train) _shtab_denoise_wrapper_train ;;
       esac
   esac
