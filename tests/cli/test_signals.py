@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> kills.Place:
     folder = tmp_path_factory.mktemp("kills")
     inputs = folder / "inputs"
     inputs.mkdir()
-    kills.make_inputs(inputs)
+    kills.make_inputs(inputs, seconds=12)  # which PIPE may come too early for, and does not stop
     return kills.Place(inputs, folder)
 
 
