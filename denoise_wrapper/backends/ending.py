@@ -3,8 +3,8 @@
 Python ends a thread that comes back from C code after the interpreter has ended by unwinding its stack, which C++ code
 may answer by ending the process with an abort. Such a thread is a daemon, or one that Python has not started.
 
-ONNX Runtime has a thread of its own from when it is imported, for which its end waits. A forked process has not got that
-thread: it would never end, or by an abort. So there the C library's way out is cut short, once Python's is done.
+ONNX Runtime has a thread of its own, for which its end waits. A forked process has not got that thread: it would never
+end, or by an abort. So there the C library's way out is cut short, once Python's is done.
 """
 
 from __future__ import annotations

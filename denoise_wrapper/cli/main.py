@@ -113,10 +113,11 @@ def run() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
     warnings.showwarning = show_warning
     signals.end_on_signals()
+    code = 1
     try:
         code = main()
     finally:
-        signals.end_if_asked()  # whatever an import makes of the exception that a signal raised in it
+        signals.end_if_asked(code)  # whatever an import makes of the exception that a signal raised in it
     sys.exit(code)
 
 
