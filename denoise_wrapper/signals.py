@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -22,6 +23,7 @@ CHILDREN_S = 0.2  # for processes of ours to unwind, before they are killed
 
 _grace_s = GRACE_S
 _asked: int | None = None  # the first signal that came
+_came = False  # whether one came, whatever answers it
 _watched = False
 
 
@@ -56,6 +58,22 @@ def end_on_signals() -> None:
 def asked() -> int | None:
     """The signal that asked this program to end, or None."""
     return _asked
+
+
+def end_if_asked(code: int = 1) -> None:
+    """End the program if a signal has asked it to, once all has been unwound or saved.
+
+    code: of the exit where something else has answered the signal, as a training does; else it is 128 and its number.
+    The interpreter's own end takes apart all that was imported, which is seconds of large libraries on a busy machine.
+    """
+    if _asked is None and not _came:
+        return
+    with contextlib.suppress(BaseException):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        atexit._run_exitfuncs()
+    _end(code if _asked is None else 128 + _asked)
 
 
 @contextlib.contextmanager
@@ -125,15 +143,17 @@ def _unwind(number: int, frame: FrameType | None) -> None:
 
 def _watch(receive: int, ours: set[int]) -> None:
     """Wait for a signal, then for the end, and bring it about where it does not come."""
+    global _came
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPIPE})
     number = None
     while number is None:
         number = _next(receive, ours)
+    _came = True
     deadline = time.monotonic() + _grace_s
     while (left := deadline - time.monotonic()) > 0:
         if select.select([receive], [], [], left)[0] and _next(receive, ours) is not None:
             break
-    _end(number)
+    _end(128 + number)
 
 
 def _next(receive: int, ours: set[int]) -> int | None:
@@ -142,7 +162,7 @@ def _next(receive: int, ours: set[int]) -> int | None:
     return number if number in ours else None
 
 
-def _end(number: int) -> None:
+def _end(code: int) -> None:
     """End the program here and now, without what is half-written."""
     remove_transient()
     children = _children()
@@ -152,7 +172,7 @@ def _end(number: int) -> None:
                 os.kill(child, how)
         time.sleep(CHILDREN_S if how == signal.SIGTERM else 0.0)
     remove_transient()  # what a thread has begun meanwhile
-    os._exit(128 + number)
+    os._exit(code)
 
 
 def _children() -> list[int]:

@@ -2,11 +2,16 @@
 
 Python ends a thread that comes back from C code after the interpreter has ended by unwinding its stack, which C++ code
 may answer by ending the process with an abort. Such a thread is a daemon, or one that Python has not started.
+
+ONNX Runtime has a thread of its own, for which its end waits. A forked process has not got that thread: it would never
+end, or by an abort. So there the C library's way out is cut short, once Python's is done.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import os
 import time
 from types import TracebackType
@@ -43,6 +48,17 @@ def _wait() -> None:
         time.sleep(0.001)
 
 
+def _begin_child() -> None:
+    """Begin as a process that was forked: only the thread that forks is there."""
+    _inside.clear()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        libc = ctypes.CDLL(None)
+        # The last that is registered comes first, before the end of ONNX Runtime. _exit takes the exit code, which
+        # on_exit hands over, and drops what it does not want.
+        libc.on_exit(libc._exit, None)
+        atexit.register(libc.fflush, None)  # as nobody else does now
+
+
 atexit.register(_wait)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_inside.clear)  # only the thread that forks is there in the child
+    os.register_at_fork(after_in_child=_begin_child)

@@ -116,9 +116,12 @@ def run() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")  # names need not be text that can be encoded
     warnings.showwarning = show_warning
     signals.end_on_signals()
-    code = main()
-    number = signals.asked()  # what an import makes of the exception that it raised may be another one
-    sys.exit(code if number is None else 128 + number)
+    code = 1
+    try:
+        code = main()
+    finally:
+        signals.end_if_asked(code)  # whatever an import makes of the exception that a signal raised in it
+    sys.exit(code)
 
 
 def make_parser() -> argparse.ArgumentParser:

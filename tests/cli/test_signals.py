@@ -7,6 +7,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> kills.Place:
     folder = tmp_path_factory.mktemp("kills")
     inputs = folder / "inputs"
     inputs.mkdir()
-    kills.make_inputs(inputs)
+    kills.make_inputs(inputs, seconds=12)  # which PIPE may come too early for, and does not stop
     return kills.Place(inputs, folder)
 
 
@@ -153,6 +155,30 @@ def test_signals_unwind_again_once_a_library_is_loaded(tmp_path: Path) -> None:
     code = "signals.is_writing = bool\nwith signals.loading(): pass\ntime.sleep(60)"
     assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+SLOW_END = """
+import sys, time
+from denoise_wrapper import signals
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(60)
+sys.slow = Slow()  # which goes when the interpreter takes itself apart
+signals.end_on_signals()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+finally:
+    signals.end_if_asked()
+"""
+
+
+def test_the_end_after_a_signal_does_not_wait_for_what_was_imported() -> None:
+    with subprocess.Popen([sys.executable, "-c", SLOW_END], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:

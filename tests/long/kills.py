@@ -86,9 +86,9 @@ class Outcome:
     codes: set[int] = field(default_factory=set)
 
 
-def make_inputs(folder: Path) -> None:
-    """Noise in a file, a set of two clips, packs for training, and settings of each family."""
-    noise = np.random.default_rng(1).integers(-9000, 9000, 40 * RATE).astype(np.int16)
+def make_inputs(folder: Path, seconds: int = 40) -> None:
+    """So many seconds of noise in a file, a set of two clips, packs for training, and settings of each family."""
+    noise = np.random.default_rng(1).integers(-9000, 9000, seconds * RATE).astype(np.int16)
     soundfile.write(folder / "a.wav", noise, RATE)
     (folder / "a.raw").write_bytes(noise.tobytes())
     write_set(folder / "set", {"one": 5.0, "two": 10.0})
