@@ -104,6 +104,7 @@ WAYS = {
     "dtln": {
         "full-rate": "rate = 1e-3",
         "tenth": "rate = 1e-4",
+        "thirtieth": "rate = 3e-5",
         "tenth-frozen": 'rate = 1e-4\nfreeze = ["frame_core.encode", "frame_core.decode"]',
     },
     "rnnoise": {
