@@ -105,11 +105,13 @@ WAYS = {
         "full-rate": "rate = 1e-3",
         "tenth": "rate = 1e-4",
         "thirtieth": "rate = 3e-5",
+        "tenth-loss": "rate = 1e-4\n[loss]\nmagnitude_weight = 60.0",  # which the shipped weights were trained with
         "tenth-frozen": 'rate = 1e-4\nfreeze = ["frame_core.encode", "frame_core.decode"]',
     },
     "rnnoise": {
         "full-rate": "rate = 2e-3",
         "tenth": "rate = 2e-4",
+        "tenth-loss": "rate = 2e-4\nperceptual = 0.06\npesq = 0.06\nvad = 0.1\naverage = 0.99",
         "tenth-frozen": 'rate = 2e-4\nfreeze = ["input_dense"]',
     },
 }

@@ -289,6 +289,32 @@ def test_the_recipes_of_a_room_begin_with_the_shipped_weights(name: str, tmp_pat
     assert frozen
 
 
+LOSS = (
+    "gain_power",
+    "sharpen",
+    "fourth",
+    "speech_weight",
+    "loudness",
+    "loudness_power",
+    "over",
+    "perceptual",
+    "pesq",
+    "vad",
+)
+
+
+@pytest.mark.parametrize("name", ["dtln-16k", "rnnoise-classic"])
+def test_the_recipes_of_a_room_have_the_loss_of_the_shipped_weights(name: str) -> None:
+    configs = Path(train.__file__).parents[1] / "configs"
+    paths = [configs / f"{name}{part}.toml" for part in ("", "-room")]
+    if name.startswith("dtln"):
+        shipped, room = (dtln.load(path) for path in paths)
+        assert room.loss == shipped.loss
+    else:
+        before, after = (pipeline.load(path).training.train for path in paths)
+        assert [getattr(after, term) for term in LOSS] == [getattr(before, term) for term in LOSS]
+
+
 def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="no part 'gru'; its parts are 0, 1"):
