@@ -61,6 +61,7 @@ def check_resumed_run(
     main: Main, config: RunConfig, kind: type[running.Run[Any, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> list[dict[str, str]]:
     """Hold a run that is stopped and resumed to one that never stopped, and to its settings; returns the log."""
+    quick_pictures(monkeypatch)
     last, log = config.work_dir / kind.last, config.work_dir / kind.log
     assert main(config, toml="# mine\n" + settings_toml(plain(config))) == 0
     whole, rows = load_checkpoint(last), read_log(log)
