@@ -125,7 +125,7 @@ def their_settings(repository: Path, weights: Path | None, work: Path) -> list[t
         text = (repository / "configs" / f"{name}.toml").read_text(encoding="utf-8")
         start = f'"{weights.resolve()}"' if weights is not None and name == "train_finetune" else '""'
         for key, value in {**SMALL, "preload_model_path": start}.items():
-            text = re.sub(rf"^{key} *=.*$", lambda _, line=f"{key} = {value}": line, text, flags=re.MULTILINE)
+            text = re.sub(rf"^{key} *=.*$", f"{key} = {value}".replace("\\", r"\\"), text, flags=re.MULTILINE)
         (work / f"{name}.toml").write_text(text, encoding="utf-8")
         steps.append((f"DTLNPytorch, their {name[6:]}.toml", ours(f"train dtln -C {name}.toml")))
     return steps

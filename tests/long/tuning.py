@@ -1,6 +1,6 @@
 """Fine-tuning of the shipped models with the noise of one room, measured: before, after, and on other noise.
 
-    DENOISE_WRAPPER_SHARED=../shared python tests/long/tuning.py WORK dtln|rnnoise [--steps N] [--only NAME]
+    DENOISE_WRAPPER_SHARED=../shared python tests/long/tuning.py WORK dtln|rnnoise [--steps N] [--hours H] [--only NAME]
 
 WORK: a folder for all that is made; what is there is used again. The room is a home, whose dog, baby, clock, machines
 and radio are in the folder of shared audio: three quarters of each recording are learned from, the last quarter is
@@ -81,7 +81,7 @@ name = "{name}"
 speech = ["speech.csv"]
 noise = ["others.csv", "room/noise"]
 [features]
-hours = 0.25
+hours = {hours}
 validation_hours = 0.02
 shard_hours = 0.25
 [train]
@@ -104,11 +104,14 @@ WAYS = {
     "dtln": {
         "full-rate": "rate = 1e-3",
         "tenth": "rate = 1e-4",
+        "thirtieth": "rate = 3e-5",
+        "tenth-loss": "rate = 1e-4\n[loss]\nmagnitude_weight = 60.0",  # which the shipped weights were trained with
         "tenth-frozen": 'rate = 1e-4\nfreeze = ["frame_core.encode", "frame_core.decode"]',
     },
     "rnnoise": {
         "full-rate": "rate = 2e-3",
         "tenth": "rate = 2e-4",
+        "tenth-loss": "rate = 2e-4\nperceptual = 0.06\npesq = 0.06\nvad = 0.1\naverage = 0.99",
         "tenth-frozen": 'rate = 2e-4\nfreeze = ["input_dense"]',
     },
 }
@@ -186,6 +189,7 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--hours", type=float, default=0.25, help="of mixtures, of RNNoise (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these ways alone")
     args = parser.parse_args()
     work, family = args.work.resolve(), FAMILIES[args.family]
@@ -207,7 +211,9 @@ def main() -> int:
         if not (work / name / "done").exists():
             toml = work / f"{name}.toml"
             share_features(work, name)
-            toml.write_text(family.settings.format(folder=name, name=name, steps=args.steps) + settings + "\n")
+            toml.write_text(
+                family.settings.format(folder=name, name=name, steps=args.steps, hours=args.hours) + settings + "\n"
+            )
             took = run(work, "train", args.family, "-C", toml)
             print(f"{name}: {args.steps} steps in {took:.0f} s", flush=True)
             (work / name / "done").touch()

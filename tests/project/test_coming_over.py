@@ -22,6 +22,7 @@ pydub = require("pydub")
 
 from sets import quick_opinions  # noqa: E402
 from training_packs import write_packs  # noqa: E402
+from training_runs import quick_pictures  # noqa: E402
 
 from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.cli import main as cli  # noqa: E402
@@ -90,8 +91,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, library: Callable[..., Path
 
 @pytest.fixture(autouse=True)
 def quick_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure in this process, without DNSMOS: what is measured is for other tests to check."""
+    """Measure in this process, without DNSMOS, and draw no curves: what they show is for other tests to check."""
     quick_opinions(monkeypatch)
+    quick_pictures(monkeypatch)
     monkeypatch.setattr("denoise_wrapper.cli.compare.cores", lambda: 1)
 
 

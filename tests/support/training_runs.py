@@ -14,6 +14,9 @@ import torch
 
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.training.config import RunConfig, load_config, plain
+from denoise_wrapper.training.dtln import publish as dtln_publish
+from denoise_wrapper.training.enhancer import publish as enhancer_publish
+from denoise_wrapper.training.rnnoise import export as rnnoise_export
 from denoise_wrapper.training.run import run as running
 from denoise_wrapper.training.run.card import settings_toml
 from denoise_wrapper.training.run.checkpoint import load_checkpoint
@@ -26,6 +29,12 @@ def save_toml(config: RunConfig, path: Path) -> Path:
     """Settings as a file."""
     path.write_text(settings_toml(plain(config)), encoding="utf-8")
     return path
+
+
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the drawing of curves, which takes longer than the steps of a small run."""
+    for module in (rnnoise_export, dtln_publish, enhancer_publish):
+        monkeypatch.setattr(module, "draw_course", lambda stages, labels, target: target.write_bytes(b"no picture"))
 
 
 def read_log(path: Path) -> list[dict[str, str]]:
@@ -52,6 +61,7 @@ def check_resumed_run(
     main: Main, config: RunConfig, kind: type[running.Run[Any, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> list[dict[str, str]]:
     """Hold a run that is stopped and resumed to one that never stopped, and to its settings; returns the log."""
+    quick_pictures(monkeypatch)
     last, log = config.work_dir / kind.last, config.work_dir / kind.log
     assert main(config, toml="# mine\n" + settings_toml(plain(config))) == 0
     whole, rows = load_checkpoint(last), read_log(log)

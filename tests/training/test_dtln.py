@@ -188,7 +188,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
 
 
 def test_a_run_that_is_killed_goes_on_from_a_whole_checkpoint(tmp_path: Path) -> None:
-    config = runnable(small_config(tmp_path, steps=2000, evaluate_every=1, log_every=100, processes=1))
+    config = runnable(small_config(tmp_path, steps=2000, evaluate_every=1, log_every=100, processes=0))
     path = save_toml(config, tmp_path / "settings.toml")
     command = [sys.executable, "-m", "denoise_wrapper", "train", "dtln", "-C", str(path)]
     last = config.work_dir / LAST

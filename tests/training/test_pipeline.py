@@ -35,6 +35,7 @@ from denoise_wrapper.training.data import balance  # noqa: E402
 from denoise_wrapper.training.rnnoise import pipeline  # noqa: E402
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig  # noqa: E402
 from denoise_wrapper.training.run import wheel  # noqa: E402
+from denoise_wrapper.training.run.checkpoint import save_checkpoint  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = """
@@ -184,7 +185,7 @@ def test_an_interrupted_training_ends_the_run_and_is_gone_on_with(
     assert not training.resumed
     capsys.readouterr()
     training.outcome = 0
-    Path("run/checkpoint.pt").touch()
+    save_checkpoint(Path("run/checkpoint.pt"), {"config": {}})
     assert main(["train", "rnnoise", "-C", str(path), "-R"]) == 0
     assert training.resumed
     assert begun(capsys.readouterr().err) == ["train", "compare"]

@@ -23,7 +23,7 @@ require("torch", "pip install 'denoise-wrapper[training]'")
 import torch  # noqa: E402
 from feature_rows import bare, made_rows  # noqa: E402
 from training_packs import write_packs  # noqa: E402
-from training_runs import save_toml  # noqa: E402
+from training_runs import quick_pictures, save_toml  # noqa: E402
 
 from denoise_wrapper import machine  # noqa: E402
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model  # noqa: E402
@@ -43,6 +43,11 @@ from denoise_wrapper.training.run.run import Run  # noqa: E402
 from denoise_wrapper.training.run.start import find_start, freeze  # noqa: E402
 
 PAIR_OF_16K = [find_start(Path("dtln-16k")).with_name(f"dtln-16k_{number}.onnx") for number in (1, 2)]
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick_pictures(monkeypatch)
 
 
 def feature_config(folder: Path, **changes: object) -> RNNoiseConfig:
@@ -284,6 +289,32 @@ def test_the_recipes_of_a_room_begin_with_the_shipped_weights(name: str, tmp_pat
     assert frozen
 
 
+LOSS = (
+    "gain_power",
+    "sharpen",
+    "fourth",
+    "speech_weight",
+    "loudness",
+    "loudness_power",
+    "over",
+    "perceptual",
+    "pesq",
+    "vad",
+)
+
+
+@pytest.mark.parametrize("name", ["dtln-16k", "rnnoise-classic"])
+def test_the_recipes_of_a_room_have_the_loss_of_the_shipped_weights(name: str) -> None:
+    configs = Path(train.__file__).parents[1] / "configs"
+    paths = [configs / f"{name}{part}.toml" for part in ("", "-room")]
+    if name.startswith("dtln"):
+        shipped, room = (dtln.load(path) for path in paths)
+        assert room.loss == shipped.loss
+    else:
+        before, after = (pipeline.load(path).training.train for path in paths)
+        assert [getattr(after, term) for term in LOSS] == [getattr(before, term) for term in LOSS]
+
+
 def test_parts_that_cannot_be_frozen_are_refused(tmp_path: Path) -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     with pytest.raises(ConfigError, match="no part 'gru'; its parts are 0, 1"):
@@ -337,14 +368,14 @@ def test_a_busy_machine_gets_one_thread(
     monkeypatch.setattr(machine, "cores", lambda: 2)
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    assert train.main(feature_config(tmp_path, threads=0)) == 0
-    assert chosen == [threads]
-    assert train.main(feature_config(tmp_path / "work", threads=3)) == 0
+    monkeypatch.setattr(train.RNNoiseRun, "train", lambda _: 1)  # the loop, which comes after it
+    for asked in (0, 3):
+        assert train.main(feature_config(tmp_path, threads=asked)) == 1
     assert chosen == [threads, 3]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("group", [False, True])
+# As docker stop and kill send it, as a scheduler does to all of a job, and as Ctrl-C in a terminal does.
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
 def test_a_signal_saves_the_run_and_its_workers_die_quietly(tmp_path: Path, number: int, group: bool) -> None:
     toml_file = dtln_toml(tmp_path, steps=100_000, evaluate_every=100_000, processes=1)
     command = [sys.executable, "-m", "denoise_wrapper", "train", "dtln", "-C", str(toml_file)]
