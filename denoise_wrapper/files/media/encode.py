@@ -154,16 +154,32 @@ class Lane:
         self._mux(packet)
 
 
-def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str) -> Lane:
-    """Add a stream for a track to a container that is being written."""
+def add_lane(
+    container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str, mask: int | None = None
+) -> Lane:
+    """Add a stream for a track to a container that is being written. mask: of its channels, None if it says none."""
     stream = container.add_stream(plan.encoder, rate=source.rate, options=dict(plan.options))
-    stream.layout = _layout(source)
+    stream.layout = _layout(source) if mask is None else hex(mask)
     stream.format = _format(stream.codec_context.codec, plan)
     stream.time_base = Fraction(1, source.rate)
     if plan.bit_rate is not None:
         stream.bit_rate = plan.bit_rate
     stream.codec_context.open()
     return Lane(stream, plan, source, mux, muxer)
+
+
+def takes_speakers(plan: TrackPlan, rate: int, mask: int) -> bool:
+    """Tell if an encoder takes channels of a mask. rate: Hz."""
+    import av
+
+    context: Any = av.CodecContext.create(plan.encoder, "w")
+    context.layout, context.sample_rate, context.format = hex(mask), rate, _format(context.codec, plan)
+    context.time_base = Fraction(1, rate)
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _layout(source: Any) -> str:

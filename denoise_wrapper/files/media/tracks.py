@@ -51,6 +51,8 @@ class Track:
         self.packets: deque[Any] = deque()
         self.queued = 0  # bytes in packets
         self.pump: Pump | None = None
+        self.clock = 0.0  # seconds that the file's time stamps begin with
+        self.breaks: deque[int] = deque()  # bytes at which packets are missing, where the container counts them
         self._complaints, self._damaged = complaints, damaged
         self._limit = self.total if ends and self.total else None
         self._anchor = 0  # what time stamps count from, in frames
@@ -64,7 +66,7 @@ class Track:
     @property
     def seconds(self) -> float:
         """Where decoding is, from the beginning of the file."""
-        return (self._next + (self.start or 0)) / self.rate
+        return (self._next + (self.start or 0)) / self.rate - (self.clock if self.start is not None else 0)
 
     def push(self, packet: Any) -> None:
         self.packets.append(packet)
@@ -131,6 +133,9 @@ class Track:
     def _decode(self, packet: Any) -> list[Any]:
         import av
 
+        while self.breaks and packet.pos is not None and packet.pos >= self.breaks[0]:
+            self.breaks.popleft()
+            self.damage("packets are missing")
         if packet.is_corrupt:
             self.damage("a packet is not whole")
             return []
