@@ -357,8 +357,12 @@ def test_speakers_go_into_what_ffmpeg_writes_or_are_named_as_lost(tmp_path: Path
     av = require("av")
     samples = tone(channels=6)
     source = write(tmp_path / "a.wav", riff(form(6, 0x60F), chunk(b"data", pcm(samples))))
-    with av.open(PLAIN.filter_file(source, tmp_path / "b.mka")) as made:
-        assert made.streams.audio[0].layout.name == "5.1(side)"
+    for suffix in ("mka", "wv"):
+        with av.open(PLAIN.filter_file(source, tmp_path / f"b.{suffix}")) as made:
+            assert made.streams.audio[0].layout.name == "5.1(side)"
+        again = PLAIN.filter_file(tmp_path / f"b.{suffix}")
+        with av.open(again) as made:
+            assert made.streams.audio[0].layout.name == "5.1(side)"
     [result] = PLAIN.filter_pairs([(source, tmp_path / "b.m4a")])
     assert result.notes == ("its mask of channels, 0x60f, is left out: alac does not take it",)
 

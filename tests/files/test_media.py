@@ -65,11 +65,18 @@ def sweep(frames: int = FRAMES, channels: int = 1, rate: int = RATE) -> Array:
     return np.repeat(tone[:, None], channels, 1)
 
 
+_made: dict[tuple[Any, ...], bytes] = {}  # each file is encoded once; many tests begin with the same
+
+
 def made(ffmpeg: Callable[..., None], path: Path, *options: str | Path, rate: int = RATE, channels: int = 1) -> Path:
-    wav = path.with_name("source.wav")
-    soundfile.write(wav, sweep(2 * rate + 77, channels, rate), rate, subtype="PCM_16")
-    ffmpeg("-i", wav, *options, path)
-    wav.unlink()
+    key = path.suffix, options, rate, channels
+    if key not in _made:
+        wav = path.with_name("source.wav")
+        soundfile.write(wav, sweep(2 * rate + 77, channels, rate), rate, subtype="PCM_16")
+        ffmpeg("-i", wav, *options, path)
+        wav.unlink()
+        _made[key] = path.read_bytes()
+    path.write_bytes(_made[key])
     return path
 
 
@@ -306,6 +313,19 @@ def test_damage_is_kept_as_silence_or_left_out(
     assert lag(whole, kept) == 0
     left = first_channel(denoiser.filter_file(source, overwrite=True, damaged="skip"))
     assert len(left) < len(kept)
+
+
+def test_a_file_of_nothing_but_promises_is_refused(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.m4a", "-movflags", "+faststart")
+    data = source.read_bytes()
+    source.write_bytes(data[: data.index(b"mdat") + 4])
+    with pytest.raises(FileError, match=r"damaged at 0\.00 s: "):
+        denoiser.filter_file(source)
+    with pytest.raises(FileError, match="there is no sound in"):
+        denoiser.filter_file(source, damaged="skip")
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:

@@ -144,7 +144,8 @@ class MediaSource:
             if complaint is not None:
                 self._damage(complaint)
             if packet is not None and packet.pts is not None and packet.size:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                unit = packet.time_base
+                end = (packet.pts + (packet.duration or 0)) * unit.numerator / unit.denominator
                 self._end = max(self._end, end)
             return packet
         return None
@@ -160,7 +161,7 @@ class MediaSource:
     def _check_end(self, track: Track) -> None:
         """Compare the end with what the header promises."""
         promised = (self.container.duration or 0) / 1_000_000
-        if self.form in _PROMISING and promised - max(self._end, track.seconds) > _SHORT and self._end:
+        if self.form in _PROMISING and promised - max(self._end, track.seconds) > _SHORT:
             track.damage(f"it promises {promised:.2f} s and holds {self._end:.2f} s")
             for each in self.tracks if self._damaged == "keep" else ():
                 each.promised = each.total

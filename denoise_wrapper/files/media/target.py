@@ -46,6 +46,7 @@ class MediaTarget:
         media = source if isinstance(source, MediaSource) else None
         same = media is not None and same_container(dst, media.path)
         self._part, self._same, self._carried = part, same, carried_of(source)
+        self._source = source.facts.path
         plans = plan_tracks(source, dst, muxer, wishes)
         self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
@@ -69,6 +70,8 @@ class MediaTarget:
     def close(self) -> None:
         import av
 
+        if not any(lane.begun for lane in self.lanes):
+            raise FileError(f"there is no sound in {self._source}, and nothing is written for it")
         try:
             for lane in self.lanes:
                 lane.end()

@@ -163,7 +163,7 @@ class Track:
             )
         samples = self._samples(frame)
         if frame.pts is not None:
-            position = round(frame.pts * frame.time_base * self.rate)
+            position = self._frames_of(frame.pts, frame.time_base)
             if self.start is None:
                 self.start = self._anchor = self._beginning(position)
             gap = self._on_grid(position - self._anchor - self._next, len(samples), frame.time_base)
@@ -181,6 +181,12 @@ class Track:
         self._mended = False
         self._next += len(samples)
         yield samples
+
+    def _frames_of(self, stamp: int, unit: Fraction) -> int:
+        """A time stamp in frames. Most count frames already, and fractions take long."""
+        if unit.numerator == 1 and unit.denominator == self.rate:
+            return stamp
+        return round(stamp * unit * self.rate)
 
     def _beginning(self, position: int) -> int:
         """Position of the track's first sample, where position is that of the first one that was decoded."""
