@@ -12,6 +12,7 @@ from denoise_wrapper.audio import Array, to_float
 
 STEP_S = 0.05  # over which powers are taken: about as long as a sound of speech
 SHARE = 20.0  # percent of the steps that are taken for speech, the loudest, and for pauses, the quietest
+_FEW = 1024  # steps for which there is room from the beginning
 LEAST = 10  # steps without which there is no telling
 STANDS_OUT = 2.0  # times the power of pauses that speech has at least
 SILENT = 1e-10  # power of what counts as silence, -100 dBFS
@@ -21,7 +22,8 @@ class Meter:
     """Powers of the blocks that go through, one each 50 ms, all channels together."""
 
     def __init__(self) -> None:
-        self._powers: list[NDArray[np.float32]] = []
+        self._powers = np.zeros(_FEW, np.float32)  # as far as count; in one piece, that a long file stays small
+        self._count = 0
         self._rest = np.zeros(0, np.float32)
 
     def through(self, blocks: Iterable[Array], rate: int) -> Iterator[Array]:
@@ -33,14 +35,21 @@ class Meter:
             powers *= np.float32(1.0 / max(1, samples.shape[1]))
             powers = np.concatenate([self._rest, powers])
             whole = len(powers) // step * step
-            self._powers.append(powers[:whole].reshape(-1, step).mean(axis=1))
+            self._append(powers[:whole].reshape(-1, step).mean(axis=1))
             self._rest = powers[whole:]
             yield block
 
     @property
     def powers(self) -> NDArray[np.float32]:
         """Mean power of each whole step: float32 (steps,), full scale 1."""
-        return np.concatenate(self._powers) if self._powers else np.zeros(0, np.float32)
+        return self._powers[: self._count].copy()
+
+    def _append(self, powers: NDArray[np.float32]) -> None:
+        end = self._count + len(powers)
+        if end > len(self._powers):
+            self._powers = np.concatenate([self._powers[: self._count], np.zeros(end, np.float32)])
+        self._powers[self._count : end] = powers
+        self._count = end
 
 
 def speech_levels(before: Meter, after: Meter) -> tuple[float, float] | None:

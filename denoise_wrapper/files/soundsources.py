@@ -67,6 +67,7 @@ class SoundFileSource:
     """A file that libsndfile reads, with all that follows in it behind the first part.
 
     damaged: "stop" refuses what is damaged, "skip" leaves out what is gone, "keep" puts silence in its place.
+    in_ogg: whether it is FLAC in Ogg, which libsndfile does not write.
     """
 
     def __init__(self, path: Path, stack: contextlib.ExitStack, damaged: str = "stop") -> None:
@@ -84,7 +85,7 @@ class SoundFileSource:
         self.file = self._open(self._survey.parts[0])
         self.rate, self.channels = check_rate(self.file.samplerate), check_channels(self.file.channels)
         self.dtype = _TYPES.get(self.file.subtype, "float32")
-        self._tail = self._survey.tail
+        self._tail, self.in_ogg = self._survey.tail, self._survey.wrapped
         self._check_promise()
         self._first = self._expected(self._survey.parts[0], self.file)
         self._survey = dataclasses.replace(self._survey, parts=self._placed(self._survey.parts))

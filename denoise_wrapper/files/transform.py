@@ -167,5 +167,5 @@ def target_muxer(dst: Path, source: Source) -> str | None:
     if isinstance(source, MediaSource):
         return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
     if same_container(dst, source.facts.path):
-        return None
+        return "ogg" if isinstance(source, SoundFileSource) and source.in_ogg else None
     return muxer_of(dst, source.facts.path, None)

@@ -16,6 +16,7 @@ import soundfile
 from fakes import FakeBackend
 from numpy.typing import NDArray
 from odd_files import FRAMES, RATE, chunk, encoded, form, info_list, pcm, riff, tone, write
+from require import require
 
 from denoise_wrapper import Denoiser, FileError
 from denoise_wrapper.audio import round_to
@@ -298,6 +299,104 @@ def test_tags_of_every_script_and_pictures_go_to_every_container(tmp_path: Path,
         assert [(each.data, each.mime, each.kind) for each in tags.pictures] == [(PNG, "image/png", 3)], goes
         assert soundfile.info(made).frames == RATE // 2
         made.unlink()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("goes", ["m4a", "wma", "wv", "tta"])
+def test_tags_and_pictures_go_into_what_ffmpeg_writes_and_out_of_it(tmp_path: Path, goes: str) -> None:
+    require("av")
+    made = PLAIN.filter_file(tagged(tmp_path, "wav"), tmp_path / f"made.{goes}")
+    for path in (made, PLAIN.filter_file(made), PLAIN.filter_file(made, tmp_path / "back.flac")):
+        tags = read_tags(path)
+        assert tags is not None
+        assert {name: tags.texts.get(name) for name in TEXTS} == TEXTS, path
+        assert [(each.data, each.mime) for each in tags.pictures] == [(PNG, "image/png")], path
+
+
+@pytest.mark.fault
+def test_tags_go_through_containers_that_mutagen_does_not_know(tmp_path: Path) -> None:
+    require("av")
+    source = tagged(tmp_path, "flac")
+    made = PLAIN.filter_file(source, tmp_path / "made.mka")
+    tags = read_tags(PLAIN.filter_file(made, tmp_path / "back.flac"))
+    assert tags is not None
+    wanted = {name.replace(" ", "_"): ["; ".join(each)] for name, each in TEXTS.items()}
+    assert {name: tags.texts.get(name) for name in wanted} == wanted
+    assert [each.data for each in tags.pictures] == [PNG]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("goes", ["aac", "ts"])
+def test_tags_without_a_place_are_named(tmp_path: Path, goes: str) -> None:
+    require("av")
+    [result] = PLAIN.filter_pairs([(tagged(tmp_path, "wav"), tmp_path / f"made.{goes}")])
+    assert any("no place for album, " in note for note in result.notes)
+
+
+@pytest.mark.fault
+def test_what_only_mp4_has_stays_in_mp4(tmp_path: Path) -> None:
+    require("av")
+    from mutagen.mp4 import MP4
+
+    made = PLAIN.filter_file(tagged(tmp_path, "wav"), tmp_path / "made.m4a")
+    file = MP4(made)
+    file["cpil"], file["stik"], file["----:com.apple.iTunes:MINE"] = True, [2], [b"one", b"two"]
+    file["----:com.apple.iTunes:replaygain_track_gain"] = [b"-7.00 dB"]
+    file.save()
+    [result] = PLAIN.filter_pairs([(made, tmp_path / "again.m4a")])
+    again = MP4(tmp_path / "again.m4a")
+    assert again["cpil"] is True
+    assert again["stik"] == [2]
+    assert [bytes(each) for each in again["----:com.apple.iTunes:MINE"]] == [b"one", b"two"]
+    assert "----:com.apple.iTunes:replaygain_track_gain" not in again
+    assert any("replaygain_track_gain left out" in note for note in result.notes)
+
+
+@pytest.mark.fault
+def test_speakers_go_into_what_ffmpeg_writes_or_are_named_as_lost(tmp_path: Path) -> None:
+    av = require("av")
+    samples = tone(channels=6)
+    source = write(tmp_path / "a.wav", riff(form(6, 0x60F), chunk(b"data", pcm(samples))))
+    for suffix in ("mka", "wv"):
+        with av.open(PLAIN.filter_file(source, tmp_path / f"b.{suffix}")) as made:
+            assert made.streams.audio[0].layout.name == "5.1(side)"
+        again = PLAIN.filter_file(tmp_path / f"b.{suffix}")
+        with av.open(again) as made:
+            assert made.streams.audio[0].layout.name == "5.1(side)"
+    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.m4a")])
+    assert result.notes == ("its mask of channels, 0x60f, is left out: alac does not take it",)
+
+
+def with_cue_sheet(path: Path) -> Path:
+    from mutagen.flac import FLAC, CueSheet, CueSheetTrack, CueSheetTrackIndex
+
+    file, sheet = FLAC(path), CueSheet(None)
+    sheet.tracks = [CueSheetTrack(number, start) for number, start in ((1, 0), (2, 9600), (170, FRAMES))]
+    for track in sheet.tracks[:-1]:
+        track.indexes = [CueSheetTrackIndex(1, 0)]
+    file.metadata_blocks.append(sheet)
+    file.cuesheet = sheet
+    file.save()
+    return path
+
+
+@pytest.mark.fault
+def test_the_cue_sheet_of_flac_stays_or_is_named_as_lost(tmp_path: Path) -> None:
+    source = with_cue_sheet(write(tmp_path / "a.flac", encoded(tmp_path, "flac", tone())))
+    sheet = mutagen.File(PLAIN.filter_file(source)).cuesheet
+    assert [track.start_offset for track in sheet.tracks] == [0, 9600, FRAMES]
+    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.wav")])
+    assert result.notes == ("its cue sheet left out, for which there is no place",)
+
+
+@pytest.mark.fault
+def test_chunks_of_w64_are_named_as_lost(tmp_path: Path) -> None:
+    content = encoded(tmp_path, "w64", tone())
+    mark = b"abcd" + bytes(12) + (32).to_bytes(8, "little") + bytes(8)
+    source = write(tmp_path / "a.w64", content + bytes(-len(content) % 8) + mark)
+    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.w64")])
+    assert result.error is None
+    assert result.notes == ("chunks of W64 are left out: abcd",)
 
 
 @pytest.mark.fault

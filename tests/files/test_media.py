@@ -65,11 +65,18 @@ def sweep(frames: int = FRAMES, channels: int = 1, rate: int = RATE) -> Array:
     return np.repeat(tone[:, None], channels, 1)
 
 
+_made: dict[tuple[Any, ...], bytes] = {}  # each file is encoded once; many tests begin with the same
+
+
 def made(ffmpeg: Callable[..., None], path: Path, *options: str | Path, rate: int = RATE, channels: int = 1) -> Path:
-    wav = path.with_name("source.wav")
-    soundfile.write(wav, sweep(2 * rate + 77, channels, rate), rate, subtype="PCM_16")
-    ffmpeg("-i", wav, *options, path)
-    wav.unlink()
+    key = path.suffix, options, rate, channels
+    if key not in _made:
+        wav = path.with_name("source.wav")
+        soundfile.write(wav, sweep(2 * rate + 77, channels, rate), rate, subtype="PCM_16")
+        ffmpeg("-i", wav, *options, path)
+        wav.unlink()
+        _made[key] = path.read_bytes()
+    path.write_bytes(_made[key])
     return path
 
 
@@ -308,6 +315,19 @@ def test_damage_is_kept_as_silence_or_left_out(
     assert len(left) < len(kept)
 
 
+def test_a_file_of_nothing_but_promises_is_refused(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.m4a", "-movflags", "+faststart")
+    data = source.read_bytes()
+    source.write_bytes(data[: data.index(b"mdat") + 4])
+    with pytest.raises(FileError, match=r"damaged at 0\.00 s: "):
+        denoiser.filter_file(source)
+    with pytest.raises(FileError, match="there is no sound in"):
+        denoiser.filter_file(source, damaged="skip")
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_one_track_of_several_is_read_alone(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
     source = film(tmp_path / "film.mkv", ffmpeg)
     assert len(first_channel(source)) == pytest.approx(2 * RATE, abs=2048)
@@ -473,6 +493,47 @@ def test_wav_becomes_lossless_m4a_unless_a_codec_is_asked_for(
     assert stream["codec_name"] == "aac"
     assert int(stream["bit_rate"]) == pytest.approx(96000, rel=0.1)
     assert len(first_channel(made)) == FRAMES
+
+
+def test_flac_in_ogg_that_is_chained_is_cleaned_to_its_end(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
+) -> None:
+    one, two = (made(ffmpeg, tmp_path / f"{name}.oga", "-c:a", "flac") for name in ("one", "two"))
+    source = tmp_path / "a.oga"
+    source.write_bytes(one.read_bytes() + two.read_bytes())
+    both = np.concatenate([first_channel(one), first_channel(two)])
+    cleaned = denoiser.filter_file(source)
+    np.testing.assert_array_equal(first_channel(source), both)
+    np.testing.assert_array_equal(first_channel(cleaned), both)
+    assert [(each["codec_name"], each["sample_fmt"]) for each in probe(cleaned)["streams"]] == [("flac", "s16")]
+    stereo = made(ffmpeg, tmp_path / "stereo.oga", "-c:a", "flac", channels=2)
+    source.write_bytes(one.read_bytes() + stereo.read_bytes())
+    with pytest.raises(FileError, match="goes on with 2 channels"):
+        denoiser.filter_file(source, tmp_path / "b.oga")
+
+
+def packets_of(content: bytes) -> list[tuple[int, bool, bytes]]:
+    """Packets of a transport stream: number of their stream, whether a frame begins in them, and their bytes."""
+    cut = [content[at : at + 188] for at in range(0, len(content), 188)]
+    return [((packet[1] & 31) << 8 | packet[2], bool(packet[1] & 0x40), packet) for packet in cut]
+
+
+def test_packets_cut_out_of_a_transport_stream_are_damage(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.ts", "-c:a", "mp2", "-b:a", "384k")
+    packets, audio = packets_of(source.read_bytes()), 256
+    begins = [at for at, (pid, first, _) in enumerate(packets) if pid == audio and first]
+    low, high = begins[len(begins) // 2], begins[len(begins) // 2 + 1]  # whole frames, so that none decodes badly
+    gone = [at for at in range(low, high) if packets[at][0] == audio]
+    assert len(gone) % 16, "the counter of packets would come round"
+    source.write_bytes(b"".join(packet for at, (_, _, packet) in enumerate(packets) if at not in gone))
+    with pytest.raises(FileError, match=r"damaged at 1\.0\d s: packets are missing"):
+        denoiser.filter_file(source)
+    kept = denoiser.filter_file(source, tmp_path / "kept.ts", damaged="keep")
+    assert abs(len(first_channel(kept)) - FRAMES) < 2 * 1152
+    left = denoiser.filter_file(source, tmp_path / "left.ts", damaged="skip")
+    assert len(first_channel(left)) < FRAMES - 1152
 
 
 def test_nothing_is_printed_by_the_libraries(

@@ -1,29 +1,34 @@
-"""Memory and time of a long film: python tests/long/media_memory.py FOLDER [MINUTES].
+"""Memory and time of long films: python tests/long/media_memory.py FOLDER [MINUTES ...] [--suffix .mkv].
 
-Makes an MP4 with video of a minute and one of MINUTES (default: 120) in FOLDER with the program ffmpeg, cleans both,
-and prints the most memory that each took; then the same by `ffmpeg -c:v copy -af arnndn` with the same network.
+Makes a film of a minute and of each of MINUTES (default: 20 and 40, some minutes; 120 takes long) in FOLDER with the
+program ffmpeg, cleans them, and prints the most memory that each took and what an hour more takes; the same for ffmpeg
+with the same network (`-c:v copy -af arnndn`), and for one that only copies, which holds the tables of packets that an
+MP4 has. Fails if two hours take more than 20 MB more than a minute does, those tables apart.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-LIMIT_MB = 20  # by which the long one may take more than the short one
+LIMIT_MB, HOURS = 20, 2  # by which a film of so many hours may take more than one of a minute
 
 
-def make_films(folder: Path, minutes: int) -> list[Path]:
-    """A film of a minute, and one of it over and over."""
-    short, long = folder / "short.mp4", folder / "long.mp4"
+def make_film(folder: Path, minutes: int, suffix: str) -> Path:
+    """A film of so many minutes, all of them alike."""
+    short, film = folder / f"1{suffix}", folder / f"{minutes}{suffix}"
     picture, noise = "testsrc=s=64x48:r=5:d=60", "anoisesrc=r=48000:d=60:a=0.1:seed=1"
     words = ["ffmpeg", "-v", "error", "-y"]
-    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", noise]
-    subprocess.run([*words, *inputs, "-c:v", "mpeg4", "-c:a", "aac", "-b:a", "64k", short], check=True)
-    subprocess.run([*words, "-stream_loop", str(minutes - 1), "-i", short, "-c", "copy", long], check=True)
-    return [short, long]
+    if minutes == 1:
+        inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", noise]
+        subprocess.run([*words, *inputs, "-c:v", "mpeg4", "-c:a", "aac", "-b:a", "64k", short], check=True)
+    else:
+        subprocess.run([*words, "-stream_loop", str(minutes - 1), "-i", short, "-c", "copy", film], check=True)
+    return film
 
 
 def measure(words: list[str | Path]) -> tuple[float, float, float]:
@@ -36,21 +41,34 @@ def measure(words: list[str | Path]) -> tuple[float, float, float]:
     return usage.ru_maxrss / 1024, time.perf_counter() - begin, usage.ru_utime + usage.ru_stime
 
 
-def main(folder: Path, minutes: int) -> None:
-    model = folder / "classic.rnnn"
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("minutes", type=int, nargs="*", default=[20, 40])
+    parser.add_argument("--suffix", default=".mp4")
+    args = parser.parse_args()
+    model, made = args.folder / "classic.rnnn", args.folder / f"made{args.suffix}"
     ours: list[str | Path] = [sys.executable, "-m", "denoise_wrapper"]
     subprocess.run([*ours, "convert", "rnnoise-classic", "-o", model, "--overwrite"], check=True)
-    most = {}
-    for film in make_films(folder, minutes):
-        filtered = [*ours, "filter", "-q", "--overwrite", "-b", "rnnoise-classic", film]
-        peer: list[str | Path] = ["ffmpeg", "-v", "error", "-y", "-i", film, "-c:v", "copy", "-af", f"arnndn=m={model}"]
-        for name, words in (("ours", filtered), ("ffmpeg", [*peer, folder / "peer.mp4"])):
+    most: dict[tuple[str, int], float] = {}
+    lengths = [1, *args.minutes]
+    for minutes in lengths:
+        film = make_film(args.folder, minutes, args.suffix)
+        peer: list[str | Path] = ["ffmpeg", "-v", "error", "-y", "-i", film]
+        for name, words in (
+            ("ours", [*ours, "filter", "-q", "--overwrite", "-b", "rnnoise-classic", film, "-o", made]),
+            ("ffmpeg", [*peer, "-c:v", "copy", "-af", f"arnndn=m={model}", made]),
+            ("ffmpeg, copying", [*peer, "-c", "copy", made]),
+        ):
             memory, clock, processor = measure(words)
-            most[name, film.stem] = memory
+            most[name, minutes] = memory
             print(f"{name}, {film.name}: {memory:.1f} MB, {clock:.1f} s, {processor:.1f} s of processor", flush=True)
-    for name in ("ours", "ffmpeg"):
-        print(f"{name}: {most[name, 'long'] - most[name, 'short']:.1f} MB more for {minutes} minutes than for one")
+    an_hour = {}
+    for name in ("ours", "ffmpeg", "ffmpeg, copying"):
+        an_hour[name] = (most[name, lengths[-1]] - most[name, 1]) / (lengths[-1] - 1) * 60
+        print(f"{name}: {an_hour[name]:.1f} MB more for an hour more")
+    return int(HOURS * (an_hour["ours"] - max(0.0, an_hour["ffmpeg, copying"])) > LIMIT_MB)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 120)
+    sys.exit(main())

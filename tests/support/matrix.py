@@ -419,6 +419,9 @@ def _late(before: NDArray[np.float32], after: NDArray[np.float32]) -> int:
 
 
 def _near(before: Seen, after: Seen) -> str:
+    named = [int(each.words.get("bit_rate", 0)) for each in (before, after)]
+    if before.words["codec_name"] == "vorbis" and all(named):  # its bits follow the sound, its quality is named
+        return YES if abs(named[1] / named[0] - 1) <= 0.05 else NO
     return YES if abs(after.bits / max(1, before.bits) - 1) <= 0.05 else NO
 
 

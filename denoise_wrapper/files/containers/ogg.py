@@ -20,6 +20,7 @@ CODECS = {
     b"fishead\0": "Skeleton",
 }  # fmt: skip
 _OPUS_RATE = 48000
+_FLAC_WORDS = 9  # bytes in front of FLAC's own: a name, a version, and a number of packets
 
 
 @dataclass
@@ -141,6 +142,8 @@ def survey_ogg(data: FileBytes) -> Survey:
                 damage.append(f"it ends at {_time(links, link)}, and its last page does not say that it is the last")
     names = {stream.codec for link in links for stream in link.streams.values()}
     foreign = _foreign(links, names)
+    if names == {"FLAC"} and len(links) > 1 and not any(link.breaks or len(link.streams) > 1 for link in links):
+        return Survey([_unwrapped(data, link) for link in links], damage[0] if damage else None, wrapped=True)
     if foreign is None and "Opus" in names and any(link.breaks for link in links):
         foreign = f"{damage[0]}, and libsndfile does not tell where Opus goes on"
     alone = len(links) == 1 and links[0].start == 0 and not links[0].breaks
@@ -167,6 +170,14 @@ def _parts(data: FileBytes, link: _Link) -> list[Part]:
             until = Fraction(ends[-1], _granule_rate(link.only))
             parts.append(Part(Pieces(data, [*header, *stretches]), until=until))
     return parts or [Part(Pieces(data, [Stretch(link.start, link.end - link.start)]))]
+
+
+def _unwrapped(data: FileBytes, link: _Link) -> Part:
+    """A link of FLAC as a file of FLAC: what its pages hold, without the words for Ogg in front."""
+    first, *rest = link.pages
+    begin = first.body + _FLAC_WORDS
+    pieces = [Stretch(begin, first.end - begin), *(Stretch(page.body, page.end - page.body) for page in rest)]
+    return Part(Pieces(data, pieces), max(0, link.only.granule))
 
 
 def _nominal(stream: _Stream) -> int | None:

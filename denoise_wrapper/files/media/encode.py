@@ -32,7 +32,7 @@ _INTEGERS = {"int16": 16, "int32": 32}
 
 
 class Lane:
-    """The encoder of one track; `write` appends frames, `end` flushes it."""
+    """The encoder of one track; `write` appends frames, `end` flushes it. begun: whether there were any."""
 
     def __init__(self, stream: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str) -> None:
         self.stream, self._plan, self._source, self._mux, self._muxer = stream, plan, source, mux, muxer
@@ -42,12 +42,12 @@ class Lane:
         self._lead = _DELAYS.get(plan.encoder, 0) if muxer not in _SAYING else 0
         self._padding = 0  # frames of silence before the source's first
         self._held: Any = None  # the last packet, which may have to be cut at the end
-        self._begun = False
+        self.begun = False
         self._advance = 0  # frames of the source that are not encoded
         self._late = 0  # frames by which the source's follow their time stamps
 
     def write(self, block: Array) -> None:
-        if not self._begun:
+        if not self.begun:
             self._begin(block)
         self._frames += len(block)
         if self._advance:
@@ -57,7 +57,7 @@ class Lane:
             self._encode(block, self._frames - len(block))
 
     def end(self) -> None:
-        if not self._begun:
+        if not self.begun:
             return
         if self._silent_end:
             self._encode(np.zeros((self._silent_end, self._source.channels), self._dtype), self._frames)
@@ -77,7 +77,7 @@ class Lane:
 
     def _begin(self, block: Array) -> None:
         """Settle what is known once a block was read: the time of the first frame, and the padding before it."""
-        self._begun, self._dtype, self._silent_end = True, block.dtype, 0
+        self.begun, self._dtype, self._silent_end = True, block.dtype, 0
         size = self.stream.codec_context.frame_size
         if self._muxer in _MOV and self._start > 0:  # whose lists of edits say where a track begins, or what to cut
             self._lead = _DELAYS.get(self._plan.encoder, 0)
@@ -125,7 +125,8 @@ class Lane:
 
     def _position(self, pts: int, packet: Any) -> float:
         overstated = 0 if self._late else _OVERSTATED.get(self._plan.encoder, 0)
-        return float(pts * packet.time_base * self._source.rate) - self._start + overstated
+        unit = packet.time_base
+        return pts * unit.numerator * self._source.rate / unit.denominator - self._start + overstated
 
     def _in_gap(self, first: float, packet: Any) -> bool:
         """Tell if a packet, its neighbours too, holds a gap's silence alone."""
@@ -154,16 +155,32 @@ class Lane:
         self._mux(packet)
 
 
-def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str) -> Lane:
-    """Add a stream for a track to a container that is being written."""
+def add_lane(
+    container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str, mask: int | None = None
+) -> Lane:
+    """Add a stream for a track to a container that is being written. mask: of its channels, None if it says none."""
     stream = container.add_stream(plan.encoder, rate=source.rate, options=dict(plan.options))
-    stream.layout = _layout(source)
+    stream.layout = _layout(source) if mask is None else hex(mask)
     stream.format = _format(stream.codec_context.codec, plan)
     stream.time_base = Fraction(1, source.rate)
     if plan.bit_rate is not None:
         stream.bit_rate = plan.bit_rate
     stream.codec_context.open()
     return Lane(stream, plan, source, mux, muxer)
+
+
+def takes_speakers(plan: TrackPlan, rate: int, mask: int) -> bool:
+    """Tell if an encoder takes channels of a mask. rate: Hz."""
+    import av
+
+    context: Any = av.CodecContext.create(plan.encoder, "w")
+    context.layout, context.sample_rate, context.format = hex(mask), rate, _format(context.codec, plan)
+    context.time_base = Fraction(1, rate)
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _layout(source: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import libsndfile_subtype
+from denoise_wrapper.files.containers.mpegts import missing_packets
 from denoise_wrapper.files.formats import Facts, Wishes
 from denoise_wrapper.files.media.library import Complaints, library, listening, open_input, reason, silence
 from denoise_wrapper.files.media.measure import measured
@@ -50,8 +51,11 @@ class MediaSource:
         self.other: Callable[[Any], None] = lambda packet: None
         for track in self.tracks:
             track.pump = self._pump
+            track.clock = self.offset / 1_000_000
             if not track.total and self.container.duration:
                 track.total = round(self.container.duration / 1_000_000 * track.rate)
+        if self.form == "mpegts":
+            self._note_breaks()
         first = self.tracks[0]
         self.rate, self.channels, self.total = first.rate, first.channels, first.total
         subtype = libsndfile_subtype(first.facts)
@@ -74,9 +78,38 @@ class MediaSource:
             return "webm" if b"webm" in file.read(64) else "matroska"
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """Texts about the file, and about its first track."""
+        return {**self.tracks[0].stream.metadata, **self.container.metadata}
+
+    def pictures(self) -> list[tuple[str, bytes]]:
+        """Pictures of what is in the file, such as covers: (MIME type, bytes)."""
+        import av
+
+        found: list[tuple[str, bytes]] = []
+        with contextlib.ExitStack() as stack:
+            container = open_input(self.path, stack)
+            for stream in container.streams:
+                if stream.type == "attachment" and (stream.mimetype or "").startswith("image/"):
+                    found.append((stream.mimetype, bytes(stream.data)))
+                elif stream.disposition & av.stream.Disposition.attached_pic:
+                    for packet in container.demux(stream):
+                        data = bytes(packet)
+                        found += [("image/png" if data[:4] == b"\x89PNG" else "image/jpeg", data)] if data else []
+                        break
+        return found
+
+    @property
     def offset(self) -> int:
         """Microseconds that all time stamps are moved back by: containers whose clock begins anywhere."""
         return int(self.container.start_time or 0) if self.form in ("mpegts", "mpeg") else 0
+
+    def _note_breaks(self) -> None:
+        """Let tracks know where packets of theirs are missing, which FFmpeg does not say where whole frames are."""
+        with open(self.path, "rb", buffering=0) as file:
+            places = missing_packets(file, {track.stream.id for track in self.tracks})
+        for track in self.tracks:
+            track.breaks.extend(places[track.stream.id])
 
     def _pump(self, track: Track) -> bool:
         """Read packets until there is one for track, or too much waits for another; False at the end of the file."""
@@ -111,7 +144,8 @@ class MediaSource:
             if complaint is not None:
                 self._damage(complaint)
             if packet is not None and packet.pts is not None and packet.size:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                unit = packet.time_base
+                end = (packet.pts + (packet.duration or 0)) * unit.numerator / unit.denominator
                 self._end = max(self._end, end)
             return packet
         return None
@@ -127,7 +161,7 @@ class MediaSource:
     def _check_end(self, track: Track) -> None:
         """Compare the end with what the header promises."""
         promised = (self.container.duration or 0) / 1_000_000
-        if self.form in _PROMISING and promised - max(self._end, track.seconds) > _SHORT and self._end:
+        if self.form in _PROMISING and promised - max(self._end, track.seconds) > _SHORT:
             track.damage(f"it promises {promised:.2f} s and holds {self._end:.2f} s")
             for each in self.tracks if self._damaged == "keep" else ():
                 each.promised = each.total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,19 @@ from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
 from denoise_wrapper.files.formats import Wishes
-from denoise_wrapper.files.media.encode import Lane, add_lane
-from denoise_wrapper.files.media.library import library, open_output, reason
+from denoise_wrapper.files.media.encode import Lane, add_lane, takes_speakers
+from denoise_wrapper.files.media.library import library, open_input, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
+from denoise_wrapper.files.media.tracks import Track
 from denoise_wrapper.files.media.vorbis import VorbisLane
+from denoise_wrapper.files.tags.carried import carried_of
 
 _MOV = {"mov", "mp4", "3gp"}
 # Tags that measured the level before, and those that a muxer writes itself.
 _STALE = ("replaygain_", "r128_", "itunnorm")
 _OWN = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+_ATTACHING = {"matroska"}  # muxers that take pictures as attached files
+_PICTURED = {*_MOV, "asf", "wv", "tta", "ogg"}  # whose files mutagen writes pictures into
 _HEAD = 1 << 16  # bytes in which a file says in which order its parts are
 
 
@@ -40,6 +45,8 @@ class MediaTarget:
         self.notes: list[str] = []
         media = source if isinstance(source, MediaSource) else None
         same = media is not None and same_container(dst, media.path)
+        self._part, self._same, self._carried = part, same, carried_of(source)
+        self._source = source.facts.path
         plans = plan_tracks(source, dst, muxer, wishes)
         self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
@@ -49,7 +56,9 @@ class MediaTarget:
         self.lanes: list[Lane] = []
         try:
             if media is None:
+                self._container.metadata.update(self._carried.for_ffmpeg())
                 self.lanes.append(self._lane(plans[0], source))
+                self._attach_pictures()
             else:
                 self._carry_over(media, plans, same)
         except (av.FFmpegError, ValueError) as error:
@@ -61,6 +70,8 @@ class MediaTarget:
     def close(self) -> None:
         import av
 
+        if not any(lane.begun for lane in self.lanes):
+            raise FileError(f"there is no sound in {self._source}, and nothing is written for it")
         try:
             for lane in self.lanes:
                 lane.end()
@@ -69,7 +80,27 @@ class MediaTarget:
         except av.FFmpegError as error:
             raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
         self._file.flush()
+        self.notes += self._carried.finish_media(self._part, self._held(), self._same)
         os.fsync(self._file.fileno())
+
+    def _writes_pictures(self, same: bool) -> bool:
+        """Tell if pictures are written as they were read, so that not even a damaged one is in the way."""
+        known = self._carried.tags is not None and bool(self._carried.tags.pictures)
+        return known and (self._muxer in _PICTURED or (not same and self._muxer in _ATTACHING))
+
+    def _held(self) -> dict[str, str]:
+        """What the finished file says of itself."""
+        with contextlib.suppress(FileError), contextlib.ExitStack() as stack:
+            container = open_input(self._part, stack)
+            return {**container.streams.audio[0].metadata, **container.metadata}
+        return {}
+
+    def _attach_pictures(self) -> None:
+        """Put pictures into a container that has them as files."""
+        tags = self._carried.tags
+        for picture in tags.pictures if tags is not None and self._muxer in _ATTACHING else []:
+            kind = "png" if picture.mime == "image/png" else "jpg"
+            self._container.add_attachment(f"cover.{kind}", picture.mime, picture.data)
 
     def _abandon(self) -> None:
         """Close what was not finished, which may fail on a full disk."""
@@ -79,12 +110,18 @@ class MediaTarget:
     def _lane(self, plan: TrackPlan, track: Any) -> Lane:
         if plan.encoder == "vorbis":
             return VorbisLane(self._container, plan, track, self._mux, self._muxer)
-        return add_lane(self._container, plan, track, self._mux, self._muxer)
+        mask = None if isinstance(track, Track) else self._carried.mask
+        if mask is not None and mask.bit_count() != track.channels:
+            mask = None
+        if mask is not None and not takes_speakers(plan, track.rate, mask):
+            self.notes.append(f"its mask of channels, {mask:#x}, is left out: {plan.encoder} does not take it")
+            mask = None
+        return add_lane(self._container, plan, track, self._mux, self._muxer, mask)
 
     def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
         """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
         planned = {track.index: (track, plan) for track, plan in zip(media.tracks, plans, strict=True)}
-        chapters = media.container.chapters()
+        chapters, attach = media.container.chapters(), False
         for stream in media.container.streams:
             if stream.index in planned:
                 track, plan = planned[stream.index]
@@ -92,8 +129,13 @@ class MediaTarget:
                 output = lane.stream
                 self.lanes.append(lane)
                 lane.offset = -round(media.offset * track.rate / 1_000_000)
+            elif _is_picture(stream) and self._writes_pictures(same):
+                attach = self._muxer in _ATTACHING  # as files; elsewhere they are tags
+                continue
             elif _follows(stream, self._dst, same, bool(chapters)):
                 try:
+                    if self._muxer == "mpegts" and _is_picture(stream):
+                        raise ValueError("it would be data of no meaning")
                     output = self._container.add_stream_from_template(stream, opaque=True)
                 except ValueError:
                     if same:
@@ -109,6 +151,10 @@ class MediaTarget:
                 output.id = stream.id
             self._outputs[stream.index] = output
         self._container.metadata.update(_kept(media.container.metadata, True))
+        if not same:  # several values of one tag, of which FFmpeg reads the first
+            self._container.metadata.update(self._carried.for_ffmpeg())
+        if attach:
+            self._attach_pictures()
         if chapters:
             self._container.set_chapters(chapters)
         shift = Fraction(-media.offset, 1_000_000)
@@ -150,7 +196,10 @@ class MediaTarget:
 def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[TrackPlan]:
     """Decide how each track of a source is encoded. Raises FileError if the target cannot hold one."""
     if not isinstance(source, MediaSource):
-        return [plan_track(muxer, facts_of_subtype(source.facts), wishes, False, dst)]
+        facts = facts_of_subtype(source.facts)
+        if muxer == "ogg" and source.facts.format == "FLAC":  # in the container that came
+            return [plan_track(muxer, replace(facts, codec="flac"), wishes, True, dst)]
+        return [plan_track(muxer, facts, wishes, False, dst)]
     same = same_container(dst, source.path)
     return [plan_track(muxer, track.facts, wishes, same, dst) for track in source.tracks]
 
@@ -192,8 +241,18 @@ def _follows(stream: Any, dst: Path, same: bool, chapters: bool) -> bool:
     if same:
         return True
     if dst.suffix.lower() in AUDIO_ONLY:
-        return stream.type == "audio" or bool(stream.disposition & av.stream.Disposition.attached_pic)
+        return stream.type == "audio" or _is_picture(stream)
     return True
+
+
+def _is_picture(stream: Any) -> bool:
+    """Tell if a stream is a picture of what is in the file, as a frame of video or an attached file."""
+    import av
+
+    if stream.type == "attachment":
+        cover = any(key.lower().startswith("cover art") for key in stream.metadata)  # as an APE tag has it
+        return cover or (stream.mimetype or "").startswith("image/")
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _kept(metadata: dict[str, str], cleaned: bool) -> dict[str, str]:

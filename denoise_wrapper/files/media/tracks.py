@@ -51,6 +51,8 @@ class Track:
         self.packets: deque[Any] = deque()
         self.queued = 0  # bytes in packets
         self.pump: Pump | None = None
+        self.clock = 0.0  # seconds that the file's time stamps begin with
+        self.breaks: deque[int] = deque()  # bytes at which packets are missing, where the container counts them
         self._complaints, self._damaged = complaints, damaged
         self._limit = self.total if ends and self.total else None
         self._anchor = 0  # what time stamps count from, in frames
@@ -64,7 +66,7 @@ class Track:
     @property
     def seconds(self) -> float:
         """Where decoding is, from the beginning of the file."""
-        return (self._next + (self.start or 0)) / self.rate
+        return (self._next + (self.start or 0)) / self.rate - (self.clock if self.start is not None else 0)
 
     def push(self, packet: Any) -> None:
         self.packets.append(packet)
@@ -131,6 +133,9 @@ class Track:
     def _decode(self, packet: Any) -> list[Any]:
         import av
 
+        while self.breaks and packet.pos is not None and packet.pos >= self.breaks[0]:
+            self.breaks.popleft()
+            self.damage("packets are missing")
         if packet.is_corrupt:
             self.damage("a packet is not whole")
             return []
@@ -158,7 +163,7 @@ class Track:
             )
         samples = self._samples(frame)
         if frame.pts is not None:
-            position = round(frame.pts * frame.time_base * self.rate)
+            position = self._frames_of(frame.pts, frame.time_base)
             if self.start is None:
                 self.start = self._anchor = self._beginning(position)
             gap = self._on_grid(position - self._anchor - self._next, len(samples), frame.time_base)
@@ -176,6 +181,12 @@ class Track:
         self._mended = False
         self._next += len(samples)
         yield samples
+
+    def _frames_of(self, stamp: int, unit: Fraction) -> int:
+        """A time stamp in frames. Most count frames already, and fractions take long."""
+        if unit.numerator == 1 and unit.denominator == self.rate:
+            return stamp
+        return round(stamp * unit * self.rate)
 
     def _beginning(self, position: int) -> int:
         """Position of the track's first sample, where position is that of the first one that was decoded."""

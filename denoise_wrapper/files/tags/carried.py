@@ -9,9 +9,10 @@ from typing import Any
 
 from denoise_wrapper.files.containers.riff import extensible, read_riff
 from denoise_wrapper.files.tags.chunks import Chunks, add_texts, homeless, id3_of, made_chunks, read_chunks, with_id3
-from denoise_wrapper.files.tags.fields import MASK, Tags
-from denoise_wrapper.files.tags.files import mask_of, missing_mutagen, read_id3, read_tags, write_tags
+from denoise_wrapper.files.tags.fields import MASK, PAIRS, Picture, Tags
+from denoise_wrapper.files.tags.files import mask_of, missing_mutagen, read_id3, read_tags, takes_tags, write_tags
 from denoise_wrapper.files.tags.id3 import to_id3
+from denoise_wrapper.files.tags.others import CUESHEET, from_ffmpeg, to_ffmpeg
 from denoise_wrapper.wording import few
 
 _RF64_CHUNKS_AT = 48  # behind its ds64
@@ -71,7 +72,8 @@ class Carried:
         """Bytes that the tags take, about; 0 for none."""
         tags = self._all_texts()
         texts = sum(len(name) + len(value.encode()) + 8 for name, values in tags.texts.items() for value in values)
-        return texts + sum(len(each.data) + 256 for each in tags.pictures)
+        blocks = sum(len(each.write()) + 4 for each in tags.blocks)
+        return texts + sum(len(each.data) + 256 for each in tags.pictures) + blocks
 
     def plain(self, form: str) -> dict[str, str]:
         """Texts for libsndfile to write, where mutagen cannot; those that it would garble are left out."""
@@ -85,15 +87,17 @@ class Carried:
         """Write the tags into the finished target. whole: as long as the source. Returns what was not kept."""
         same, notes = self.chunks.kind == kind, []
         tags = (self.tags if same else self._all_texts()) or Tags()
+        if tags.blocks and not (kind == "FLAC" and whole):
+            tags.blocks, notes = self._places_kept(kind, tags.blocks, notes)
         if self.missing is not None:
             notes += [self.missing] * bool(self.basic)
-        elif kind not in _WITH_ID3 and (tags.texts or tags.pictures or tags.native or kind == "OGG"):
+        elif kind not in _WITH_ID3 and (tags.texts or tags.pictures or tags.native or tags.blocks or kind == "OGG"):
             notes += write_tags(part, tags, in_chunks=kind == "caff")
         if tags.dropped:
-            notes.append(f"{few(sorted(set(tags.dropped)))} left out: the level is another one now")
+            notes.append(_left_out(tags))
         if kind == "RIFX" and self.mask is not None and self.mask != _USUAL.get(self.channels):
             notes.append("its mask of channels is left out: a big-endian WAV has no word for it")
-        if same:
+        if same or self.chunks.kind == "W64":
             notes += self.chunks.notes
         elif (lost := homeless(self.chunks)) is not None:
             notes.append(lost)
@@ -101,17 +105,68 @@ class Carried:
             notes.append("marks that count frames are left out where frames were dropped")
         return notes
 
+    def _places_kept(self, kind: str, blocks: list[Any], notes: list[str]) -> tuple[list[Any], list[str]]:
+        """Blocks of FLAC that go into a target of a kind, and notes about the others."""
+        kept = [each for each in blocks if kind == "FLAC" and each.code != CUESHEET]
+        lost = {"its cue sheet" if each.code == CUESHEET else "what programs keep in it" for each in blocks}
+        lost -= {"what programs keep in it"} if kind == "FLAC" else set()
+        why = "where frames were dropped" if kind == "FLAC" else "for which there is no place"
+        return kept, [*notes, f"{' and '.join(sorted(lost))} left out, {why}"]
+
+    def finish_media(self, part: Path, held: dict[str, str], same: bool) -> list[str]:
+        """Write the tags into a finished file of FFmpeg's, where that has not kept them.
+
+        held: what FFmpeg reads of it. same: whether it is of the source's container, so that what mutagen does not know
+        is there already. Returns what was not kept.
+        """
+        notes: list[str] = self.chunks.notes if self.chunks.kind == "W64" else []
+        tags = self._all_texts()
+        tags.texts.pop(MASK, None)
+        if tags.blocks and not same:
+            tags.blocks, notes = self._places_kept("", tags.blocks, notes)
+        if tags.dropped:
+            notes.append(_left_out(tags))
+        if (lost := homeless(self.chunks)) is not None:
+            notes.append(lost)
+        if self.missing is not None:
+            return notes + [self.missing] * bool(self.basic)
+        if not tags.texts and not tags.pictures:
+            return notes
+        if takes_tags(part):
+            now = read_tags(part) or Tags()
+            now.texts.pop("encoder", None)
+            wanted = {name: values for name, values in tags.texts.items() if name != "encoder"}
+            pictures = [picture.data for picture in tags.pictures]
+            if now.texts != wanted or [picture.data for picture in now.pictures] != pictures or now.dropped:
+                notes += write_tags(part, tags)
+        elif not same:
+            kept = from_ffmpeg(held).texts
+            absent = [name for name in tags.texts if name not in kept and name not in ("encoder", *PAIRS.values())]
+            if absent:
+                notes.append(f"it has no place for {few(sorted(absent))}")
+        return notes
+
+    def for_ffmpeg(self) -> dict[str, str]:
+        """The tags as FFmpeg's metadata, for containers that mutagen does not write."""
+        tags = self._all_texts()
+        tags.texts.pop(MASK, None)
+        return to_ffmpeg(tags)
+
     def _all_texts(self) -> Tags:
         """The tags with what chunks say in words, and with the mask where it is not the usual one."""
         tags = Tags() if self.tags is None else Tags(
             {name: list(values) for name, values in self.tags.texts.items()},
-            list(self.tags.pictures), list(self.tags.dropped), self.tags.native,
+            list(self.tags.pictures), list(self.tags.dropped), self.tags.native, list(self.tags.blocks),
         )  # fmt: skip
         add_texts(self.chunks, tags)
         tags.texts.pop(MASK, None)
         if self.mask is not None and self.mask != _USUAL.get(self.channels):
             tags.texts[MASK] = [f"0x{self.mask:04X}"]
         return tags
+
+
+def _left_out(tags: Tags) -> str:
+    return f"{few(sorted(set(tags.dropped)))} left out: the level is another one now"
 
 
 def _as_id3(tags: Tags) -> bytes:
@@ -136,6 +191,9 @@ def carried_of(source: Any) -> Carried:
     if missing is None:
         in_chunk = carried.chunks.kind in _WITH_ID3
         carried.tags = read_id3(id3_of(carried.chunks)) if in_chunk else read_tags(source.facts.path)
+        if carried.tags is None and hasattr(source, "container"):  # one that FFmpeg reads and mutagen does not
+            carried.tags = from_ffmpeg(source.metadata)
+            carried.tags.pictures += [Picture(data, mime) for mime, data in source.pictures()]
     if carried.mask is None:
         carried.mask = mask_of(carried.tags)
     return carried

@@ -14,6 +14,7 @@ _OWN = {
     b"fmt ", b"data", b"fact", b"ds64", b"PEAK", b"JUNK", b"junk", b"PAD ", b"FLLR", b"slnt", b"wavl", b"COMM", b"SSND",
     b"FVER", b"desc", b"free", b"pakt", b"kuki", b"peak",
 }  # fmt: skip
+_W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0"  # its first bytes
 _LEVELS = {b"levl", b"ovvw"}  # pictures of the sound as it was
 _PLACES = {b"cue ", b"smpl", b"MARK", b"mark", b"plst", b"regn", b"labl", b"adtl"}  # count frames from the beginning
 _ID3 = {b"id3 ", b"ID3 "}
@@ -62,6 +63,8 @@ def _chunk(name: bytes, content: bytes, order: str, long: bool = False) -> bytes
 
 def read_chunks(data: FileBytes) -> Chunks:
     """Read the chunks of a file that go on into one of its kind."""
+    if data[0:16] == _W64:
+        return _named_of_w64(data)
     listed = _listed(data)
     if listed is None:
         return Chunks()
@@ -78,6 +81,17 @@ def read_chunks(data: FileBytes) -> Chunks:
                 content = _without_loudness(content, chunks)
             chunks.pieces.append(Piece(name, content, not seen_sound))
     return chunks
+
+
+def _named_of_w64(data: FileBytes) -> Chunks:
+    """Name the chunks of a W64 file, which are not carried: their names are of 16 bytes, sizes count all of a chunk."""
+    at, names = 40, list[str]()
+    while at + 24 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 16 : at + 24], "little")
+        if name not in _OWN and name.strip(b"\0"):
+            names.append(name.decode("latin-1").strip())
+        at += max(24, size + -size % 8)
+    return Chunks("W64", [], [f"chunks of W64 are left out: {', '.join(names)}"] if names else [])
 
 
 def _listed(data: FileBytes) -> tuple[str, list[tuple[bytes, int, int]]] | None:

@@ -61,12 +61,14 @@ class Tags:
     """Tags of a file. texts: our name -> its values, in their order. dropped: names of what tells a level.
 
     native: what mutagen read, to be copied as it is to a file of a like container; None for what was made of chunks.
+    blocks: mutagen's blocks of a FLAC file that hold neither texts nor pictures, as cue sheets and what programs keep.
     """
 
     texts: dict[str, list[str]] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     native: Any = None
+    blocks: list[Any] = field(default_factory=list)
 
     def add(self, name: str, *values: str) -> None:
         """Add values under our name, but those that are there, and none that tells a level."""

@@ -49,10 +49,10 @@ def read_tags(path: Path) -> Tags | None:
 
     try:
         file = mutagen.File(path)
-        if file is None or (file.tags is None and not getattr(file, "pictures", None)):
-            return _read_loose(path)
         if isinstance(file, FLAC | OggFileType):
             return from_vorbis(file)
+        if file is None or file.tags is None:
+            return _read_loose(path)
         if isinstance(file, MP4):
             return from_mp4(file)
         if isinstance(file, ASF):
@@ -103,7 +103,7 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
     from mutagen.mp4 import MP4
     from mutagen.ogg import OggFileType
 
-    if not tags.texts and not tags.pictures and tags.native is None:
+    if not tags.texts and not tags.pictures and tags.native is None and not tags.blocks:
         return []
     try:
         file: Any = _open(path)
@@ -145,6 +145,34 @@ def _open(path: Path) -> Any:
         if any(isinstance(cause, OSError) for cause in (error.__context__, *error.args)):
             raise
         return None
+
+
+def takes_tags(path: Path) -> bool:
+    """Tell if mutagen can write tags into a file. Raises ImportError without it."""
+    from mutagen.apev2 import APEv2
+    from mutagen.asf import ASF
+    from mutagen.flac import FLAC
+    from mutagen.id3 import ID3
+    from mutagen.mp4 import MP4
+    from mutagen.ogg import OggFileType
+
+    file = _open(path)
+    if file is None or isinstance(file, FLAC | OggFileType | MP4 | ASF):
+        return file is not None
+    if file.tags is None:
+        try:
+            file.add_tags()
+        except (NotImplementedError, AttributeError, mutagen_error()):
+            return False
+    return isinstance(file.tags, ID3 | APEv2)
+
+
+def mutagen_error() -> type[Exception]:
+    """Return the class of mutagen's errors."""
+    import mutagen
+
+    error: type[Exception] = mutagen.MutagenError
+    return error
 
 
 def mask_of(tags: Tags | None) -> int | None:

@@ -7,8 +7,9 @@ import contextlib
 import struct
 from typing import Any
 
-from denoise_wrapper.files.tags.fields import APE_NAMES, ASF_TEXT, MP4_TEXT, PAIRS, Picture, Tags
+from denoise_wrapper.files.tags.fields import APE_NAMES, ASF_TEXT, MP4_TEXT, PAIRS, Picture, Tags, tells_level
 
+_APPLICATION, CUESHEET = 2, 5  # blocks of a FLAC file
 _PICTURE = "metadata_block_picture"
 _FREEFORM = "----:com.apple.iTunes:"
 _MP4_NUMBERS = {"tracknumber": "trkn", "discnumber": "disk"}
@@ -32,6 +33,7 @@ def from_vorbis(file: Any) -> Tags:
         Picture(each.data, each.mime, each.type, each.desc, (each.width, each.height, each.depth, each.colors))
         for each in getattr(file, "pictures", [])
     ]
+    tags.blocks = [each for each in getattr(file, "metadata_blocks", []) if each.code in (_APPLICATION, CUESHEET)]
     return tags
 
 
@@ -67,6 +69,7 @@ def to_vorbis(tags: Tags, file: Any) -> None:
         file.clear_pictures()
         for picture in tags.pictures:
             file.add_picture(_block(picture))
+        file.metadata_blocks += tags.blocks
     elif tags.pictures:
         blocks = [base64.b64encode(_block(picture).write()).decode() for picture in tags.pictures]
         file.tags[_PICTURE.upper()] = blocks
@@ -99,11 +102,14 @@ def from_mp4(file: Any) -> Tags:
 
 def to_mp4(tags: Tags, file: Any) -> None:
     """Put tags into an MP4 file that mutagen opened."""
-    from mutagen.mp4 import MP4Cover
+    from mutagen.mp4 import MP4Cover, MP4Tags
 
     if file.tags is None:
         file.add_tags()
     file.tags.clear()
+    if isinstance(tags.native, MP4Tags):  # also what we have no name for
+        file.tags.update({key: values for key, values in tags.native.items() if not _tells_level(key)})
+        return
     for name, values in tags.texts.items():
         if name in MP4_TEXT:
             file.tags[MP4_TEXT[name]] = values
@@ -119,19 +125,50 @@ def to_mp4(tags: Tags, file: Any) -> None:
         file.tags["covr"] = [MP4Cover(data, imageformat=kind) for data, kind in covers]
 
 
+def _tells_level(key: str) -> bool:
+    return tells_level(key.rpartition(":")[2])
+
+
 def from_asf(file: Any) -> Tags:
-    """Make tags of an ASF (WMA) file that mutagen opened; its pictures are of a kind of their own and stay away."""
+    """Make tags of an ASF (WMA) file that mutagen opened."""
     ours, tags = {theirs.lower(): name for name, theirs in ASF_TEXT.items()}, Tags(native=file.tags)
     for key, value in file.tags or ():
-        if key != "WM/Picture":
+        if key == "WM/Picture":
+            with contextlib.suppress(struct.error, ValueError):
+                tags.pictures.append(_from_asf_picture(bytes(value.value)))
+        else:
             tags.add(ours.get(key.lower(), key), str(value))
     return tags
 
 
+def _from_asf_picture(data: bytes) -> Picture:
+    """A picture by its kind, its length, and two texts in UTF-16 that end with a zero: what it is, and of what."""
+    kind, size = struct.unpack_from("<BI", data)
+    texts, at = [], 5
+    for _ in range(2):
+        end = next(each for each in range(at, len(data), 2) if data[each : each + 2] == b"\0\0")
+        texts.append(data[at:end].decode("utf-16-le"))
+        at = end + 2
+    return Picture(data[at : at + size], texts[0], kind, texts[1])
+
+
+def _asf_picture(picture: Picture) -> bytes:
+    texts = "".join(f"{text}\0" for text in (picture.mime, picture.text)).encode("utf-16-le")
+    return struct.pack("<BI", picture.kind, len(picture.data)) + texts + picture.data
+
+
 def to_asf(tags: Tags, file: Any) -> None:
-    """Put tags into an ASF file that mutagen opened."""
+    """Put tags into an ASF file that mutagen opened, in place of those it has."""
+    from mutagen.asf import ASFByteArrayAttribute, ASFTags
+
+    file.tags.clear()
+    if isinstance(tags.native, ASFTags):  # also what we have no name for
+        file.tags.extend((key, value) for key, value in tags.native if not tells_level(key))
+        return
     for name, values in tags.texts.items():
         file.tags[ASF_TEXT.get(name, name)] = values
+    if tags.pictures:
+        file.tags["WM/Picture"] = [ASFByteArrayAttribute(_asf_picture(picture)) for picture in tags.pictures]
 
 
 def from_ape(found: Any) -> Tags:
@@ -151,8 +188,12 @@ def from_ape(found: Any) -> Tags:
 
 def to_ape(tags: Tags, made: Any) -> None:
     """Put tags into mutagen's APEv2."""
-    from mutagen.apev2 import BINARY, APEValue
+    from mutagen.apev2 import BINARY, APEv2, APEValue
 
+    made.clear()
+    if isinstance(tags.native, APEv2):  # also what we have no name for
+        made.update({key: value for key, value in tags.native.items() if not tells_level(key)})
+        return
     for name, values in tags.texts.items():
         if name in PAIRS:
             made[APE_NAMES[name]] = tags.numbered(name)
@@ -161,3 +202,33 @@ def to_ape(tags: Tags, made: Any) -> None:
     if tags.pictures:
         first = tags.pictures[0]
         made[_APE_COVER] = APEValue(b"cover\0" + first.data, BINARY)
+
+
+# FFmpeg's names for ours, where they are others; and what it says of a file beside its tags.
+_FFMPEG = {"albumartist": "album_artist", "tracknumber": "track", "discnumber": "disc", "encodedby": "encoded_by"}
+_NO_TAGS = {
+    "compatible_brands", "creation_time", "duration", "encoder", "handler_name", "language", "major_brand",
+    "minor_version", "vendor_id",
+}  # fmt: skip
+
+
+def from_ffmpeg(metadata: dict[str, str]) -> Tags:
+    """Make tags of the metadata of a file that FFmpeg reads and mutagen does not."""
+    ours, tags = {theirs: name for name, theirs in _FFMPEG.items()}, Tags()
+    for key, text in metadata.items():
+        name = ours.get(key.lower(), key.lower())
+        if name in PAIRS:
+            tags.add_numbered(name, text)
+        elif name not in _NO_TAGS and not name.startswith("_statistics") and "-" not in name:
+            tags.add(name, text)
+    return tags
+
+
+def to_ffmpeg(tags: Tags) -> dict[str, str]:
+    """Make FFmpeg's metadata of tags; several values are one text."""
+    totals = set(PAIRS.values())
+    return {
+        _FFMPEG.get(name, name): tags.numbered(name) if name in PAIRS else "; ".join(values)
+        for name, values in tags.texts.items()
+        if name not in totals and name not in _NO_TAGS
+    }
