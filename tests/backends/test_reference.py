@@ -225,8 +225,8 @@ def test_the_formulas_answer_as_the_original_library(shared: Path, name: str, le
 def remember(network: reference_v02.Network, memory: NDArray[np.float32]) -> None:
     """Gives the network the memories of the engine's: (frames, floats)."""
     sizes = np.cumsum([2 * 65, 2 * network.first, *[network.units] * 4])
-    memory = memory[:, : sizes[-1]].astype(np.float64)
-    network.past1, network.past2, *network.seen = np.split(memory, sizes[:-1], axis=1)
+    floats = memory[:, : sizes[-1]].astype(np.float64)
+    network.past1, network.past2, *network.seen = np.split(floats, sizes[:-1], axis=1)
 
 
 def assert_integers_agree(blob: bytes, isa: str, audio: NDArray[np.float32]) -> None:

@@ -329,7 +329,7 @@ def test_tags_go_through_containers_that_mutagen_does_not_know(tmp_path: Path) -
 @pytest.mark.parametrize("goes", ["aac", "ts"])
 def test_tags_without_a_place_are_named(tmp_path: Path, goes: str) -> None:
     require("av")
-    [result] = PLAIN.filter_pairs([(tagged(tmp_path, "wav"), tmp_path / f"made.{goes}")])
+    [result] = PLAIN._filter_pairs([(tagged(tmp_path, "wav"), tmp_path / f"made.{goes}")])
     assert any("no place for album, " in note for note in result.notes)
 
 
@@ -343,7 +343,7 @@ def test_what_only_mp4_has_stays_in_mp4(tmp_path: Path) -> None:
     file["cpil"], file["stik"], file["----:com.apple.iTunes:MINE"] = True, [2], [b"one", b"two"]
     file["----:com.apple.iTunes:replaygain_track_gain"] = [b"-7.00 dB"]
     file.save()
-    [result] = PLAIN.filter_pairs([(made, tmp_path / "again.m4a")])
+    [result] = PLAIN._filter_pairs([(made, tmp_path / "again.m4a")])
     again = MP4(tmp_path / "again.m4a")
     assert again["cpil"] is True
     assert again["stik"] == [2]
@@ -363,7 +363,7 @@ def test_speakers_go_into_what_ffmpeg_writes_or_are_named_as_lost(tmp_path: Path
         again = PLAIN.filter_file(tmp_path / f"b.{suffix}")
         with av.open(again) as made:
             assert made.streams.audio[0].layout.name == "5.1(side)"
-    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.m4a")])
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.m4a")])
     assert result.notes == ("its mask of channels, 0x60f, is left out: alac does not take it",)
 
 
@@ -385,7 +385,7 @@ def test_the_cue_sheet_of_flac_stays_or_is_named_as_lost(tmp_path: Path) -> None
     source = with_cue_sheet(write(tmp_path / "a.flac", encoded(tmp_path, "flac", tone())))
     sheet = mutagen.File(PLAIN.filter_file(source)).cuesheet
     assert [track.start_offset for track in sheet.tracks] == [0, 9600, FRAMES]
-    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.wav")])
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.wav")])
     assert result.notes == ("its cue sheet left out, for which there is no place",)
 
 
@@ -394,7 +394,7 @@ def test_chunks_of_w64_are_named_as_lost(tmp_path: Path) -> None:
     content = encoded(tmp_path, "w64", tone())
     mark = b"abcd" + bytes(12) + (32).to_bytes(8, "little") + bytes(8)
     source = write(tmp_path / "a.w64", content + bytes(-len(content) % 8) + mark)
-    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.w64")])
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.w64")])
     assert result.error is None
     assert result.notes == ("chunks of W64 are left out: abcd",)
 

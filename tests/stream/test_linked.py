@@ -42,7 +42,8 @@ def room(seconds: float, rate: int) -> Array:
     """A voice to the left, 0.3 ms sooner and 6 dB louder there, in noise that is another one on either side."""
     voice = mono(seconds, rate)
     noise = 0.03 * np.random.default_rng(5).standard_normal((len(voice), 2))
-    return np.float32(np.stack([voice, 0.5 * np.roll(voice, round(3e-4 * rate))], axis=1) + noise)
+    left_first = np.stack([voice, 0.5 * np.roll(voice, round(3e-4 * rate))], axis=1)
+    return np.asarray(left_first + noise, np.float32)
 
 
 def cleaned(backend: Backend, audio: Array, settings: Settings = LINKED) -> Array:

@@ -113,13 +113,12 @@ class Network:
         self.conv1, self.conv2 = read("conv1", 3 * 65), read("conv2", 3 * first)
         self.grus = [(read(f"gru{g}_input", n), read(f"gru{g}_recurrent", n)) for g in (1, 2, 3)]
         self.out, self.vad = read("dense_out", 4 * n), read("vad_dense", 4 * n)
-        self.past1, self.past2 = (
-            np.zeros(2 * 65),
-            np.zeros(2 * first),
-        )  # what the convolutions have seen, the oldest first
-        self.seen = [np.zeros(n) for _ in range(4)]  # by the last layers: conv2, gru1, gru2, gru3
+        # What the convolutions have seen, the oldest first.
+        self.past1: Float64 = np.zeros(2 * 65)
+        self.past2: Float64 = np.zeros(2 * first)
+        self.seen: list[Float64] = [np.zeros(n) for _ in range(4)]  # by the last layers: conv2, gru1, gru2, gru3
 
-    def run(self, features: Float64) -> tuple[Float64, Float64]:
+    def run(self, features: Float64) -> tuple[Float64, Any]:
         self.past1 = np.concatenate([self.past1, features], axis=-1)
         first = np.tanh(self.conv1(self.past1))
         self.past2 = np.concatenate([self.past2, first], axis=-1)
