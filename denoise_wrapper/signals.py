@@ -55,11 +55,6 @@ def end_on_signals() -> None:
         _watched = True
 
 
-def asked() -> int | None:
-    """The signal that asked this program to end, or None."""
-    return _asked
-
-
 def end_if_asked(code: int = 1) -> None:
     """End the program if a signal has asked it to, once all has been unwound or saved.
 

@@ -47,15 +47,27 @@ def small_config(folder: Path) -> EnhancerConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[EnhancerConfig, dict[str, Any]]:
+    """The settings of a run, and its last checkpoint where no signal came."""
+    config = small_config(tmp_path_factory.mktemp("unstopped"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.EnhancerRun, "publish", lambda run, target: [])
+        assert train.main(config) == 0
+    return config, load_checkpoint(config.work_dir / LAST)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("where", ["batches", "compare", "validate", "update"])
 def test_a_signal_at_any_place_saves_a_run_that_goes_on_as_if_never_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, number: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    unstopped: tuple[EnhancerConfig, dict[str, Any]],
+    where: str,
+    number: int,
 ) -> None:
     monkeypatch.setattr(train.EnhancerRun, "publish", lambda run, target: [])  # such small ones have no other form
-    config = small_config(tmp_path)
-    assert train.main(config) == 0
-    whole = load_checkpoint(config.work_dir / LAST)
+    config, whole = unstopped
     config = replace(config, work_dir=tmp_path / "stopped")
     calls, plain = 0, getattr(train.EnhancerRun, where)
 
