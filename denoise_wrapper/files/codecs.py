@@ -225,8 +225,8 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
-            f"{dst}: FFmpeg decodes {encoder} and does not encode it, or not well; --codec chooses another, such as opus or "
-            f"flac, where the container can hold it; else name a target such as {_could()}"
+            f"{dst}: FFmpeg decodes {encoder} and does not encode it, or not well; --codec chooses another, such as "
+            f"opus or flac, where the container can hold it; else name a target such as {_could()}"
         )
     cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
     if encoder in _RATES and facts.rate not in _RATES[encoder]:
