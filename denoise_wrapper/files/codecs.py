@@ -109,7 +109,7 @@ _ENCODERS = {
 _LOSSY_ENCODERS = {
     "aac", "libmp3lame", "libopus", "mp2", "ac3", "eac3", "wmav1", "wmav2", "libopencore_amrnb", "g722",
     "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_yamaha", "adpcm_swf", "adpcm_adx", "pcm_mulaw", "pcm_alaw",
-    "g726", "g723_1", "nellymoser", "vorbis", "sbc",
+    "g726", "nellymoser", "vorbis", "sbc",
 }  # fmt: skip
 _LOSSLESS_ENCODERS = {"alac", "flac", "tta", "wavpack"}
 _OPUS_RATES = {8000, 12000, 16000, 24000, 48000}
@@ -225,8 +225,8 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
-            f"{dst}: FFmpeg decodes {encoder} and does not encode it; --codec chooses another, such as opus or "
-            f"flac, where the container can hold it; else name a target such as {_could()}"
+            f"{dst}: FFmpeg decodes {encoder} and does not encode it, or not well; --codec chooses another, such as "
+            f"opus or flac, where the container can hold it; else name a target such as {_could()}"
         )
     cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
     if encoder in _RATES and facts.rate not in _RATES[encoder]:

@@ -35,6 +35,7 @@ _CODECS = {
     "libopus": "OPUS", "pcm_mulaw": "ULAW", "pcm_alaw": "ALAW", "adpcm_ms": "MS_ADPCM", "adpcm_ima_wav": "IMA_ADPCM",
     "gsm": "GSM610",
 }  # fmt: skip
+_SETUP = 1500  # bytes of Vorbis's tables that tell one quality from another
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 
 
@@ -44,7 +45,8 @@ class Facts:
 
     rate: Hz. total: frames, 0 if not known. size: bytes. format, subtype, endian: in libsndfile's words; None for a
     file that another decoder reads, but for the subtype that holds its samples without loss. bit_rate: bit/s of a lossy
-    track alone, None where the size tells. constant: all frames of an MP3 have one bit rate.
+    track alone, None where the size tells. constant: all frames of an MP3 have one bit rate. setup: the first bytes of
+    the header of Vorbis that holds its tables, where the others name no bit rate.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Facts:
     endian: str | None = None
     bit_rate: int | None = None
     constant: bool = False
+    setup: bytes = b""
 
 
 class WishWords(TypedDict, total=False):
@@ -138,8 +141,25 @@ def bit_rate_options(facts: Facts, subtype: str | None, wishes: Wishes) -> dict[
     if subtype == "OPUS":
         level = 1 - (rate / 1000 / facts.channels - 6) / 250
     else:
-        level = vorbis_level(rate, facts.rate, facts.channels)
+        known = _vorbis_setups(facts.rate, facts.channels).get(facts.setup) if facts.setup else None
+        level = known if known is not None else vorbis_level(rate, facts.rate, facts.channels)
     return {"compression_level": min(max(level, 0.0), 1.0 if subtype == "VORBIS" else 0.95)}
+
+
+@functools.lru_cache(maxsize=16)
+def _vorbis_setups(rate: int, channels: int) -> dict[bytes, float]:
+    """The compression levels of Vorbis's qualities, 10 to 0, by the tables that each has in its header."""
+    levels = {}
+    for tenths in range(11):
+        setup = vorbis_setup(_empty_vorbis(tenths / 10, rate, channels))
+        levels[setup] = tenths / 10
+    return levels
+
+
+def vorbis_setup(data: bytes) -> bytes:
+    """The beginning of the header with tables, in some bytes of a file of Vorbis; empty if it is not there."""
+    at = data.find(b"\x05vorbis")
+    return data[at : at + _SETUP] if at >= 0 else b""
 
 
 @functools.lru_cache(maxsize=64)
@@ -162,6 +182,11 @@ def vorbis_level(nominal: int, rate: int, channels: int) -> float:
 
 def _vorbis_nominal(level: float, rate: int, channels: int) -> int | None:
     """Bit rate that the header of an empty Vorbis file of that level names; None if there can be none."""
+    return vorbis_nominal(_empty_vorbis(level, rate, channels))
+
+
+def _empty_vorbis(level: float, rate: int, channels: int) -> bytes:
+    """A Vorbis file of that level without sound; empty if there can be none."""
     import soundfile
 
     file = io.BytesIO()
@@ -169,8 +194,8 @@ def _vorbis_nominal(level: float, rate: int, channels: int) -> int | None:
         with soundfile.SoundFile(file, "w", rate, channels, "VORBIS", format="OGG", compression_level=level):
             pass
     except (soundfile.LibsndfileError, ValueError):
-        return None
-    return vorbis_nominal(file.getvalue())
+        return b""
+    return file.getvalue()
 
 
 def vorbis_nominal(data: bytes) -> int | None:

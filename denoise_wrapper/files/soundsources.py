@@ -20,7 +20,7 @@ from denoise_wrapper.files.containers.parts import Part, clock
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import UNKNOWN, fact_frames, read_riff
 from denoise_wrapper.files.containers.survey import survey
-from denoise_wrapper.files.formats import Facts
+from denoise_wrapper.files.formats import Facts, vorbis_setup
 
 _CAREFUL = 16  # frames read at a time near damage: lengths of FLAC's blocks are multiples of it
 # How the samples of a subtype are read and cleaned, so that nothing is lost and only the target rounds; else float32.
@@ -94,6 +94,7 @@ class SoundFileSource:
         self.facts = Facts(
             path, self.rate, self.channels, self.total, self._before.st_size,
             self.file.format, self.file.subtype, self.file.endian, self._bit_rate(), self._survey.constant,
+            vorbis_setup(self._survey.head),
         )  # fmt: skip
 
     def _bit_rate(self) -> int | None:

@@ -22,6 +22,7 @@ from denoise_wrapper import Denoiser, FileError
 from denoise_wrapper.audio import round_to
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import extensible, read_riff
+from denoise_wrapper.files.formats import vorbis_setup
 from denoise_wrapper.files.tags.chunks import decoded
 from denoise_wrapper.files.tags.fields import Picture, Tags
 from denoise_wrapper.files.tags.files import read_tags, write_tags
@@ -465,6 +466,15 @@ def test_damaged_tags_keep_no_sound_from_being_cleaned(tmp_path: Path) -> None:
         path = write(tmp_path / f"damaged.{suffix}", bytes(content))
         with contextlib.suppress(FileError):  # of FLAC, whose readers go by what is damaged here
             assert soundfile.info(PLAIN.filter_file(path)).frames == RATE // 2
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("level", [0.2, 0.6, 0.9])
+def test_vorbis_whose_header_names_no_bit_rate_keeps_its_quality(tmp_path: Path, level: float) -> None:
+    samples = np.repeat(tone(4 * RATE), 2, axis=1)
+    source = write(tmp_path / "a.ogg", encoded(tmp_path, "ogg", samples, 96000, compression_level=level))
+    cleaned = Denoiser(FakeBackend("plain", gain=1.0, sample_rate=96000)).filter_file(source)
+    assert vorbis_setup(cleaned.read_bytes()) == vorbis_setup(source.read_bytes()) != b""
 
 
 # ---- times ----

@@ -149,7 +149,9 @@ def survey_ogg(data: FileBytes) -> Survey:
     alone = len(links) == 1 and links[0].start == 0 and not links[0].breaks
     parts = [Part()] if alone else [part for link in links for part in _parts(data, link)]
     sound = sum(link.only.sound for link in links)
-    return Survey(parts, damage[0] if damage else None, 0, foreign, sound, False, _nominal(links[0].only))
+    nominal, first = _nominal(links[0].only), links[0]
+    head = data[first.start : first.body_start] if names == {"Vorbis"} and nominal is None else b""
+    return Survey(parts, damage[0] if damage else None, 0, foreign, sound, False, nominal, head=head)
 
 
 def _parts(data: FileBytes, link: _Link) -> list[Part]:

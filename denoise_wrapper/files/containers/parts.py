@@ -32,7 +32,7 @@ class Survey:
     behind the last part. foreign: why libsndfile is not the one to read it, as a clause; None if it is.
     sound: bytes of a lossy file without its tags and headers, 0 if not known. constant: all its frames have one bit
     rate. nominal: bit/s that its headers name, None if they do not. wrapped: its
-    parts are FLAC that was taken out of Ogg.
+    parts are FLAC that was taken out of Ogg. head: the headers of Vorbis that names no bit rate.
     """
 
     parts: list[Part] = field(default_factory=lambda: [Part()])
@@ -43,6 +43,7 @@ class Survey:
     constant: bool = False
     nominal: int | None = None
     wrapped: bool = False
+    head: bytes = b""
 
 
 def clock(frames: float, rate: int) -> str:

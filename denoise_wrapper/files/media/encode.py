@@ -47,6 +47,8 @@ class Lane:
         self._late = 0  # frames by which the source's follow their time stamps
 
     def write(self, block: Array) -> None:
+        if not len(block):
+            return
         if not self.begun:
             self._begin(block)
         self._frames += len(block)

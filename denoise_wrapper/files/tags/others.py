@@ -159,7 +159,7 @@ def _asf_picture(picture: Picture) -> bytes:
 
 def to_asf(tags: Tags, file: Any) -> None:
     """Put tags into an ASF file that mutagen opened, in place of those it has."""
-    from mutagen.asf import ASFByteArrayAttribute, ASFTags
+    from mutagen.asf import ASFByteArrayAttribute, ASFTags  # type: ignore[attr-defined]
 
     file.tags.clear()
     if isinstance(tags.native, ASFTags):  # also what we have no name for
