@@ -130,7 +130,7 @@ def test_what_join_wrote_is_split_in_time_and_the_card_says_so(tmp_path: Path, s
 
 def test_what_is_no_audio_at_all_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match=r"single files \(\.wav, \.raw"):
+    with pytest.raises(DataError, match=r"a single one \(\.wav, \.raw"):
         open_pack(tmp_path / "a.txt")
 
 
