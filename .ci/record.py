@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -32,12 +33,13 @@ COMMANDS = (
     "denoise-wrapper fitler noisy.wav",
     "denoise-wrapper filter noisy.wav clean.wav",
     "denoise-wrapper listen noisy.wav",
-    "denoise-wrapper compare noisy.wav -a rnnoise -a dtln-16k -o report.html",
+    "denoise-wrapper compare noisy.wav -a rnnoise -a dtln-16k -o report.html -q",
     "denoise-wrapper segments noisy.wav --threshold 0.7",
     "denoise-wrapper segments noisy.wav --threshold 0.7 -o noisy.srt",
     "denoise-wrapper models",
 )
 KEYS = {"denoise-wrapper listen noisy.wav": ((2.0, b" "), (3.5, b" "), (5.0, b"q"))}  # seconds of playing, key
+_PLACES = re.compile(r"[^\n]*(?:Looking in|WARNING: Location|Processing /|Stored in)[^\n]*\n")
 Event = tuple[float, str, str]
 
 
@@ -107,6 +109,12 @@ def shortened(written: list[tuple[float, str]]) -> list[tuple[float, str]]:
     return kept
 
 
+def without_places(written: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Leave out the lines of an installation that say where packages came from."""
+    kept = [(at, _PLACES.sub("", text)) for at, text in written]
+    return [(at, text) for at, text in kept if text]
+
+
 def record(target: Path) -> None:
     """Run all commands on the clip of this repository, and write the recording."""
     events: list[Event] = []
@@ -124,7 +132,8 @@ def record(target: Path) -> None:
             now += 0.3
             events.append((now, "o", "\r\n"))
             where = (clone, install) if command == INSTALL else (folder, use)
-            written = shortened(run(command, *where))
+            written = run(command, *where)
+            written = shortened(without_places(written) if command == INSTALL else written)
             events += [(now + at, "o", text) for at, text in written]
             now += (written[-1][0] if written else 0.0) + READ_S
     header = {"version": 2, "width": WIDTH, "height": HEIGHT, "title": "denoise-wrapper"}

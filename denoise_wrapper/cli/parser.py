@@ -36,7 +36,7 @@ _TYPED = {
     "preset is": "--preset is",
 }
 _OWN_WORDS = re.compile(rf"(?<![\w./\\-])({'|'.join(_TYPED)})(?![\w./\\])")
-_NO_VALUE = re.compile(r",? or None for no \w+")  # an option is left out for that
+_NO_VALUE = re.compile(r",? or None(?: for no \w+)?(?=,)")  # on the command line an option is left out for that
 _BOTH = re.compile(r"\w+=\S+ \((?:\w+ )?(--[a-z-]+)\)")  # overwrite=True (--overwrite)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.formats import Facts, Wishes, format_of
-from denoise_wrapper.wording import listed
+from denoise_wrapper.wording import count, listed
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
             f"{dst}: FFmpeg decodes {encoder} and does not encode it, or not well; --codec chooses another, such as "
             f"opus or flac, where the container can hold it; else name a target such as {_could()}"
         )
-    cannot = f"{dst}: {encoder} cannot hold {facts.channels} channels of {facts.rate} Hz"
+    cannot = f"{dst}: {encoder} cannot hold {count(facts.channels, 'channel')} of {facts.rate} Hz"
     if encoder in _RATES and facts.rate not in _RATES[encoder]:
         rates = listed(str(rate) for rate in sorted(_RATES[encoder]))
         raise FileError(f"{cannot}, only {rates} Hz; name a target {_could()}, or --codec another")

@@ -9,6 +9,7 @@ from denoise_wrapper.files.formats import Wishes, choose_format
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import plan_tracks
 from denoise_wrapper.files.transform import open_source, target_muxer
+from denoise_wrapper.wording import count
 
 
 def preview(src: Path, dst: Path, wishes: Wishes) -> list[str]:
@@ -18,7 +19,7 @@ def preview(src: Path, dst: Path, wishes: Wishes) -> list[str]:
         muxer = target_muxer(dst, source)
         if muxer is None:
             form, subtype, _ = choose_format(dst, source.facts, wishes)
-            what = f"{form} {subtype}, {source.channels} channels of {source.rate} Hz"
+            what = f"{form} {subtype}, {count(source.channels, 'channel')} of {source.rate} Hz"
             return [f"{src} -> {dst}: {what}", f"from {source.facts.format or 'FFmpeg'} {source.facts.subtype or ''}"]
         plans = plan_tracks(source, dst, muxer, wishes)
         lines = [f"{src} -> {dst}: {muxer}, " + "; ".join(plan.describe() for plan in plans)]
@@ -29,7 +30,7 @@ def preview(src: Path, dst: Path, wishes: Wishes) -> list[str]:
             if stream.index in planned:
                 track, plan = planned[stream.index]
                 rate = f", {track.facts.bit_rate / 1000:.4g} kbit/s" if track.facts.bit_rate else ""
-                what = f"{track.facts.codec}{rate}, {track.channels} channels of {track.rate} Hz"
+                what = f"{track.facts.codec}{rate}, {count(track.channels, 'channel')} of {track.rate} Hz"
                 lines.append(f"stream {stream.index}: {what}: cleaned, {plan.describe()}")
             else:
                 lines.append(f"stream {stream.index}: {stream.type} {stream.name or ''}: as it is")

@@ -19,6 +19,7 @@ from denoise_wrapper.files.containers.riff import block_frames, extensible, read
 from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
 from denoise_wrapper.files.soundsources import Source
 from denoise_wrapper.files.tags.carried import carried_of
+from denoise_wrapper.wording import count
 
 _VORBIS_MAX_RATE, _VORBIS_MAX_CHANNELS = 200_000, 255  # Hz; above either libsndfile finds out too late, and crashes
 _FLAC_ANY_RATE, _FLAC_MAX_RATE = 65_535, 655_350  # Hz; between them only tens have a place in a frame's header
@@ -172,7 +173,7 @@ class SoundFileTarget:
 
 
 def _cannot(dst: Path, source: Source, form: str, subtype: str | None) -> str:
-    return f"{dst} cannot hold {source.channels} channels of {source.rate} Hz as {form} {subtype}"
+    return f"{dst} cannot hold {count(source.channels, 'channel')} of {source.rate} Hz as {form} {subtype}"
 
 
 def _append(file: Any, form: str, chunks: bytes) -> None:

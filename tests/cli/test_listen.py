@@ -111,7 +111,7 @@ def test_what_is_heard_is_the_clean_clip_and_after_the_key_the_noisy_one(sound: 
     noisy = noisy[: int(SECONDS * RATE)]
     soundfile.write(tmp_path / "clip.wav", noisy, RATE, "FLOAT")
     with recorded(sound, tmp_path / "heard.raw"):
-        code, screen = listen(sound, tmp_path / "clip.wav", {"clean    0:01.": b" ", "noisy    0:03.5": b"q"})
+        code, screen = listen(sound, tmp_path / "clip.wav", {"clean   0:01.": b" ", "noisy   0:03.5": b"q"})
     assert code == 0, screen
     assert "space: noisy or clean" in screen
     heard, clean = np.fromfile(tmp_path / "heard.raw", np.float32), denoise(noisy, RATE)

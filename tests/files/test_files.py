@@ -278,7 +278,7 @@ def test_what_ogg_cannot_hold_is_refused_before_libsndfile_crashes(
 ) -> None:
     source = tmp_path / "a.wav"
     soundfile.write(source, np.zeros((100, channels), np.int16), rate)
-    with pytest.raises(FileError, match=f"cannot hold {channels} channels of {rate} Hz as OGG VORBIS"):
+    with pytest.raises(FileError, match=rf"cannot hold {channels} channels? of {rate} Hz as OGG VORBIS"):
         denoiser.filter_file(source, tmp_path / "b.ogg")
     same_but_for(tmp_path, {source})
 

@@ -507,7 +507,7 @@ def test_a_rate_that_flac_cannot_hold_is_refused_with_those_it_can(tmp_path: Pat
 @pytest.mark.parametrize(("name", "rate"), [("b.opus", 44_100), ("b.mp3", 96_000), ("b.opus", 96_000)])
 def test_a_rate_is_never_changed_in_silence(tmp_path: Path, name: str, rate: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(1000), rate)
-    with pytest.raises(FileError, match=f"cannot hold 1 channels of {rate} Hz"):
+    with pytest.raises(FileError, match=f"cannot hold 1 channel of {rate} Hz"):
         PLAIN.filter_file(tmp_path / "a.wav", tmp_path / name)
 
 
