@@ -137,10 +137,10 @@ def test_recordings_are_in_time_and_readable_after_a_kill(sound: SoundServer, tm
     files = [tmp_path / "noisy.wav", tmp_path / "clean.wav"]
     process = live(sound, "--output", "none", "--atten-lim", "0", "--record", *map(str, files))
     try:
-        until(lambda: files[1].exists(), 20)
-        time.sleep(1.0)
+        until(lambda: files[0].exists() and files[0].stat().st_size > 4 * RATE // 4, 20)
         sound.play(noise).wait(20)
-        time.sleep(0.8)
+        end = files[0].stat().st_size + 4 * RATE
+        until(lambda: files[0].stat().st_size > end, 20)
     finally:
         process.kill()
         process.communicate()
@@ -149,6 +149,7 @@ def test_recordings_are_in_time_and_readable_after_a_kill(sound: SoundServer, tm
     size = min(len(noisy), len(clean))
     assert np.abs(noisy[:size]).max() > 0.05
     loud = slice(late(noisy, noise) + RATE // 2, None)  # with a limit of 0 dB both are the same sound
+    assert size - loud.start > RATE
     assert si_sdr(clean[:size][loud], noisy[:size][loud]) > 20
     again = live(sound, "--output", "none", "--record", *map(str, files))
     _, said = again.communicate(timeout=20)
