@@ -72,6 +72,7 @@ typedef struct {
     int lstms, inputs_of[2];                     /* and the ids of what they hear */
     int signal, norm_of, norm, code, mask, kept; /* ids */
     int64_t units;
+    int is_split; /* the states come in one by one, and the first model answers with masked magnitudes */
 } walk;
 
 /* The new states' ids, so that a state that comes out of a node twice is one value. */
@@ -753,6 +754,7 @@ static int read_inputs(walk *w, int most_width, int most_units) {
     }
     for (int i = 0; i < onnx->input_count; i++) given += find(w, onnx->inputs[i].name) == NULL;
     if (given != 2 && given != 5) return 0;
+    w->is_split = given == 5;
     for (int i = 0; i < onnx->input_count; i++) {
         const dn_onnx_port *p = &onnx->inputs[i];
         value v = {.axes = p->axes, .id = w->ids++, .matrix = -1, .matrix_of_state = -1, .bias = -1};
@@ -811,7 +813,8 @@ static int read_outputs(walk *w) {
         core->code = (int)(core->encode.tensor->count / core->width);
     } else {
         core->stage = 1;
-        if (w->kept >= 0 || (answer->kind != MASK && answer->kind != MASKED) || answer->length != core->width) return 0;
+        if (w->kept >= 0 || answer->kind != (w->is_split ? MASKED : MASK)) return 0;
+        if (answer->length != core->width) return 0;
     }
     /* what the first LSTM hears, and the second */
     const int plain = core->stage == 2 ? w->code : core->has_levels ? -2 : w->signal;
