@@ -146,7 +146,7 @@ static int scalar(const walk *w, const value *v, float *number) {
     return t && dn_onnx_real(t, number);
 }
 
-/* Whether a constant is a vector that lies as another value does. */
+/* Says whether a constant is a vector that lies as another value does. */
 static int lies_along(const walk *w, const value *constant, const value *v) {
     const dn_onnx_tensor *t = tensor_of(w, constant);
     return t && is_float(t) && constant->axis && constant->axis == v->axis && constant->length == v->length;
@@ -452,7 +452,7 @@ static int read_add(walk *w, const dn_onnx_node *n, const value *const *in) {
     return add(w, n->outputs[0], v) != NULL;
 }
 
-/* What a norm may be taken of, once. */
+/* Says whether a norm may be taken of it, once. */
 static int may_be_normed(const walk *w, const value *v) {
     const int is_code = v->kind == SUM && v->matrix >= 0 && v->matrix_of_state < 0 && v->bias < 0 && v->of == w->signal;
     return (v->kind == SIGNAL || v->kind == LEVEL || is_code) && !v->extra && v->axis &&
@@ -782,7 +782,7 @@ static int read_inputs(walk *w, int most_width, int most_units) {
     return signals == 1 && states == (given == 5 ? 4 : 1);
 }
 
-/* Whether the new states come out as the old ones went in. */
+/* Says whether the new states come out as the old ones went in. */
 static int read_states_out(const walk *w, const value *out, int axes) {
     const int64_t wanted[2][4] = {{STATES, 1, w->units}, {1, 2, w->units, 2}};
     if (!out || out->kind != STACK || out->stacks != STATES || out->is_interleaved != (axes == 4)) return 0;

@@ -65,7 +65,7 @@ static dn_status check_tensor(const dn_onnx_tensor *t, char *message) {
     return DN_UNKNOWN_MODEL;
 }
 
-/* Whether all of a tensor's numbers are floats of 16 bits without loss. */
+/* Says whether all of a tensor's numbers are floats of 16 bits without loss. */
 static int fits_halves(const dn_onnx_tensor *t) {
     const source s = source_of(t);
     uint16_t half;
