@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +16,20 @@ from benchmarks.results import Cell, Table
 from benchmarks.signals import Float32, clip, pieces
 from benchmarks.timing import processor_s, take_turns
 from denoise_wrapper import Denoiser
-from denoise_wrapper.backends import load_backend
+from denoise_wrapper.backends import Backend, load_backend
+from denoise_wrapper.backends.dtln import DTLNBackend
+from denoise_wrapper.errors import DenoiseError
 
 HOP_US = 1e6 * HOP / RATE
 LOOP = "published per-hop loop"
 NAMES = ("dtln-16k", "dtln-32k")
+FORMS: dict[str, dict[str, Any]] = {  # beside the usual one
+    "floats": {"precision": "float"},
+    "int8": {"precision": "int8"},
+    "floats, AVX2": {"precision": "float", "isa": "avx2"},
+    "int8, AVX2": {"precision": "int8", "isa": "avx2"},
+    "ONNX Runtime": {"runtime": "onnxruntime"},
+}
 
 
 def dtln(options: Options) -> Iterator[Table]:
@@ -33,9 +44,13 @@ def dtln(options: Options) -> Iterator[Table]:
             each_us, Denoiser(foreign).stream().process, live
         )
     for name in NAMES:
-        actions |= _ours(name, None, seconds, hops)
+        actions |= _ours(name, load_backend(name), seconds, hops)
+        for words, form in FORMS.items():
+            with contextlib.suppress(DenoiseError):  # no such processor, or no ONNX Runtime
+                actions |= _ours(f"{name}, {words}", DTLNBackend(name=name, **form), seconds, hops)
     if options.pair is not None:
-        actions |= _ours(options.dtln, options.pair, seconds, hops)
+        pair = load_backend(options.dtln, options.pair)
+        actions |= _ours(f"{options.dtln}, the given pair", pair, seconds, hops)
     times = take_turns(actions, options.effort.rounds)
     base = times[LOOP].best if LOOP in times else None
     rows: list[list[Cell]] = [
@@ -53,9 +68,8 @@ def dtln(options: Options) -> Iterator[Table]:
     )
 
 
-def _ours(name: str, pair: object, seconds: int, hops: int) -> dict[str, Callable[[], float]]:
-    denoiser = Denoiser(load_backend(name, pair))
-    backend = denoiser.backend
+def _ours(called: str, backend: Backend, seconds: int, hops: int) -> dict[str, Callable[[], float]]:
+    denoiser = Denoiser(backend)
     audio = clip(seconds, backend.sample_rate)
     live = [np.ascontiguousarray(hop) for hop in pieces(audio, backend.hop)[:hops]]
     rows = [hop.reshape(1, -1) for hop in live]
@@ -64,7 +78,6 @@ def _ours(name: str, pair: object, seconds: int, hops: int) -> dict[str, Callabl
     def whole(signal: Float32) -> float:
         return 1e6 * processor_s(lambda: denoiser.filter(signal, backend.sample_rate)) * backend.hop / signal.size
 
-    called = name if pair is None else f"{name}, the given pair"
     return {
         f"{called}, state.process of a hop": functools.partial(each_us, backend.new_state(1).process, rows),
         f"{called}, stream.process of a hop": functools.partial(each_us, denoiser.stream().process, live),

@@ -22,13 +22,10 @@ print(json.dumps([1e3 * (after_numpy - start), 1e3 * (time.process_time() - afte
 LOAD = """
 import json, sys, time
 from denoise_wrapper.backends import load_backend
-if sys.argv[2]:
-    __import__(sys.argv[2])
 start = time.process_time()
 load_backend(sys.argv[1])
 print(json.dumps(1e3 * (time.process_time() - start)))
 """
-RUNTIME = "onnxruntime"
 
 
 def start(options: Options) -> Iterator[Table]:
@@ -40,10 +37,7 @@ def start(options: Options) -> Iterator[Table]:
 
     actions = {"import denoise_wrapper, over numpy's": import_ms}
     for name in backend_names():
-        actions[f"load_backend({name!r})"] = functools.partial(in_fresh_python, LOAD, name, "")
-        if not name.startswith("rnnoise"):
-            called = f"load_backend({name!r}), {RUNTIME} being imported"
-            actions[called] = functools.partial(in_fresh_python, LOAD, name, RUNTIME)
+        actions[f"load_backend({name!r})"] = functools.partial(in_fresh_python, LOAD, name)
     times = take_turns(actions, options.effort.starts)
     numpy_ms = sorted(clock[0] for clock in imports)
     times = {"import numpy": Times(numpy_ms[0], numpy_ms[len(numpy_ms) // 2])} | times

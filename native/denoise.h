@@ -72,7 +72,7 @@ typedef enum {
 dn_status dn_model_load_pair(const void *first, size_t first_size, const void *second, size_t second_size,
                              dn_precision precision, dn_model **out, char *message);
 
-/* Whether the files of a loaded pair came the second first. */
+/* Says whether the files of a loaded pair came the second first. */
 int dn_model_is_swapped(const dn_model *model);
 
 /* Loads the model compiled in. */

@@ -12,7 +12,7 @@ static inline float dn_half_to_float(uint16_t half) {
     uint32_t bits = rest + ((uint32_t)(small ? 113 : 112) << 23);
     float value;
     memcpy(&value, &bits, sizeof(value));
-    if (small) value -= 6.103515625e-5f; /* 2^-14, which that one was */
+    value -= small ? 6.103515625e-5f : 0; /* 2^-14, which that one was */
     memcpy(&bits, &value, sizeof(bits));
     bits |= sign;
     memcpy(&value, &bits, sizeof(value));

@@ -12,8 +12,16 @@ from denoise_wrapper.backends.base import Float32, Loaded, State, remember
 from denoise_wrapper.backends.engine import EngineState, choose_isa, process_states
 from denoise_wrapper.backends.native import check_status, text
 from denoise_wrapper.errors import ConfigError, ModelError, needs_package
-from denoise_wrapper.models.onnx import Source, called, check_source, find_pair, read_notes, read_source
-from denoise_wrapper.models.pairs import check_length, check_notes
+from denoise_wrapper.models.onnx import (
+    Source,
+    called,
+    check_length,
+    check_notes,
+    check_source,
+    find_pair,
+    read_notes,
+    read_source,
+)
 
 RATES = {"dtln-16k": 16000, "dtln-32k": 32000}  # Hz, by the name of the backend
 RUNTIMES = ("engine", "onnxruntime")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -86,6 +85,8 @@ class EngineBackend(Loaded):
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Metadata of the model file (name, licence, origin ...); empty if there is none."""
+        import json  # here, as a DTLN needs none
+
         size = ffi.new("size_t *")
         text = lib.dn_model_metadata(self._model, size)
         if text == ffi.NULL:

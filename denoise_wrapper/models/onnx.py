@@ -7,7 +7,7 @@ place of its weights. A model for this package is a file that speaks of nothing 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,26 @@ def read_notes(data: bytes) -> dict[str, str]:
             }
             notes[texts.get(1, "")] = texts.get(2, "")
     return notes
+
+
+def check_length(block: int, rate: int, wanted: int) -> None:
+    """Raises ModelError unless a pair's blocks have as many samples as those at that rate."""
+    if block != wanted:
+        raise ModelError(f"it takes blocks of {block} samples; at {rate} Hz they have {wanted}")
+
+
+def check_notes(notes: tuple[Mapping[str, str], Mapping[str, str]], rate: int, block: int) -> None:
+    """Raises ModelError unless what the two files, the first one first, say of themselves is of one such pair."""
+    if all("pair" in note for note in notes) and notes[0]["pair"] != notes[1]["pair"]:
+        raise ModelError("the two do not belong together: they are halves of different pairs, as their metadata says")
+    for stage, note in enumerate(notes, 1):
+        _check_note(note, {"sample_rate": rate, "block": block, "hop": block // 4, "stage": stage})
+
+
+def _check_note(note: Mapping[str, str], facts: Mapping[str, int]) -> None:
+    for key, fact in facts.items():
+        if note.get(key, str(fact)) != str(fact):
+            raise ModelError(f"its metadata says {key} = {note[key]}, and here it is {fact}")
 
 
 def called(source: Source) -> str:

@@ -13,7 +13,6 @@ The state of ours is h1, c1, h2, c2 of the two LSTMs; the axes of the published 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.onnx import check_length, check_notes
 
 Float32 = NDArray[np.float32]
 LEAST = np.float32(1e-30)  # a magnitude that may be divided by
@@ -153,26 +153,6 @@ def check_fit(first: Core, second: Core, rate: int, block: int) -> None:
         )
     check_length(second.width, rate, block)
     check_notes((first.metadata, second.metadata), rate, block)
-
-
-def check_length(block: int, rate: int, wanted: int) -> None:
-    """Raises ModelError unless a pair's blocks have as many samples as those at that rate."""
-    if block != wanted:
-        raise ModelError(f"it takes blocks of {block} samples; at {rate} Hz they have {wanted}")
-
-
-def check_notes(notes: tuple[Mapping[str, str], Mapping[str, str]], rate: int, block: int) -> None:
-    """Raises ModelError unless what the two files, the first one first, say of themselves is of one such pair."""
-    if all("pair" in note for note in notes) and notes[0]["pair"] != notes[1]["pair"]:
-        raise ModelError("the two do not belong together: they are halves of different pairs, as their metadata says")
-    for stage, note in enumerate(notes, 1):
-        _check_note(note, {"sample_rate": rate, "block": block, "hop": block // 4, "stage": stage})
-
-
-def _check_note(note: Mapping[str, str], facts: Mapping[str, int]) -> None:
-    for key, fact in facts.items():
-        if note.get(key, str(fact)) != str(fact):
-            raise ModelError(f"its metadata says {key} = {note[key]}, and here it is {fact}")
 
 
 def check_answers(core: Core, most_hops: int = 3, options: Any = None) -> None:

@@ -72,6 +72,7 @@ typedef struct {
     int lstms, inputs_of[2];                     /* and the ids of what they hear */
     int signal, norm_of, norm, code, mask, kept; /* ids */
     int64_t units;
+    int is_split; /* the states come in one by one, and the first model answers with masked magnitudes */
 } walk;
 
 /* The new states' ids, so that a state that comes out of a node twice is one value. */
@@ -145,7 +146,7 @@ static int scalar(const walk *w, const value *v, float *number) {
     return t && dn_onnx_real(t, number);
 }
 
-/* Whether a constant is a vector that lies as another value does. */
+/* Says whether a constant is a vector that lies as another value does. */
 static int lies_along(const walk *w, const value *constant, const value *v) {
     const dn_onnx_tensor *t = tensor_of(w, constant);
     return t && is_float(t) && constant->axis && constant->axis == v->axis && constant->length == v->length;
@@ -451,7 +452,7 @@ static int read_add(walk *w, const dn_onnx_node *n, const value *const *in) {
     return add(w, n->outputs[0], v) != NULL;
 }
 
-/* What a norm may be taken of, once. */
+/* Says whether a norm may be taken of it, once. */
 static int may_be_normed(const walk *w, const value *v) {
     const int is_code = v->kind == SUM && v->matrix >= 0 && v->matrix_of_state < 0 && v->bias < 0 && v->of == w->signal;
     return (v->kind == SIGNAL || v->kind == LEVEL || is_code) && !v->extra && v->axis &&
@@ -753,6 +754,7 @@ static int read_inputs(walk *w, int most_width, int most_units) {
     }
     for (int i = 0; i < onnx->input_count; i++) given += find(w, onnx->inputs[i].name) == NULL;
     if (given != 2 && given != 5) return 0;
+    w->is_split = given == 5;
     for (int i = 0; i < onnx->input_count; i++) {
         const dn_onnx_port *p = &onnx->inputs[i];
         value v = {.axes = p->axes, .id = w->ids++, .matrix = -1, .matrix_of_state = -1, .bias = -1};
@@ -780,7 +782,7 @@ static int read_inputs(walk *w, int most_width, int most_units) {
     return signals == 1 && states == (given == 5 ? 4 : 1);
 }
 
-/* Whether the new states come out as the old ones went in. */
+/* Says whether the new states come out as the old ones went in. */
 static int read_states_out(const walk *w, const value *out, int axes) {
     const int64_t wanted[2][4] = {{STATES, 1, w->units}, {1, 2, w->units, 2}};
     if (!out || out->kind != STACK || out->stacks != STATES || out->is_interleaved != (axes == 4)) return 0;
@@ -811,7 +813,8 @@ static int read_outputs(walk *w) {
         core->code = (int)(core->encode.tensor->count / core->width);
     } else {
         core->stage = 1;
-        if (w->kept >= 0 || (answer->kind != MASK && answer->kind != MASKED) || answer->length != core->width) return 0;
+        if (w->kept >= 0 || answer->kind != (w->is_split ? MASKED : MASK)) return 0;
+        if (answer->length != core->width) return 0;
     }
     /* what the first LSTM hears, and the second */
     const int plain = core->stage == 2 ? w->code : core->has_levels ? -2 : w->signal;

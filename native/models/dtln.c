@@ -31,23 +31,41 @@ static source source_of(const dn_onnx_tensor *t) {
     return (source){t->raw.at, t->type == DN_ONNX_HALF, 1, 1};
 }
 
-static dn_status check_tensor(const dn_onnx_tensor *t, char *message) {
-    const source s = source_of(t);
-    for (size_t i = 0; i < (size_t)t->count; i++) {
-        const float x = number_at(&s, i);
-        if (s.is_half && (s.at[2 * i + 1] & 0x7c) == 0x7c)
-            return dn_bad_model(message, "its weights are damaged: infinity or NaN");
-        if (!isfinite(x)) return dn_bad_model(message, "its weights are damaged: one is %g", (double)x);
-        if (fabsf(x) > most_weight) {
-            dn_bad_model(message, "a weight of it is %g; within +-%g are possible here", (double)x,
-                         (double)most_weight);
-            return DN_UNKNOWN_MODEL;
+/* Greatest bits of a tensor's numbers without their signs, which are in the order of the magnitudes. */
+static uint32_t greatest_bits(const source *s, size_t count) {
+    uint32_t most = 0;
+    if (s->is_half) {
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t bits = (uint32_t)(s->at[2 * i] | (s->at[2 * i + 1] & 0x7f) << 8);
+            most = bits > most ? bits : most;
         }
+        return most;
     }
-    return DN_OK;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        const float x = number_at(s, i);
+        memcpy(&bits, &x, sizeof(bits));
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    return most;
 }
 
-/* Whether all of a tensor's numbers are floats of 16 bits without loss. */
+static dn_status check_tensor(const dn_onnx_tensor *t, char *message) {
+    const source s = source_of(t);
+    const uint32_t most = greatest_bits(&s, (size_t)t->count);
+    float value;
+    if (most >= (s.is_half ? 0x7c00u : 0x7f800000u)) {
+        return dn_bad_model(message, "its weights are damaged: there is an infinity or a NaN among them");
+    }
+    memcpy(&value, &most, sizeof(value));
+    if (s.is_half) value = dn_half_to_float((uint16_t)most);
+    if (value <= most_weight) return DN_OK;
+    dn_bad_model(message, "a weight of it is %g; within +-%g are possible here", (double)value, (double)most_weight);
+    return DN_UNKNOWN_MODEL;
+}
+
+/* Says whether all of a tensor's numbers are floats of 16 bits without loss. */
 static int fits_halves(const dn_onnx_tensor *t) {
     const source s = source_of(t);
     uint16_t half;
@@ -98,28 +116,46 @@ static void copy_halves(dn_matrix *m, const source *s, const layout *l, int coun
     }
 }
 
-static void fill_steps(dn_matrix *m, const source *s, const layout *l, int count, float *column_of) {
+/* Rounds a column's weights, count of them, to steps[16 * inputs], and sees to its scale and sum. */
+static void round_column(dn_matrix *m, int column, const float *weights, int count) {
+    int8_t *to = (int8_t *)m->w + (size_t)(column / 16 * 16) * (size_t)m->inputs + 4 * (size_t)(column % 16);
+    int8_t steps[DN_MOST_BLOCK + 4] = {0};
+    float most = 0;
+    int32_t sum = 0;
+    for (int j = 0; j < count; j++) most = fabsf(weights[j]) > most ? fabsf(weights[j]) : most;
+    if (most < 1e-30f) return;
+    const float whole = 127 / most;
+    for (int j = 0; j < count; j++) {
+        const float x = weights[j] * whole;
+        const int32_t step = (int32_t)(x + (x < 0 ? -0.5f : 0.5f));
+        steps[j] = (int8_t)step;
+        sum += step;
+    }
+    for (int j = 0; j < count; j += 4) memcpy(to + 16 * j, steps + j, 4);
+    m->scale[column] = most / 127;
+    m->sums[column] = 128 * sum;
+}
+
+/* Weights in integers, eight outputs at a time, which lie one beside the other in some files. room: for count * 8. */
+static void fill_steps(dn_matrix *m, const source *s, const layout *l, int count, float *room) {
     for (int p = 0; p < l->parts; p++) {
-        for (int o = 0; o < l->outputs; o++) {
-            const int column = p * l->padded + o;
+        for (int o = 0; o < l->outputs; o += 8) {
+            const int some = l->outputs - o < 8 ? l->outputs - o : 8;
             const size_t from = (size_t)(l->order[p] * l->outputs + o) * s->output_step;
-            int8_t *to = (int8_t *)m->w + (size_t)(column / 16 * 16) * (size_t)m->inputs + 4 * (size_t)(column % 16);
-            float most = 0;
-            for (int j = 0; j < count; j++) {
-                column_of[j] = number_at(s, from + (size_t)j * s->input_step);
-                most = fabsf(column_of[j]) > most ? fabsf(column_of[j]) : most;
+            if (s->input_step == 1) {
+                for (int i = 0; i < some; i++) {
+                    const size_t begin = from + (size_t)i * s->output_step;
+                    for (int j = 0; j < count; j++) room[i * count + j] = number_at(s, begin + (size_t)j);
+                }
+            } else {
+                for (int j = 0; j < count; j++) {
+                    for (int i = 0; i < some; i++) {
+                        const size_t at = from + (size_t)j * s->input_step + (size_t)i * s->output_step;
+                        room[i * count + j] = number_at(s, at);
+                    }
+                }
             }
-            if (most < 1e-30f) continue;
-            const float whole = 127 / most;
-            int32_t sum = 0;
-            for (int j = 0; j < count; j++) {
-                const float x = column_of[j] * whole;
-                const int8_t step = (int8_t)(x < 0 ? x - 0.5f : x + 0.5f);
-                to[j / 4 * 64 + j % 4] = step;
-                sum += step;
-            }
-            m->scale[column] = most / 127;
-            m->sums[column] = 128 * sum;
+            for (int i = 0; i < some; i++) round_column(m, p * l->padded + o + i, room + i * count, count);
         }
     }
 }
@@ -145,7 +181,7 @@ static dn_status read_matrix(dn_matrix *m, dn_core_matrix from, int count, layou
     m->w = dn_new((size_t)m->inputs * (size_t)m->columns * each);
     if (!m->w) return DN_NO_MEMORY;
     if (m->form == DN_STEPS) {
-        float *column_of = dn_new((size_t)count * sizeof(*column_of));
+        float *column_of = dn_new(8 * (size_t)count * sizeof(*column_of));
         m->scale = dn_new((size_t)m->columns * sizeof(*m->scale));
         m->sums = dn_new((size_t)m->columns * sizeof(*m->sums));
         if (m->scale && m->sums && column_of) fill_steps(m, &s, &l, count, column_of);

@@ -60,7 +60,7 @@ static int take_field(dn_bytes *rest, field *f) {
     return 1;
 }
 
-/* What a reader of a message makes of one field of it: whether it knows that. */
+/* Reads one field of a message; returns whether it is known. */
 typedef int field_reader(dn_onnx *onnx, void *target, const field *f);
 
 static int read_message(dn_onnx *onnx, void *target, dn_bytes message, field_reader *read) {

@@ -5,6 +5,7 @@
 
 #include "bands.h"
 #include "check.h"
+#include "halves.h"
 #include "memory.h"
 
 enum { MOST = 1024 };
@@ -460,6 +461,114 @@ static void test_magnitudes(const dn_kernels *k) {
     }
 }
 
+/* Maps of rows by panels, in floats of either size and in integers, and that no bit of a row depends on the others. */
+static void test_panels(const dn_kernels *k) {
+    enum { INPUTS = 68, COLUMNS = 176, ROWS = 11, SIZE = INPUTS * COLUMNS };
+    static const int sizes[][2] = {{4, 16}, {68, 32}, {33, 48}, {20, 64}, {7, 128}, {68, 176}};
+    static float w[SIZE], x[ROWS * INPUTS], bias[COLUMNS], scale[COLUMNS], made[ROWS * COLUMNS], one[COLUMNS];
+    static uint16_t halves[SIZE];
+    static int8_t q[SIZE], steps[ROWS * INPUTS];
+    static int32_t sums[COLUMNS];
+    static float size[ROWS];
+    fill(x, ROWS * INPUTS);
+    fill(bias, COLUMNS);
+    fill(scale, COLUMNS);
+    fill(size, ROWS);
+    for (int i = 0; i < ROWS * INPUTS; i++) steps[i] = (int8_t)(random_bits() % 255 - 127);
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+        const int inputs = sizes[s][0], columns = sizes[s][1], fours = inputs / 4 * 4;
+        memset(sums, 0, sizeof(sums));
+        for (int i = 0; i < inputs * columns; i++) {
+            /* among them some that are too small to be normal as 16 bits */
+            halves[i] = (uint16_t)(random_bits() & (i % 3 ? 0xbbff : 0x83ff));
+            w[i] = dn_half_to_float(halves[i]);
+            q[i] = (int8_t)(random_bits() % 255 - 127);
+        }
+        for (int o = 0; o < columns; o++) {
+            for (int j = 0; j < fours; j++) sums[o] += 128 * q[(o / 16 * fours + j / 4 * 4) * 16 + o % 16 * 4 + j % 4];
+        }
+        for (int rows = 1; rows <= ROWS; rows++) {
+            dn_panels map = {x, INPUTS, w, bias, made, COLUMNS, inputs, columns, rows, 0};
+            k->map_panels(&map);
+            for (int r = 0; r < rows; r++) {
+                for (int o = 0; o < columns; o++) {
+                    double sum = (double)bias[o];
+                    for (int j = 0; j < inputs; j++) {
+                        sum += (double)x[r * INPUTS + j] * (double)w[(o / 16 * inputs + j) * 16 + o % 16];
+                    }
+                    CHECK(fabs(sum - (double)made[r * COLUMNS + o]) < 1e-5);
+                }
+                dn_panels alone = {x + r * INPUTS, INPUTS, halves, NULL, one, COLUMNS, inputs, columns, 1, 1};
+                memcpy(one, bias, sizeof(one));
+                k->map_panels_halves(&alone);
+                CHECK(memcmp(one, made + r * COLUMNS, (size_t)columns * sizeof(*one)) == 0);
+            }
+            dn_steps whole = {steps, INPUTS, size, q, scale, bias, sums, made, COLUMNS, fours, columns, rows, 0};
+            k->map_steps(&whole);
+            for (int r = 0; r < rows; r++) {
+                for (int o = 0; o < columns; o++) {
+                    int sum = 0;
+                    for (int j = 0; j < fours; j++) {
+                        sum += steps[r * INPUTS + j] * q[(o / 16 * fours + j / 4 * 4) * 16 + o % 16 * 4 + j % 4];
+                    }
+                    const float exact = fmaf(scale[o] * size[r], (float)sum, bias[o]);
+                    CHECK(fabsf(exact - made[r * COLUMNS + o]) <= 1e-6f * fabsf(exact));
+                }
+            }
+        }
+    }
+}
+
+/* Steps of rows, cells, norms and logarithms against the formulas. */
+static void test_cells(const dn_kernels *k) {
+    enum { UNITS = 24, N = 257 };
+    static float gates[4 * UNITS], h[UNITS], cells[UNITS], old[UNITS], v[N + 7], made[N + 7], ones[N], zeros[N];
+    static int8_t steps[N + 7];
+    fill(gates, 4 * UNITS);
+    fill(cells, UNITS);
+    for (int i = 0; i < 4 * UNITS; i++) gates[i] *= 6;
+    memcpy(old, cells, sizeof(old));
+    k->lstm(h, cells, gates, UNITS, 1);
+    for (int i = 0; i < UNITS; i++) {
+        double g[4];
+        for (int part = 0; part < 4; part++) {
+            const double x = (double)gates[part * UNITS + i];
+            g[part] = part == 2 ? tanh(x) : 1 / (1 + exp(-x));
+        }
+        const double cell = g[1] * (double)old[i] + g[0] * g[2];
+        CHECK(fabs(cell - (double)cells[i]) < 1e-6 && fabs(g[3] * tanh(cell) - (double)h[i]) < 1e-6);
+    }
+    for (int n = 1; n <= N; n += 16) {
+        fill(v, n);
+        const float unit = k->step_rows(steps, v, n);
+        float most = 0;
+        for (int i = 0; i < n; i++) most = fmaxf(most, fabsf(v[i]));
+        CHECK(fabsf(unit - most / 127) <= 1e-7f);
+        for (int i = 0; i < n; i++) CHECK(fabsf((float)steps[i] * unit - v[i]) <= 0.5001f * unit);
+        for (int i = n; i % 4; i++) CHECK(steps[i] == 0);
+    }
+    memset(v, 0, sizeof(v));
+    CHECK(k->step_rows(steps, v, N) == 0 && steps[0] == 0 && steps[N - 1] == 0);
+    fill(v, N);
+    fill(zeros, N);
+    fill(ones, N);
+    double mean = 0, variance = 0;
+    for (int i = 0; i < N; i++) mean += (double)v[i] / N;
+    for (int i = 0; i < N; i++) variance += ((double)v[i] - mean) * ((double)v[i] - mean) / N;
+    k->normalise(made, v, ones, zeros, 1e-3f, N);
+    for (int i = 0; i < N; i++) {
+        const double wanted =
+            (double)ones[i] * ((double)v[i] - mean) / sqrt(variance + (double)1e-3f) + (double)zeros[i];
+        CHECK(fabs(wanted - (double)made[i]) < 1e-5);
+    }
+    for (int i = 0; i < N; i++) made[i] = v[i] = ldexpf(1.5f + 0.5f * v[i], i / 2 - 24);
+    k->logarithms(made, 1e-7f, N);
+    for (int i = 0; i < N; i++) {
+        const double wanted = log((double)(v[i] + 1e-7f));
+        CHECK(fabs(wanted - (double)made[i]) < 3e-7 + 1e-7 * fabs(wanted));
+    }
+}
+
 int main(int argc, char **argv) {
     dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
     dn_tables_init(tables, &dn_classic_bands);
@@ -494,6 +603,8 @@ int main(int argc, char **argv) {
         test_rows(k);
         test_filter_rows(k);
         test_rows_one_by_one(k);
+        test_panels(k);
+        test_cells(k);
         test_magnitudes(k);
     }
     dn_delete(tables);

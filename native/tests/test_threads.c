@@ -1,5 +1,6 @@
 /* Many threads at once: one model shared, states of each thread's own, models loaded and freed all the while. What each
  * gets is bit for bit what one thread alone gets. Worth most under ThreadSanitizer (make tsan). */
+#include "models_dtln.h"
 #include "models_enhancer.h"
 
 #ifdef _WIN32
@@ -13,9 +14,18 @@ int main(void) {
 
 #include <pthread.h>
 
-enum { THREADS = 64, MODELS = 4, FRAMES = 12, SAMPLES = FRAMES * DN_FRAME, HALF = FRAMES / 2, RESAMPLED = 400 };
+enum {
+    THREADS = 64,
+    MODELS = 5,
+    PAIR = 3,
+    FRAMES = 12,
+    SAMPLES = FRAMES * DN_FRAME,
+    HALF = FRAMES / 2,
+    RESAMPLED = 400
+};
 
-static model_file file[MODELS]; /* the last one's stays empty: it is the one compiled in */
+static model_file file[MODELS]; /* the last one's stays empty: it is the one compiled in; so does that of the pair */
+static onnx_file first, second;
 static dn_model *shared[MODELS];
 static dn_ratio *ratio;
 static float noise[SAMPLES], wanted[MODELS][SAMPLES], wanted_voice[MODELS][FRAMES], wanted_resampled[RESAMPLED];
@@ -28,6 +38,7 @@ typedef struct {
 } worker;
 
 static dn_status load(int m, dn_model **model) {
+    if (m == PAIR) return dn_model_load_pair(first.data, first.size, second.data, second.size, DN_INT8, model, NULL);
     return m < MODELS - 1 ? dn_model_load(file[m].data, file[m].size, model, NULL) : dn_model_builtin(model, NULL);
 }
 
@@ -39,6 +50,7 @@ static int same(const float *x, const float *y, size_t n) {
  * Returns whether it came out as it should. */
 static int is_right(const dn_model *model, int m, worker *w) {
     dn_state *state, *other;
+    const size_t hop = (size_t)dn_model_hop(model);
     int size = 1 + w->number % 5;
     if (dn_state_create(model, &state) != DN_OK || dn_state_create(model, &other) != DN_OK) return 0;
     for (int f = 0, n; f < FRAMES; f += n) {
@@ -51,12 +63,12 @@ static int is_right(const dn_model *model, int m, worker *w) {
         int end = f < HALF ? HALF : FRAMES;
         n = size < end - f ? size : end - f;
         dn_state *now = f < HALF ? state : other;
-        size_t at = (size_t)f * DN_FRAME;
+        size_t at = (size_t)f * hop;
         if (dn_process(&now, 1, noise + at, w->out + at, w->voice + f, (size_t)n, 0) != DN_OK) return 0;
     }
     dn_state_destroy(state);
     dn_state_destroy(other);
-    return same(w->out, wanted[m], SAMPLES) && same(w->voice, wanted_voice[m], FRAMES);
+    return same(w->out, wanted[m], FRAMES * hop) && same(w->voice, wanted_voice[m], FRAMES);
 }
 
 static void *work(void *argument) {
@@ -86,6 +98,7 @@ int main(void) {
     make_v02(&file[0], 1);
     make_bytes(&file[1], 1);
     make_enhancer(&file[2], 0);
+    make_dtln(&first, &second, 1);
     for (int m = 0; m < MODELS; m++) {
         dn_state *state;
         CHECK(load(m, &shared[m]) == DN_OK && dn_state_create(shared[m], &state) == DN_OK);

@@ -70,7 +70,7 @@ def test_the_fuzzers_run_under_libfuzzer(needs: Callable[[str], str], built: Pat
     needs("make")
     needs("clang")
     make("libfuzzer", built, f"CC={needs('gcc')}")
-    for fuzzer in ("fuzz_models", "fuzz_frames"):
+    for fuzzer in ("fuzz_models", "fuzz_pairs", "fuzz_frames"):
         seeds, findings = built / "libfuzzer" / "seeds" / fuzzer, built / "libfuzzer" / "found"
         findings.mkdir(exist_ok=True)
         options = ["-seed=1", "-max_total_time=8", "-max_len=20000", f"-artifact_prefix={findings}/"]
