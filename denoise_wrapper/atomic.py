@@ -7,8 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
-import shutil
 import stat
 import struct
 from collections.abc import Callable, Iterator
@@ -185,7 +183,7 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
     paths = [wanted.with_name(f".{digest.hexdigest()[:12]}{suffix}") for digest in digests]  # `is_part` knows these
     free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(path)]
     while True:
-        path = free.pop(0) if free else wanted.with_name(f".{secrets.token_hex(6)}{suffix}")
+        path = free.pop(0) if free else wanted.with_name(f".{os.urandom(6).hex()}{suffix}")
         mine: list[int] = []
         try:
             # From before it is there: a signal may come at any moment.
@@ -278,6 +276,8 @@ def _is_open(path: Path, descriptor: int) -> bool:
 
 
 def _remove(path: Path) -> None:
+    import shutil  # which takes milliseconds to import, and is seldom needed
+
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

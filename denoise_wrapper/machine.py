@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 
 from denoise_wrapper.arguments import shown, whole
@@ -37,6 +36,8 @@ def check_jobs(jobs: int | None) -> int:
 
 def processor_name() -> str:
     """Name of the processor as the system reports it; "unknown" if it reports none."""
+    import subprocess  # which takes milliseconds to import
+
     try:
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
