@@ -59,7 +59,8 @@ def verbs_of(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> se
 
 def test_every_verb_is_among_those_that_are_killed(tmp_path: Path) -> None:
     killed = {tuple(verb.words[:words]) for verb in kills.verbs(tmp_path) for words in (1, 2)}
-    assert verbs_of(make_parser()) - killed == {("listen",), ("data", "blind")}  # see kills.verbs
+    alone = {("live",), ("serve",)}  # have no end of their own, and are signalled by tests of theirs
+    assert verbs_of(make_parser()) - killed - alone == {("listen",), ("data", "blind")}  # see kills.verbs
 
 
 WRITE = """

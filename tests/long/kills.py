@@ -100,7 +100,7 @@ def make_inputs(folder: Path, seconds: int = 40) -> None:
 
 
 def verbs(inputs: Path) -> list[Verb]:
-    """All verbs but `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
+    """All verbs but `live` and `serve`, which have no end, `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
 
     Their words keep each busy for a while.
     """
