@@ -100,9 +100,9 @@ def make_inputs(folder: Path, seconds: int = 40) -> None:
 
 
 def verbs(inputs: Path) -> list[Verb]:
-    """All verbs but `live` and `serve`, which have no end, `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
+    """All verbs that end by themselves, with words that keep each busy for a while.
 
-    Their words keep each busy for a while.
+    But `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
     """
     at = str(inputs)
     raw = ["--rate", "48000", "--channels", "1", "--dtype", "int16"]
