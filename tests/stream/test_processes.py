@@ -21,6 +21,7 @@ from denoise_wrapper.backends.dtln import DTLNBackend
 
 pytestmark = pytest.mark.fault
 NAMES = ("rnnoise", "rnnoise-classic", "dtln-16k")
+RUNTIME = "onnxruntime"  # the DTLN by it
 Array = NDArray[Any]
 
 
@@ -70,7 +71,8 @@ def test_workers_forked_after_loading_clean_at_once(tmp_path: Path) -> None:
 import os, sys, threading
 import numpy as np
 from denoise_wrapper import Denoiser
-denoisers = [Denoiser(name) for name in sys.argv[1:]]
+from denoise_wrapper.backends.dtln import DTLNBackend
+denoisers = [Denoiser(DTLNBackend(runtime=name) if name == "onnxruntime" else name) for name in sys.argv[1:]]
 noise = (0.1 * np.random.default_rng(1).standard_normal(24000)).astype(np.float32)
 wanted = [denoiser.filter(noise, 44100) for denoiser in denoisers]
 def serve():
@@ -93,7 +95,8 @@ for number in range(3):
 at_once(); busy.join()
 print([os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers])
 """
-    command = [sys.executable, "-c", code, *NAMES]
+    require(RUNTIME)
+    command = [sys.executable, "-c", code, *NAMES, RUNTIME]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == 3 * "served\n" + "[10, 11, 12]\n"
@@ -148,7 +151,8 @@ AT_WORK = """
 import os, sys, threading, time
 import numpy as np
 from denoise_wrapper import Denoiser
-if sys.argv[1].startswith("dtln"):
+from denoise_wrapper.backends.dtln import DTLNBackend
+if sys.argv[1] == "onnxruntime":
     import onnxruntime
 for case in sys.argv[2:]:  # each in a process that has all but the backend, and ends as any interpreter does
     process = os.fork()
@@ -160,7 +164,8 @@ for case in sys.argv[2:]:  # each in a process that has all but the backend, and
 else:
     sys.exit()
 frames, wait_s = case.split(",")
-stream, noise = Denoiser(sys.argv[1]).stream(), np.zeros(int(frames), np.float32)
+backend = DTLNBackend(runtime=sys.argv[1]) if sys.argv[1] == "onnxruntime" else sys.argv[1]
+stream, noise = Denoiser(backend).stream(), np.zeros(int(frames), np.float32)
 begun = threading.Event()
 def work():
     while True:
@@ -173,7 +178,7 @@ time.sleep(float(wait_s))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, RUNTIME])
 def test_the_interpreter_ends_well_while_a_thread_is_at_work(name: str) -> None:
     command = [sys.executable, "-c", AT_WORK, name, "128,0", "128,0.011", "16000,0.003", "160000,0.02"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
