@@ -47,10 +47,11 @@ def test_classes_list_what_is_meant_to_be_used(cls: type, names: str) -> None:
 
 def test_type_checkers_know_what_comes_back() -> None:
     """mypy reads the assertions; here they run."""
-    samples = np.zeros(480, np.int16)
+    samples: NDArray[np.int16] = np.zeros(480, np.int16)
+    floats: NDArray[np.float32] = np.zeros(480, np.float32)
     denoiser, stream = Denoiser(), Denoiser().stream(dtype="int16")
     assert_type(denoiser.filter(samples, 48000), NDArray[np.int16])
-    assert_type(denoiser.filter(np.zeros(480, np.float32), 48000), NDArray[np.float32])
+    assert_type(denoiser.filter(floats, 48000), NDArray[np.float32])
     assert_type(denoiser.filter(bytes(960), 48000, channels=1, dtype="int16"), bytes)
     assert_type(denoiser.filter(bytearray(960), 48000, channels=1, dtype="int16"), bytearray)
     assert_type(denoiser.filter(memoryview(bytes(960)), 48000, channels=1, dtype="int16"), bytes)
