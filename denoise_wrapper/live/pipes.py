@@ -94,7 +94,7 @@ class Piped:
 
     def _run(self, hears: subprocess.Popen[bytes], plays: subprocess.Popen[bytes] | None) -> None:
         heard, played = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
-        data, out = memoryview(heard).cast("B"), memoryview(played).cast("B")
+        data, out = (memoryview(each.view(np.uint8).reshape(-1)) for each in (heard, played))
         size = ATOMIC // (4 * self._shape[1]) * 4 * self._shape[1]
         assert hears.stdout is not None
         source: Any = hears.stdout
