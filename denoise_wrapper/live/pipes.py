@@ -94,7 +94,8 @@ class Piped:
 
     def _run(self, hears: subprocess.Popen[bytes], plays: subprocess.Popen[bytes] | None) -> None:
         heard, played = np.zeros(self._shape, np.float32), np.zeros(self._shape, np.float32)
-        data, out = memoryview(heard).cast("B"), memoryview(played).cast("B")
+        bytes_of: Any = memoryview  # which takes arrays, whatever its type says
+        data, out = (bytes_of(each).cast("B") for each in (heard, played))
         size = ATOMIC // (4 * self._shape[1]) * 4 * self._shape[1]
         assert hears.stdout is not None
         source: Any = hears.stdout

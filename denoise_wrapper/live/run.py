@@ -65,7 +65,7 @@ class Rig:
                 if wiring.virtual is not None:
                     made = pulse.virtual_microphone(wiring.virtual, stream.sample_rate, stream.channels)
                     sink = stack.enter_context(made).sink
-                opened: Opened | Piped = Piped(self.session.fill, self._gone.set, source=source, sink=sink, **form)
+                opened: Any = Piped(self.session.fill, self._gone.set, source=source, sink=sink, **form)
             else:
                 numbers = self._numbers()
                 known: dict[Any, bool] = {each.number: each.direct for each in list_devices()}

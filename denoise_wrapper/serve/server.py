@@ -166,13 +166,12 @@ class Streams(WebSocketsSansIOProtocol):
         if self._held is not None:
             message, self._held = self._held, None
             return message
-        message = await super().receive()
-        data = message.get("bytes")
-        if data is None or self.queue.empty():
+        message: Any = await super().receive()
+        if message.get("bytes") is None or self.queue.empty():
             return message
-        parts = [data]
+        parts: list[bytes] = [message["bytes"]]
         while not self.queue.empty() and self._held is None and sum(map(len, parts)) < TOGETHER:
-            following = self.queue.get_nowait()
+            following: Any = self.queue.get_nowait()
             if following.get("bytes") is None:
                 self._held = following
             else:

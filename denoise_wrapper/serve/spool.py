@@ -50,13 +50,17 @@ class Spool:
 
 
 class Place:
-    """The folder of one upload. source: the file that came. target: that which is made. size: bytes of both."""
+    """The folder of one upload. source: the file that came. target: that which is made. size: bytes of both.
+
+    whole: whether all of the source has come.
+    """
 
     def __init__(self, folder: Path, spool: Spool) -> None:
         # Named as results are, so that no list of results is made beside it; without a suffix, so that the content says
         # what it is.
         self.source, self.target = folder / "audio", folder / "audio_denoised"
         self.folder, self.size, self._spool = folder, 0, spool
+        self.whole = False
 
     def grow(self, size: int) -> None:
         """Take room for so many bytes more. Raises RefusalError if there is none."""

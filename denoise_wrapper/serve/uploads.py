@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 WRITTEN = 1 << 20  # bytes that are written to the disk at a time
 SLOWEST = 4096  # bytes a second that a client sends at least, after the first seconds
+DRAINED, DRAIN_S = 8 << 20, 2.0  # bytes and seconds of a body that is refused
 NAMES = ("backend", "preset", "atten_lim_db", "mix", "format")
 # First bytes of a result -> its type and suffix; "?" stands for any byte.
 _KINDS = (
@@ -55,20 +57,27 @@ class Uploads:
         client = client_of(scope.get("client"))
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > desk.limits.max_upload:
+            await _drain(receive)
             raise self._too_large()
-        with desk.counts.one("uploads", client), desk.spool.place() as place:
-            desk.metrics.opened.labels("upload").inc()
-            denoiser, form = await asyncio.to_thread(_asked, request)
-            try:
+        here: Place | None = None
+        try:
+            with desk.counts.one("uploads", client), desk.spool.place() as place:
+                desk.metrics.opened.labels("upload").inc()
+                here = place
+                denoiser, form = await asyncio.to_thread(_asked, request)
                 name = await self._receive(request, place)
-            except ClientDisconnect:
-                return
-            if not place.size:
-                raise RefusalError(HTTPStatus.BAD_REQUEST, "nothing came: send an audio file as the body", "audio")
-            if form is not None:
-                place.target = place.target.with_suffix(form)
-            if await self._clean(denoiser, place, receive):
-                await self._respond(place, name, scope, receive, send)
+                if not place.size:
+                    raise RefusalError(HTTPStatus.BAD_REQUEST, "nothing came: send an audio file as the body", "audio")
+                if form is not None:
+                    place.target = place.target.with_suffix(form)
+                if await self._clean(denoiser, place, receive):
+                    await self._respond(place, name, scope, receive, send)
+        except ClientDisconnect:
+            return
+        except RefusalError as error:
+            if error.reason != "slow" and (here is None or not here.whole):
+                await _drain(receive)
+            raise
 
     async def _receive(self, request: Request, place: Place) -> str:
         """Write the body, or the part of it called file, to the disk. Returns the name that it had, or ""."""
@@ -95,6 +104,7 @@ class Uploads:
             except TimeoutError as error:
                 raise _too_slow() from error
             if data is None:
+                place.whole = True
                 return
             place.grow(len(data))
             if place.size > limits.max_upload:
@@ -283,6 +293,18 @@ def _write(file: IO[bytes], data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
+
+
+async def _drain(receive: Receive) -> None:
+    """Let some more of a body come, and forget it: who is cut off while it sends may never read why."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while size < DRAINED:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 async def _left(receive: Receive) -> None:
