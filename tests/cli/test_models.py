@@ -11,8 +11,8 @@ from require import require
 
 from denoise_wrapper import backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.convert import read_any_model
+from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.purposes import DEFAULT, purpose
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.models.shipped import MODELS
