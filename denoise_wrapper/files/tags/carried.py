@@ -130,7 +130,7 @@ class Carried:
             notes.append(lost)
         if self.missing is not None:
             return notes + [self.missing] * bool(self.basic)
-        if not tags.texts and not tags.pictures:
+        if (not tags.texts and not tags.pictures) or (same and tags.native is None):  # what FFmpeg read, it wrote
             return notes
         if takes_tags(part):
             now = read_tags(part) or Tags()
