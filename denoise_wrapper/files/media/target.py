@@ -85,8 +85,10 @@ class MediaTarget:
 
     def _writes_pictures(self, same: bool) -> bool:
         """Tell if pictures are written as they were read, so that not even a damaged one is in the way."""
-        known = self._carried.tags is not None and bool(self._carried.tags.pictures)
-        return known and (self._muxer in _PICTURED or (not same and self._muxer in _ATTACHING))
+        tags = self._carried.tags
+        if tags is None or not tags.pictures or (same and tags.native is None):
+            return False
+        return self._muxer in _PICTURED or (not same and self._muxer in _ATTACHING)
 
     def _held(self) -> dict[str, str]:
         """What the finished file says of itself."""

@@ -85,7 +85,7 @@ class Carried:
 
     def finish(self, part: Path, kind: str, whole: bool) -> list[str]:
         """Write the tags into the finished target. whole: as long as the source. Returns what was not kept."""
-        same, notes = self.chunks.kind == kind, []
+        same, notes = self.chunks.kind == kind, list[str]()
         tags = (self.tags if same else self._all_texts()) or Tags()
         if tags.blocks and not (kind == "FLAC" and whole):
             tags.blocks, notes = self._places_kept(kind, tags.blocks, notes)
@@ -130,7 +130,7 @@ class Carried:
             notes.append(lost)
         if self.missing is not None:
             return notes + [self.missing] * bool(self.basic)
-        if not tags.texts and not tags.pictures:
+        if (not tags.texts and not tags.pictures) or (same and tags.native is None):  # what FFmpeg read, it wrote
             return notes
         if takes_tags(part):
             now = read_tags(part) or Tags()

@@ -145,6 +145,14 @@ def _open(path: Path) -> Any:
         if any(isinstance(cause, OSError) for cause in (error.__context__, *error.args)):
             raise
         return None
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        TypeError,
+    ):  # WavPack of rates without a number
+        return None
 
 
 def takes_tags(path: Path) -> bool:
