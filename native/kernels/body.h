@@ -18,6 +18,8 @@
 #include "kernels/body_fourier.h"
 #include "kernels/body_rows.h" /* needs body_network.h */
 
+#include "kernels/body_places.h"
+
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
     int i = 0;
@@ -267,4 +269,11 @@ const dn_kernels DN_TABLE = {
     .softmax_columns = softmax_columns,
     .compress = compress,
     .shape_gains = shape_gains,
+    .filter_places = filter_places,
+    .bend_places = bend_places,
+    .gru_places = gru_places,
+    .power_places = power_places,
+    .gain_places = gain_places,
+    .add_normal = add_normal,
+    .decades = decades,
 };
