@@ -65,10 +65,14 @@ const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
 /* The networks that this engine runs: RNNoise's of 22 bands and six layers, that of 32 bands and one frame of
- * look-ahead, and the enhancer, which has a mask for each bin. */
-typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER } dn_family;
+ * look-ahead, the enhancer, which has a mask for each bin, and what others released for 16 kHz: UL-UNAS and GTCRN. */
+typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER, DN_NARROW } dn_family;
 
 dn_family dn_model_family(const dn_model *model);
+
+/* Hz, and the samples of a frame: DN_RATE and DN_FRAME, but for networks that others released for 16 kHz. */
+int dn_model_rate(const dn_model *model);
+int dn_model_hop(const dn_model *model);
 
 /* Samples by which the output of this model is later than its input. */
 int dn_model_delay(const dn_model *model);
@@ -117,14 +121,13 @@ dn_status dn_state_create(const dn_model *model, dn_state **out);
 void dn_state_reset(dn_state *state);
 void dn_state_destroy(dn_state *state); /* NULL is fine */
 
-/* Cleans frames of 10 ms on each of channels states, which may be channels of one signal or signals of their own: a
- * server can take all its calls through in one. They share each reading of the weights; no bit of a channel depends on
- * the others.
- * in, out: [channels][frames * DN_FRAME] samples, full scale +-1; they may be the same buffer, no other overlap.
- *     out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
- * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
- * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer, the
- *     share of the original in what comes out.
+/* Cleans frames of dn_model_hop samples, 10 ms at 48 kHz, on each of channels states, which may be channels of one
+ * signal or signals of their own: a server can take all its calls through in one. They share each reading of the
+ * weights; no bit of a channel depends on the others. in, out: [channels][frames * dn_model_hop] samples, full scale
+ * +-1; they may be the same buffer, no other overlap. out may pass full scale: clamp before storing integers. It is
+ * dn_model_delay samples late. voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech; or NULL.
+ * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of networks with
+ *     masks of bins, as the enhancer, the share of the original in what comes out.
  * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);

@@ -4,6 +4,7 @@
 
 #include "models/classic.h"
 #include "models/enhancer.h"
+#include "models/narrow.h"
 #include "models/v02.h"
 
 static const dn_traits traits[] = {
@@ -35,6 +36,14 @@ static const dn_traits traits[] = {
                      .read = dn_enhancer_read,
                      .discard = dn_enhancer_discard,
                      .most = 1e10f},
+    [DN_NARROW] = {.family = DN_NARROW,
+                   .size = sizeof(dn_narrow),
+                   .run_samples = dn_narrow_run,
+                   .read = dn_narrow_read,
+                   .discard = dn_narrow_discard,
+                   .rate = DN_NARROW_RATE,
+                   .hop = DN_NARROW_HOP,
+                   .most = 1e10f},
 };
 
 const dn_traits *dn_family_traits(dn_family family) {

@@ -114,7 +114,7 @@ static int fit_together(dn_state *const *states, size_t channels) {
 
 static dn_status process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
                          size_t frames, float min_gain) {
-    size_t samples = frames * DN_FRAME;
+    size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
@@ -125,7 +125,7 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
     for (size_t c = 0; c < channels; c += most) {
         int count = (int)(channels - c < most ? channels - c : most);
         for (size_t f = 0; f < frames; f++) {
-            size_t at = c * samples + f * DN_FRAME;
+            size_t at = c * samples + f * hop;
             float probability[DN_BATCH];
             step(states + c, count, in + at, out + at, samples, min_gain, probability);
             for (int i = 0; voice && i < count; i++) voice[(c + (size_t)i) * frames + f] = probability[i];

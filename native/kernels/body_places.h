@@ -42,8 +42,7 @@ static void filter_places(const dn_places *f) {
     }
 }
 
-static void bend_places(float *x, const float *scale, const float *offset, const float *slope, int rows,
-                        int channels) {
+static void bend_places(float *x, const float *scale, const float *offset, const float *slope, int rows, int channels) {
     v8 zero = v8_set(0);
     for (int c = 0; c < channels; c += 8) {
         v8 below = v8_load(slope + c);

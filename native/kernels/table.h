@@ -31,9 +31,9 @@ typedef struct {
     int add;
 } dn_rows;
 
-/* A convolution of each channel by itself over times and places: y[row][c] = bias[c] + sum over t < times, tap < taps of
- * w[t][tap][c] * x[t][row * x_row + tap * x_tap + c]; c < channels, a multiple of 8. The numbers that end in row, tap
- * or time are those of floats from one to the next. */
+/* A convolution of each channel by itself over times and places: y[row][c] = bias[c] + sum over t < times, tap < taps
+ * of w[t][tap][c] * x[t][row * x_row + tap * x_tap + c]; c < channels, a multiple of 8. The numbers that end in row,
+ * tap or time are those of floats from one to the next. */
 typedef struct {
     const float *const *x; /* [times] */
     int x_row, x_tap;
@@ -156,21 +156,21 @@ typedef struct dn_kernels {
 
     /* Runs pairs of GRUs of four units along places, one up and one down, from zeros; the reset gate acts after U.
      * y[places][chains][up, down][4]. from_x[places][chains][z, r, n][up, down][4], of the inputs, biases in them,
-     * w[chains][z, r, n][4 units][up, down][4]: those of z and r halved; bias[chains][up, down][4]: of n within the reset
-     * gate. */
+     * w[chains][z, r, n][4 units][up, down][4]: those of z and r halved; bias[chains][up, down][4]: of n within the
+     * reset gate. */
     void (*gru_places)(float *y, const float *from_x, const float *w, const float *bias, int chains, int places);
 
     /* Means of the squares of x[rows][channels] over all rows, of_channels[channels], and their sums over channels,
      * of_rows[rows]; channels is a multiple of 8. */
     void (*power_places)(float *of_channels, float *of_rows, const float *x, int rows, int channels);
 
-    /* y = x * of_channels * of_rows + add, [rows][channels]; of_rows, add NULL: none. channels is a multiple of 8; y may
-     * be x or add. */
+    /* y = x * of_channels * of_rows + add, [rows][channels]; of_rows, add NULL: none. channels is a multiple of 8; y
+     * may be x or add. */
     void (*gain_places)(float *y, const float *x, const float *of_channels, const float *of_rows, const float *add,
                         int rows, int channels);
 
-    /* x[i] += scale[i] * (y[i] - mean) / sqrt(variance + least) + offset[i], i < n, a multiple of 8; mean and variance of
-     * the n; kept within +-DN_ROWS_MOST. */
+    /* x[i] += scale[i] * (y[i] - mean) / sqrt(variance + least) + offset[i], i < n, a multiple of 8; mean and variance
+     * of the n; kept within +-DN_ROWS_MOST. */
     void (*add_normal)(float *x, const float *y, const float *scale, const float *offset, float least, int n);
 
     /* v[i] = log10(max(v[i], least)), i < n, a multiple of 8; least is a normal number. Errors below 1e-6. */

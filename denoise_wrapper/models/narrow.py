@@ -1,0 +1,521 @@
+"""UL-UNAS and GTCRN, networks of others for 16 kHz: their released files into records; native/models/narrow.c reads them.
+
+A released file is a checkpoint of torch or a streaming ONNX. Of either the layers are taken in the order in which the
+signal meets them, each kind for itself, in torch's shapes, with norms folded into convolutions; then they are laid out
+as the engine wants them: groups of channels as whole maps, shuffles of channels as the order of weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise_wrapper.errors import ModelError
+from denoise_wrapper.models.classic import metadata_record
+from denoise_wrapper.models.onnx_graph import Graph, Node, read_graph
+from denoise_wrapper.models.records import FLOAT, INT32, record
+from denoise_wrapper.models.torch_files import is_torch_file, read_torch_file
+
+Array = NDArray[Any]
+KINDS = ("ulunas", "gtcrn")  # by their number in the file
+TITLES = {"ulunas": "UL-UNAS", "gtcrn": "GTCRN"}
+RATE, BINS, LOW, UPPER, ROWS, CHANNELS = 16000, 257, 65, 64, 33, 16
+EPSILON = 1e-5  # of the batch norms
+BANK_APART = 1e-5  # of a bank's weights from the engine's, at most; files have them as float32
+
+CONVOLUTION, GRU, LINEAR, NORM, SLOPE, AFFINE = "convolution", "GRU", "linear map", "layer norm", "PReLU", "AffinePReLU"
+Layers = dict[str, list[list[Array]]]
+
+
+class Shape(NamedTuple):
+    """A block of UL-UNAS's encoder; of its decoder with inputs and outputs, before and after in turn."""
+
+    inputs: int
+    outputs: int
+    before: int  # bands
+    after: int
+    times: int  # taps in time
+    taps: int  # and in frequency
+    leaves: bool
+
+
+ENCODER = (
+    Shape(1, 12, 129, 65, 3, 3, False),
+    Shape(12, 24, 65, 33, 2, 3, True),
+    Shape(24, 24, 33, 33, 2, 3, False),
+    Shape(24, 32, 33, 33, 1, 5, True),
+    Shape(32, 16, 33, 33, 1, 5, False),
+)
+
+
+def is_narrow(data: bytes) -> bool:
+    """True for what begins as a file of `encode_narrow` does."""
+    return data.startswith(b"DNNw") and b"narrow_network\0" in data
+
+
+def is_released(data: bytes) -> bool:
+    """True for a checkpoint of torch, or what looks like an ONNX model."""
+    return is_torch_file(data) or data[:1] == b"\x08"
+
+
+def read_released(data: bytes, metadata: Mapping[str, Any] | None = None) -> tuple[str, bytes]:
+    """Which of KINDS a released file is, and the bytes of the model file that the engine reads.
+
+    metadata: beside what is found here: the network's name and the file's SHA-256. Raises ModelError for a damaged file
+    and another network's.
+    """
+    kind, layers = _checkpoint_layers(read_torch_file(data)) if is_torch_file(data) else _graph_layers(read_graph(data))
+    weights = dict((_ulunas_weights if kind == "ulunas" else _gtcrn_weights)(_Taker(kind, layers)))
+    about = {"network": TITLES[kind], "sample_rate": RATE, "released_sha256": hashlib.sha256(data).hexdigest()}
+    return kind, encode_narrow(kind, weights, {**about, **(metadata or {})})
+
+
+def encode_narrow(kind: str, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a model file. weights: by the names of their records. Raises ModelError if not all are finite."""
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name}: its weights are not all finite")
+    number = np.array([KINDS.index(kind)], "<i4").tobytes()
+    floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
+    return b"".join([metadata_record(dict(metadata)), record("narrow_network", INT32, number), *floats])
+
+
+# ---- layers of a checkpoint ----
+
+
+def _checkpoint_layers(weights: Mapping[str, Array]) -> tuple[str, Layers]:
+    kind = "ulunas" if "dpgrnn.0.intra_fc.weight" in weights else "gtcrn"
+    layers: Layers = defaultdict(list)
+    try:
+        (_ulunas_checkpoint if kind == "ulunas" else _gtcrn_checkpoint)(_Checkpoint(weights, layers))
+        layers[LINEAR] = [
+            [weights["erb.erb_fc.weight"]],
+            *layers[LINEAR],
+            [weights["erb.ierb_fc.weight"]],
+        ]
+    except KeyError as error:
+        raise ModelError(
+            f"the checkpoint has no {error.args[0]}; one of UL-UNAS (16 kHz) or GTCRN is wanted, with all its weights"
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"the checkpoint is not of {TITLES[kind]} at 16 kHz: {error}") from error
+    return kind, layers
+
+
+class _Checkpoint:
+    """Weights by torch's names, laid into layers."""
+
+    def __init__(self, weights: Mapping[str, Array], layers: Layers) -> None:
+        self.weights, self.layers = weights, layers
+
+    def convolution(self, name: str, norm: str, transposed: bool = False, groups: int = 1) -> None:
+        """Add a convolution with the batch norm behind it."""
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        if transposed:
+            weight = _turned(weight, groups)
+        parts = [self.weights[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
+        self.layers[CONVOLUTION].append(_folded(weight, bias, *parts, EPSILON))
+
+    def gru(self, name: str, reverse: bool = False) -> None:
+        """Add a GRU, of both directions if it says so."""
+        suffixes = ("", "_reverse") if reverse else ("",)
+        parts = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        self.layers[GRU].append([self.weights[f"{name}.{part}{suffix}"] for suffix in suffixes for part in parts])
+
+    def pair(self, kind: str, name: str) -> None:
+        """Add a layer of a weight and a bias."""
+        self.layers[kind].append([self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]])
+
+    def affine(self, name: str) -> None:
+        """Add scales and offsets, as rows of channels, and slopes."""
+        parts = [self.weights[f"{name}.{part}"] for part in ("affine_weight", "affine_bias", "slope_weight")]
+        self.layers[AFFINE].append([parts[0].T, parts[1].T, parts[2]])
+
+    def path(self, name: str) -> None:
+        """Add GRUs along rows and along time."""
+        for part, reverse in (("intra", True), ("inter", False)):
+            for number in (1, 2):
+                self.gru(f"{name}.{part}_rnn.rnn{number}", reverse)
+            self.pair(LINEAR, f"{name}.{part}_fc")
+            self.pair(NORM, f"{name}.{part}_ln")
+
+
+def _ulunas_checkpoint(checkpoint: _Checkpoint) -> None:
+    for number in range(len(ENCODER)):
+        _ulunas_block(checkpoint, f"encoder.en_convs.{number}", ENCODER[number], False)
+    for number in range(2):
+        checkpoint.path(f"dpgrnn.{number}")
+    for number, shape in enumerate(reversed(ENCODER)):
+        _ulunas_block(checkpoint, f"decoder.de_convs.{number}", shape, True)
+
+
+def _ulunas_block(checkpoint: _Checkpoint, name: str, shape: Shape, decoder: bool) -> None:
+    if shape.inputs == 1:
+        checkpoint.convolution(f"{name}.ops.1", f"{name}.ops.2", decoder)
+        if not decoder:
+            checkpoint.affine(f"{name}.ops.3")
+        gates = f"{name}.ops.4"
+    else:
+        outputs = shape.inputs if decoder else shape.outputs
+        enter = f"{name}.pconv1" if shape.leaves else f"{name}.pconv"
+        checkpoint.convolution(f"{enter}.0", f"{enter}.1")
+        checkpoint.affine(f"{enter}.2")
+        checkpoint.convolution(f"{name}.dconv.1", f"{name}.dconv.2", decoder, outputs)
+        checkpoint.affine(f"{name}.dconv.3")
+        gates = f"{name}.dconv.4"
+        if shape.leaves:
+            checkpoint.convolution(f"{name}.pconv2.0", f"{name}.pconv2.1")
+            gates = f"{name}.pconv2.2"
+    checkpoint.gru(f"{gates}.ta_gru")
+    checkpoint.pair(LINEAR, f"{gates}.ta_fc")
+    checkpoint.gru(f"{gates}.fa.gru", reverse=True)
+    checkpoint.pair(LINEAR, f"{gates}.fa.fc")
+
+
+def _gtcrn_checkpoint(checkpoint: _Checkpoint) -> None:
+    for number in range(5):
+        _gtcrn_block(checkpoint, f"encoder.en_convs.{number}", number >= 2, False, number)
+    for number in (1, 2):
+        checkpoint.path(f"dpgrnn{number}")
+    for number in range(5):
+        _gtcrn_block(checkpoint, f"decoder.de_convs.{number}", number < 3, True, 4 - number)
+
+
+def _gtcrn_block(checkpoint: _Checkpoint, name: str, works: bool, decoder: bool, depth: int) -> None:
+    if not works:
+        checkpoint.convolution(f"{name}.conv", f"{name}.bn", decoder, 2 if depth == 1 else 1)
+        if not (decoder and depth == 0):
+            checkpoint.layers[SLOPE].append([checkpoint.weights[f"{name}.act.weight"]])
+        return
+    for part, groups in (("point_{}1", 1), ("depth_{}", CHANNELS), ("point_{}2", 1)):
+        checkpoint.convolution(f"{name}.{part.format('conv')}", f"{name}.{part.format('bn')}", decoder, groups)
+        act = f"{name}.{part.format('act').rstrip('12')}.weight"
+        if not part.endswith("2"):
+            checkpoint.layers[SLOPE].append([checkpoint.weights[act]])
+    checkpoint.gru(f"{name}.tra.att_gru")
+    checkpoint.pair(LINEAR, f"{name}.tra.att_fc")
+
+
+# ---- layers of a streaming ONNX ----
+
+_BY_INPUT = {"tfa_cache": "ulunas", "tra_cache": "gtcrn"}  # that only that network takes
+
+
+def _graph_layers(graph: Graph) -> tuple[str, Layers]:
+    kinds = [_BY_INPUT[name] for name in graph.inputs if name in _BY_INPUT]
+    if len(kinds) != 1:
+        raise ModelError(
+            f"the ONNX model takes {', '.join(graph.inputs) or 'nothing'}; a streaming UL-UNAS takes tfa_cache, and a "
+            "streaming GTCRN tra_cache"
+        )
+    layers: Layers = defaultdict(list)
+    try:
+        users = {name: node for node in reversed(graph.nodes) for name in node.inputs}  # the first of each value
+        for node in graph.nodes:
+            _add_layer(layers, node, graph.constants, users)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise ModelError(f"the ONNX model does not hold {TITLES[kinds[0]]} as it was released: {error!r}") from error
+    return kinds[0], layers
+
+
+def _add_layer(layers: Layers, node: Node, constants: Mapping[str, Array], users: Mapping[str, Node]) -> None:
+    known = [constants[name] for name in node.inputs if name in constants]
+    values = [value for value in known if value.dtype.kind == "f" and value.size > 1]
+    if node.operator in ("Conv", "ConvTranspose"):
+        layers[CONVOLUTION].append(_graph_convolution(node, constants, users))
+    elif node.operator == "GRU":
+        layers[GRU].append(_graph_gru(*(constants[name] for name in node.inputs[1:4])))
+    elif node.operator == "PRelu":
+        layers[SLOPE].append([constants[node.inputs[1]].reshape(-1)])
+    elif node.operator == "MatMul" and values:
+        layers[LINEAR].append([values[0].T, *_added(node, constants, users)])
+    elif node.operator == "Mul" and values and values[0].ndim == 2:
+        layers[NORM].append([values[0], *_added(node, constants, users)])
+    elif node.operator == "Mul" and values and values[0].ndim == 4:
+        if values[0].shape[3] > 1:
+            layers[AFFINE].append([part[0, :, 0].T for part in (values[0], *_added(node, constants, users))])
+        else:  # its slopes, which come next
+            layers[AFFINE][-1].append(values[0].reshape(-1))
+
+
+def _added(node: Node, constants: Mapping[str, Array], users: Mapping[str, Node]) -> list[Array]:
+    """The constant that is added to what a node gives, if one is."""
+    user = users.get(node.outputs[0])
+    if user is None or user.operator != "Add":
+        return []
+    return [constants[name] for name in user.inputs if name in constants]
+
+
+def _graph_convolution(node: Node, constants: Mapping[str, Array], users: Mapping[str, Node]) -> list[Array]:
+    weight, bias = constants[node.inputs[1]], constants[node.inputs[2]]
+    if node.operator == "ConvTranspose":
+        weight = _turned(weight, int(node.attributes.get("group", 1)))
+    norm = users.get(node.outputs[0])
+    for _ in range(len(users)):
+        if norm is None or norm.operator != "Slice":  # frames that the padding has made too many
+            break
+        norm = users.get(norm.outputs[0])
+    if norm is None or norm.operator != "BatchNormalization":
+        return [weight, bias]
+    return _folded(weight, bias, *(constants[name] for name in norm.inputs[1:5]), EPSILON)
+
+
+def _graph_gru(kernel: Array, recurrent: Array, bias: Array) -> list[Array]:
+    """A GRU's arrays in torch's order, one direction after the other: kernel, recurrent, both biases."""
+    parts = []
+    for direction in range(len(kernel)):
+        for rows in (kernel[direction], recurrent[direction], *np.split(bias[direction], 2)):
+            update, reset, new = np.split(rows, 3)
+            parts.append(np.concatenate([reset, update, new]))
+    return parts
+
+
+def _folded(
+    weight: Array, bias: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float
+) -> list[Array]:
+    """A convolution with the batch norm behind it multiplied in."""
+    gain = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
+    return [weight * gain[:, None, None, None], (bias - mean.astype(np.float64)) * gain + shift]
+
+
+def _turned(weight: Array, groups: int) -> Array:
+    """The weight of a transposed convolution as that of a convolution: outputs first, taps in the other order."""
+    inputs, outputs, *taps = weight.shape
+    parts = weight.reshape(groups, inputs // groups, outputs, *taps).swapaxes(1, 2)
+    return parts.reshape(groups * outputs, inputs // groups, *taps)[:, :, ::-1, ::-1]
+
+
+# ---- records ----
+
+Named = Iterator[tuple[str, Array]]
+
+
+class _Taker:
+    """Layers, taken one after the other, each of the shapes that are expected."""
+
+    def __init__(self, kind: str, layers: Layers) -> None:
+        self.title, self.layers = TITLES[kind], {name: list(found) for name, found in layers.items()}
+
+    def take(self, kind: str, *shapes: tuple[int, ...]) -> list[Array]:
+        """The next layer of a kind. Raises ModelError for one of other shapes."""
+        found = self.layers.get(kind)
+        if not found:
+            raise ModelError(f"the file has too few layers for {self.title} at 16 kHz: one more {kind} is wanted")
+        layer = found.pop(0)
+        came = [value.shape for value in layer]
+        if came != list(shapes):
+            raise ModelError(f"the file is not of {self.title} at 16 kHz: a {kind} of {came}, not {list(shapes)}")
+        return [np.asarray(value, np.float64) for value in layer]
+
+    def convolution(self, outputs: int, inputs: int, taps: tuple[int, int], groups: int = 1) -> tuple[Array, Array]:
+        """Weights [outputs][inputs][times][bands], zeros between groups, and biases."""
+        weight, bias = self.take(CONVOLUTION, (outputs, inputs // groups, *taps), (outputs,))
+        whole = np.zeros((outputs, inputs, *taps))
+        for group in range(groups):
+            rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
+            columns = slice(group * inputs // groups, (group + 1) * inputs // groups)
+            whole[rows, columns] = weight[rows]
+        return whole, bias
+
+    def finish(self) -> None:
+        """Raise ModelError if there is more than what was taken."""
+        for kind, left in self.layers.items():
+            if left:
+                raise ModelError(f"the file is not of {self.title} at 16 kHz: it has {len(left)} more {kind}s")
+
+
+def bank() -> Array:
+    """Weights of the bins above LOW in the upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
+    bin_hz = RATE / 2 / (BINS - 1)
+    scale = np.linspace(*(21.4 * np.log10(0.00437 * hz + 1) for hz in (LOW * bin_hz, RATE / 2)), UPPER)
+    peaks = np.rint((10 ** (scale / 21.4) - 1) / 0.00437 / bin_hz)
+    bins = np.arange(LOW, BINS)
+    return np.stack([np.interp(bins, peaks, np.eye(UPPER)[band]) for band in range(UPPER)])
+
+
+def _check_banks(taker: _Taker) -> None:
+    """Take the banks at both ends of the linear maps, and check that they are the engine's."""
+    shape = (UPPER, BINS - LOW)
+    (gather,) = taker.take(LINEAR, shape)
+    taker.layers[LINEAR].insert(0, taker.layers[LINEAR].pop())
+    (spread,) = taker.take(LINEAR, shape[::-1])
+    if max(np.abs(gather - bank()).max(), np.abs(spread.T - bank()).max()) > BANK_APART:
+        raise ModelError(f"the file's bands are not those of {taker.title} as it was released")
+
+
+def _dealt(channels: int) -> Array:
+    """Which of the channels each is once their halves are dealt out in turn."""
+    return np.arange(channels).reshape(2, -1).T.ravel()
+
+
+def _gates(rows: Array) -> Array:
+    """A GRU's rows r, z, n of torch as z, r, n."""
+    reset, update, new = np.split(rows, 3)
+    return np.concatenate([update, reset, new])
+
+
+def _gru_biases(bias: Array, inner: Array) -> tuple[Array, Array]:
+    """Biases of the inputs, with those of z and r within U, and of n within the reset gate."""
+    units = len(bias) // 3
+    outside, inside = _gates(bias), _gates(inner)
+    outside[: 2 * units] += inside[: 2 * units]
+    inside[: 2 * units] = 0
+    return outside, inside
+
+
+def _gru_shapes(inputs: int, units: int) -> list[tuple[int, ...]]:
+    return [(3 * units, inputs), (3 * units, units), (3 * units,), (3 * units,)]
+
+
+def _time_weights(taker: _Taker, name: str, channels: int, order: Array) -> Named:
+    """Attention along time; order: of the channels as they come."""
+    units = 2 * channels
+    matrix, inner, bias, inner_bias = taker.take(GRU, *_gru_shapes(channels, units))
+    dense, dense_bias = taker.take(LINEAR, (channels, units), (channels,))
+    outside, inside = _gru_biases(bias, inner_bias)
+    yield f"{name}_time_input_weights", _gates(matrix).T[order]
+    yield f"{name}_time_input_bias", outside
+    yield f"{name}_time_recurrent_weights", _gates(inner).T
+    yield f"{name}_time_recurrent_bias", inside
+    yield f"{name}_time_map_weights", dense.T[:, order]
+    yield f"{name}_time_map_bias", dense_bias[order]
+
+
+def _both_ways(taker: _Taker, inputs: int) -> tuple[Array, Array, Array, Array]:
+    """A GRU of four units up and one down: [inputs][gates][ways][4], bias; [gates][4][ways][4], bias of n."""
+    up_and_down = taker.take(GRU, *(2 * _gru_shapes(inputs, 4)))
+    sides = []
+    for side in range(2):
+        matrix, inner, bias, inner_bias = up_and_down[4 * side : 4 * side + 4]
+        outside, inside = _gru_biases(bias, inner_bias)
+        into = _gates(matrix).T.reshape(inputs, 3, 4)
+        within = _gates(inner).T.reshape(4, 3, 4).swapaxes(0, 1)
+        sides.append((into, outside.reshape(3, 4), within, inside[8:]))
+    into, outside, within, inside = zip(*sides, strict=True)
+    return np.stack(into, 2), np.stack(outside, 1), np.stack(within, 2), np.stack(inside)
+
+
+def _path_weights(taker: _Taker, name: str) -> Named:
+    pairs = [_both_ways(taker, CHANNELS // 2) for _ in range(2)]
+    into, outside, within, inside = (np.stack(part) for part in zip(*pairs, strict=True))
+    yield f"{name}_rows_input_weights", into
+    yield f"{name}_rows_input_bias", outside
+    yield f"{name}_rows_recurrent_weights", within
+    yield f"{name}_rows_recurrent_bias", inside
+    yield from _after_path(taker, f"{name}_rows")
+    halves = [taker.take(GRU, *_gru_shapes(CHANNELS // 2, CHANNELS // 2)) for _ in range(2)]
+    biases = [_gru_biases(bias, inner_bias) for _, _, bias, inner_bias in halves]
+    yield f"{name}_time_input_weights", np.stack([_gates(half[0]).T for half in halves])
+    yield f"{name}_time_input_bias", np.stack([outside for outside, _ in biases])
+    yield f"{name}_time_recurrent_weights", np.stack([_gates(half[1]).T for half in halves])
+    yield f"{name}_time_recurrent_bias", np.stack([inside for _, inside in biases])
+    yield from _after_path(taker, f"{name}_time")
+
+
+def _after_path(taker: _Taker, name: str) -> Named:
+    matrix, bias = taker.take(LINEAR, (CHANNELS, CHANNELS), (CHANNELS,))
+    scale, offset = taker.take(NORM, (ROWS, CHANNELS), (ROWS, CHANNELS))
+    yield f"{name}_map_weights", matrix.T
+    yield f"{name}_map_bias", bias
+    yield f"{name}_norm_scale", scale
+    yield f"{name}_norm_offset", offset
+
+
+def _bend(taker: _Taker, name: str, bands: int, channels: int, order: Array) -> Named:
+    scale, offset, slope = taker.take(AFFINE, (bands, channels), (bands, channels), (channels,))
+    yield f"{name}_scale", scale[:, order]
+    yield f"{name}_offset", offset[:, order]
+    yield f"{name}_slope", slope[order]
+
+
+def _ulunas_weights(taker: _Taker) -> Named:
+    _check_banks(taker)
+    for number, shape in enumerate(ENCODER):
+        yield from _ulunas_block_weights(taker, f"encoder{number}", shape)
+    for number in range(2):
+        yield from _path_weights(taker, f"path{number}")
+    for number, shape in enumerate(reversed(ENCODER)):
+        inputs, outputs, before, after, *rest = shape
+        yield from _ulunas_block_weights(taker, f"decoder{number}", Shape(outputs, inputs, after, before, *rest))
+    taker.finish()
+
+
+def _ulunas_block_weights(taker: _Taker, name: str, shape: Shape) -> Named:
+    inputs, outputs, taps = shape.inputs, shape.outputs, (shape.times, shape.taps)
+    straight, dealt = np.arange(outputs), np.arange(1) if outputs == 1 else _dealt(outputs)
+    if 1 in (inputs, outputs):
+        weight, bias = taker.convolution(outputs, inputs, taps)
+        # [taps][times] to channels; of the last block [times][channels] to taps
+        yield f"{name}_conv_weights", weight[:, 0].transpose(2, 1, 0) if inputs == 1 else weight[0].swapaxes(0, 1)
+        yield f"{name}_conv_bias", bias
+    else:
+        enter, bias = taker.convolution(outputs, inputs, (1, 1), 2)
+        yield f"{name}_enter_weights", enter[dealt, :, 0, 0].T
+        yield f"{name}_enter_bias", bias[dealt]
+        yield from _bend(taker, f"{name}_bend_first", shape.before, outputs, dealt)
+        weight, bias = taker.take(CONVOLUTION, (outputs, 1, *taps), (outputs,))
+        yield f"{name}_filter_weights", weight[:, 0].transpose(1, 2, 0)
+        yield f"{name}_filter_bias", bias
+    if outputs > 1:
+        yield from _bend(taker, f"{name}_bend", shape.after, outputs, straight)
+    if shape.leaves:
+        weight, bias = taker.convolution(outputs, outputs, (1, 1), 2)
+        yield f"{name}_leave_weights", weight[dealt, :, 0, 0].T
+        yield f"{name}_leave_bias", bias[dealt]
+    yield from _time_weights(taker, name, outputs, dealt if shape.leaves else straight)
+    into, outside, within, inside = _both_ways(taker, 4)
+    yield f"{name}_bands_input_weights", into
+    yield f"{name}_bands_input_bias", outside
+    yield f"{name}_bands_recurrent_weights", within
+    yield f"{name}_bands_recurrent_bias", inside
+    matrix, bias = taker.take(LINEAR, (4, 8), (4,))
+    yield f"{name}_bands_map_weights", matrix.T
+    yield f"{name}_bands_map_bias", bias
+
+
+def _gtcrn_weights(taker: _Taker) -> Named:
+    _check_banks(taker)
+    for number, (inputs, groups) in enumerate([(9, 1), (CHANNELS, 2)]):
+        weight, bias = taker.convolution(CHANNELS, inputs, (1, 5), groups)
+        yield f"encoder{number}_conv_weights", weight[:, :, 0].transpose(2, 1, 0)
+        yield f"encoder{number}_conv_bias", bias
+        yield from _slope(taker, f"encoder{number}_bend")
+    for number in range(2, 5):
+        yield from _gtcrn_block_weights(taker, f"encoder{number}")
+    for number in range(2):
+        yield from _path_weights(taker, f"path{number}")
+    for number in range(3):
+        yield from _gtcrn_block_weights(taker, f"decoder{number}")
+    for number, (outputs, groups) in enumerate([(CHANNELS, 2), (2, 1)], 3):
+        weight, bias = taker.convolution(outputs, CHANNELS, (1, 5), groups)
+        yield f"decoder{number}_conv_weights", weight[:, :, 0].transpose(2, 1, 0)[[0, 2, 4, 1, 3]]
+        yield f"decoder{number}_conv_bias", bias
+        if number == 3:
+            yield from _slope(taker, f"decoder{number}_bend")
+    taker.finish()
+
+
+def _slope(taker: _Taker, name: str) -> Named:
+    (slope,) = taker.take(SLOPE, (1,))
+    yield f"{name}_slope", np.repeat(slope, CHANNELS)
+
+
+def _gtcrn_block_weights(taker: _Taker, name: str) -> Named:
+    half = CHANNELS // 2
+    weight, bias = taker.convolution(CHANNELS, 3 * half, (1, 1))
+    yield f"{name}_enter_weights", weight[:, :, 0, 0].T.reshape(half, 3, CHANNELS).swapaxes(0, 1)
+    yield f"{name}_enter_bias", bias
+    yield from _slope(taker, f"{name}_bend_first")
+    weight, bias = taker.take(CONVOLUTION, (CHANNELS, 1, 3, 3), (CHANNELS,))
+    yield f"{name}_filter_weights", weight[:, 0].transpose(1, 2, 0)
+    yield f"{name}_filter_bias", bias
+    yield from _slope(taker, f"{name}_bend")
+    weight, bias = taker.convolution(half, CHANNELS, (1, 1))
+    yield f"{name}_leave_weights", weight[:, :, 0, 0].T
+    yield f"{name}_leave_bias", bias
+    yield from _time_weights(taker, name, half, np.arange(half))
