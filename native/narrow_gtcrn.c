@@ -28,17 +28,13 @@ typedef struct {
 } gtcrn_memory;
 
 /* features[DN_NARROW_BANDS][SEEN], with margins of 2 bands */
-static void make_features(const dn_narrow *net, const dn_kernels *k, const float *spectrum, float *features) {
-    float bins[DN_NARROW_PADDED_BINS] = {0}, bands[3][PADDED_BANDS + 2] = {{0}};
-    for (int i = 0; i < DN_NARROW_BINS; i++) {
-        float re = spectrum[2 * i], im = spectrum[2 * i + 1];
-        bins[i] = sqrtf(re * re + im * im + least_power);
-    }
+static void make_features(const dn_narrow *net, const dn_kernels *k, const dn_spectrum *X, float *features) {
+    float bins[DN_NARROW_PADDED_BINS], bands[3][PADDED_BANDS + 2] = {{0}};
+    k->cross_power(bins, X, X, DN_NARROW_PADDED_BINS);
+    for (int i = 0; i < DN_NARROW_BINS; i++) bins[i] = sqrtf(bins[i] + least_power);
     dn_narrow_to_bands(net, k, bins, bands[0] + 1);
-    for (int part = 0; part < 2; part++) {
-        for (int i = 0; i < DN_NARROW_BINS; i++) bins[i] = spectrum[2 * i + part];
-        dn_narrow_to_bands(net, k, bins, bands[1 + part] + 1);
-    }
+    dn_narrow_to_bands(net, k, X->re, bands[1] + 1);
+    dn_narrow_to_bands(net, k, X->im, bands[2] + 1);
     memset(features, 0, 2 * SEEN * sizeof(*features));
     memset(features + (2 + DN_NARROW_BANDS) * SEEN, 0, 2 * SEEN * sizeof(*features));
     features += 2 * SEEN;
@@ -115,14 +111,13 @@ static void add(float *x, const float *y, int n) {
     for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
-static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, float *spectrum, float *magnitude,
-                      float min_gain) {
+static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, dn_spectrum *X, float min_gain) {
     enum { VALUES = ROWS * CHANNELS };
     gtcrn_memory *m = (gtcrn_memory *)(void *)memory;
     float features[(DN_NARROW_BANDS + 4) * SEEN], first[WIDE], padded[WIDE + 2 * MARGIN], x[VALUES];
     float skip[1 + BLOCKS][VALUES], wide[WIDE], of_bands[DN_NARROW_BANDS * 8], bands[2][PADDED_BANDS];
     float mask[2][DN_NARROW_PADDED_BINS];
-    make_features(net, k, spectrum, features);
+    make_features(net, k, X, features);
     dn_dense_run(&net->encoder[0].conv, k, features, 2 * SEEN, first, CHANNELS, DN_NARROW_HALVED, 0);
     dn_bend_run(&net->encoder[0].bend, k, first, DN_NARROW_HALVED, CHANNELS);
     pad(padded, first, DN_NARROW_HALVED);
@@ -153,12 +148,11 @@ static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, 
         k->tanh(bands[part], PADDED_BANDS);
         dn_narrow_to_bins(net, k, bands[part], mask[part]);
     }
-    (void)magnitude;
     for (int i = 0; i < DN_NARROW_BINS; i++) {
         float re = min_gain + (1 - min_gain) * mask[0][i], im = (1 - min_gain) * mask[1][i];
-        float x_re = spectrum[2 * i], x_im = spectrum[2 * i + 1];
-        spectrum[2 * i] = re * x_re - im * x_im;
-        spectrum[2 * i + 1] = re * x_im + im * x_re;
+        float x_re = X->re[i], x_im = X->im[i];
+        X->re[i] = re * x_re - im * x_im;
+        X->im[i] = re * x_im + im * x_re;
     }
 }
 

@@ -20,7 +20,7 @@ enum {
     PADDED_BANDS = DN_NARROW_BANDS + 7 + 8,
 };
 
-static const float least_magnitude = 1e-12f;
+static const float least_power = 1e-24f; /* of a bin */
 
 typedef struct {
     float bands[2][DN_NARROW_BANDS]; /* of the last two frames */
@@ -141,8 +141,7 @@ static void run_last(const dn_narrow_block *b, const dn_kernels *k, ulunas_memor
     k->sigmoid(gain, dn_round_up_8(DN_NARROW_BANDS));
 }
 
-static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory, float *spectrum, float *magnitude,
-                       float min_gain) {
+static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory, dn_spectrum *X, float min_gain) {
     enum { VALUES = DN_NARROW_ROWS * DN_NARROW_CHANNELS };
     ulunas_memory *m = (ulunas_memory *)(void *)memory;
     const dn_narrow_shape *s = dn_ulunas_shapes;
@@ -150,8 +149,10 @@ static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory,
     float bands[PADDED_BANDS], gain[DN_NARROW_PADDED_BINS];
     float *const encoder_past[DN_SIDE] = {NULL, m->encoder1, m->encoder2, NULL, NULL};
     float *const decoder_past[DN_SIDE] = {NULL, NULL, m->decoder2, m->decoder3, NULL};
-    k->decades(magnitude, least_magnitude, DN_NARROW_PADDED_BINS);
-    dn_narrow_to_bands(net, k, magnitude, bands);
+    k->cross_power(gain, X, X, DN_NARROW_PADDED_BINS);
+    k->decades(gain, least_power, DN_NARROW_PADDED_BINS);
+    dn_narrow_to_bands(net, k, gain, bands);
+    for (int i = 0; i < DN_NARROW_BANDS; i++) bands[i] *= 0.5f; /* of magnitudes, not of powers */
     run_first(&net->encoder[0], k, m, bands, skip[0]);
     for (int i = 1; i < DN_SIDE; i++) {
         run_block(&net->encoder[i], k, s[i], encoder_past[i], m->power[i], skip[i - 1], NULL, skip[i]);
@@ -168,11 +169,9 @@ static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory,
     }
     run_last(&net->decoder[DN_SIDE - 1], k, m, x, bands);
     dn_narrow_to_bins(net, k, bands, gain);
-    for (int i = 0; i < DN_NARROW_BINS; i++) {
-        float kept = min_gain + (1 - min_gain) * gain[i];
-        spectrum[2 * i] *= kept;
-        spectrum[2 * i + 1] *= kept;
-    }
+    for (int i = 0; i < DN_NARROW_BINS; i++) gain[i] = min_gain + (1 - min_gain) * gain[i];
+    for (int i = DN_NARROW_BINS; i < DN_NARROW_PADDED_BINS; i++) gain[i] = 0;
+    k->scale(X, gain, DN_NARROW_PADDED_BINS);
 }
 
 const dn_narrow_body dn_ulunas_body = {

@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "memory.h"
-
 enum { HALF = DN_NARROW_WINDOW / 2, RECENT = 0, PENDING = DN_NARROW_HOP, BODY = 2 * DN_NARROW_HOP };
 
 static const float norm_floor = 1e-8f;
@@ -36,7 +34,7 @@ static void prepare_bands(dn_narrow *net) {
     }
 }
 
-dn_status dn_narrow_prepare(dn_narrow *net) {
+void dn_narrow_prepare(dn_narrow *net) {
     const double tau = 6.283185307179586;
     double window[DN_NARROW_WINDOW];
     for (int i = 0; i < DN_NARROW_WINDOW; i++) {
@@ -46,32 +44,27 @@ dn_status dn_narrow_prepare(dn_narrow *net) {
     for (int i = 0; i < DN_NARROW_WINDOW; i++) {
         double other = window[(i + HALF) % DN_NARROW_WINDOW];
         net->analysis[i] = (float)window[i];
-        net->synthesis[i] = (float)(window[i] / (window[i] * window[i] + other * other));
+        net->synthesis[i] = (float)(window[i] / (window[i] * window[i] + other * other) / DN_NARROW_WINDOW);
     }
+    dn_fft512_init(&net->fft);
     prepare_bands(net);
     net->base.memory = BODY + net->body->memory;
     net->base.batch = DN_BATCH;
-    return dn_blocks_create(DN_NARROW_WINDOW, DN_NARROW_HOP, &net->blocks);
 }
 
 float dn_narrow_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
                     float min_gain) {
     const dn_narrow *net = (const dn_narrow *)base;
-    float samples[DN_NARROW_WINDOW], line[DN_NARROW_WINDOW], after[HALF];
-    float spectrum[2 * DN_NARROW_PADDED_BINS], magnitude[DN_NARROW_PADDED_BINS] = {0};
+    float samples[DN_NARROW_WINDOW], *pending = memory + PENDING;
+    dn_spectrum X;
     memcpy(samples, memory + RECENT, HALF * sizeof(*samples));
     for (int i = 0; i < HALF; i++) samples[HALF + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
     memcpy(memory + RECENT, samples + HALF, HALF * sizeof(*samples));
-    for (int i = 0; i < DN_NARROW_WINDOW; i++) samples[i] *= net->analysis[i];
-    dn_blocks_analyse(net->blocks, 1, 1, samples, samples + HALF, line, spectrum, magnitude, after);
-    net->body->run(net, k, memory + BODY, spectrum, magnitude, min_gain);
-    for (int i = 0; i < DN_NARROW_BINS; i++) magnitude[i] = 1;
-    dn_blocks_synthesise(net->blocks, 1, spectrum, magnitude, samples);
-    float *pending = memory + PENDING;
-    for (int i = 0; i < HALF; i++) {
-        out[i] = pending[i] + samples[i] * net->synthesis[i];
-        pending[i] = samples[HALF + i] * net->synthesis[HALF + i];
-    }
+    k->fft512(&net->fft, net->analysis, samples, &X);
+    net->body->run(net, k, memory + BODY, &X, min_gain);
+    k->ifft512(&net->fft, net->synthesis, &X, samples);
+    for (int i = 0; i < HALF; i++) out[i] = pending[i] + samples[i];
+    memcpy(pending, samples + HALF, HALF * sizeof(*pending));
     return 0;
 }
 
@@ -131,8 +124,7 @@ void dn_band_attention_run(const dn_band_attention *a, const dn_kernels *k, floa
     for (int i = bands; i < steps * DN_TOGETHER; i++) power[i] = 0;
     dn_dense_run(&a->input, k, power, DN_TOGETHER, from_x, 3 * DN_DIRECTIONS, steps, 0);
     k->gru_places(made, from_x, a->recurrent, a->bias, 1, steps);
-    for (int i = 0; i < steps; i++) { /* one by one: what is beyond a step's gains is the next one's */
-        dn_dense_run(&a->map, k, made + i * DN_DIRECTIONS, 0, gain + i * DN_TOGETHER, 0, 1, 0);
-    }
+    dn_dense_run(&a->map, k, made, DN_DIRECTIONS, gain, DN_TOGETHER, steps,
+                 0); /* what is beyond a step's is the next's */
     k->sigmoid(gain, dn_round_up_8(bands));
 }

@@ -26,7 +26,7 @@ enum {
 
 typedef enum { DN_ULUNAS, DN_GTCRN, DN_NARROW_KINDS } dn_narrow_kind;
 
-/* A bend of units by slopes; with values of each row and channel, where scale is not NULL. */
+/* A bend of units as bend_places has it; scale NULL: by slopes alone. */
 typedef struct {
     const float *scale, *offset; /* [rows][channels] */
     const float *slope;          /* [channels] */
@@ -77,9 +77,8 @@ typedef struct {
     int rooted; /* the window is the root of Hann's */
     int memory; /* floats that outlive a frame, of a channel */
 
-    /* Multiplies spectrum[DN_NARROW_BINS][2], of those magnitudes, by its mask. */
-    void (*run)(const dn_narrow *net, const dn_kernels *k, float *memory, float *spectrum, float *magnitude,
-                float min_gain);
+    /* Multiplies the first DN_NARROW_BINS bins of a spectrum by its mask, min_gain being the original's share. */
+    void (*run)(const dn_narrow *net, const dn_kernels *k, float *memory, dn_spectrum *X, float min_gain);
 } dn_narrow_body;
 
 extern const dn_narrow_body dn_ulunas_body;
@@ -91,7 +90,7 @@ struct dn_narrow {
     dn_narrow_block encoder[DN_SIDE], decoder[DN_SIDE];
     dn_path path[DN_PATHS];
     float *room; /* all weights, from dn_new */
-    dn_blocks *blocks;
+    dn_fft512 fft;
     float analysis[DN_NARROW_WINDOW], synthesis[DN_NARROW_WINDOW];
     int16_t edge[DN_NARROW_UPPER];     /* bins of the upper bands' peaks, and DN_NARROW_BINS at last */
     float rise[DN_NARROW_PADDED_BINS]; /* place of a bin between the peaks below and above it */
@@ -110,8 +109,8 @@ static inline dn_narrow_shape dn_narrow_turned(dn_narrow_shape s) {
     return (dn_narrow_shape){s.outputs, s.inputs, s.after, s.before, s.times, s.taps, s.leaves};
 }
 
-/* Fills in all that follows from the kind. DN_NO_MEMORY where there is none. */
-dn_status dn_narrow_prepare(dn_narrow *net);
+/* Fills in all that follows from the kind. */
+void dn_narrow_prepare(dn_narrow *net);
 
 /* Processes one hop, DN_NARROW_HOP samples at 16 kHz. Returns 0: these networks do not say where speech is. */
 dn_samples_run dn_narrow_run;

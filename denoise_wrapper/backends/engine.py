@@ -1,4 +1,4 @@
-"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's and the enhancer."""
+"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's, the enhancer, others'."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
-from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
+from denoise_wrapper.backends.native import FLOATS, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import read_model_bytes
 
@@ -29,7 +29,7 @@ ModelSource = str | os.PathLike[str] | Buffer
 
 
 class EngineBackend(Loaded):
-    """A model of the engine: 48 kHz, 10 ms a hop. Immutable, shared by threads and streams.
+    """A model of the engine, at its own rate and hop. Immutable, shared by threads and streams.
 
     source: the bytes of a file that the engine reads; None for the model compiled in. model: its path or bytes, as
     messages name it. name: the backend's name. isa: the instruction set to use; None for the environment's
@@ -37,8 +37,6 @@ class EngineBackend(Loaded):
     Raises ModelError or ConfigError.
     """
 
-    sample_rate: int = lib.DN_RATE
-    hop: int = FRAME
     has_vad: bool = True
 
     def __init__(
@@ -49,6 +47,8 @@ class EngineBackend(Loaded):
         self._source = source
         self._model = _load(source, model)
         self.check_family(model)
+        self.sample_rate: int = lib.dn_model_rate(self._model)
+        self.hop: int = lib.dn_model_hop(self._model)
         self.delay: int = lib.dn_model_delay(self._model)
         wanted = (os.environ.get("DENOISE_WRAPPER_ISA") or None) if isa is None else isa
         known = wanted is None or (isinstance(wanted, str) and wanted in known_instruction_sets())
@@ -75,9 +75,9 @@ class EngineBackend(Loaded):
         The channels of all then read the weights together. AudioError leaves all states as they were.
         """
         for state, each in zip(states, blocks, strict=True):
-            check_block(each, state.channels, FRAME)
+            check_block(each, state.channels, self.hop)
         pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
-        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), min_gain))
+        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), self.hop, min_gain))
 
     @property
     def isa(self) -> str:
@@ -119,13 +119,14 @@ class EngineState:
     def __init__(self, backend: EngineBackend, channels: int) -> None:
         self.backend = backend
         self.channels = check_channels(channels)
+        self._hop = backend.hop
         self.owned = [_new_state(backend._model) for _ in range(channels)]
         self._states = ffi.new("dn_state *[]", self.owned)
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
-        check_block(block, self.channels, FRAME)
-        return _run(self._states, block, min_gain)
+        check_block(block, self.channels, self._hop)
+        return _run(self._states, block, self._hop, min_gain)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -163,6 +164,16 @@ def check_bytes(data: bytes, model: ModelSource) -> None:
         raise ModelError(f"the model {called(model)} has more than {MODEL_BYTES_MAX >> 20} MB; no model is so large")
 
 
+def right_backend(model: Any) -> str:
+    """Say whose a dn_model is, and which backend it is for, where it was given to another one."""
+    family = lib.dn_model_family(model)
+    if family == lib.DN_ENHANCER:
+        return "an enhancer's; give it to the backend enhancer"
+    if family == lib.DN_NARROW:
+        return "one of the networks for 16 kHz; give it to the backend ulunas or gtcrn"
+    return "an RNNoise network; give it to the backend rnnoise"
+
+
 def called(model: ModelSource | None) -> str:
     """Name of a model in a message."""
     if model is None:
@@ -186,10 +197,10 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
     return ffi.gc(out[0], lib.dn_model_destroy)
 
 
-def _run(states: Any, block: Float32, min_gain: float) -> tuple[Float32, Float32]:
+def _run(states: Any, block: Float32, hop: int, min_gain: float) -> tuple[Float32, Float32]:
     """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
     channels, samples = block.shape
-    frames = samples // FRAME
+    frames = samples // hop
     cleaned = _empty((channels, samples), _FLOAT32)
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:

@@ -1,4 +1,4 @@
-"""UL-UNAS and GTCRN, networks of others for 16 kHz: their released files into records; native/models/narrow.c reads them.
+"""UL-UNAS and GTCRN, networks of others for 16 kHz: released files into records, which native/models/narrow.c reads.
 
 A released file is a checkpoint of torch or a streaming ONNX. Of either the layers are taken in the order in which the
 signal meets them, each kind for itself, in torch's shapes, with norms folded into convolutions; then they are laid out
@@ -56,6 +56,13 @@ ENCODER = (
 def is_narrow(data: bytes) -> bool:
     """True for what begins as a file of `encode_narrow` does."""
     return data.startswith(b"DNNw") and b"narrow_network\0" in data
+
+
+def kind_of(data: bytes) -> str:
+    """Which of KINDS a file is that begins as one of `encode_narrow`; the first where the engine will refuse it."""
+    at = data.index(b"narrow_network\0") + 44  # the name's room, behind which its record has the number
+    number = int.from_bytes(data[at : at + 4], "little")
+    return KINDS[number] if number < len(KINDS) else KINDS[0]
 
 
 def is_released(data: bytes) -> bool:
@@ -330,7 +337,7 @@ class _Taker:
 
 
 def bank() -> Array:
-    """Weights of the bins above LOW in the upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
+    """Weights of the bins from LOW on in the upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
     bin_hz = RATE / 2 / (BINS - 1)
     scale = np.linspace(*(21.4 * np.log10(0.00437 * hz + 1) for hz in (LOW * bin_hz, RATE / 2)), UPPER)
     peaks = np.rint((10 ** (scale / 21.4) - 1) / 0.00437 / bin_hz)

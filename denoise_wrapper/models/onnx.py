@@ -128,8 +128,8 @@ class Beside:
         self._bytes += size
         if self._bytes > self._most:
             raise ModelError(
-                f"it has more than {self._most >> 10} kB beside the numbers of its tensors, and no {self.network} has; save it "
-                "with its weights as raw data, and without what only training needs"
+                f"it has more than {self._most >> 10} kB beside the numbers of its tensors, and no {self.network} has; "
+                "save it with its weights as raw data, and without what only training needs"
             )
 
 
@@ -152,7 +152,8 @@ def _check(view: memoryview, message: str, depth: int, beside: Beside) -> None:
             _check_domain(bytes(value).decode("utf-8", "backslashreplace"))
         elif message == "Node" and number == _OPERATOR and bytes(value).decode("latin-1") in _FLOW:
             raise ModelError(
-                f"it holds a loop or a branch ({bytes(value).decode('latin-1')}), which may never end; no {beside.network} has one"
+                f"it holds a loop or a branch ({bytes(value).decode('latin-1')}), which may never end; no "
+                f"{beside.network} has one"
             )
         elif number in inside:
             _check(value, inside[number], depth + 1, beside)

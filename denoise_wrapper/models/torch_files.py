@@ -19,9 +19,7 @@ from denoise_wrapper.errors import ModelError
 
 Array = NDArray[Any]
 ZIP_MAGIC = b"PK\x03\x04"
-MEMBERS_MAX = (
-    20_000  # tensors and what is about them; UL-UNAS's checkpoint has 1,384, of which two thirds are for training
-)
+MEMBERS_MAX = 20_000  # tensors and what is about them; UL-UNAS's checkpoint has 1,384
 PICKLE_MAX = 4 << 20  # bytes; that of UL-UNAS has 166 kB
 NAMES = ("model", "state_dict", "model_state_dict")  # of the weights in a dictionary that holds more
 PREFIXES = ("_orig_mod.", "module.")  # of a network that was compiled, or trained by several processes

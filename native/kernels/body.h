@@ -276,4 +276,6 @@ const dn_kernels DN_TABLE = {
     .gain_places = gain_places,
     .add_normal = add_normal,
     .decades = decades,
+    .fft512 = fft512,
+    .ifft512 = ifft512,
 };

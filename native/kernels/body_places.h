@@ -48,25 +48,23 @@ static void bend_places(float *x, const float *scale, const float *offset, const
         v8 below = v8_load(slope + c);
         for (int at = c, end = c + rows * channels; at < end; at += channels) {
             v8 in = v8_load(x + at);
-            v8 out = v8_muladd(below, v8_min(in, zero), v8_max(in, zero));
-            if (scale) out = v8_add(out, v8_muladd(v8_load(scale + at), in, v8_load(offset + at)));
-            v8_store(x + at, within(out));
+            v8 out = scale ? v8_muladd(v8_load(scale + at), in, v8_load(offset + at)) : in;
+            v8_store(x + at, within(v8_muladd(below, v8_min(in, zero), out)));
         }
     }
 }
 
 /* tanh_vector with fewer operations that wait for each other, and up to a rounding beyond +-1. */
 static inline v8 tanh_soon(v8 x) {
+    v8 s = v8_min(v8_mul(x, x), v8_set(81.0f)), ss = v8_mul(s, s);
+    v8 p = v8_muladd(s, v8_set(1.33810242e-01f), v8_set(9.99999979e-01f));
+    v8 q = v8_muladd(s, v8_set(4.67143398e-01f), v8_set(1.0f));
+    v8 p_high = v8_muladd(s, v8_set(2.06090569e-05f), v8_set(3.49558648e-03f));
+    v8 q_high = v8_muladd(s, v8_set(3.28563219e-04f), v8_set(2.58769758e-02f));
+    p_high = v8_muladd(ss, v8_set(1.33546296e-08f), p_high);
+    q_high = v8_muladd(ss, v8_set(7.77654454e-07f), q_high);
     x = v8_min(v8_max(x, v8_set(-9.0f)), v8_set(9.0f));
-    v8 s = v8_mul(x, x), ss = v8_mul(s, s);
-    v8 p = v8_muladd(ss, v8_muladd(s, v8_set(2.06090569e-05f), v8_set(3.49558648e-03f)),
-                     v8_muladd(s, v8_set(1.33810242e-01f), v8_set(9.99999979e-01f)));
-    v8 q = v8_muladd(ss, v8_muladd(s, v8_set(3.28563219e-04f), v8_set(2.58769758e-02f)),
-                     v8_muladd(s, v8_set(4.67143398e-01f), v8_set(1.0f)));
-    v8 fourth = v8_mul(ss, ss);
-    p = v8_muladd(fourth, v8_set(1.33546296e-08f), p);
-    q = v8_muladd(fourth, v8_set(7.77654454e-07f), q);
-    return v8_div(v8_mul(x, p), q);
+    return v8_div(v8_mul(x, v8_muladd(ss, p_high, p)), v8_muladd(ss, q_high, q));
 }
 
 /* One gate's sum: what comes of the place, and of the four units of either direction, each of its own. */
@@ -85,10 +83,9 @@ static void gru_places(float *y, const float *from_x, const float *w, const floa
             v8 h0 = v8_spread_0(h), h1 = v8_spread_1(h), h2 = v8_spread_2(h), h3 = v8_spread_3(h);
             v8 z = tanh_soon(gate_of(v8_from_fours(up, down + 4), u, h0, h1, h2, h3));
             v8 r = tanh_soon(gate_of(v8_from_fours(up + 8, down + 12), u + 4, h0, h1, h2, h3));
-            v8 n = gate_of(inner, u + 8, h0, h1, h2, h3);
-            v8 x = v8_muladd(half, n, v8_from_fours(up + 16, down + 20));
-            n = tanh_soon(v8_muladd(v8_mul(half, r), n, x));
-            h = v8_muladd(v8_muladd(half, z, half), v8_sub(h, n), n);
+            v8 within_reset = v8_mul(half, gate_of(inner, u + 8, h0, h1, h2, h3));
+            v8 n = tanh_soon(v8_muladd(r, within_reset, v8_add(within_reset, v8_from_fours(up + 16, down + 20))));
+            h = v8_muladd(v8_fnma(half, z, half), n, v8_mul(v8_muladd(half, z, half), h));
             v8_store_fours(y_up, y_down + 4, h);
         }
     }

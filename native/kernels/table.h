@@ -150,8 +150,8 @@ typedef struct dn_kernels {
 
     void (*filter_places)(const dn_places *filter);
 
-    /* x = max(x, 0) + slope[c] * min(x, 0) + scale * x + offset, kept within +-DN_ROWS_MOST; x, scale, offset
-     * [rows][channels], the last two NULL for none; channels is a multiple of 8. */
+    /* x = scale * x + offset + slope[c] * min(x, 0), kept within +-DN_ROWS_MOST; x, scale, offset [rows][channels], the
+     * last two NULL for 1 and 0; channels is a multiple of 8. */
     void (*bend_places)(float *x, const float *scale, const float *offset, const float *slope, int rows, int channels);
 
     /* Runs pairs of GRUs of four units along places, one up and one down, from zeros; the reset gate acts after U.
@@ -175,6 +175,11 @@ typedef struct dn_kernels {
 
     /* v[i] = log10(max(v[i], least)), i < n, a multiple of 8; least is a normal number. Errors below 1e-6. */
     void (*decades)(float *v, float least, int n);
+
+    /* X = DFT of window[i] * x[i], i < 512: 257 bins, and zeros up to 264; and back, x[i] = window[i] * sum over the
+     * 512. */
+    void (*fft512)(const dn_fft512 *fft, const float *window, const float *x, dn_spectrum *X);
+    void (*ifft512)(const dn_fft512 *fft, const float *window, const dn_spectrum *X, float *x);
 } dn_kernels;
 
 /* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can

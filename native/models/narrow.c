@@ -2,22 +2,23 @@
  * norms folded in and the groups and shuffles of channels in the order of the weights; a map L has L_weights
  * [inputs][outputs] and L_bias [outputs]. SIDEn is a block, SIDE encoder or decoder, n from 0 to 4. Of UL-UNAS:
  *     SIDEn_enter             channels in to out; not of encoder0 and decoder4
- *     SIDEn_bend_first        scale, offset [bands in][channels], slope [channels]: of what enters; likewise
- *     SIDEn_filter            weights [times, the oldest first][taps][channels], bias; likewise. Where bands double,
- * tap 1 falls on a band, 0 and 2 on the one below and above a place between two encoder0_conv           [3 taps][3
- * times] to channels decoder4_conv           weights [3 times][channels][3 taps], bias [1] SIDEn_bend [bands out]; not
- * of decoder4 SIDEn_leave             channels to channels; of encoder1, 3, decoder1, 3 SIDEn_bands_input       4 to
- * [z, r, n][up, down][4], n from the mean power of bands SIDEn_bands_recurrent   weights [z, r, n][4][up, down][4];
- * bias, [up, down][4], within n's reset gate SIDEn_bands_map         [up, down][4] to 4 of GTCRN, whose blocks 2 to 4
- * of the encoder and 0 to 2 of the decoder work on 8 channels: SIDEn_conv              [taps][channels] to channels, of
- * the other blocks; see narrow_gtcrn.c SIDEn_enter             [3 bands][8] to 16 SIDEn_filter            weights [3
- * times][3 taps][16], bias SIDEn_bend_first, _bend slope alone SIDEn_leave             16 to 8 and of both, of all
- * blocks that have it: SIDEn_time_input        channels to [z, r, n][units], units twice the channels; biases of z and
- * r of U, too SIDEn_time_recurrent    units to the same SIDEn_time_map          units to channels pathN_rows_input
- * weights [halves][8][z, r, n][up, down][4], bias [halves][z, r, n][up, down][4]; N 0 and 1 pathN_rows_recurrent
- * weights [halves][z, r, n][4][up, down][4], bias [halves][up, down][4] pathN_rows_map          [halves][up, down][4]
- * to 16 pathN_rows_norm         scale, offset [33 rows][16] pathN_time_input        weights [halves][8][z, r, n][8],
- * bias [halves][z, r, n][8] pathN_time_recurrent    likewise pathN_time_map, _norm   as of the rows
+ *     SIDEn_bend_first        x to max(x, 0) + slope min(x, 0) + scale x + offset: scale, offset [bands in][channels],
+ * slope [channels]: of what enters; likewise SIDEn_filter            weights [times, the oldest first][taps][channels],
+ * bias; likewise. Where bands double, tap 1 falls on a band, 0 and 2 on the one below and above a place between two
+ * encoder0_conv           [3 taps][3 times] to channels decoder4_conv           weights [3 times][channels][3 taps],
+ * bias [1] SIDEn_bend [bands out]; not of decoder4 SIDEn_leave             channels to channels; of encoder1, 3,
+ * decoder1, 3 SIDEn_bands_input       4 to [z, r, n][up, down][4], n from the mean power of bands SIDEn_bands_recurrent
+ * weights [z, r, n][4][up, down][4]; bias, [up, down][4], within n's reset gate SIDEn_bands_map         [up, down][4]
+ * to 4 of GTCRN, whose blocks 2 to 4 of the encoder and 0 to 2 of the decoder work on 8 channels: SIDEn_conv
+ * [taps][channels] to channels, of the other blocks; see narrow_gtcrn.c SIDEn_enter             [3 bands][8] to 16
+ * SIDEn_filter            weights [3 times][3 taps][16], bias SIDEn_bend_first, _bend slope alone SIDEn_leave 16 to 8
+ * and of both, of all blocks that have it: SIDEn_time_input        channels to [z, r, n][units], units twice the
+ * channels; biases of z and r of U, too SIDEn_time_recurrent    units to the same SIDEn_time_map          units to
+ * channels pathN_rows_input weights [halves][8][z, r, n][up, down][4], bias [halves][z, r, n][up, down][4]; N 0 and 1
+ * pathN_rows_recurrent weights [halves][z, r, n][4][up, down][4], bias [halves][up, down][4] pathN_rows_map
+ * [halves][up, down][4] to 16 pathN_rows_norm         scale, offset [33 rows][16] pathN_time_input        weights
+ * [halves][8][z, r, n][8], bias [halves][z, r, n][8] pathN_time_recurrent    likewise pathN_time_map, _norm   as of the
+ * rows
  */
 #include "models/narrow.h"
 
@@ -55,6 +56,10 @@ static void multiply(float *v, int n, float by) {
     for (int i = 0; v && i < n; i++) v[i] *= by;
 }
 
+static void add_to(float *v, int n, float more) {
+    for (int i = 0; v && i < n; i++) v[i] += more;
+}
+
 /* Halves the gates z and r of rows of [z, r, n][PAIR], as gru_places wants them. */
 static void halve_gates(float *v, int rows) {
     for (int row = 0; v && row < rows; row++) multiply(v + row * GATES, 2 * PAIR, 0.5f);
@@ -71,9 +76,14 @@ static void take_pairs(dn_taker *t, const char *layer, int count, const float **
 static void take_bend(dn_taker *t, const char *owner, int number, const char *part, int rows, int channels,
                       dn_bend *bend) {
     part_name name = name_of(owner, number, part);
-    if (rows) bend->scale = dn_take(t, name.text, "scale", rows, channels);
+    float *scale = rows ? dn_take(t, name.text, "scale", rows, channels) : NULL;
     if (rows) bend->offset = dn_take(t, name.text, "offset", rows, channels);
-    bend->slope = dn_take(t, name.text, "slope", 1, channels);
+    float *slope = dn_take(t, name.text, "slope", 1, channels);
+    /* max(x, 0) + slope min(x, 0) is x + (slope - 1) min(x, 0) */
+    add_to(scale, rows * dn_round_up_8(channels), 1);
+    add_to(slope, dn_round_up_8(channels), -1);
+    bend->scale = scale;
+    bend->slope = slope;
 }
 
 static void take_filter(dn_taker *t, const char *owner, int number, int taps, int channels, dn_narrow_block *b) {
@@ -209,11 +219,10 @@ dn_status dn_narrow_read(dn_network *base, const void *data, size_t size, uint32
     net->body = bodies[kind];
     *fingerprint = dn_hash(dn_hash(DN_HASH_START, "narrow", 6), r.payload, r.size);
     status = dn_take_all(file, take_network, net, &net->room, fingerprint, message);
-    return status == DN_OK ? dn_narrow_prepare(net) : status;
+    if (status == DN_OK) dn_narrow_prepare(net);
+    return status;
 }
 
 void dn_narrow_discard(dn_network *base) {
-    dn_narrow *net = (dn_narrow *)base;
-    dn_blocks_destroy(net->blocks);
-    dn_delete(net->room);
+    dn_delete(((dn_narrow *)base)->room);
 }
