@@ -77,7 +77,7 @@ def read_released(data: bytes, metadata: Mapping[str, Any] | None = None) -> tup
     and another network's.
     """
     kind, layers = _checkpoint_layers(read_torch_file(data)) if is_torch_file(data) else _graph_layers(read_graph(data))
-    weights = dict((_ulunas_weights if kind == "ulunas" else _gtcrn_weights)(_Taker(kind, layers)))
+    weights = dict((ulunas_weights if kind == "ulunas" else gtcrn_weights)(Taker(kind, layers)))
     about = {"network": TITLES[kind], "sample_rate": RATE, "released_sha256": hashlib.sha256(data).hexdigest()}
     return kind, encode_narrow(kind, weights, {**about, **(metadata or {})})
 
@@ -302,7 +302,7 @@ def _turned(weight: Array, groups: int) -> Array:
 Named = Iterator[tuple[str, Array]]
 
 
-class _Taker:
+class Taker:
     """Layers, taken one after the other, each of the shapes that are expected."""
 
     def __init__(self, kind: str, layers: Layers) -> None:
@@ -345,7 +345,7 @@ def bank() -> Array:
     return np.stack([np.interp(bins, peaks, np.eye(UPPER)[band]) for band in range(UPPER)])
 
 
-def _check_banks(taker: _Taker) -> None:
+def check_banks(taker: Taker) -> None:
     """Take the banks at both ends of the linear maps, and check that they are the engine's."""
     shape = (UPPER, BINS - LOW)
     (gather,) = taker.take(LINEAR, shape)
@@ -379,7 +379,7 @@ def _gru_shapes(inputs: int, units: int) -> list[tuple[int, ...]]:
     return [(3 * units, inputs), (3 * units, units), (3 * units,), (3 * units,)]
 
 
-def _time_weights(taker: _Taker, name: str, channels: int, order: Array) -> Named:
+def _time_weights(taker: Taker, name: str, channels: int, order: Array) -> Named:
     """Attention along time; order: of the channels as they come."""
     units = 2 * channels
     matrix, inner, bias, inner_bias = taker.take(GRU, *_gru_shapes(channels, units))
@@ -393,7 +393,7 @@ def _time_weights(taker: _Taker, name: str, channels: int, order: Array) -> Name
     yield f"{name}_time_map_bias", dense_bias[order]
 
 
-def _both_ways(taker: _Taker, inputs: int) -> tuple[Array, Array, Array, Array]:
+def _both_ways(taker: Taker, inputs: int) -> tuple[Array, Array, Array, Array]:
     """A GRU of four units up and one down: [inputs][gates][ways][4], bias; [gates][4][ways][4], bias of n."""
     up_and_down = taker.take(GRU, *(2 * _gru_shapes(inputs, 4)))
     sides = []
@@ -407,7 +407,7 @@ def _both_ways(taker: _Taker, inputs: int) -> tuple[Array, Array, Array, Array]:
     return np.stack(into, 2), np.stack(outside, 1), np.stack(within, 2), np.stack(inside)
 
 
-def _path_weights(taker: _Taker, name: str) -> Named:
+def _path_weights(taker: Taker, name: str) -> Named:
     pairs = [_both_ways(taker, CHANNELS // 2) for _ in range(2)]
     into, outside, within, inside = (np.stack(part) for part in zip(*pairs, strict=True))
     yield f"{name}_rows_input_weights", into
@@ -424,7 +424,7 @@ def _path_weights(taker: _Taker, name: str) -> Named:
     yield from _after_path(taker, f"{name}_time")
 
 
-def _after_path(taker: _Taker, name: str) -> Named:
+def _after_path(taker: Taker, name: str) -> Named:
     matrix, bias = taker.take(LINEAR, (CHANNELS, CHANNELS), (CHANNELS,))
     scale, offset = taker.take(NORM, (ROWS, CHANNELS), (ROWS, CHANNELS))
     yield f"{name}_map_weights", matrix.T
@@ -433,15 +433,15 @@ def _after_path(taker: _Taker, name: str) -> Named:
     yield f"{name}_norm_offset", offset
 
 
-def _bend(taker: _Taker, name: str, bands: int, channels: int, order: Array) -> Named:
+def _bend(taker: Taker, name: str, bands: int, channels: int, order: Array) -> Named:
     scale, offset, slope = taker.take(AFFINE, (bands, channels), (bands, channels), (channels,))
     yield f"{name}_scale", scale[:, order]
     yield f"{name}_offset", offset[:, order]
     yield f"{name}_slope", slope[order]
 
 
-def _ulunas_weights(taker: _Taker) -> Named:
-    _check_banks(taker)
+def ulunas_weights(taker: Taker) -> Named:
+    check_banks(taker)
     for number, shape in enumerate(ENCODER):
         yield from _ulunas_block_weights(taker, f"encoder{number}", shape)
     for number in range(2):
@@ -452,7 +452,7 @@ def _ulunas_weights(taker: _Taker) -> Named:
     taker.finish()
 
 
-def _ulunas_block_weights(taker: _Taker, name: str, shape: Shape) -> Named:
+def _ulunas_block_weights(taker: Taker, name: str, shape: Shape) -> Named:
     inputs, outputs, taps = shape.inputs, shape.outputs, (shape.times, shape.taps)
     straight, dealt = np.arange(outputs), np.arange(1) if outputs == 1 else _dealt(outputs)
     if 1 in (inputs, outputs):
@@ -485,8 +485,8 @@ def _ulunas_block_weights(taker: _Taker, name: str, shape: Shape) -> Named:
     yield f"{name}_bands_map_bias", bias
 
 
-def _gtcrn_weights(taker: _Taker) -> Named:
-    _check_banks(taker)
+def gtcrn_weights(taker: Taker) -> Named:
+    check_banks(taker)
     for number, (inputs, groups) in enumerate([(9, 1), (CHANNELS, 2)]):
         weight, bias = taker.convolution(CHANNELS, inputs, (1, 5), groups)
         yield f"encoder{number}_conv_weights", weight[:, :, 0].transpose(2, 1, 0)
@@ -507,12 +507,12 @@ def _gtcrn_weights(taker: _Taker) -> Named:
     taker.finish()
 
 
-def _slope(taker: _Taker, name: str) -> Named:
+def _slope(taker: Taker, name: str) -> Named:
     (slope,) = taker.take(SLOPE, (1,))
     yield f"{name}_slope", np.repeat(slope, CHANNELS)
 
 
-def _gtcrn_block_weights(taker: _Taker, name: str) -> Named:
+def _gtcrn_block_weights(taker: Taker, name: str) -> Named:
     half = CHANNELS // 2
     weight, bias = taker.convolution(CHANNELS, 3 * half, (1, 1))
     yield f"{name}_enter_weights", weight[:, :, 0, 0].T.reshape(half, 3, CHANNELS).swapaxes(0, 1)

@@ -173,7 +173,7 @@ typedef struct dn_kernels {
      * of the n; kept within +-DN_ROWS_MOST. */
     void (*add_normal)(float *x, const float *y, const float *scale, const float *offset, float least, int n);
 
-    /* v[i] = log10(max(v[i], least)), i < n, a multiple of 8; least is a normal number. Errors below 1e-6. */
+    /* v[i] = log10(max(v[i], least)), i < n, a multiple of 8; least is a normal number. Errors below 3e-6. */
     void (*decades)(float *v, float least, int n);
 
     /* X = DFT of window[i] * x[i], i < 512: 257 bins, and zeros up to 264; and back, x[i] = window[i] * sum over the
