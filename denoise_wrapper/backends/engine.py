@@ -1,4 +1,4 @@
-"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's, the enhancer, others'."""
+"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's, enhancers, others'."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def renamed(backend: NarrowBackend, changes: dict[str, str]) -> bytes:
 
 
 def narrow_kind(path: Any) -> str | None:
-    """The backend that a file is for, if it holds one of these networks, in whatever form; or None, also for no file."""
+    """The backend that a file is for, if it holds one of these networks, in whatever form; None otherwise."""
     if not isinstance(path, str | os.PathLike) or os.path.isdir(path):
         return None
     try:

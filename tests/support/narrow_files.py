@@ -54,6 +54,8 @@ def random_narrow(kind: str, seed: int = 1, mild: bool = False) -> bytes:
     mild: the masks let most through, as those of trained networks do.
     """
     weights = dict((ulunas_weights if kind == "ulunas" else gtcrn_weights)(RandomTaker(kind, seed)))
+    if kind == "ulunas":
+        weights["encoder0_conv_weights"] = 0.1 * weights["encoder0_conv_weights"]  # of sums of many logarithms
     if mild:
         weights["decoder4_conv_weights"] = 0.1 * weights["decoder4_conv_weights"]
         weights["decoder4_conv_bias"] = np.array([6.0] if kind == "ulunas" else [1.5, 0.0])

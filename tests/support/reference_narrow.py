@@ -228,9 +228,8 @@ class Network:
         weights = self.w[f"{name}_conv_weights"].reshape(5, 16, -1)[[0, 3, 1, 4, 2]]
         padded = pad(stretched(x), 2)
         count = len(padded) - 4
-        return (
-            np.asarray(sum(padded[tap : tap + count] @ weights[tap] for tap in range(5))) + self.w[f"{name}_conv_bias"]
-        )
+        products = [padded[tap : tap + count] @ weights[tap] for tap in range(5)]
+        return np.sum(products, axis=0) + self.w[f"{name}_conv_bias"]
 
     def worked(self, name: str, spread: int, x: Float64) -> Float64:
         work, kept = pad(x[:, :8], 1), x[:, 8:]
