@@ -337,7 +337,7 @@ class Taker:
 
 
 def bank() -> Array:
-    """Weights of bins, from LOW on, in the upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
+    """Weights of bins, from LOW on, in upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
     bin_hz = RATE / 2 / (BINS - 1)
     scale = np.linspace(*(21.4 * np.log10(0.00437 * hz + 1) for hz in (LOW * bin_hz, RATE / 2)), UPPER)
     peaks = np.rint((10 ** (scale / 21.4) - 1) / 0.00437 / bin_hz)
