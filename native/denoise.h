@@ -70,12 +70,14 @@ typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER, DN_NARROW } dn_family;
 
 dn_family dn_model_family(const dn_model *model);
 
-/* Hz, and the samples of a frame: DN_RATE and DN_FRAME, but for networks that others released for 16 kHz. */
-int dn_model_rate(const dn_model *model);
-int dn_model_hop(const dn_model *model);
-
 /* Samples by which the output of this model is later than its input. */
 int dn_model_delay(const dn_model *model);
+
+/* Samples that go in and come out at a time: DN_FRAME, but of networks for 16 kHz. */
+int dn_model_hop(const dn_model *model);
+
+/* Hz: DN_RATE, but of networks for 16 kHz. */
+int dn_model_rate(const dn_model *model);
 
 /* A layer of a classic model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru,
  * denoise_output, vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns],

@@ -42,7 +42,6 @@ static const dn_traits traits[] = {
                    .read = dn_narrow_read,
                    .discard = dn_narrow_discard,
                    .rate = DN_NARROW_RATE,
-                   .hop = DN_NARROW_HOP,
                    .most = 1e10f},
 };
 

@@ -14,8 +14,8 @@ typedef struct {
     dn_make_features *make_features;
     int look_ahead; /* frames by which the network sees further than the frame that its gains act on: 0 or 1 */
     dn_network_run *run;
-    int rate, hop; /* Hz, samples of a frame; 0: DN_RATE, DN_FRAME */
-    float most;    /* magnitude of a number in a channel's memory that restoring takes for sound */
+    int rate;   /* Hz; 0: DN_RATE */
+    float most; /* magnitude of a number in a channel's memory that restoring takes for sound */
 
     /* Reads a network of that size, all zero, out of a file; after a failure too it is to be discarded. */
     dn_status (*read)(dn_network *net, const void *data, size_t size, uint32_t *fingerprint, char *message);

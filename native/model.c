@@ -79,12 +79,12 @@ int dn_model_rate(const dn_model *model) {
     return model->traits->rate ? model->traits->rate : DN_RATE;
 }
 
-int dn_model_hop(const dn_model *model) {
-    return model->traits->hop ? model->traits->hop : DN_FRAME;
-}
-
 int dn_model_delay(const dn_model *model) {
     return (1 + model->traits->look_ahead) * dn_model_hop(model); /* the overlap's frame, and the look-ahead's */
+}
+
+int dn_model_hop(const dn_model *model) {
+    return model->network->hop ? model->network->hop : DN_FRAME;
 }
 
 dn_layer dn_model_layer(const dn_model *model, int index) {

@@ -11,6 +11,7 @@ enum { DN_NETWORK_ROOM = 12800 }; /* floats of the stack that a run takes: four 
 typedef struct {
     int memory; /* floats that one channel needs; zeros at the start */
     int batch;  /* channels that run together at most, 1 to DN_BATCH */
+    int hop;    /* samples, 0 for DN_FRAME */
 } dn_network;
 
 /* Runs one frame of count channels, batch or fewer: for each i features[i] and memory[i] to gains[i], which has room

@@ -50,6 +50,7 @@ void dn_narrow_prepare(dn_narrow *net) {
     prepare_bands(net);
     net->base.memory = BODY + net->body->memory;
     net->base.batch = DN_BATCH;
+    net->base.hop = DN_NARROW_HOP;
 }
 
 float dn_narrow_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,

@@ -20,7 +20,7 @@ dn_held_back *dn_state_held(dn_state *state) {
 
 dn_status dn_state_create(const dn_model *model, dn_state **out) {
     enum { HEAD = (sizeof(dn_state) + 63) / 64 * 64, SHELL = (sizeof(dn_shell) + 63) / 64 * 64 };
-    size_t shell = model->traits->run_samples ? 0 : SHELL;
+    size_t shell = model->traits->bands ? SHELL : 0;
     char *block = dn_new(HEAD + shell + dn_tail_size(model));
     *out = (dn_state *)(void *)block;
     if (!block) return DN_NO_MEMORY;
@@ -114,7 +114,7 @@ static int fit_together(dn_state *const *states, size_t channels) {
 
 static dn_status process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
                          size_t frames, float min_gain) {
-    size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
+    const size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
     if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */

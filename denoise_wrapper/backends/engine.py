@@ -74,10 +74,11 @@ class EngineBackend(Loaded):
 
         The channels of all then read the weights together. AudioError leaves all states as they were.
         """
+        frames = 0
         for state, each in zip(states, blocks, strict=True):
-            check_block(each, state.channels, self.hop)
+            frames = check_block(each, state.channels, self.hop)
         pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
-        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), self.hop, min_gain))
+        return split_channels(blocks, *_run(pointers, np.concatenate(blocks), frames, min_gain))
 
     @property
     def isa(self) -> str:
@@ -125,8 +126,8 @@ class EngineState:
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
-        check_block(block, self.channels, self._hop)
-        return _run(self._states, block, self._hop, min_gain)
+        frames = check_block(block, self.channels, self._hop)
+        return _run(self._states, block, frames, min_gain)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -197,10 +198,9 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
     return ffi.gc(out[0], lib.dn_model_destroy)
 
 
-def _run(states: Any, block: Float32, hop: int, min_gain: float) -> tuple[Float32, Float32]:
+def _run(states: Any, block: Float32, frames: int, min_gain: float) -> tuple[Float32, Float32]:
     """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
     channels, samples = block.shape
-    frames = samples // hop
     cleaned = _empty((channels, samples), _FLOAT32)
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:

@@ -69,11 +69,15 @@ def test_the_engine_answers_as_the_formulas(kind: str, isa: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_weight_of_random_networks_matters(kind: str) -> None:
-    """So that agreement above means something: no map could be left out, or be a tenth smaller."""
+    """So that agreement above means something: no map could be left out, or be a tenth smaller.
+
+    Of some blocks, one of each form, as it takes long.
+    """
+    tried = ("encoder0", "encoder1", "encoder2", "path0", "decoder2", "decoder3", "decoder4")
     audio = voiced()[12 * HOP : 14 * HOP].astype(np.float64)
     wanted = reference_narrow.Network(random_narrow(kind)).process(audio)
     for weights in reference_narrow.Network(random_narrow(kind)).w:
-        if weights in ("metadata", "narrow_network"):
+        if not weights.startswith(tried):
             continue
         other = reference_narrow.Network(random_narrow(kind))
         if not other.w[weights].any():

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from denoise_wrapper.models.narrow import (
     AFFINE,
     BINS,
-    CONVOLUTION,
+    GRU,
+    LINEAR,
     LOW,
     NORM,
     SLOPE,
@@ -31,24 +32,29 @@ class RandomTaker(Taker):
     """Layers of random weights, of whatever shapes are asked for."""
 
     def __init__(self, kind: str, seed: int) -> None:
-        super().__init__(kind, {"linear map": [[bank()]]})
+        super().__init__(kind, {LINEAR: [[bank()]]})
+        self.kind = kind
         self.rng = np.random.default_rng(seed)
 
     def take(self, kind: str, *shapes: tuple[int, ...]) -> list[Array]:
         banks = {(UPPER, BINS - LOW): bank(), (BINS - LOW, UPPER): bank().T}
-        return [banks[shape] if shape in banks else self.random(kind, shape) for shape in shapes]
+        return [
+            banks[shape] if shape in banks else self.random(kind, number, shape) for number, shape in enumerate(shapes)
+        ]
 
-    def random(self, kind: str, shape: tuple[int, ...]) -> Array:
-        """Sums that neither die away nor saturate what follows."""
-        spread = 0.3 if kind in (AFFINE, NORM) or len(shape) == 1 else 1.5 / np.sqrt(np.prod(shape[1:]))
-        middle = {NORM: 0.6 if self.rng.integers(2) else 0.0, SLOPE: 0.25}.get(kind, 0.0)
-        return self.rng.normal(middle, spread if kind != CONVOLUTION else 0.9 * spread, shape)
+    def random(self, kind: str, number: int, shape: tuple[int, ...]) -> Array:
+        """Sums that neither die away nor saturate what follows, and gains that are mostly open."""
+        first, is_wide = number == 0, self.kind == "ulunas"  # whose blocks have two gains each
+        middle = {AFFINE: 0.4 * first, NORM: 0.6 * first, SLOPE: 0.25, LINEAR: 1.0 * (is_wide and not first)}
+        spread = 0.3 if kind in (AFFINE, NORM) or len(shape) == 1 else 1.35 / np.sqrt(np.prod(shape[1:]))
+        spread *= (0.4 if is_wide else 0.1) if kind == GRU else 1.0  # whose inputs are powers, too
+        return self.rng.normal(middle.get(kind, 0.0), spread, shape)
 
     def finish(self) -> None:
         pass
 
 
-def random_narrow(kind: str, seed: int = 1, mild: bool = False) -> bytes:
+def random_narrow(kind: str, seed: int = 2, mild: bool = False) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
 
     mild: the masks let most through, as those of trained networks do.
