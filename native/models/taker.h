@@ -2,7 +2,7 @@
 #ifndef DN_TAKER_H
 #define DN_TAKER_H
 
-#include "enhancer.h"
+#include "enhancer_parts.h"
 #include "models/records.h"
 
 typedef struct {
