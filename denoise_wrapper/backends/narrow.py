@@ -18,8 +18,9 @@ from denoise_wrapper.backends.engine import (
     right_backend,
 )
 from denoise_wrapper.errors import FileError, ModelError
-from denoise_wrapper.models.narrow import TITLES, encode_narrow, is_narrow, is_released, kind_of, read_released
+from denoise_wrapper.models.narrow import encode_narrow, is_narrow, is_released, kind_of, read_released
 from denoise_wrapper.models.records import read_records
+from denoise_wrapper.models.released import TITLES
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 
 

@@ -259,10 +259,12 @@ def is_dtln(sources: list[str]) -> bool:
 
 
 def run_convert(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends.narrow import narrow_kind
+
     for source in args.sources:
         if not _is_backend(source) and not Path(source).exists():
             raise ModelError(f"there is no model file {source}, and no backend of that name; see 'models'")
-    if narrow := is_narrow(args.sources):
+    if len(args.sources) == 1 and (narrow := narrow_kind(args.sources[0])):
         return _convert_narrow(args, narrow)
     if not is_dtln(args.sources):
         return _convert_rnnoise(args)
@@ -324,49 +326,40 @@ def is_enhancer(sources: list[str]) -> bool:
     return holds_enhancer(path)
 
 
+def _dnnw_target(args: argparse.Namespace, title: str, rate: int) -> Path:
+    """The .dnnw that is to be written. Raises ConfigError for options that such a network has not."""
+    for option in ("rate", "to"):
+        if (value := getattr(args, option)) not in (None, "dnnw"):
+            raise ConfigError(f"--{option} {value}: {title} is at {rate} Hz and written as dnnw alone; leave it out")
+    if args.output.suffix.lower() == ".dnnw" and not args.output.is_dir():
+        return Path(args.output)
+    if args.name is None:
+        raise ConfigError(f"-o {args.output} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
+    return Path(args.output / f"{args.name}.dnnw")
+
+
+def _changes(args: argparse.Namespace, target: Path) -> dict[str, str]:
+    """What of a network's metadata is to be as the options say."""
+    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def _convert_enhancer(args: argparse.Namespace) -> int:
     from denoise_wrapper.training.enhancer.publish import convert
 
-    for option in ("rate", "to"):
-        if (value := getattr(args, option)) not in (None, "dnnw"):
-            raise ConfigError(f"--{option} {value}: an enhancer is at 48000 Hz and written as dnnw alone; leave it out")
-    target = args.output
-    if target.suffix.lower() != ".dnnw" or target.is_dir():
-        if args.name is None:
-            raise ConfigError(f"-o {target} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
-        target = target / f"{args.name}.dnnw"
-    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
-    changes = {key: value for key, value in options.items() if value is not None}
-    show(convert(Path(args.sources[0]), target, changes, args.overwrite))
+    target = _dnnw_target(args, "an enhancer", 48000)
+    show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite))
     return 0
-
-
-def is_narrow(sources: list[str]) -> str | None:
-    """The backend of UL-UNAS or GTCRN that the sources are one file of, or None."""
-    from denoise_wrapper.backends.narrow import narrow_kind
-
-    return None if len(sources) > 1 or _is_backend(sources[0]) else narrow_kind(sources[0])
 
 
 def _convert_narrow(args: argparse.Namespace, kind: str) -> int:
     from denoise_wrapper.atomic import atomic_path
     from denoise_wrapper.backends.narrow import NarrowBackend, renamed
 
-    for option in ("rate", "to"):
-        if (value := getattr(args, option)) not in (None, "dnnw"):
-            raise ConfigError(
-                f"--{option} {value}: such a network is at 16000 Hz and written as dnnw alone; leave it out"
-            )
-    target = args.output
-    if target.suffix.lower() != ".dnnw" or target.is_dir():
-        if args.name is None:
-            raise ConfigError(f"-o {target} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
-        target = target / f"{args.name}.dnnw"
-    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
     backend = NarrowBackend(args.sources[0], kind)
-    data = renamed(backend, {key: value for key, value in options.items() if value is not None})
+    target = _dnnw_target(args, backend.title, backend.sample_rate)
     with atomic_path(target, args.overwrite) as part:
-        part.write_bytes(data)
+        part.write_bytes(renamed(backend, _changes(args, target)))
     show(f"{target}: {backend.title} network at {backend.sample_rate} Hz")
     return 0
 

@@ -25,8 +25,8 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.compare.candidates import parse_candidate
 from denoise_wrapper.errors import ConfigError, ModelError
-from denoise_wrapper.models.narrow import KINDS, TITLES
 from denoise_wrapper.models.records import read_records
+from denoise_wrapper.models.released import KINDS, TITLES
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

@@ -185,15 +185,15 @@ def test_a_checkpoint_gives_what_its_streaming_onnx_gives(streaming: dict[str, b
 
 def checkpoint_of(kind: str, data: bytes, torch: Any) -> dict[str, Any]:
     """Weights by the names of a checkpoint, laid out by a reader that writes down what it is asked for."""
-    from denoise_wrapper.models import narrow
+    from denoise_wrapper.models import released
 
-    _, layers = narrow._graph_layers(read_graph(data))
+    _, layers = released.graph_layers(read_graph(data))
     left = {name: list(found) for name, found in layers.items()}
     state: dict[str, Any] = {}
 
-    class Writer(narrow._Checkpoint):
+    class Writer(released.Checkpoint):
         def convolution(self, name: str, norm: str, transposed: bool = False, groups: int = 1) -> None:
-            weight, bias = left[narrow.CONVOLUTION].pop(0)
+            weight, bias = left[released.CONVOLUTION].pop(0)
             put(f"{name}.weight", turned_back(weight, groups) if transposed else weight)
             put(f"{name}.bias", bias)
             for part, value in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1 - 1e-5)):
@@ -202,7 +202,7 @@ def checkpoint_of(kind: str, data: bytes, torch: Any) -> dict[str, Any]:
         def gru(self, name: str, reverse: bool = False) -> None:
             parts = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
             names = [f"{name}.{part}{suffix}" for suffix in ("", "_reverse")[: 1 + reverse] for part in parts]
-            for each, value in zip(names, left[narrow.GRU].pop(0), strict=True):
+            for each, value in zip(names, left[released.GRU].pop(0), strict=True):
                 put(each, value)
 
         def pair(self, kind: str, name: str) -> None:
@@ -210,23 +210,23 @@ def checkpoint_of(kind: str, data: bytes, torch: Any) -> dict[str, Any]:
                 put(f"{name}.{part}", value)
 
         def affine(self, name: str) -> None:
-            scale, offset, slope = left[narrow.AFFINE].pop(0)
+            scale, offset, slope = left[released.AFFINE].pop(0)
             for part, value in (("affine_weight", scale.T), ("affine_bias", offset.T), ("slope_weight", slope)):
                 put(f"{name}.{part}", value)
 
     class Slopes(dict[str, Any]):
         def __missing__(self, name: str) -> Any:
-            (slope,) = left[narrow.SLOPE].pop(0)
+            (slope,) = left[released.SLOPE].pop(0)
             put(name, slope)
             return slope
 
     def put(name: str, value: Any) -> None:
         state[name] = torch.from_numpy(np.array(value, np.float64))
 
-    (gather,) = left[narrow.LINEAR].pop(0)
-    (spread,) = left[narrow.LINEAR].pop()
-    write: Callable[[Any], None] = narrow._ulunas_checkpoint if kind == "ulunas" else narrow._gtcrn_checkpoint
-    write(Writer(Slopes(), {narrow.SLOPE: []}))
+    (gather,) = left[released.LINEAR].pop(0)
+    (spread,) = left[released.LINEAR].pop()
+    write: Callable[[Any], None] = released.ulunas_checkpoint if kind == "ulunas" else released.gtcrn_checkpoint
+    write(Writer(Slopes(), {released.SLOPE: []}))
     put("erb.erb_fc.weight", gather)
     put("erb.ierb_fc.weight", spread)
     return state

@@ -8,22 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.models.narrow import (
-    AFFINE,
-    BINS,
-    GRU,
-    LINEAR,
-    LOW,
-    NORM,
-    SLOPE,
-    UPPER,
-    Taker,
-    bank,
-    encode_narrow,
-    gtcrn_weights,
-    ulunas_weights,
-)
+from denoise_wrapper.models.narrow import BINS, LOW, UPPER, Taker, bank, encode_narrow, gtcrn_weights, ulunas_weights
 from denoise_wrapper.models.records import read_records
+from denoise_wrapper.models.released import AFFINE, GRU, LINEAR, NORM, SLOPE
 
 Array = NDArray[Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.models.narrow import ENCODER, Shape, kind_of
+from denoise_wrapper.models.narrow import kind_of
 from denoise_wrapper.models.records import read_records
+from denoise_wrapper.models.released import ENCODER, Shape
 
 Float64 = NDArray[np.float64]
 Complex = NDArray[np.complex128]
