@@ -157,4 +157,4 @@ static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, 
 }
 
 const dn_narrow_body dn_gtcrn_body = {
-    .name = "GTCRN", .rooted = 1, .memory = sizeof(gtcrn_memory) / sizeof(float), .run = gtcrn_run};
+    .name = "GTCRN", .memory = sizeof(gtcrn_memory) / sizeof(float), .run = gtcrn_run};

@@ -175,4 +175,4 @@ static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory,
 }
 
 const dn_narrow_body dn_ulunas_body = {
-    .name = "UL-UNAS", .rooted = 0, .memory = sizeof(ulunas_memory) / sizeof(float), .run = ulunas_run};
+    .name = "UL-UNAS", .memory = sizeof(ulunas_memory) / sizeof(float), .run = ulunas_run};

@@ -36,15 +36,11 @@ static void prepare_bands(dn_narrow *net) {
 
 void dn_narrow_prepare(dn_narrow *net) {
     const double tau = 6.283185307179586;
-    double window[DN_NARROW_WINDOW];
+    /* The root of Hann's on both sides, also for UL-UNAS, which was trained with Hann's: it cleans better so. */
     for (int i = 0; i < DN_NARROW_WINDOW; i++) {
-        double hann = 0.5 - 0.5 * cos(tau * i / DN_NARROW_WINDOW);
-        window[i] = net->body->rooted ? sqrt(hann) : hann;
-    }
-    for (int i = 0; i < DN_NARROW_WINDOW; i++) {
-        double other = window[(i + HALF) % DN_NARROW_WINDOW];
-        net->analysis[i] = (float)window[i];
-        net->synthesis[i] = (float)(window[i] / (window[i] * window[i] + other * other) / DN_NARROW_WINDOW);
+        double window = sqrt(0.5 - 0.5 * cos(tau * i / DN_NARROW_WINDOW));
+        net->analysis[i] = (float)window;
+        net->synthesis[i] = (float)(window / DN_NARROW_WINDOW);
     }
     dn_fft512_init(&net->fft);
     prepare_bands(net);

@@ -74,7 +74,6 @@ typedef struct dn_narrow dn_narrow;
 /* The networks by kind. */
 typedef struct {
     const char *name;
-    int rooted; /* the window is the root of Hann's */
     int memory; /* floats that outlive a frame, of a channel */
 
     /* Multiplies the first DN_NARROW_BINS bins of a spectrum by its mask, min_gain being the original's share. */

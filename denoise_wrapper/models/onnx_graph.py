@@ -90,7 +90,8 @@ def _node(view: memoryview) -> Node:
 
 
 def _attribute(view: memoryview) -> tuple[str, Any]:
-    name, value = "", None
+    name = ""
+    value: Any = None
     for number, part in _parts(view):
         if number == 1:
             name = _text(part)

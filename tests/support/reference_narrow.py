@@ -48,8 +48,7 @@ class Network:
         self.kind = kind_of(data)
         self.w = {name: values.astype(np.float64) for name, values in read_records(data).items()}
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(BLOCK) / BLOCK)
-        self.window = hann if self.kind == "ulunas" else np.sqrt(hann)
-        self.even = self.window / (self.window**2 + np.roll(self.window, HOP) ** 2)
+        self.window = np.sqrt(hann)
         self.bank = triangles()
         self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
         self.state: dict[str, Any] = {}
@@ -62,7 +61,7 @@ class Network:
         spectrum = np.fft.rfft(self.window * np.concatenate([self.recent, samples]))
         self.recent = samples
         mask = self.ulunas(spectrum) if self.kind == "ulunas" else self.gtcrn(spectrum)
-        frame = self.even * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
+        frame = self.window * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
         out: Float64 = self.pending + frame[:HOP]
         self.pending = frame[HOP:]
         return out
