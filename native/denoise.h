@@ -83,16 +83,20 @@ const void *dn_builtin_bytes(size_t *size);
 void dn_model_destroy(dn_model *model); /* NULL is fine */
 
 /* The networks that this engine runs: RNNoise's of 22 bands and six layers, that of 32 bands and one frame of
- * look-ahead, the enhancer, which has a mask for each bin, and the DTLN, which has two networks. */
-typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER, DN_DTLN } dn_family;
+ * look-ahead, the enhancer, which has a mask for each bin, the DTLN, which has two networks, and what others released
+ * for 16 kHz: UL-UNAS and GTCRN. */
+typedef enum { DN_CLASSIC, DN_V02, DN_ENHANCER, DN_DTLN, DN_NARROW } dn_family;
 
 dn_family dn_model_family(const dn_model *model);
 
 /* Samples by which the output of this model is later than its input. */
 int dn_model_delay(const dn_model *model);
 
-/* Samples that go in and come out at a time: DN_FRAME, but of a DTLN. */
+/* Samples that go in and come out at a time: DN_FRAME, but of a DTLN and of networks for 16 kHz. */
 int dn_model_hop(const dn_model *model);
+
+/* Hz: DN_RATE, but of networks for 16 kHz. */
+int dn_model_rate(const dn_model *model);
 
 /* A layer of a classic model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru,
  * denoise_output, vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns],
@@ -143,8 +147,8 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * of a channel depends on the others. in, out: [channels][frames * hop] samples, full scale +-1; they may be the same
  * buffer, no other overlap. out may pass full scale: clamp before storing integers. It is dn_model_delay samples late.
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech, zeros of a DTLN; or NULL.
- * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of an enhancer and
- *     of a DTLN, the share of the late original in what comes out.
+ * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of networks with
+ *     masks of bins, as enhancers and DTLNs, the share of the late original in what comes out.
  * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);

@@ -5,6 +5,7 @@
 #include "models/classic.h"
 #include "models/dtln.h"
 #include "models/enhancer.h"
+#include "models/narrow.h"
 #include "models/v02.h"
 
 static const dn_traits traits[] = {
@@ -38,6 +39,13 @@ static const dn_traits traits[] = {
                      .most = 1e10f},
     [DN_DTLN] =
         {.family = DN_DTLN, .size = sizeof(dn_dtln), .run_hops = dn_dtln_run, .discard = dn_dtln_discard, .most = 1e9f},
+    [DN_NARROW] = {.family = DN_NARROW,
+                   .size = sizeof(dn_narrow),
+                   .run_samples = dn_narrow_run,
+                   .read = dn_narrow_read,
+                   .discard = dn_narrow_discard,
+                   .rate = DN_NARROW_RATE,
+                   .most = 1e10f},
 };
 
 const dn_traits *dn_family_traits(dn_family family) {

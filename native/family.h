@@ -15,6 +15,7 @@ typedef struct {
     dn_make_features *make_features;
     int look_ahead; /* frames by which the network sees further than the frame that its gains act on: 0 or 1 */
     dn_network_run *run;
+    int rate;   /* Hz; 0: DN_RATE */
     float most; /* magnitude of a number in a channel's memory that restoring takes for sound */
 
     /* NULL of a network that lies in more than one file. Reads a network of that size, all zero, out of a file; after a

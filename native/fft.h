@@ -23,4 +23,13 @@ typedef struct {
 
 void dn_fft_init(dn_fft *fft);
 
+/* The same for 512 points: 256 = 8 * 32, 32 = 4 * 8. Of a dn_spectrum it has the first 257 bins. */
+typedef struct {
+    float inner_re[8][4], inner_im[8][4]; /* exp(-2 pi i b c / 32), b = 0..7, c = 0..3 */
+    float lane_re[32][8], lane_im[32][8]; /* exp(-2 pi i k lane / 256), k = 0..31 */
+    float turn_re[136], turn_im[136];     /* exp(-2 pi i k / 512), k = 0..135 */
+} dn_fft512;
+
+void dn_fft512_init(dn_fft512 *fft);
+
 #endif

@@ -10,13 +10,15 @@
 
 /* Reads what records of all families have in common: the metadata, and which family they are. */
 static dn_status read_about(dn_model *model, dn_records file, char *message) {
-    dn_record classic, v02, enhancer, metadata;
+    dn_record classic, v02, enhancer, narrow, metadata;
     dn_status status = dn_record_find(file, "classic_layers", &classic, message);
     if (status == DN_OK) status = dn_record_find(file, "conv1_bias", &v02, message);
     if (status == DN_OK) status = dn_record_find(file, "enhancer_sizes", &enhancer, message);
+    if (status == DN_OK) status = dn_record_find(file, "narrow_network", &narrow, message);
     if (status == DN_OK) status = dn_record_find(file, "metadata", &metadata, message);
     if (status != DN_OK) return status;
     dn_family others = v02.payload && !classic.payload ? DN_V02 : DN_CLASSIC;
+    if (narrow.payload) others = DN_NARROW;
     model->traits = dn_family_traits(enhancer.payload ? DN_ENHANCER : others);
     if (!metadata.payload) return DN_OK;
     model->metadata = dn_new(metadata.size);
@@ -106,9 +108,13 @@ dn_family dn_model_family(const dn_model *model) {
     return model->traits->family;
 }
 
+int dn_model_rate(const dn_model *model) {
+    return model->traits->rate ? model->traits->rate : DN_RATE;
+}
+
 int dn_model_delay(const dn_model *model) {
     if (model->traits->run_hops) return (DN_OVERLAP - 1) * model->network->hop;
-    return (1 + model->traits->look_ahead) * DN_FRAME; /* the overlap's frame, and the look-ahead's */
+    return (1 + model->traits->look_ahead) * dn_model_hop(model); /* the overlap's frame, and the look-ahead's */
 }
 
 int dn_model_hop(const dn_model *model) {

@@ -19,8 +19,8 @@ typedef struct {
 typedef void dn_network_run(const dn_network *net, const dn_kernels *k, int count, const float *const *features,
                             float *const *memory, float *const *gains, float *voice);
 
-/* Runs one hop of one channel through a network that takes samples, all of its signal processing its own: in[DN_FRAME]
- * to out[DN_FRAME], which may be the same. min_gain: 0 to 1, the original's share of what comes out. Returns the
+/* Runs one hop of one channel through a network that takes samples, all of its signal processing its own: in[hop] to
+ * out[hop], which may be the same. min_gain: 0 to 1, the original's share of what comes out. Returns the
  * probability of speech. */
 typedef float dn_samples_run(const dn_network *net, const dn_kernels *k, float *memory, const float *in, float *out,
                              float min_gain);

@@ -64,6 +64,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "backends/engine",
         "backends/enhancer",
         "backends/features",
+        "backends/narrow",
         "backends/native",
         "backends/onnx",
         "backends/rnnoise",

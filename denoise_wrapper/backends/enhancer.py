@@ -7,7 +7,15 @@ import os
 from functools import cached_property
 
 from denoise_wrapper._native import lib
-from denoise_wrapper.backends.engine import Buffer, EngineBackend, ModelSource, called, check_bytes, read_file
+from denoise_wrapper.backends.engine import (
+    Buffer,
+    EngineBackend,
+    ModelSource,
+    called,
+    check_bytes,
+    read_file,
+    right_backend,
+)
 from denoise_wrapper.errors import FileError, ModelError
 from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
@@ -37,7 +45,7 @@ class EnhancerBackend(EngineBackend):
     def check_family(self, model: ModelSource | None) -> None:
         """Raise ModelError for another's model."""
         if lib.dn_model_family(self._model) != lib.DN_ENHANCER:
-            raise ModelError(f"the model {called(model)} is an RNNoise network; give it to the backend rnnoise")
+            raise ModelError(f"the model {called(model)} is {right_backend(self._model)}")
 
     @cached_property
     def sizes(self) -> Sizes:

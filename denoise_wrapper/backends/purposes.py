@@ -10,6 +10,8 @@ PURPOSES = {  # backend -> what it is for
     "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
     "enhancer": "full-band speech: a mask for each frequency up to 4 kHz, bands above, 10 ms late",
     "deepfilternet3": "full-band speech where cost does not matter: DeepFilterNet3, by a package of its own",
+    "ulunas": "UL-UNAS's released files, at 16 kHz: cuts off what is above 8 kHz",
+    "gtcrn": "GTCRN's released files, at 16 kHz: likewise, lighter",
 }
 
 

@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.backends.engine import Buffer, EngineBackend, ModelSource, called, check_bytes, read_file
+from denoise_wrapper.backends.engine import (
+    Buffer,
+    EngineBackend,
+    ModelSource,
+    called,
+    check_bytes,
+    read_file,
+    right_backend,
+)
 from denoise_wrapper.backends.native import known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models import classic
@@ -43,8 +51,8 @@ class RNNoiseBackend(EngineBackend):
 
     def check_family(self, model: ModelSource | None) -> None:
         """Raise ModelError for another's model."""
-        if lib.dn_model_family(self._model) == lib.DN_ENHANCER:
-            raise ModelError(f"the model {called(model)} is an enhancer's; give it to the backend enhancer")
+        if lib.dn_model_family(self._model) not in (lib.DN_CLASSIC, lib.DN_V02):
+            raise ModelError(f"the model {called(model)} is {right_backend(self._model)}")
 
     @property
     def family(self) -> str:

@@ -75,11 +75,13 @@ def add_convert(verbs: Any) -> None:
         "for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, "
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
-        "enhancer's run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.",
+        "enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written "
+        "as OUT, or as NAME.dnnw in the folder OUT.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
             ("convert runs/enhancer -o mine.dnnw", "the best checkpoint of an enhancer's run"),
+            ("convert gtcrn.tar -o gtcrn.dnnw", "a network of others that the engine runs"),
             ("convert model_1.onnx model_2.onnx -o pairs/ --name small --to int8", "a DTLN with 8-bit weights"),
         ),
     )
@@ -178,13 +180,17 @@ def describe_file(name: str) -> dict[str, Any]:
     from denoise_wrapper.backends import load_backend
     from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint
     from denoise_wrapper.backends.enhancer import is_enhancer_file
+    from denoise_wrapper.backends.narrow import narrow_kind
 
     backend: Any = load_backend(name) if _is_backend(name) else None
     if backend is None and is_enhancer_file(name):
         backend = load_backend("enhancer", name)
+    if backend is None and (narrow := narrow_kind(name)):
+        backend = load_backend(narrow, name)
     if backend is not None and not isinstance(backend, RNNoiseBackend):
         sums = [hashlib.sha256(data).hexdigest() for data in getattr(backend, "files", ())]
-        return {"model": name, "family": backend.kind, "metadata": ordered(backend.metadata), "sha256": sums}
+        family = getattr(backend, "title", backend.kind)
+        return {"model": name, "family": family, "metadata": ordered(backend.metadata), "sha256": sums}
     model = read_rnnoise(name)
     return {
         "model": name,
@@ -253,9 +259,13 @@ def is_dtln(sources: list[str]) -> bool:
 
 
 def run_convert(args: argparse.Namespace) -> int:
+    from denoise_wrapper.backends.narrow import narrow_kind
+
     for source in args.sources:
         if not _is_backend(source) and not Path(source).exists():
             raise ModelError(f"there is no model file {source}, and no backend of that name; see 'models'")
+    if len(args.sources) == 1 and (narrow := narrow_kind(args.sources[0])):
+        return _convert_narrow(args, narrow)
     if not is_dtln(args.sources):
         return _convert_rnnoise(args)
     return _convert_enhancer(args) if is_enhancer(args.sources) else _convert_dtln(args)
@@ -314,20 +324,42 @@ def is_enhancer(sources: list[str]) -> bool:
     return holds_enhancer(path)
 
 
+def _dnnw_target(args: argparse.Namespace, title: str, rate: int) -> Path:
+    """The .dnnw that is to be written. Raises ConfigError for options that such a network has not."""
+    for option in ("rate", "to"):
+        if (value := getattr(args, option)) not in (None, "dnnw"):
+            raise ConfigError(f"--{option} {value}: {title} is at {rate} Hz and written as dnnw alone; leave it out")
+    if args.output.suffix.lower() == ".dnnw" and not args.output.is_dir():
+        return Path(args.output)
+    if args.name is None:
+        raise ConfigError(f"-o {args.output} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
+    return Path(args.output / f"{args.name}.dnnw")
+
+
+def _changes(args: argparse.Namespace, target: Path) -> dict[str, str]:
+    """What of a network's metadata is to be as the options say."""
+    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def _convert_enhancer(args: argparse.Namespace) -> int:
     with loading():
         from denoise_wrapper.training.enhancer.publish import convert
-    for option in ("rate", "to"):
-        if (value := getattr(args, option)) not in (None, "dnnw"):
-            raise ConfigError(f"--{option} {value}: an enhancer is at 48000 Hz and written as dnnw alone; leave it out")
-    target = args.output
-    if target.suffix.lower() != ".dnnw" or target.is_dir():
-        if args.name is None:
-            raise ConfigError(f"-o {target} is a folder; name the file by --name NAME, or as in -o mine.dnnw")
-        target = target / f"{args.name}.dnnw"
-    options = {"name": args.name or target.stem, "licence": args.licence, "origin": args.origin}
-    changes = {key: value for key, value in options.items() if value is not None}
-    show(convert(Path(args.sources[0]), target, changes, args.overwrite))
+
+    target = _dnnw_target(args, "an enhancer", 48000)
+    show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite))
+    return 0
+
+
+def _convert_narrow(args: argparse.Namespace, kind: str) -> int:
+    from denoise_wrapper.atomic import atomic_path
+    from denoise_wrapper.backends.narrow import NarrowBackend, renamed
+
+    backend = NarrowBackend(args.sources[0], kind)
+    target = _dnnw_target(args, backend.title, backend.sample_rate)
+    with atomic_path(target, args.overwrite) as part:
+        part.write_bytes(renamed(backend, _changes(args, target)))
+    show(f"{target}: {backend.title} network at {backend.sample_rate} Hz")
     return 0
 
 

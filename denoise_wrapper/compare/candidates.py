@@ -4,6 +4,7 @@ In words, as on a command line, a candidate is WHAT[,KEY=VALUE]...:
 
     rnnoise                         a backend of the package; standard is the model that is compiled in
     speech.rnnn                     a model of the backend rnnoise, any file that it reads; or an enhancer's .dnnw
+    gtcrn.tar                       a file that UL-UNAS or GTCRN released
     librnnoise.so                   a librnnoise that somebody else has built
     model_1.onnx+model_2.onnx       the pair of a DTLN, or the folder they are in
     cleaned/                        a folder of clips that another program has cleaned, called as the noisy ones are
@@ -26,6 +27,7 @@ from typing import Any, TypeAlias
 from denoise_wrapper.backends import Backend, backend_names, known_names, load_backend
 from denoise_wrapper.backends.enhancer import is_enhancer_file
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
+from denoise_wrapper.backends.narrow import narrow_kind
 from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
@@ -225,6 +227,8 @@ def _paths(what: str) -> list[Path]:
 
 def _find_backend(model: Any) -> str | Backend:
     """The backend, by name or opened, that a model without one is for."""
+    if narrow := narrow_kind(model):
+        return narrow
     if isinstance(model, str | os.PathLike) and not Path(model).is_dir() and Path(model).suffix.lower() != ".onnx":
         if is_library(model):
             return ForeignBackend(model)

@@ -110,11 +110,11 @@ def check_source(data: bytes, source: Source) -> None:
 def read_notes(data: bytes) -> dict[str, str]:
     """The metadata of a model that has been read before: strings by name."""
     notes = {}
-    for number, _, entry in _fields(memoryview(data), _Beside()):
+    for number, _, entry in fields(memoryview(data), Beside(BESIDE_MAX, "DTLN")):
         if number == _METADATA and isinstance(entry, memoryview):
             texts = {
                 key: bytes(value).decode("utf-8", "replace")
-                for key, _, value in _fields(entry, _Beside())
+                for key, _, value in fields(entry, Beside(BESIDE_MAX, "DTLN"))
                 if isinstance(value, memoryview)
             }
             notes[texts.get(1, "")] = texts.get(2, "")
@@ -146,46 +146,49 @@ def called(source: Source) -> str:
     return "given as bytes" if isinstance(source, Buffer) else os.fspath(source)
 
 
-def check_onnx(data: bytes) -> None:
-    """Raises ModelError, in a few words, if the bytes are no ONNX model, or one that needs more than itself."""
+def check_onnx(data: bytes, beside_max: int = BESIDE_MAX, network: str = "DTLN") -> None:
+    """Raises ModelError, in a few words, if the bytes are no ONNX model, or one that needs more than itself.
+
+    beside_max: bytes of it beside the numbers of tensors, of which a network of that name has fewer.
+    """
     if data.startswith((b"DNNw", b"rnnoise-nu")):
         raise ModelError("it is a model of RNNoise, which the backend rnnoise runs")
     view = memoryview(data)
     has_graph = has_version = False
-    for number, kind, _ in _fields(view, _Beside()):
+    for number, kind, _ in fields(view, Beside(beside_max, network)):
         has_version |= number == _IR_VERSION and kind == _VARINT
         has_graph |= number == 7 and kind == _BYTES
     if not (has_graph and has_version):
         raise ModelError("it is no ONNX model")
-    _check(view, "Model", 0, _Beside())
+    _check(view, "Model", 0, Beside(beside_max, network))
 
 
-class _Beside:
+class Beside:
     """Counts the bytes of a model that are not numbers of tensors: what reads it takes time and memory for each."""
 
-    def __init__(self) -> None:
-        self._bytes = 0
+    def __init__(self, most: int, network: str) -> None:
+        self._bytes, self._most, self.network = 0, most, network
 
     def count(self, size: int) -> None:
         """Raises ModelError once there are too many."""
         self._bytes += size
-        if self._bytes > BESIDE_MAX:
+        if self._bytes > self._most:
             raise ModelError(
-                f"it has more than {BESIDE_MAX >> 10} kB beside the numbers of its tensors, and no DTLN has; save it "
-                "with its weights as raw data, and without what only training needs"
+                f"it has more than {self._most >> 10} kB beside the numbers of its tensors, and no {self.network} has; "
+                "save it with its weights as raw data, and without what only training needs"
             )
 
 
-def _check(view: memoryview, message: str, depth: int, beside: _Beside) -> None:
+def _check(view: memoryview, message: str, depth: int, beside: Beside) -> None:
     if depth > _DEEPEST:
         raise ModelError("it is no ONNX model (messages too deep within each other)")
     inside, domain, sizes = _INSIDE[message], _DOMAIN.get(message), _SIZES.get(message)
     declared = 1
-    for number, _, value in _fields(view, beside):
+    for number, _, value in fields(view, beside):
         if isinstance(value, memoryview) and number not in inside and (message, number) not in _NUMBERS:
             beside.count(len(value))
         if number == sizes:
-            for size in _numbers(value):
+            for size in numbers_of(value):
                 declared = min(declared * size, 1 << 64)  # which is beyond any limit
         if message == "Tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)):
             raise ModelError("its weights are in another file; save it with all of them inside")
@@ -195,7 +198,8 @@ def _check(view: memoryview, message: str, depth: int, beside: _Beside) -> None:
             _check_domain(bytes(value).decode("utf-8", "backslashreplace"))
         elif message == "Node" and number == _OPERATOR and bytes(value).decode("latin-1") in _FLOW:
             raise ModelError(
-                f"it holds a loop or a branch ({bytes(value).decode('latin-1')}), which may never end; no DTLN has one"
+                f"it holds a loop or a branch ({bytes(value).decode('latin-1')}), which may never end; no "
+                f"{beside.network} has one"
             )
         elif number in inside:
             _check(value, inside[number], depth + 1, beside)
@@ -204,7 +208,7 @@ def _check(view: memoryview, message: str, depth: int, beside: _Beside) -> None:
         raise ModelError(f"it declares a tensor of {declared} numbers or more, and does not hold them")
 
 
-def _numbers(value: int | memoryview) -> Iterator[int]:
+def numbers_of(value: int | memoryview) -> Iterator[int]:
     """A repeated number's: one, or several packed into bytes."""
     if isinstance(value, int):
         yield value
@@ -220,7 +224,7 @@ def _check_domain(name: str) -> None:
         raise ModelError(f"it needs operators of its own ({name}), which are not run")
 
 
-def _fields(view: memoryview, beside: _Beside) -> Iterator[tuple[int, int, int | memoryview]]:
+def fields(view: memoryview, beside: Beside) -> Iterator[tuple[int, int, int | memoryview]]:
     """(field number, kind, value) of a message, one after another: an int, or a view of the bytes of kind _BYTES.
 
     beside: counts all but those bytes.

@@ -19,6 +19,7 @@
 #include "kernels/body_rows.h" /* needs body_network.h */
 
 #include "kernels/body_panels.h" /* needs both */
+#include "kernels/body_places.h"
 
 static float dot(const float *x, const float *y, int n) {
     v8 a = v8_set(0), b = a, c = a, d = a;
@@ -276,4 +277,13 @@ const dn_kernels DN_TABLE = {
     .lstm = lstm,
     .normalise = normalise,
     .logarithms = logarithms,
+    .filter_places = filter_places,
+    .bend_places = bend_places,
+    .gru_places = gru_places,
+    .power_places = power_places,
+    .gain_places = gain_places,
+    .add_normal = add_normal,
+    .decades = decades,
+    .fft512 = fft512,
+    .ifft512 = ifft512,
 };

@@ -194,3 +194,90 @@ static void ifft960(const dn_fft *fft, const float *window, const dn_spectrum *X
         v8_store(x + 2 * n + 8, v8_mul(high, v8_load(window + 2 * n + 8)));
     }
 }
+
+/* Z[256] = DFT of z[256]: eight transforms of 32 = 4 * 8 points side by side, one a vector lane, then 32 of 8 points.
+ */
+static void fft256(const dn_fft512 *fft, const float *re, const float *im, float *out_re, float *out_im) {
+    complex8 z[32];
+    for (int b = 0; b < 8; b++) {
+        complex8 y[4];
+        for (int a = 0; a < 4; a++) y[a] = c_load(re + 64 * a + 8 * b, im + 64 * a + 8 * b);
+        dft4(&y[0], &y[1], &y[2], &y[3]);
+        z[b] = y[0];
+        for (int c = 1; c < 4; c++) {
+            complex8 turn = {v8_set(fft->inner_re[b][c]), v8_set(fft->inner_im[b][c])};
+            z[8 * c + b] = c_mul(y[c], turn);
+        }
+    }
+    float row_re[32][8], row_im[32][8];
+    for (int c = 0; c < 4; c++) {
+        dft8(z + 8 * c);
+        for (int d = 0; d < 8; d++) {
+            int k = c + 4 * d;
+            c_store(row_re[k], row_im[k], c_mul(z[8 * c + d], c_load(fft->lane_re[k], fft->lane_im[k])));
+        }
+    }
+    for (int k = 0; k < 32; k += 8) {
+        v8 column_re[8], column_im[8];
+        for (int i = 0; i < 8; i++) {
+            column_re[i] = v8_load(row_re[k + i]);
+            column_im[i] = v8_load(row_im[k + i]);
+        }
+        v8_transpose(column_re);
+        v8_transpose(column_im);
+        complex8 column[8];
+        for (int i = 0; i < 8; i++) column[i] = (complex8){column_re[i], column_im[i]};
+        dft8(column);
+        for (int i = 0; i < 8; i++) c_store(out_re + 32 * i + k, out_im + 32 * i + k, column[i]);
+    }
+}
+
+/* As fft960 and ifft960. */
+static void fft512(const dn_fft512 *fft, const float *window, const float *x, dn_spectrum *X) {
+    enum { HALF = 256, MIRROR = HALF - 7 };
+    float even[HALF], odd[HALF], re[HALF], im[HALF];
+    for (int n = 0; n < HALF; n += 8) {
+        v8 low = v8_mul(v8_load(x + 2 * n), v8_load(window + 2 * n));
+        v8 high = v8_mul(v8_load(x + 2 * n + 8), v8_load(window + 2 * n + 8));
+        v8 a, b;
+        v8_split(low, high, &a, &b);
+        v8_store(even + n, a);
+        v8_store(odd + n, b);
+    }
+    fft256(fft, even, odd, re, im);
+    v8 half = v8_set(0.5f);
+    complex8 zero = {v8_set(0), v8_set(0)};
+    for (int k = 1; k <= HALF / 2; k += 8) {
+        complex8 here = c_load(re + k, im + k), mirror = c_reverse_conj(re + MIRROR - k, im + MIRROR - k);
+        complex8 E = c_scale(half, c_add(here, mirror));
+        complex8 O = c_sub_i(zero, c_scale(half, c_sub(here, mirror)));
+        complex8 turned = c_mul(c_load(fft->turn_re + k, fft->turn_im + k), O);
+        c_store_reverse_conj(X->re + MIRROR - k, X->im + MIRROR - k, c_sub(E, turned));
+        c_store(X->re + k, X->im + k, c_add(E, turned));
+    }
+    c_store(X->re + HALF, X->im + HALF, zero);
+    X->re[0] = re[0] + im[0];
+    X->re[HALF] = re[0] - im[0];
+    X->im[0] = 0;
+}
+
+static void ifft512(const dn_fft512 *fft, const float *window, const dn_spectrum *X, float *x) {
+    enum { HALF = 256, MIRROR = HALF - 7 };
+    float re[HALF], im[HALF], even[HALF], odd[HALF];
+    for (int k = 1; k <= HALF / 2; k += 8) {
+        complex8 here = c_load(X->re + k, X->im + k), mirror = c_reverse_conj(X->re + MIRROR - k, X->im + MIRROR - k);
+        complex8 turn = {v8_load(fft->turn_re + k), v8_sub(v8_set(0), v8_load(fft->turn_im + k))};
+        complex8 A = c_add(here, mirror), B = c_mul(turn, c_sub(here, mirror));
+        c_store_reverse_conj(re + MIRROR - k, im + MIRROR - k, c_sub_i(A, B));
+        c_store(re + k, im + k, c_add_i(A, B));
+    }
+    re[0] = X->re[0] + X->re[HALF];
+    im[0] = X->re[0] - X->re[HALF];
+    fft256(fft, im, re, odd, even);
+    for (int n = 0; n < HALF; n += 8) {
+        v8 low, high;
+        v8_join(v8_load(even + n), v8_load(odd + n), &low, &high);
+        v8_store(x + 2 * n, v8_mul(low, v8_load(window + 2 * n)));
+        v8_store(x + 2 * n + 8, v8_mul(high, v8_load(window + 2 * n + 8)));
+    }
+}

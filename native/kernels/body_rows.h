@@ -19,6 +19,11 @@
 #include "kernels/body_tile.h"
 #undef DN_TILED
 #undef DN_EACH_ROW
+#define DN_TILED(part) v8_8_##part
+#define DN_EACH_ROW DN_EIGHT_ROWS
+#include "kernels/body_tile.h"
+#undef DN_TILED
+#undef DN_EACH_ROW
 #undef DN_OF
 #undef DN_VECTOR
 #undef DN_V
@@ -58,15 +63,16 @@ static void map_rows(const dn_rows *m) {
 #endif
     int fours = m->rows - m->rows % 4;
     for (; column < m->columns;) {
-        int two = column + 16 <= m->columns;
-        for (int row = 0; row < fours; row += 4) {
+        int two = column + 16 <= m->columns, row = 0;
+        for (; !two && row + 8 <= m->rows; row += 8) v8_8_one(m, row, column); /* as many sums as four rows of two */
+        for (; row < fours; row += 4) {
             if (two) {
                 v8_4_two(m, row, column);
             } else {
                 v8_4_one(m, row, column);
             }
         }
-        for (int row = fours; row < m->rows; row++) {
+        for (row = fours; row < m->rows; row++) {
             if (two) {
                 v8_1_two(m, row, column);
             } else {

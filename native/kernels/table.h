@@ -59,6 +59,18 @@ typedef struct {
     int inputs, columns, rows;
     int add;
 } dn_steps;
+/* A convolution of each channel by itself over times and places: y[row][c] = bias[c] + sum over t < times, tap < taps
+ * of w[t][tap][c] * x[t][row * x_row + tap * x_tap + c]; c < channels, a multiple of 8. The numbers that end in row,
+ * tap or time are those of floats from one to the next. */
+typedef struct {
+    const float *const *x; /* [times] */
+    int x_row, x_tap;
+    const float *w, *bias;
+    int w_time, w_tap;
+    float *y;
+    int y_row;
+    int times, taps, rows, channels;
+} dn_places;
 
 typedef struct dn_kernels {
     const char *name;
@@ -183,6 +195,38 @@ typedef struct dn_kernels {
 
     /* v[i] = ln(v[i] + least), i < n, of sums that are normal numbers; errors below 3e-7, or 1e-7 of it. */
     void (*logarithms)(float *v, float least, int n);
+    void (*filter_places)(const dn_places *filter);
+
+    /* x = scale * x + offset + slope[c] * min(x, 0), kept within +-DN_ROWS_MOST; x, scale, offset [rows][channels], the
+     * last two NULL for 1 and 0; channels is a multiple of 8. */
+    void (*bend_places)(float *x, const float *scale, const float *offset, const float *slope, int rows, int channels);
+
+    /* Runs pairs of GRUs of four units along places, one up and one down, from zeros; the reset gate acts after U.
+     * y[places][chains][up, down][4]. from_x[places][chains][z, r, n][up, down][4], of the inputs, biases in them,
+     * w[chains][z, r, n][4 units][up, down][4]: those of z and r halved; bias[chains][up, down][4]: of n within the
+     * reset gate. */
+    void (*gru_places)(float *y, const float *from_x, const float *w, const float *bias, int chains, int places);
+
+    /* Means of the squares of x[rows][channels] over all rows, of_channels[channels], and their sums over channels,
+     * of_rows[rows]; channels is a multiple of 8. */
+    void (*power_places)(float *of_channels, float *of_rows, const float *x, int rows, int channels);
+
+    /* y = x * of_channels * of_rows + add, [rows][channels]; of_rows, add NULL: none. channels is a multiple of 8; y
+     * may be x or add. */
+    void (*gain_places)(float *y, const float *x, const float *of_channels, const float *of_rows, const float *add,
+                        int rows, int channels);
+
+    /* x[i] += scale[i] * (y[i] - mean) / sqrt(variance + least) + offset[i], i < n, a multiple of 8; mean and variance
+     * of the n; kept within +-DN_ROWS_MOST. */
+    void (*add_normal)(float *x, const float *y, const float *scale, const float *offset, float least, int n);
+
+    /* v[i] = log10(max(v[i], least)), i < n, a multiple of 8; least is a normal number. Errors below 3e-6. */
+    void (*decades)(float *v, float least, int n);
+
+    /* X = DFT of window[i] * x[i], i < 512: 257 bins, and zeros up to 264; and back, x[i] = window[i] * sum over the
+     * 512. */
+    void (*fft512)(const dn_fft512 *fft, const float *window, const float *x, dn_spectrum *X);
+    void (*ifft512)(const dn_fft512 *fft, const float *window, const dn_spectrum *X, float *x);
 } dn_kernels;
 
 /* Returns the table called name, or the fastest one for NULL. NULL: there is none of that name that this processor can

@@ -96,6 +96,31 @@ static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
     *high = _mm256_permute2f128_ps(first, second, 0x31);
 }
 
+static inline v8 v8_from_fours(const float *low, const float *high) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+
+static inline void v8_store_fours(float *low, float *high, v8 a) {
+    _mm_storeu_ps(low, _mm256_castps256_ps128(a));
+    _mm_storeu_ps(high, _mm256_extractf128_ps(a, 1));
+}
+
+static inline v8 v8_spread_0(v8 a) {
+    return _mm256_permute_ps(a, 0x00);
+}
+
+static inline v8 v8_spread_1(v8 a) {
+    return _mm256_permute_ps(a, 0x55);
+}
+
+static inline v8 v8_spread_2(v8 a) {
+    return _mm256_permute_ps(a, 0xaa);
+}
+
+static inline v8 v8_spread_3(v8 a) {
+    return _mm256_permute_ps(a, 0xff);
+}
+
 static inline void v8_transpose(v8 rows[8]) {
     v8 pairs[8], quads[8];
     for (int i = 0; i < 8; i += 2) {

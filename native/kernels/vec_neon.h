@@ -148,6 +148,31 @@ static inline void transpose_four(float32x4_t *a, float32x4_t *b, float32x4_t *c
 }
 
 /* Transposes by quarters of 4 x 4, of which the two off the diagonal change places. */
+static inline v8 v8_from_fours(const float *low, const float *high) {
+    return (v8){vld1q_f32(low), vld1q_f32(high)};
+}
+
+static inline void v8_store_fours(float *low, float *high, v8 a) {
+    vst1q_f32(low, a.low);
+    vst1q_f32(high, a.high);
+}
+
+static inline v8 v8_spread_0(v8 a) {
+    return (v8){vdupq_lane_f32(vget_low_f32(a.low), 0), vdupq_lane_f32(vget_low_f32(a.high), 0)};
+}
+
+static inline v8 v8_spread_1(v8 a) {
+    return (v8){vdupq_lane_f32(vget_low_f32(a.low), 1), vdupq_lane_f32(vget_low_f32(a.high), 1)};
+}
+
+static inline v8 v8_spread_2(v8 a) {
+    return (v8){vdupq_lane_f32(vget_high_f32(a.low), 0), vdupq_lane_f32(vget_high_f32(a.high), 0)};
+}
+
+static inline v8 v8_spread_3(v8 a) {
+    return (v8){vdupq_lane_f32(vget_high_f32(a.low), 1), vdupq_lane_f32(vget_high_f32(a.high), 1)};
+}
+
 static inline void v8_transpose(v8 rows[8]) {
     for (int i = 0; i < 8; i += 4) {
         transpose_four(&rows[i].low, &rows[i + 1].low, &rows[i + 2].low, &rows[i + 3].low);

@@ -132,6 +132,33 @@ static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
     }
 }
 
+/* Four floats from each of two places, and to them. */
+static inline v8 v8_from_fours(const float *low, const float *high) {
+    V8_EACH(i < 4 ? low[i] : high[i - 4]);
+}
+
+static inline void v8_store_fours(float *low, float *high, v8 a) {
+    memcpy(low, a.f, 4 * sizeof(*low));
+    memcpy(high, a.f + 4, 4 * sizeof(*high));
+}
+
+/* One of each four floats, four times. */
+static inline v8 v8_spread_0(v8 a) {
+    V8_EACH(a.f[i & 4]);
+}
+
+static inline v8 v8_spread_1(v8 a) {
+    V8_EACH(a.f[(i & 4) + 1]);
+}
+
+static inline v8 v8_spread_2(v8 a) {
+    V8_EACH(a.f[(i & 4) + 2]);
+}
+
+static inline v8 v8_spread_3(v8 a) {
+    V8_EACH(a.f[(i & 4) + 3]);
+}
+
 /* rows[i].f[j] <-> rows[j].f[i] */
 static inline void v8_transpose(v8 rows[8]) {
     for (int i = 0; i < 8; i++) {

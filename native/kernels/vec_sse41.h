@@ -127,6 +127,31 @@ static inline void v8_join(v8 a, v8 b, v8 *low, v8 *high) {
 }
 
 /* Transposes by quarters of 4 x 4, of which the two off the diagonal change places. */
+static inline v8 v8_from_fours(const float *low, const float *high) {
+    return (v8){_mm_loadu_ps(low), _mm_loadu_ps(high)};
+}
+
+static inline void v8_store_fours(float *low, float *high, v8 a) {
+    _mm_storeu_ps(low, a.low);
+    _mm_storeu_ps(high, a.high);
+}
+
+static inline v8 v8_spread_0(v8 a) {
+    return (v8){_mm_shuffle_ps(a.low, a.low, 0x00), _mm_shuffle_ps(a.high, a.high, 0x00)};
+}
+
+static inline v8 v8_spread_1(v8 a) {
+    return (v8){_mm_shuffle_ps(a.low, a.low, 0x55), _mm_shuffle_ps(a.high, a.high, 0x55)};
+}
+
+static inline v8 v8_spread_2(v8 a) {
+    return (v8){_mm_shuffle_ps(a.low, a.low, 0xaa), _mm_shuffle_ps(a.high, a.high, 0xaa)};
+}
+
+static inline v8 v8_spread_3(v8 a) {
+    return (v8){_mm_shuffle_ps(a.low, a.low, 0xff), _mm_shuffle_ps(a.high, a.high, 0xff)};
+}
+
 static inline void v8_transpose(v8 rows[8]) {
     for (int i = 0; i < 8; i += 4) {
         _MM_TRANSPOSE4_PS(rows[i].low, rows[i + 1].low, rows[i + 2].low, rows[i + 3].low);

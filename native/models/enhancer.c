@@ -27,88 +27,36 @@
  */
 #include "models/enhancer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "hash.h"
 #include "memory.h"
 #include "models/message.h"
-#include "models/records.h"
+#include "models/taker.h"
 
 enum { SIZES = 8, MOST_CHANNELS = 128, MOST_HEADS = 8 };
 
-static const float most_weight = 1e4f; /* within which no network drives its numbers out of range */
-
 static const dn_body *const bodies[DN_BODIES] = {[DN_MIXED] = &dn_mixed_body, [DN_ROW_BODY] = &dn_rows_body};
 
-/* Weights as they are taken out of a file, one map after the other: first they are counted, then there is room. */
-typedef struct {
-    dn_records file;
-    float *room; /* NULL while they are counted */
-    size_t used;
-    uint32_t hash;
-    dn_status status; /* of the first that failed, after which nothing is taken */
-    char *message;
-} taker;
-
-/* Takes the record LAYER_ARRAY of rows times columns floats, and rounds columns up to a multiple of 8. */
-static const float *take(taker *t, const char *layer, const char *array, int rows, int columns) {
-    dn_record r;
-    int padded = dn_round_up_8(columns);
-    size_t count = (size_t)rows * (size_t)columns;
-    if (t->status != DN_OK) return NULL;
-    t->status = dn_record_want(t->file, layer, array, DN_RECORD_FLOAT, count, &r, t->message);
-    if (t->status != DN_OK) return NULL;
-    float *to = t->room ? t->room + t->used : NULL;
-    t->used += (size_t)rows * (size_t)padded;
-    if (!to) return NULL;
-    t->hash = dn_hash(t->hash, r.payload, r.size);
-    for (size_t i = 0; i < count; i++) {
-        float value = dn_record_float(&r, i);
-        if (!(fabsf(value) <= most_weight)) {
-            t->status = dn_bad_model(t->message, "layer %s: value %lu of %s is %g; it is to be within +-%g", layer,
-                                     (unsigned long)i, array, (double)value, (double)most_weight);
-            return NULL;
-        }
-        to[i / (size_t)columns * (size_t)padded + i % (size_t)columns] = value;
-    }
-    return to;
-}
-
-/* Takes a map with a bias for all rows, or one for each of so many. */
-static dn_dense take_dense(taker *t, const char *layer, int inputs, int columns, int bias_rows) {
-    dn_dense d = {.inputs = inputs, .columns = dn_round_up_8(columns)};
-    d.w = take(t, layer, "weights", inputs, columns);
-    d.bias = take(t, layer, "bias", bias_rows, columns);
-    d.bias_row = bias_rows > 1 ? d.columns : 0;
-    return d;
-}
-
-static dn_dense take_of_block(taker *t, int block, const char *part, int inputs, int columns, int bias_rows) {
+static dn_dense take_of_block(dn_taker *t, int block, const char *part, int inputs, int columns, int bias_rows) {
     char name[DN_RECORD_NAME];
     snprintf(name, sizeof(name), "block%d_%s", block, part);
-    return take_dense(t, name, inputs, columns, bias_rows);
-}
-
-/* Takes a map without a bias. */
-static dn_dense take_alone(taker *t, const char *layer, int inputs, int columns) {
-    return (dn_dense){
-        .w = take(t, layer, "weights", inputs, columns), .inputs = inputs, .columns = dn_round_up_8(columns)};
+    return dn_take_dense(t, name, inputs, columns, bias_rows);
 }
 
 /* Takes a map of two times as many channels, as one for each half. */
-static void take_join(taker *t, const char *layer, int channels, dn_dense *join, dn_dense *join_skip) {
-    *join = take_dense(t, layer, 2 * channels, channels, 1);
+static void take_join(dn_taker *t, const char *layer, int channels, dn_dense *join, dn_dense *join_skip) {
+    *join = dn_take_dense(t, layer, 2 * channels, channels, 1);
     join->inputs = channels;
     *join_skip = *join;
     if (join->w) join_skip->w += channels * channels;
     join_skip->bias = NULL;
 }
 
-static void take_mixed(taker *t, const dn_body_sizes *s, dn_mixed *m) {
+static void take_mixed(dn_taker *t, const dn_body_sizes *s, dn_mixed *m) {
     int stride = DN_ENHANCER_BANDS / s->rows, channels = s->channels, units = s->units;
-    m->first = take_dense(t, "first", 3 * 2 * stride * DN_ENHANCER_FEATURES, channels, 1);
+    m->first = dn_take_dense(t, "first", 3 * 2 * stride * DN_ENHANCER_FEATURES, channels, 1);
     for (int i = 0; i < s->blocks; i++) {
         dn_mixed_block *b = &m->block[i];
         b->memory = take_of_block(t, i, "memory", channels, 2 * units, s->rows);
@@ -121,51 +69,52 @@ static void take_mixed(taker *t, const dn_body_sizes *s, dn_mixed *m) {
         b->after_attention = take_of_block(t, i, "after_attention", channels, channels, 1);
     }
     take_join(t, "join", channels, &m->join, &m->join_skip);
-    m->last = take_alone(t, "last", channels, 2 * stride * s->width);
-    m->last_bias = take(t, "last", "bias", 1, s->width);
+    m->last = dn_take_alone(t, "last", channels, 2 * stride * s->width);
+    m->last_bias = dn_take(t, "last", "bias", 1, s->width);
 }
 
-static void take_row_block(taker *t, const dn_body_sizes *s, int i, dn_row_block *b) {
+static void take_row_block(dn_taker *t, const dn_body_sizes *s, int i, dn_row_block *b) {
     int units = s->units;
     char queries[DN_RECORD_NAME];
     snprintf(queries, sizeof(queries), "block%d_queries", i);
     b->input = take_of_block(t, i, "input", units, 3 * units, 1);
     b->recurrent = take_of_block(t, i, "recurrent", units, 3 * units, 1);
     b->after_gru = take_of_block(t, i, "after_gru", units, units, i ? 1 : s->rows);
-    b->queries = take_alone(t, queries, units, 3 * units);
+    b->queries = dn_take_alone(t, queries, units, 3 * units);
     b->after_attention = take_of_block(t, i, "after_attention", units, units, 1);
 }
 
-static void take_rows(taker *t, const dn_body_sizes *s, dn_row_body *body) {
+static void take_rows(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
     int channels = s->channels, groups = DN_ENHANCER_BANDS / DN_GROUP;
     char name[DN_RECORD_NAME];
-    body->first = take_dense(t, "first", 2 * DN_GROUP * DN_ENHANCER_FEATURES, channels, 1);
-    body->gather = take_alone(t, "gather", s->rows, groups);
-    body->spread = take_alone(t, "spread", groups, s->rows);
-    body->narrow = take_dense(t, "narrow", channels, s->units, 1);
-    body->widen = take_dense(t, "widen", s->units, channels, 1);
+    body->first = dn_take_dense(t, "first", 2 * DN_GROUP * DN_ENHANCER_FEATURES, channels, 1);
+    body->gather = dn_take_alone(t, "gather", s->rows, groups);
+    body->spread = dn_take_alone(t, "spread", groups, s->rows);
+    body->narrow = dn_take_dense(t, "narrow", channels, s->units, 1);
+    body->widen = dn_take_dense(t, "widen", s->units, channels, 1);
     for (int i = 0; i < s->blocks; i++) take_row_block(t, s, i, &body->block[i]);
     for (int i = 0; i <= s->convolutions; i++) {
         snprintf(name, sizeof(name), "join%d", i);
         take_join(t, name, channels, &body->join[i], &body->join_skip[i]);
         if (i == s->convolutions) break;
         snprintf(name, sizeof(name), "encoder%d", i);
-        body->encoder[i] = take_dense(t, name, 3 * channels, channels, 1);
+        body->encoder[i] = dn_take_dense(t, name, 3 * channels, channels, 1);
         snprintf(name, sizeof(name), "decoder%d", i);
-        body->decoder[i] = take_dense(t, name, 3 * channels, channels, 1);
+        body->decoder[i] = dn_take_dense(t, name, 3 * channels, channels, 1);
     }
-    body->last = take_alone(t, "last", channels, 2 * DN_GROUP * s->width);
-    body->last_bias = take(t, "last", "bias", 1, s->width);
+    body->last = dn_take_alone(t, "last", channels, 2 * DN_GROUP * s->width);
+    body->last_bias = dn_take(t, "last", "bias", 1, s->width);
 }
 
-static void take_all(taker *t, dn_enhancer *net) {
+static void take_network(dn_taker *t, void *of) {
+    dn_enhancer *net = of;
     int width = net->sizes.width;
     if (net->sizes.kind == DN_MIXED) take_mixed(t, &net->sizes, &net->mixed);
     if (net->sizes.kind == DN_ROW_BODY) take_rows(t, &net->sizes, &net->rows);
-    net->low_head = take_dense(t, "low_head", width, 2, 1);
-    net->upper_head = take_dense(t, "upper_head", width, 2, 1);
-    net->voice_hidden = take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
-    net->voice_output = take_dense(t, "voice_output", DN_VOICE_UNITS, 1, 1);
+    net->low_head = dn_take_dense(t, "low_head", width, 2, 1);
+    net->upper_head = dn_take_dense(t, "upper_head", width, 2, 1);
+    net->voice_hidden = dn_take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
+    net->voice_output = dn_take_dense(t, "voice_output", DN_VOICE_UNITS, 1, 1);
 }
 
 static dn_status check_size(const char *name, int value, int step, int most, char *message) {
@@ -211,17 +160,10 @@ static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, c
 
 dn_status dn_enhancer_read(dn_network *base, const void *data, size_t size, uint32_t *fingerprint, char *message) {
     dn_enhancer *net = (dn_enhancer *)base;
-    taker t = {.file = {data, size}, .message = message};
-    t.status = read_sizes(t.file, net, &t.hash, message);
-    if (t.status == DN_OK) take_all(&t, net);
-    if (t.status != DN_OK) return t.status;
-    net->room = dn_new(t.used * sizeof(float));
-    if (!net->room) return DN_NO_MEMORY;
-    t.room = net->room;
-    t.used = 0;
-    take_all(&t, net);
-    if (t.status != DN_OK) return t.status;
-    *fingerprint = t.hash;
+    dn_records file = {data, size};
+    dn_status status = read_sizes(file, net, fingerprint, message);
+    if (status == DN_OK) status = dn_take_all(file, take_network, net, &net->room, fingerprint, message);
+    if (status != DN_OK) return status;
     dn_enhancer_prepare(net);
     return DN_OK;
 }

@@ -12,11 +12,11 @@
 
 #define FUZZER "fuzz_frames"
 #include "fuzz.h"
-#include "models_enhancer.h"
+#include "models_narrow.h"
 #include "samples.h"
 
 enum {
-    MODELS = V02_KINDS + ENHANCER_KINDS + 3,
+    MODELS = V02_KINDS + ENHANCER_KINDS + NARROW_KINDS + 3,
     ISAS = 8, /* at most */
     MOST_CHANNELS = 5,
     MOST_FRAMES = 3, /* of a step */
@@ -129,7 +129,7 @@ static void check_untouched(signal_of_input *s) {
 }
 
 static void check_output(signal_of_input *s, const float *out, const float *voice, size_t frames) {
-    size_t count = s->channels * frames * DN_FRAME;
+    size_t count = s->channels * frames * (size_t)dn_model_hop(s->of->model);
     float loudest = loudest_of(out, count);
     if (!all_finite(out, count)) fail("a sample is not finite");
     if (loudest > 1e-3f + most_gain * s->loudest) fail("what comes out is much louder than what went in");
@@ -141,7 +141,7 @@ static void check_output(signal_of_input *s, const float *out, const float *voic
 static void step_process(signal_of_input *s) {
     static float in[MOST_SAMPLES], out[MOST_SAMPLES], voice[MOST_CHANNELS * MOST_FRAMES];
     uint32_t how = take(1);
-    size_t frames = how % (MOST_FRAMES + 1), count = s->channels * frames * DN_FRAME;
+    size_t frames = how % (MOST_FRAMES + 1), count = s->channels * frames * (size_t)dn_model_hop(s->of->model);
     int in_place = how >> 7;
     float min_gain = take_float();
     if (count) take_samples(in, count);
@@ -205,7 +205,7 @@ static void step_extract(signal_of_input *s) {
     int good = loudest_of(noisy, count) <= DN_LIMIT && loudest_of(clean, count) <= DN_LIMIT;
     const dn_extracted out = {room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7], room[8]};
     dn_family family = dn_model_family(s->of->model);
-    if (dn_extractor_create(family == DN_ENHANCER ? DN_CLASSIC : family, &extractor) != DN_OK) fail("no memory");
+    if (dn_extractor_create(family >= DN_ENHANCER ? DN_CLASSIC : family, &extractor) != DN_OK) fail("no memory");
     memset(room, 0, sizeof(room));
     if (dn_extract(extractor, noisy, clean, frames, &out) != (good ? DN_OK : DN_NOT_FINITE)) {
         fail("bad samples are accepted for training, or good ones refused");
@@ -421,7 +421,9 @@ static dn_model *make_model(int m, const char *isa) {
     if (m < V02_KINDS) make_v02(&file, m);
     int others = m - V02_KINDS;
     if (others >= 0 && others < ENHANCER_KINDS) make_enhancer(&file, others);
-    if (others >= ENHANCER_KINDS) make_bytes(&file, others == ENHANCER_KINDS);
+    others -= ENHANCER_KINDS;
+    if (others >= 0 && others < NARROW_KINDS) make_narrow(&file, others);
+    if (others >= NARROW_KINDS) make_bytes(&file, others == NARROW_KINDS);
     dn_status status =
         m == MODELS - 1 ? dn_model_builtin(&model, NULL) : dn_model_load(file.data, file.size, &model, NULL);
     if (status != DN_OK) fail("a model for the test cannot be made");

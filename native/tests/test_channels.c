@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "kernels/table.h"
-#include "models_enhancer.h"
+#include "models_narrow.h"
 
 enum { FRAMES = 14, SAMPLES = FRAMES * DN_FRAME, CHANNELS = DN_BATCH + 5, MOST = 160 };
 
@@ -96,13 +96,14 @@ static void fill_channels(void) {
 
 static void test_states(const dn_model *model, size_t channels) {
     dn_state *state[CHANNELS], *lone;
+    size_t samples = FRAMES * (size_t)dn_model_hop(model), size = samples * sizeof(*alone);
     CHECK(dn_state_create(model, &lone) == DN_OK);
     for (size_t c = 0; c < channels; c++) CHECK(dn_state_create(model, &state[c]) == DN_OK);
     CHECK(dn_process(state, channels, in, together, voice, FRAMES, 0.05f) == DN_OK);
     for (size_t c = 0; c < channels; c++) {
         dn_state_reset(lone);
-        CHECK(dn_process(&lone, 1, in + c * SAMPLES, alone, voice_alone, FRAMES, 0.05f) == DN_OK);
-        CHECK(memcmp(alone, together + c * SAMPLES, sizeof(alone)) == 0);
+        CHECK(dn_process(&lone, 1, in + c * samples, alone, voice_alone, FRAMES, 0.05f) == DN_OK);
+        CHECK(memcmp(alone, together + c * samples, size) == 0);
         CHECK(memcmp(voice_alone, voice + c * FRAMES, sizeof(voice_alone)) == 0);
     }
     memcpy(together, in, sizeof(together)); /* in place, from where the states are now, and from there alone */
@@ -110,7 +111,7 @@ static void test_states(const dn_model *model, size_t channels) {
     dn_state_reset(lone);
     CHECK(dn_process(&lone, 1, in, alone, NULL, FRAMES, 0.05f) == DN_OK);
     CHECK(dn_process(&lone, 1, in, alone, NULL, FRAMES, 0) == DN_OK);
-    CHECK(memcmp(alone, together, sizeof(alone)) == 0);
+    CHECK(memcmp(alone, together, size) == 0);
     for (size_t c = 0; c < channels; c++) dn_state_destroy(state[c]);
     dn_state_destroy(lone);
 }
@@ -164,6 +165,10 @@ int main(void) {
     }
     for (int kind = 0; kind < ENHANCER_KINDS; kind++) {
         make_enhancer(&file, kind);
+        test_model();
+    }
+    for (int kind = 0; kind < NARROW_KINDS; kind++) {
+        make_narrow(&file, kind);
         test_model();
     }
     make_v02_of(&file, (v02_kind){8, 256, 1, 1, 0}); /* so large that fewer than DN_BATCH go together */

@@ -569,6 +569,178 @@ static void test_cells(const dn_kernels *k) {
     }
 }
 
+/* Kernels of networks along places. */
+
+static void test_filter_places(const dn_kernels *k) {
+    enum { ROWS = 13, CHANNELS = 16, TIMES = 2, TAPS = 3, LONG = (2 * ROWS + TAPS) * CHANNELS };
+    static float x0[LONG], x1[LONG], w[TIMES * TAPS * CHANNELS], out[ROWS * 2 * CHANNELS];
+    const float *const frames[TIMES] = {x0, x1};
+    fill(x0, LONG);
+    fill(x1, LONG);
+    fill(w, TIMES * TAPS * CHANNELS);
+    fill(a, CHANNELS);
+    for (int step = 1; step <= 2; step++) { /* every place, every second one */
+        for (int taps = 1; taps <= TAPS; taps += 2) {
+            const dn_places f = {frames, step * CHANNELS, CHANNELS, w,    a,    TAPS * CHANNELS, CHANNELS,
+                                 out,    2 * CHANNELS,    TIMES,    taps, ROWS, CHANNELS};
+            for (int i = 0; i < ROWS * 2 * CHANNELS; i++) out[i] = -77;
+            k->filter_places(&f);
+            for (int i = 0; i < ROWS * CHANNELS; i++) {
+                int row = i / CHANNELS, ch = i % CHANNELS;
+                double sum = a[ch];
+                for (int t = 0; t < TIMES; t++) {
+                    for (int tap = 0; tap < taps; tap++) {
+                        sum += (double)w[(t * TAPS + tap) * CHANNELS + ch] *
+                               (double)frames[t][(row * step + tap) * CHANNELS + ch];
+                    }
+                }
+                CHECK(fabs(sum - (double)out[row * 2 * CHANNELS + ch]) < 1e-5);
+                CHECK(out[(row * 2 + 1) * CHANNELS + ch] == -77);
+            }
+        }
+    }
+}
+
+static void test_bend_places(const dn_kernels *k) {
+    enum { ROWS = 7, CHANNELS = 24, COUNT = ROWS * CHANNELS };
+    static float x[COUNT], scale[COUNT], offset[COUNT], slope[CHANNELS];
+    for (int plain = 0; plain < 2; plain++) {
+        fill(x, COUNT);
+        fill(scale, COUNT);
+        fill(offset, COUNT);
+        fill(slope, CHANNELS);
+        x[3] = 3e38f;
+        scale[3] = slope[3] = 1;
+        memcpy(b, x, sizeof(x));
+        k->bend_places(x, plain ? NULL : scale, plain ? NULL : offset, slope, ROWS, CHANNELS);
+        CHECK(x[3] == DN_ROWS_MOST);
+        for (int i = 4; i < COUNT; i++) {
+            double in = b[i], wanted = (plain ? in : (double)scale[i] * in + (double)offset[i]);
+            wanted += (double)slope[i % CHANNELS] * fmin(in, 0);
+            CHECK(fabs(wanted - (double)x[i]) < 1e-6);
+        }
+    }
+}
+
+static double sigmoid_of(double x) {
+    return 1 / (1 + exp(-x));
+}
+
+/* w is as gru_places has it, but for the halves of z and r. */
+static void step_gru(double h[4], const float *x, const float *w, const float *bias) {
+    double next[4];
+    for (int i = 0; i < 4; i++) {
+        double sum[3] = {x[i], x[8 + i], bias[i]};
+        for (int gate = 0; gate < 3; gate++) {
+            for (int j = 0; j < 4; j++) sum[gate] += h[j] * (double)w[(gate * 4 + j) * 8 + i];
+        }
+        double z = sigmoid_of(2 * sum[0]), r = sigmoid_of(2 * sum[1]), n = tanh((double)x[16 + i] + r * sum[2]);
+        next[i] = (1 - z) * n + z * h[i];
+    }
+    memcpy(h, next, sizeof(next));
+}
+
+static void test_gru_places(const dn_kernels *k) {
+    enum { PLACES = 9, CHAINS = 2 };
+    static float x[PLACES * CHAINS * 24], w[CHAINS * 96], bias[CHAINS * 8], out[PLACES * CHAINS * 8];
+    for (float size = 0.5f; size < 300; size *= 8) { /* where gates are nearly linear, and where they are shut */
+        fill(x, PLACES * CHAINS * 24);
+        fill(w, CHAINS * 96);
+        fill(bias, CHAINS * 8);
+        for (int i = 0; i < PLACES * CHAINS * 24; i++) x[i] *= size;
+        k->gru_places(out, x, w, bias, CHAINS, PLACES);
+        for (int chain = 0; chain < CHAINS; chain++) {
+            for (int down = 0; down < 2; down++) {
+                double h[4] = {0};
+                for (int i = 0; i < PLACES; i++) {
+                    int place = (down ? PLACES - 1 - i : i) * CHAINS + chain;
+                    step_gru(h, x + place * 24 + 4 * down, w + chain * 96 + 4 * down, bias + chain * 8 + 4 * down);
+                    for (int j = 0; j < 4; j++) CHECK(fabs(h[j] - (double)out[place * 8 + 4 * down + j]) < 5e-6);
+                }
+            }
+        }
+    }
+}
+
+static void test_powers_and_gains(const dn_kernels *k) {
+    enum { ROWS = 19, CHANNELS = 24, COUNT = ROWS * CHANNELS };
+    static float x[COUNT], out[COUNT], of_channels[CHANNELS], of_rows[ROWS];
+    fill(x, COUNT);
+    k->power_places(of_channels, of_rows, x, ROWS, CHANNELS);
+    for (int ch = 0; ch < CHANNELS; ch++) {
+        double sum = 0;
+        for (int row = 0; row < ROWS; row++) sum += (double)x[row * CHANNELS + ch] * (double)x[row * CHANNELS + ch];
+        CHECK(fabs(sum / ROWS - (double)of_channels[ch]) < 1e-6);
+    }
+    for (int row = 0; row < ROWS; row++) {
+        double sum = 0;
+        for (int ch = 0; ch < CHANNELS; ch++) sum += (double)x[row * CHANNELS + ch] * (double)x[row * CHANNELS + ch];
+        CHECK(fabs(sum - (double)of_rows[row]) < 1e-5);
+    }
+    fill(b, COUNT);
+    for (int with = 0; with < 4; with++) {
+        k->gain_places(out, x, of_channels, with & 1 ? of_rows : NULL, with & 2 ? b : NULL, ROWS, CHANNELS);
+        for (int i = 0; i < COUNT; i++) {
+            double wanted = (double)x[i] * (double)of_channels[i % CHANNELS];
+            if (with & 1) wanted *= (double)of_rows[i / CHANNELS];
+            if (with & 2) wanted += (double)b[i];
+            CHECK(fabs(wanted - (double)out[i]) < 3e-6);
+        }
+    }
+}
+
+static void test_norms_and_decades(const dn_kernels *k) {
+    enum { COUNT = 528 };
+    static float x[COUNT], scale[COUNT], offset[COUNT];
+    fill(x, COUNT);
+    fill(scale, COUNT);
+    fill(offset, COUNT);
+    fill(a, COUNT);
+    for (int i = 0; i < COUNT; i++) a[i] = 3 + 0.1f * a[i];
+    memcpy(b, x, sizeof(x));
+    k->add_normal(x, a, scale, offset, 1e-4f, COUNT);
+    double mean = 0, variance = 0;
+    for (int i = 0; i < COUNT; i++) mean += (double)a[i] / COUNT;
+    for (int i = 0; i < COUNT; i++) variance += ((double)a[i] - mean) * ((double)a[i] - mean) / COUNT;
+    for (int i = 0; i < COUNT; i++) {
+        double normal = ((double)a[i] - mean) / sqrt(variance + (double)1e-4f);
+        CHECK(fabs((double)b[i] + normal * (double)scale[i] + (double)offset[i] - (double)x[i]) < 2e-5);
+    }
+    for (int i = 0; i < COUNT; i++) a[i] = powf(10, -30 + 48 * (float)i / COUNT) * (1 + fabsf(random_float()));
+    a[0] = 0;
+    memcpy(b, a, sizeof(a));
+    k->decades(a, 1e-24f, COUNT);
+    for (int i = 0; i < COUNT; i++) CHECK(fabs(log10(fmax((double)b[i], 1e-24)) - (double)a[i]) < 3e-6);
+}
+
+static void test_fourier_512(const dn_kernels *k) {
+    enum { N = 512, HALF = 256 };
+    const double tau = 6.283185307179586;
+    static dn_fft512 fft;
+    static dn_spectrum X;
+    static float x[N], window[N], back[N];
+    dn_fft512_init(&fft);
+    fill(x, N);
+    for (int i = 0; i < N; i++) window[i] = 0.5f + 0.4f * random_float();
+    k->fft512(&fft, window, x, &X);
+    for (int bin = 0; bin <= HALF; bin++) {
+        double re = 0, im = 0;
+        for (int i = 0; i < N; i++) {
+            double in = (double)window[i] * (double)x[i];
+            re += in * cos(tau * (bin * i % N) / N);
+            im -= in * sin(tau * (bin * i % N) / N);
+        }
+        CHECK(fabs(re - (double)X.re[bin]) < 2e-5 && fabs(im - (double)X.im[bin]) < 2e-5);
+    }
+    for (int i = HALF + 1; i < HALF + 8; i++) CHECK(X.re[i] == 0 && X.im[i] == 0);
+    for (int i = 0; i < N; i++) window[i] = 1 / window[i] / N;
+    k->ifft512(&fft, window, &X, back);
+    for (int i = 0; i < N; i++) {
+        double undone = (double)window[i] * N;
+        CHECK(fabs((double)x[i] - (double)back[i]) < 1e-5 * fmax(undone, 1));
+    }
+}
+
 int main(int argc, char **argv) {
     dn_tables *tables = dn_new(sizeof(*tables)), *v02 = dn_new(sizeof(*v02));
     dn_tables_init(tables, &dn_classic_bands);
@@ -605,6 +777,12 @@ int main(int argc, char **argv) {
         test_rows_one_by_one(k);
         test_panels(k);
         test_cells(k);
+        test_filter_places(k);
+        test_bend_places(k);
+        test_gru_places(k);
+        test_powers_and_gains(k);
+        test_norms_and_decades(k);
+        test_fourier_512(k);
         test_magnitudes(k);
     }
     dn_delete(tables);

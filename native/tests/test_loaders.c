@@ -1,7 +1,7 @@
 /* The readers: what they must take, and that damage of any kind is refused with a reason and without harm. */
 #include <math.h>
 
-#include "models_enhancer.h"
+#include "models_narrow.h"
 
 static model_file file, damaged;
 
@@ -194,6 +194,26 @@ static void test_v02_maps_read_back(void) {
     dn_model_destroy(model);
 }
 
+static void expect_narrow(int kind, const char *record, int place, int32_t value, const char *words) {
+    make_narrow(&file, kind);
+    copy_to_damage();
+    put_int(find_payload(&damaged, record) + 4 * place, value);
+    expect(&damaged, words);
+}
+
+static void test_narrow_messages(void) {
+    enum { HEAD_NAME = -11, HEAD_SIZE = -13, NAN_BITS = 0x7fc00000, LARGE_BITS = 0x7f000000 };
+    expect_narrow(0, "narrow_network", 0, 2, "narrow_network: a network of kind 2; 0 (UL-UNAS) and 1 (GTCRN) are");
+    expect_narrow(0, "narrow_network", 0, -1, "a network of kind -1");
+    expect_narrow(0, "narrow_network", 0, 1, "layer encoder0_conv");
+    expect_narrow(0, "encoder1_leave_bias", HEAD_NAME, 0, "there is no record encoder1_leave_bias");
+    expect_narrow(0, "decoder3_bend_scale", 7, NAN_BITS, "layer decoder3_bend: value 7 of scale is nan");
+    expect_narrow(0, "path1_time_norm_offset", 3, LARGE_BITS, "value 3 of offset is 1.7");
+    expect_narrow(0, "encoder2_bands_map_bias", HEAD_SIZE, 12,
+                  "has 12 bytes of type 0; 16 of type 0 (float) are wanted");
+    expect_narrow(1, "decoder4_conv_weights", 5, NAN_BITS, "layer decoder4_conv: value 5 of weights is nan");
+}
+
 int main(void) {
     static const struct {
         void (*make)(model_file *, int);
@@ -207,6 +227,13 @@ int main(void) {
             test_mutations(forms[i].make, v, i >= 3 ? 500 : 5000);
         }
     }
+    for (int kind = 0; kind < NARROW_KINDS; kind++) {
+        test_good(make_narrow, kind);
+        test_mutations_of_records(make_narrow, kind, kind ? 1000 : 100);
+    }
+    test_every_truncation(make_narrow, 1, 1997);
+    test_mutations(make_narrow, 1, 200);
+    test_narrow_messages();
     for (int kind = 0; kind < V02_KINDS; kind++) test_mutations_of_records(make_v02, kind, 1500);
     for (int kind = 0; kind < ENHANCER_KINDS; kind++) test_mutations_of_records(make_enhancer, kind, 1500);
     test_messages();

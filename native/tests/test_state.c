@@ -2,12 +2,14 @@
 #include <math.h>
 
 #include "hash.h"
-#include "models_enhancer.h"
+#include "models_narrow.h"
 
 enum { FRAMES = 60, SAMPLES = FRAMES * DN_FRAME };
 
 static model_file file;
 static float noise[2 * SAMPLES], first[2 * SAMPLES], second[2 * SAMPLES], voice[2 * FRAMES];
+
+static int hop, samples; /* of a frame of the model that is tested, and of FRAMES of them */
 
 static int same(const float *x, const float *y, size_t n) {
     return memcmp(x, y, n * sizeof(*x)) == 0;
@@ -19,10 +21,10 @@ static void test_calls_of_any_length(dn_state *state) {
     dn_state_reset(state);
     for (int done_frames = 0, n = 1; done_frames < FRAMES; done_frames += n, n = n % 7 + 1) {
         if (n > FRAMES - done_frames) n = FRAMES - done_frames;
-        int at = done_frames * DN_FRAME;
+        int at = done_frames * hop;
         CHECK(dn_process(&state, 1, noise + at, second + at, NULL, (size_t)n, 0) == DN_OK);
     }
-    CHECK(same(first, second, SAMPLES));
+    CHECK(same(first, second, samples));
     for (int i = 0; i < FRAMES; i++) CHECK(voice[i] >= 0 && voice[i] <= 1);
 }
 
@@ -32,37 +34,37 @@ static void test_channels_are_apart(dn_state *state, dn_state *other) {
     dn_state_reset(other);
     CHECK(dn_process(both, 2, noise, first, voice, FRAMES, 0) == DN_OK);
     dn_state_reset(state);
-    CHECK(dn_process(&state, 1, noise + SAMPLES, second, NULL, FRAMES, 0) == DN_OK);
-    CHECK(same(first + SAMPLES, second, SAMPLES));
+    CHECK(dn_process(&state, 1, noise + samples, second, NULL, FRAMES, 0) == DN_OK);
+    CHECK(same(first + samples, second, samples));
     memcpy(second, noise, sizeof(second)); /* in place */
     dn_state_reset(state);
     dn_state_reset(other);
     CHECK(dn_process(both, 2, second, second, NULL, FRAMES, 0) == DN_OK);
-    CHECK(same(first, second, 2 * SAMPLES));
+    CHECK(same(first, second, 2 * samples));
 }
 
 static void test_bad_samples_change_nothing(dn_state *state) {
     const float bad[] = {NAN, INFINITY, -INFINITY, 2 * DN_LIMIT};
-    float frame[DN_FRAME] = {0}, out[DN_FRAME];
+    float frame[DN_FRAME] = {0}, out[DN_FRAME]; /* of the longest hop */
     dn_state_reset(state);
     CHECK(dn_process(&state, 1, noise, first, NULL, 2, 0) == DN_OK);
-    CHECK(dn_process(&state, 1, noise + 2 * DN_FRAME, first, NULL, 10, 0) == DN_OK);
+    CHECK(dn_process(&state, 1, noise + 2 * hop, first, NULL, 10, 0) == DN_OK);
     dn_state_reset(state);
     CHECK(dn_process(&state, 1, noise, second, NULL, 2, 0) == DN_OK);
     for (int i = 0; i < 4; i++) {
         frame[17] = bad[i];
         CHECK(dn_process(&state, 1, frame, out, NULL, 1, 0) == DN_NOT_FINITE);
     }
-    CHECK(dn_process(&state, 1, noise + 2 * DN_FRAME, second, NULL, 10, 0) == DN_OK);
-    CHECK(same(first, second, 10 * DN_FRAME));
+    CHECK(dn_process(&state, 1, noise + 2 * hop, second, NULL, 10, 0) == DN_OK);
+    CHECK(same(first, second, 10 * hop));
 }
 
 static void test_loudest_samples_do_no_harm(dn_state *state) {
     dn_state_reset(state);
-    for (int i = 0; i < SAMPLES; i++) first[i] = noise[i] * DN_LIMIT;
+    for (int i = 0; i < samples; i++) first[i] = noise[i] * DN_LIMIT;
     CHECK(dn_process(&state, 1, first, first, voice, FRAMES, 0) == DN_OK);
     CHECK(dn_process(&state, 1, noise, first, voice, FRAMES, 0) == DN_OK);
-    for (int i = 0; i < SAMPLES; i++) CHECK(isfinite(first[i]));
+    for (int i = 0; i < samples; i++) CHECK(isfinite(first[i]));
     for (int i = 0; i < FRAMES; i++) CHECK(voice[i] >= 0 && voice[i] <= 1);
 }
 
@@ -72,11 +74,11 @@ static void test_saved_and_restored(dn_state *state, dn_state *other) {
     dn_state_reset(state);
     dn_process(&state, 1, noise, first, NULL, 30, 0);
     dn_state_save(state, bytes);
-    dn_process(&state, 1, noise + 30 * DN_FRAME, first, NULL, 30, 0);
+    dn_process(&state, 1, noise + 30 * hop, first, NULL, 30, 0);
     dn_state_reset(other);
     CHECK(dn_state_restore(other, bytes, size) == DN_OK);
-    dn_process(&other, 1, noise + 30 * DN_FRAME, second, NULL, 30, 0);
-    CHECK(same(first, second, 30 * DN_FRAME));
+    dn_process(&other, 1, noise + 30 * hop, second, NULL, 30, 0);
+    CHECK(same(first, second, 30 * hop));
 
     CHECK(dn_state_restore(other, bytes, size - 1) == DN_BAD_STATE);
     bytes[8] = (char)(bytes[8] + 1); /* another model's */
@@ -90,8 +92,8 @@ static void test_saved_and_restored(dn_state *state, dn_state *other) {
         bytes[at] = good;
     }
     CHECK(dn_state_restore(other, bytes, size) == DN_OK);
-    dn_process(&other, 1, noise + 30 * DN_FRAME, second, NULL, 30, 0);
-    CHECK(same(first, second, 30 * DN_FRAME));
+    dn_process(&other, 1, noise + 30 * hop, second, NULL, 30, 0);
+    CHECK(same(first, second, 30 * hop));
     free(bytes);
 }
 
@@ -100,10 +102,10 @@ static void test_faintest_samples_do_no_harm(dn_state *state, dn_state *other) {
     size_t size = dn_state_size(state);
     char *bytes = malloc(size);
     for (float level = 1e-29f; level < 1e-25f; level *= 1.05f) {
-        for (int i = 0; i < 5 * DN_FRAME; i++) first[i] = i < DN_FRAME / 2 ? level : 0;
+        for (int i = 0; i < 5 * hop; i++) first[i] = i < hop / 2 ? level : 0;
         dn_state_reset(state);
         for (int frame = 0; frame < 5; frame++) {
-            CHECK(dn_process(&state, 1, first + frame * DN_FRAME, second, NULL, 1, 0) == DN_OK);
+            CHECK(dn_process(&state, 1, first + frame * hop, second, NULL, 1, 0) == DN_OK);
             dn_state_save(state, bytes);
             CHECK(dn_state_restore(other, bytes, size) == DN_OK);
         }
@@ -114,10 +116,10 @@ static void test_faintest_samples_do_no_harm(dn_state *state, dn_state *other) {
 /* min_gain 1 gives the input back, late by delay samples, rumble below the high-pass included. */
 static void test_pass_through(dn_state *state, int delay) {
     dn_state_reset(state);
-    for (int i = 0; i < SAMPLES; i++) first[i] = 0.5f * noise[i] + 0.25f;
+    for (int i = 0; i < samples; i++) first[i] = 0.5f * noise[i] + 0.25f;
     CHECK(dn_process(&state, 1, first, second, NULL, FRAMES, 1) == DN_OK);
     float worst = 0;
-    for (int i = 0; i < SAMPLES - delay; i++) worst = fmaxf(worst, fabsf(second[i + delay] - first[i]));
+    for (int i = 0; i < samples - delay; i++) worst = fmaxf(worst, fabsf(second[i + delay] - first[i]));
     CHECK(worst < 1e-5f);
 }
 
@@ -125,7 +127,7 @@ static void test_silence(dn_state *state, int takes_samples) {
     dn_state_reset(state);
     memset(first, 0, sizeof(first));
     CHECK(dn_process(&state, 1, first, second, voice, FRAMES, 0) == DN_OK);
-    for (int i = 0; i < SAMPLES; i++) CHECK(second[i] == 0);
+    for (int i = 0; i < samples; i++) CHECK(second[i] == 0);
     for (int i = 0; i < FRAMES; i++) CHECK(takes_samples || voice[i] == 0); /* RNNoise's networks are not run in it */
 }
 
@@ -138,7 +140,7 @@ static void test_sets_agree(dn_model *model, dn_state *state) {
     dn_state_reset(state);
     dn_process(&state, 1, noise, second, NULL, FRAMES, 0);
     double signal = 0, difference = 0;
-    for (int i = 0; i < SAMPLES; i++) {
+    for (int i = 0; i < samples; i++) {
         double d = (double)first[i] - (double)second[i];
         signal += (double)first[i] * (double)first[i];
         difference += d * d;
@@ -183,6 +185,8 @@ static void test_model(int delay) {
     dn_state *state, *other;
     CHECK(dn_model_load(file.data, file.size, &model, NULL) == DN_OK);
     CHECK(dn_model_delay(model) == delay);
+    hop = dn_model_hop(model);
+    samples = FRAMES * hop;
     CHECK(dn_state_create(model, &state) == DN_OK && dn_state_create(model, &other) == DN_OK);
     test_calls_of_any_length(state);
     test_channels_are_apart(state, other);
@@ -191,7 +195,7 @@ static void test_model(int delay) {
     test_saved_and_restored(state, other);
     test_faintest_samples_do_no_harm(state, other);
     test_pass_through(state, delay);
-    test_silence(state, dn_model_family(model) == DN_ENHANCER);
+    test_silence(state, dn_model_family(model) >= DN_ENHANCER);
     test_sets_agree(model, state);
     dn_state_destroy(state);
     dn_state_destroy(other);
@@ -272,6 +276,10 @@ int main(void) {
     for (int kind = 0; kind < ENHANCER_KINDS; kind++) {
         make_enhancer(&file, kind);
         test_model(DN_FRAME);
+    }
+    for (int kind = 0; kind < NARROW_KINDS; kind++) {
+        make_narrow(&file, kind);
+        test_model(NARROW_HOP);
     }
     test_states_of_other_models_are_refused();
     test_state_out_of_range_is_refused();

@@ -6,6 +6,7 @@ import pytest
 from blobs import random_blob
 from enhancer_files import TINY, random_enhancer
 from fakes import FAKES
+from narrow_files import random_narrow
 from pairs import make_pair
 
 from denoise_wrapper import backend_names
@@ -13,6 +14,7 @@ from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.narrow import NarrowBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.models.shipped import MODELS
 
@@ -25,7 +27,8 @@ PAIRS = tuple(  # one of which takes one channel and one hop at a time in ONNX R
 ROUNDED = DTLNBackend(make_pair(512, units=20), "dtln-16k", precision="int8")
 SHIPPED = [name for name in backend_names() if name != "deepfilternet3"]
 ENHANCER = EnhancerBackend(random_enhancer(TINY, mild=True), "enhancer")
-ALL: list[str | Backend] = [*backend_names(), V02, ENHANCER, *PAIRS, ROUNDED, *FAKES]
+NARROW = [NarrowBackend(random_narrow(kind, mild=True), kind) for kind in ("ulunas", "gtcrn")]
+ALL: list[str | Backend] = [*backend_names(), V02, ENHANCER, *PAIRS, ROUNDED, *FAKES, *NARROW]
 NEEDS_COPIES = (
     "test_a_bad_chunk_is_named_and_leaves_all_streams_as_they_were",
     "test_a_pickled_or_copied_stream_goes_on_bit_for_bit",
@@ -48,7 +51,7 @@ def called(chosen: str | Backend) -> str:
         return chosen
     if isinstance(chosen, DTLNBackend):
         return f"made-{chosen.name}-{chosen.options.get('precision', chosen.runtime)}"
-    return f"made-{chosen.name}" if isinstance(chosen, EnhancerBackend) else chosen.name
+    return f"made-{chosen.name}" if isinstance(chosen, EnhancerBackend | NarrowBackend) else chosen.name
 
 
 def opened(request: pytest.FixtureRequest) -> Backend:

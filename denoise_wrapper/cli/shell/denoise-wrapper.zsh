@@ -12,7 +12,7 @@ _shtab_denoise_wrapper_commands() {
   local _commands=(
     compare:'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
     completion:'Prints the completions of commands and options for a shell, or the man page. The wheel puts all of them where shells and man look, below its prefix'"'"'s share/; this is for where that is not looked into.'
-    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.'
+    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT.'
     data:'Looks at audio for training, and brings it into shape.'
     evaluate:'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
@@ -230,7 +230,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--set[folder with clean\/ and noisy\/, and perhaps a manifest.json]:DIR:_files -/"
   "--only[a part of the set, by what its manifest says of the clips, as snr_db\=0 or kind\=child\; \'unseen\' of the blind set\: voices that no weights shipped so far were trained on]:FIELD=VALUE:_files"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--denoised[measure the clips in it, which another program has cleaned]:DIR:_files -/"
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
@@ -264,7 +264,7 @@ _shtab_denoise_wrapper_filter_options=(
   {-q,--quiet}"[say nothing but what went wrong]"
   "--jobs[files at a time, each in a thread (default\: one a core)]:N:_files"
   "--profile[tell in the end what took how long]"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -311,7 +311,7 @@ _shtab_denoise_wrapper_info_defaults_added=0
 
 _shtab_denoise_wrapper_listen_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--model[a model of your own for the backend]:FILE:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -334,7 +334,7 @@ _shtab_denoise_wrapper_live_options=(
   "--rate[of the devices (default\: 48000)]:HZ:_files"
   "--channels[(default\: 1)]:N:_files"
   "--block[at a time (default\: 10 ms)]:FRAMES:_files"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME[,NAME]:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME[,NAME]:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--model[a model of your own for the backend]:FILE:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -378,7 +378,7 @@ _shtab_denoise_wrapper_segments_options=(
   {-o,--output}"[file to write, in the form that its suffix says]:OUT:_files"
   "--to[form (default\: by the suffix of OUT, else csv)]:to:(json csv rttm srt audacity)"
   "--overwrite[replace OUT if it exists]"
-  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--model[a model of your own for the backend]:FILE:_files"
   "--threshold[begins it (default\: 0.5)]:0..1:_files"
   "--hysteresis[below that, it ends (default\: 0.15)]:0..1:_files"
