@@ -207,15 +207,15 @@ def test_released_files_are_converted_and_described(
     released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = released / "gtcrn_stream.onnx", tmp_path / "mine.dnnw"
-    assert cli(["convert", str(source), "-o", str(target), "--licence", "MIT"]) == 0
+    assert cli.main(["convert", str(source), "-o", str(target), "--licence", "MIT"]) == 0
     assert "mine.dnnw: GTCRN network at 16000 Hz" in capsys.readouterr().out
     weights, again = (read_records(NarrowBackend(path, "gtcrn").data) for path in (source, target))
     for name in weights.keys() - {"metadata"}:
         np.testing.assert_array_equal(weights[name], again[name])
-    assert cli(["models", "info", "--json", str(target)]) == 0
+    assert cli.main(["models", "info", "--json", str(target)]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["family"] == "GTCRN"
     assert facts["metadata"]["licence"] == "MIT"
     assert facts["metadata"]["origin"] == "gtcrn_stream.onnx"
-    assert cli(["convert", str(source), "-o", str(target)]) == 1
-    assert cli(["convert", str(source), "-o", str(target), "--overwrite", "--to", "rnn"]) == 1
+    assert cli.main(["convert", str(source), "-o", str(target)]) == 1
+    assert cli.main(["convert", str(source), "-o", str(target), "--overwrite", "--to", "rnn"]) == 1
