@@ -165,10 +165,9 @@ def test_the_microphone_comes_back_clean_and_switches_at_the_same_instant(
     came, cleaned = tape(page, "pairs")
     chunk = rate // 100
     loud = chunk * int(np.abs(cleaned).argmax() // chunk)  # chunks of silence are alike
-    starts = range(0, len(received) - chunk, chunk)
-    start_of = (
-        next(at for at in starts if np.array_equal(received[at : at + chunk], cleaned[loud : loud + chunk])) - loud
-    )
+    probe = cleaned[loud : loud + chunk]
+    places = range(0, len(received) - chunk, chunk)
+    start_of = next(at for at in places if np.array_equal(received[at : at + chunk], probe)) - loud
     assert start_of >= 0
     size = min(len(came), len(received) - start_of)
     assert size > rate
