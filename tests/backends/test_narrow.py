@@ -217,5 +217,5 @@ def test_released_files_are_converted_and_described(
     assert facts["family"] == "GTCRN"
     assert facts["metadata"]["licence"] == "MIT"
     assert facts["metadata"]["origin"] == "gtcrn_stream.onnx"
-    assert cli.main(["convert", str(source), "-o", str(target)]) == 1
-    assert cli.main(["convert", str(source), "-o", str(target), "--overwrite", "--to", "rnn"]) == 1
+    assert cli.main(["convert", str(source), "-o", str(target)]) == 2
+    assert cli.main(["convert", str(source), "-o", str(target), "--overwrite", "--to", "rnn"]) == 2
