@@ -40,8 +40,8 @@ class DTLNBackend(Loaded):
     runtime: `engine`, this package's own; or `onnxruntime`, which needs the extra [onnx]; None for the engine, and ONNX
     Runtime for pairs that the engine does not know. threads: those that ONNX Runtime may use for one run; more than one
     asks for it.
-    precision: of the engine's weights, `float`, as the files have them, or `int8`; None for floats, but int8 of a shipped
-    pair that cleans as well with it. isa: as `RNNoiseBackend` has it.
+    precision: of the engine's weights, `float`, as the files have them, or `int8`; None for floats, but int8 of a
+    shipped pair that cleans as well with it. isa: as `RNNoiseBackend` has it.
     Pickles by name and hash of the models, and their bytes if they are not the shipped pair. Raises FileError,
     ModelError or ConfigError.
     """

@@ -119,7 +119,8 @@ class Taker:
 def bank() -> Array:
     """Weights of bins, from LOW on, in upper bands, (UPPER, BINS - LOW): triangles on Glasberg and Moore's scale."""
     bin_hz = RATE / 2 / (BINS - 1)
-    scale = np.linspace(*(21.4 * np.log10(0.00437 * hz + 1) for hz in (LOW * bin_hz, RATE / 2)), UPPER)
+    first, last = (21.4 * np.log10(0.00437 * hz + 1) for hz in (LOW * bin_hz, RATE / 2))
+    scale = np.linspace(first, last, UPPER)
     peaks = np.rint((10 ** (scale / 21.4) - 1) / 0.00437 / bin_hz)
     bins = np.arange(LOW, BINS)
     return np.stack([np.interp(bins, peaks, np.eye(UPPER)[band]) for band in range(UPPER)])
@@ -183,8 +184,13 @@ def _both_ways(taker: Taker, inputs: int) -> tuple[Array, Array, Array, Array]:
         into = _gates(matrix).T.reshape(inputs, 3, 4)
         within = _gates(inner).T.reshape(4, 3, 4).swapaxes(0, 1)
         sides.append((into, outside.reshape(3, 4), within, inside[8:]))
-    into, outside, within, inside = zip(*sides, strict=True)
-    return np.stack(into, 2), np.stack(outside, 1), np.stack(within, 2), np.stack(inside)
+    (into0, outside0, within0, inside0), (into1, outside1, within1, inside1) = sides
+    return (
+        np.stack([into0, into1], 2),
+        np.stack([outside0, outside1], 1),
+        np.stack([within0, within1], 2),
+        np.stack([inside0, inside1]),
+    )
 
 
 def _path_weights(taker: Taker, name: str) -> Named:
@@ -227,8 +233,8 @@ def ulunas_weights(taker: Taker) -> Named:
     for number in range(2):
         yield from _path_weights(taker, f"path{number}")
     for number, shape in enumerate(reversed(ENCODER)):
-        inputs, outputs, before, after, *rest = shape
-        yield from _ulunas_block_weights(taker, f"decoder{number}", Shape(outputs, inputs, after, before, *rest))
+        turned = shape._replace(inputs=shape.outputs, outputs=shape.inputs, before=shape.after, after=shape.before)
+        yield from _ulunas_block_weights(taker, f"decoder{number}", turned)
     taker.finish()
 
 

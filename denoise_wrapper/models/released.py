@@ -7,7 +7,7 @@ with norms folded into convolutions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +87,7 @@ class Checkpoint:
         if transposed:
             weight = _turned(weight, groups)
         parts = [self.weights[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
-        self.layers[CONVOLUTION].append(_folded(weight, bias, *parts, EPSILON))
+        self.layers[CONVOLUTION].append(_folded(weight, bias, parts, EPSILON))
 
     def gru(self, name: str, reverse: bool = False) -> None:
         """Add a GRU, of both directions if it says so."""
@@ -230,7 +230,7 @@ def _graph_convolution(node: Node, constants: Mapping[str, Array], users: Mappin
         norm = users.get(norm.outputs[0])
     if norm is None or norm.operator != "BatchNormalization":
         return [weight, bias]
-    return _folded(weight, bias, *(constants[name] for name in norm.inputs[1:5]), EPSILON)
+    return _folded(weight, bias, [constants[name] for name in norm.inputs[1:5]], EPSILON)
 
 
 def _graph_gru(kernel: Array, recurrent: Array, bias: Array) -> list[Array]:
@@ -243,10 +243,9 @@ def _graph_gru(kernel: Array, recurrent: Array, bias: Array) -> list[Array]:
     return parts
 
 
-def _folded(
-    weight: Array, bias: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float
-) -> list[Array]:
-    """A convolution with the batch norm behind it multiplied in."""
+def _folded(weight: Array, bias: Array, norm: Sequence[Array], epsilon: float) -> list[Array]:
+    """A convolution with the batch norm behind it multiplied in. norm: scale, shift, mean, variance."""
+    scale, shift, mean, variance = norm
     gain = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
     return [weight * gain[:, None, None, None], (bias - mean.astype(np.float64)) * gain + shift]
 

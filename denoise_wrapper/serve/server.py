@@ -164,8 +164,8 @@ class Streams(WebSocketsSansIOProtocol):
 
     async def receive(self) -> Any:
         if self._held is not None:
-            message, self._held = self._held, None
-            return message
+            held, self._held = self._held, None
+            return held
         message: Any = await super().receive()
         if message.get("bytes") is None or self.queue.empty():
             return message

@@ -357,9 +357,9 @@ def test_what_only_mp4_has_stays_in_mp4(tmp_path: Path) -> None:
 def test_a_wavpack_of_a_rate_that_mutagen_has_no_number_for_is_written(tmp_path: Path) -> None:
     require("av")
     source = write(tmp_path / "a.wav", encoded(tmp_path, "wav", tone(), 50_000))
-    [result] = PLAIN.filter_pairs([(source, tmp_path / "b.wv")])
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.wv")])
     assert result.error is None
-    [result] = PLAIN.filter_pairs([(tmp_path / "b.wv", tmp_path / "c.wv")])
+    [result] = PLAIN._filter_pairs([(tmp_path / "b.wv", tmp_path / "c.wv")])
     assert result.error is None
 
 

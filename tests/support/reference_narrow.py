@@ -25,8 +25,8 @@ def sigmoid(x: Float64) -> Float64:
 
 def triangles() -> Float64:
     """Weights of the bins from LOW on in the upper bands, with peaks equally far apart on an ERB scale."""
-    ends = 21.4 * np.log10(0.00437 * np.array([LOW * RATE / BLOCK, RATE / 2]) + 1)
-    peaks = np.round((10 ** (np.linspace(*ends, UPPER) / 21.4) - 1) / 0.00437 * BLOCK / RATE)
+    first, last = 21.4 * np.log10(0.00437 * np.array([LOW * RATE / BLOCK, RATE / 2]) + 1)
+    peaks = np.round((10 ** (np.linspace(first, last, UPPER) / 21.4) - 1) / 0.00437 * BLOCK / RATE)
     return np.stack([np.interp(np.arange(LOW, BINS), peaks, row) for row in np.eye(UPPER)])
 
 
@@ -135,7 +135,8 @@ class Network:
         power = (x**2).mean(axis=1)
         steps = np.pad(power, (0, -len(power) % 4)).reshape(-1, 4)
         parts = [f"{name}_bands_{part}" for part in ("input_weights", "input_bias", "recurrent_weights")]
-        made = self.along(steps, *(self.w[part] for part in parts), self.w[f"{name}_bands_recurrent_bias"])
+        weights, bias, inner = (self.w[part] for part in parts)
+        made = self.along(steps, weights, bias, inner, self.w[f"{name}_bands_recurrent_bias"])
         return sigmoid(self.dense(f"{name}_bands_map", made)).ravel()[: len(power)]
 
     def path(self, name: str, x: Float64) -> Float64:
