@@ -159,10 +159,10 @@ def test_the_microphone_comes_back_clean_and_switches_at_the_same_instant(
     between = np.flatnonzero((share > 0.01) & (share < 0.99))
     assert len(between) <= 2 * 0.02 * rate
     # What it gets are the microphone's samples and what a stream makes of them, each beside the other to the sample.
+    came, cleaned = tape(page, "pairs")  # before the next, so that all of it is in there
     sent, received = tape(page, "carried")
     with Denoiser().stream(rate, latency=latency) as stream:
         np.testing.assert_array_equal(received, stream.process(sent)[: len(received)])
-    came, cleaned = tape(page, "pairs")
     chunk = rate // 100
     loud = chunk * int(np.abs(cleaned).argmax() // chunk)  # chunks of silence are alike
     probe = cleaned[loud : loud + chunk]
