@@ -107,11 +107,16 @@ def sample_type(subtype: str | None) -> str:
 
 def format_of(path: Path) -> str | None:
     """Name the libsndfile format that a suffix means; None if there is none."""
-    import soundfile
-
     suffix = path.suffix[1:].upper()
     name = _SUFFIXES.get(suffix, suffix)
-    return name if name in soundfile.available_formats() and name != "RAW" else None
+    return name if name in _known_formats() and name != "RAW" else None
+
+
+@functools.cache  # libsndfile is asked some fifty times for it
+def _known_formats() -> frozenset[str]:
+    import soundfile
+
+    return frozenset(soundfile.available_formats())
 
 
 def bit_rate_options(facts: Facts, subtype: str | None, wishes: Wishes) -> dict[str, Any]:

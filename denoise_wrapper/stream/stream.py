@@ -257,18 +257,16 @@ class Stream:
     def _run_timed(self, samples: Array, number: int, out: Array, out_number: int) -> None:
         lanes, seconds, cleaned = self._lanes, self._seconds, []
         assert seconds is not None
-        times = [time.perf_counter()]
+        begun = time.perf_counter()
         work = lanes.take(samples, number)
-        times.append(time.perf_counter())
+        taken = time.perf_counter()
         for lane, block in work:
             cleaned.append(None if block is None else lane.process(block, lane.min_gain))
-        times.append(time.perf_counter())
+        denoised = time.perf_counter()
         self._lanes = lanes.give(cleaned, out, out_number)
-        times.append(time.perf_counter())
-        before, denoising, after = np.diff(times).tolist()
-        seconds["denoising"] += denoising
+        seconds["denoising"] += denoised - taken
         if self._rate != self.backend.sample_rate:
-            seconds["resampling"] += before + after
+            seconds["resampling"] += taken - begun + time.perf_counter() - denoised
 
     def _run_long(self, samples: Array, number: int, out: Array, out_number: int) -> None:
         """Clean a plain chunk piece by piece, timed if so asked."""
