@@ -80,7 +80,6 @@ def add_convert(verbs: Any) -> None:
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
-            ("convert runs/enhancer -o mine.dnnw", "the best checkpoint of an enhancer's run"),
             ("convert gtcrn.tar -o gtcrn.dnnw", "a network of others that the engine runs"),
             ("convert model_1.onnx model_2.onnx -o pairs/ --name small --to int8", "a DTLN with 8-bit weights"),
         ),
