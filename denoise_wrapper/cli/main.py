@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError:
         complain("out of memory")
         return 1
-    except SystemError as error:  # an import that ran out of memory, where Python forgets to say so
+    except (SystemError, SyntaxError) as error:  # of an import whose memory ran out, where Python forgets to say so
         complain(f"Python failed, as it does when memory runs out: {error}")
         return 1
     except ModuleNotFoundError:
