@@ -76,7 +76,7 @@ def add_convert(verbs: Any) -> None:
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
         "enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written "
-        "as OUT, or as NAME.dnnw in the folder OUT.",
+        "as OUT, or as NAME.dnnw in the folder OUT; an enhancer as .onnx too, a hop and its state in, both out.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
@@ -92,7 +92,7 @@ def add_convert(verbs: Any) -> None:
         "--to",
         metavar="FORM",
         help=f"{', '.join(RNNOISE_FORMS)} of RNNoise (default: by OUT's suffix); {', '.join(DTLN_FORMS)} of a DTLN "
-        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output)",
+        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output); dnnw, onnx of an enhancer",
     )
     verb.add_argument("--precision", dest="to", help=argparse.SUPPRESS)  # as --to of a DTLN was called
     verb.add_argument("--name", help="what the model is called, and the files of a DTLN begin with")
@@ -327,7 +327,7 @@ def _dnnw_target(args: argparse.Namespace, title: str, rate: int) -> Path:
     """The .dnnw that is to be written. Raises ConfigError for options that such a network has not."""
     for option in ("rate", "to"):
         if (value := getattr(args, option)) not in (None, "dnnw"):
-            raise ConfigError(f"--{option} {value}: {title} is at {rate} Hz and written as dnnw alone; leave it out")
+            raise ConfigError(f"--{option} {value}: {title} is at {rate} Hz and written as dnnw; leave it out")
     if args.output.suffix.lower() == ".dnnw" and not args.output.is_dir():
         return Path(args.output)
     if args.name is None:
@@ -345,8 +345,27 @@ def _convert_enhancer(args: argparse.Namespace) -> int:
     with loading():
         from denoise_wrapper.training.enhancer.publish import convert
 
+    if args.to == "onnx" or (args.to is None and args.output.suffix.lower() == ".onnx"):
+        return _convert_to_onnx(args)
     target = _dnnw_target(args, "an enhancer", 48000)
     show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite))
+    return 0
+
+
+def _convert_to_onnx(args: argparse.Namespace) -> int:
+    if args.rate is not None:
+        raise ConfigError(f"--rate {args.rate}: an enhancer is at 48000 Hz; leave it out")
+    target = Path(args.output)
+    if target.suffix.lower() != ".onnx" or target.is_dir():
+        if args.name is None:
+            raise ConfigError(f"-o {target} is a folder; name the file by --name NAME, or as in -o mine.onnx")
+        target = target / f"{args.name}.onnx"
+    with loading():
+        from denoise_wrapper.training.enhancer.publish import convert
+    try:
+        show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite, onnx=True))
+    except ModuleNotFoundError as error:  # some are imported when they are needed
+        raise missing_extra(error) from error
     return 0
 
 

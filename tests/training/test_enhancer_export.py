@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from require import require
 
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
+onnxruntime = require("onnxruntime", reason="pip install 'denoise-wrapper[onnx]'")
 from enhancers import small_config, some_speech  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
 from training_runs import save_toml  # noqa: E402
@@ -18,7 +19,7 @@ from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.backends.enhancer import EnhancerBackend  # noqa: E402
 from denoise_wrapper.cli.main import main as cli_main  # noqa: E402
 from denoise_wrapper.errors import FileError, ModelError  # noqa: E402
-from denoise_wrapper.training.enhancer import train  # noqa: E402
+from denoise_wrapper.training.enhancer import onnx_export, train  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import HOP  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
@@ -28,6 +29,7 @@ from denoise_wrapper.training.enhancer.publish import convert, read_network  # n
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, load_checkpoint, save_checkpoint  # noqa: E402
 
 SMALL = BodyConfig("mixed", channels=8, width=3, rows=8, recurrent_blocks=2, recurrent_width=8, heads=1)
+SMALL_ROWS = BodyConfig("rows", channels=8, width=3, blocks=1, rows=8, recurrent_blocks=1, recurrent_width=8, heads=2)
 DEPTHWISE = BodyConfig("depthwise", channels=8, width=2, blocks=1, rows=16, recurrent_blocks=1, recurrent_width=4)
 BODIES = {
     "enhancer": SIZES["mixed", "enhancer"],
@@ -109,6 +111,45 @@ def test_a_run_of_a_body_that_the_engine_has_not_ends_without_a_model(
     assert not list(config.work_dir.glob("*.dnnw"))
     with pytest.raises(ModelError, match="the engine runs bodies of kind mixed, rows"):
         convert(config.work_dir, tmp_path / "mine.dnnw")
+
+
+@pytest.mark.parametrize("body", [SMALL_ROWS, SMALL, DEPTHWISE], ids=["rows", "mixed", "depthwise"])
+def test_onnx_runtime_answers_hop_by_hop_as_torch_answers_the_whole(body: BodyConfig) -> None:
+    network = lively_network(body)
+    model = onnx_export.encode_onnx(network, {"name": "mine"})
+    for streams in (1, 3):
+        audio = some_speech(0.3).repeat(streams, 1) * torch.tensor([[1.0], [0.1], [-0.5]])[:streams]
+        audio = (audio + 0.02 * torch.randn(audio.shape))[:, : 28 * HOP]
+        with torch.no_grad():
+            wanted, voice, _ = network(audio, network.new_state(streams))
+        state = [part.numpy() for part in onnx_export.start(network, streams)[1:]]
+        clean, probability = onnx_export.run_hops(model, audio.numpy(), state)
+        assert signal_to_difference_db(wanted.numpy(), clean) >= 100
+        np.testing.assert_allclose(probability, torch.sigmoid(voice).numpy(), atol=1e-4)
+
+
+def test_an_answer_that_is_not_torchs_is_no_model() -> None:
+    one, other = lively_network(SMALL), Enhancer(SMALL).eval()
+    with pytest.raises(ModelError, match="nothing was written"):
+        onnx_export.check(onnx_export.encode_onnx(one, {}), other, 1, 4)
+
+
+def test_a_checkpoint_is_converted_to_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"network": Enhancer(SMALL).state_dict(), "progress": {"step": 0},
+               "config": {"body": asdict(SMALL), "train": {"batch": 2, "seconds": 2.0}, "name": "run"}}  # fmt: skip
+    save_checkpoint(tmp_path / "mine.pt", content)
+    words = ["convert", str(tmp_path / "mine.pt"), "--licence", "MIT-0"]
+    assert cli_main([*words, "-o", str(tmp_path / "new/mine.onnx")]) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "new/mine.onnx", providers=["CPUExecutionProvider"])
+    notes = session.get_modelmeta().custom_metadata_map
+    assert {key: notes[key] for key in ("name", "licence", "sample_rate", "hop", "delay")} == {
+        "name": "mine", "licence": "MIT-0", "sample_rate": "48000", "hop": "480", "delay": "480"}  # fmt: skip
+    assert cli_main([*words, "-o", str(tmp_path), "--to", "onnx", "--name", "other"]) == 0
+    assert (tmp_path / "other.onnx").is_file()
+    assert cli_main([*words, "-o", str(tmp_path), "--to", "onnx"]) == 2
+    assert "name the file by --name NAME" in capsys.readouterr().err
+    assert cli_main([*words, "-o", str(tmp_path / "other.onnx")]) == 2
+    assert "exists" in capsys.readouterr().err
 
 
 def test_what_is_no_checkpoint_of_an_enhancer_is_refused(tmp_path: Path) -> None:

@@ -123,30 +123,40 @@ class Enhancer(nn.Module):
 
     def estimate(self, spectrum: Tensor, body_state: list[Tensor]) -> Estimate:
         """The clean spectra of the next frames of a batch. spectrum: complex64 (clips, T, BINS)."""
-        features, magnitude = self.features(spectrum)
+        real, imaginary, voice, body_state = self.clean(spectrum.real, spectrum.imag, body_state)
+        return Estimate(torch.complex(real, imaginary), voice, body_state)
+
+    def clean(
+        self, real: Tensor, imaginary: Tensor, body_state: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+        """What `estimate` does in real numbers alone, each spectrum as two tensors (clips, T, BINS)."""
+        features, magnitude = self.features(real, imaginary)
         hidden, body_state = self.body(features, body_state)
         lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
         pooled = torch.cat([lower.mean(dim=3), above.mean(dim=3)], dim=1)
         voice = self.voice_head(pooled.transpose(1, 2)).squeeze(2)
-        with torch.autocast(spectrum.device.type, enabled=False):
-            low = low_mask(self.low_head(lower.float()))
+        with torch.autocast(real.device.type, enabled=False):
+            along, across = low_mask(self.low_head(lower.float()))
             upper = self.upper_gain(self.upper_head(above.float()), features, magnitude)
-            masked = torch.cat([spectrum[..., :LOW] * low, spectrum[..., LOW:] * upper], dim=2)
-        return Estimate(masked, voice.float(), body_state)
+            x, y = real[..., :LOW], imaginary[..., :LOW]
+            clean_real = torch.cat([x * along - y * across, real[..., LOW:] * upper], dim=2)
+            clean_imaginary = torch.cat([x * across + y * along, imaginary[..., LOW:] * upper], dim=2)
+        return clean_real, clean_imaginary, voice.float(), body_state
 
-    def features(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
         """Input of the body, float32 (clips, FEATURES, T, BANDS), and the compressed magnitudes (clips, T, BINS).
 
         Low: magnitude, real and imaginary part, compressed. Upper: the band's mean compressed magnitude, its root mean
         square, and the mean difference of neighbouring bins, which is large where harmonics stand apart.
         """
-        magnitude = (spectrum.real.square() + spectrum.imag.square() + FLOOR).pow(1.0 / 6.0)
-        low = spectrum[..., :LOW] / magnitude[..., :LOW].square()
+        magnitude = (real.square() + imaginary.square() + FLOOR).pow(1.0 / 6.0)
         above = magnitude[..., LOW:]
         uneven = (above - magnitude[..., LOW - 1 : -1]).abs()
         upper = torch.stack([above, above.square(), uneven], dim=1) @ self.gather
         upper = torch.cat([upper[:, :1], upper[:, 1:2].sqrt(), upper[:, 2:]], dim=1)
-        lower = torch.stack([magnitude[..., :LOW], low.real, low.imag], dim=1)
+        low = magnitude[..., :LOW]
+        square = low.square()
+        lower = torch.stack([low, real[..., :LOW] / square, imaginary[..., :LOW] / square], dim=1)
         return torch.cat([lower, upper], dim=3), magnitude
 
     def upper_gain(self, answers: Tensor, features: Tensor, magnitude: Tensor) -> Tensor:
@@ -171,15 +181,17 @@ class Enhancer(nn.Module):
         return Cost(products + shaping, exponentials, 0) + self.body.cost()
 
 
-def low_mask(answers: Tensor) -> Tensor:
-    """Complex gains of the low bins: complex64 (clips, T, LOW), of answers (clips, 2, T, LOW), no larger than MOST^3.
+def low_mask(answers: Tensor) -> tuple[Tensor, Tensor]:
+    """Complex gains of the low bins, real and imaginary parts (clips, T, LOW), of answers (clips, 2, T, LOW).
+
+    No larger than MOST^3.
 
     The third power of a mask's magnitude, its phase as it is: what multiplying compressed spectra comes to.
     """
     power = answers.square().sum(dim=1)
     shrink = (MOST * torch.rsqrt(power + 1e-12)).clamp(max=1.0)
     real, imaginary = (answers * (power * shrink**3).unsqueeze(1)).unbind(dim=1)
-    return torch.complex(real, imaginary)
+    return real, imaginary
 
 
 def clear(part: Tensor, fresh: Tensor) -> Tensor:

@@ -47,8 +47,14 @@ def holds_enhancer(source: Path) -> bool:
     return isinstance(content, dict) and isinstance(without_none(content.get("config")).get("body"), dict)
 
 
-def convert(source: Path, target: Path, changes: Mapping[str, str] | None = None, overwrite: bool = False) -> Path:
-    """Write a model file, the folder of which is made if need be, and return its path.
+def convert(
+    source: Path,
+    target: Path,
+    changes: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    onnx: bool = False,
+) -> Path:
+    """Write a model file, the folder of which is made if need be, and return its path. onnx: one for ONNX Runtime.
 
     source: the folder of a run, of which the best checkpoint is taken, or a checkpoint. changes: metadata in place of
     what the source says: name (or else the file's), licence, origin. Raises ConfigError, FileError or ModelError as
@@ -58,8 +64,13 @@ def convert(source: Path, target: Path, changes: Mapping[str, str] | None = None
     network = read_network(checkpoint)
     licence = str(load_checkpoint(checkpoint)["config"].get("licence", "unknown"))
     notes = {"name": target.stem, "licence": licence, "origin": describe(history(checkpoint)), **(changes or {})}
-    make_folder(target.parent)
-    write_network(network, notes, target, overwrite)
+    if onnx:
+        from denoise_wrapper.training.enhancer.onnx_export import write_onnx  # here, as it needs more packages
+
+        write_onnx(network, notes, target, overwrite)
+    else:
+        make_folder(target.parent)
+        write_network(network, notes, target, overwrite)
     return target
 
 

@@ -241,13 +241,17 @@ class AffinePReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(clips, channels, frames, bands), of the same shape."""
-        return as_maps(Bend.apply(as_rows(x), self.scale, self.offset, self.slope))
+        rows = as_rows(x)
+        if torch.jit.is_tracing():  # as for ONNX, which has no tensor that is written to
+            factors = torch.where(rows > 0.0, self.scale + 1.0, self.scale + self.slope)
+            return as_maps(self.offset + rows * factors)
+        return as_maps(Bend.apply(rows, self.scale, self.offset, self.slope))
 
 
 def shuffle(x: Tensor) -> Tensor:
     """The halves of the channels dealt out in turn, so that the next map of groups mixes both."""
     rows = as_rows(x)
-    return as_maps(rows.unflatten(3, (2, -1)).transpose(3, 4).flatten(3))
+    return as_maps(rows.reshape(*rows.shape[:3], 2, rows.shape[3] // 2).transpose(3, 4).flatten(3))
 
 
 def interleave(x: Tensor) -> Tensor:

@@ -175,6 +175,12 @@ class Blend(torch.autograd.Function):
 
 def blend_frames(share: Tensor, value: Tensor, state: Tensor) -> Tensor:
     """The blends of each frame's value with all before it. share, value: (clips, frames, ...), state: (clips, ...)."""
+    if torch.jit.is_tracing():  # as for ONNX, which has no tensor that is written to
+        frames = []
+        for z, new in zip(share.unbind(1), value.unbind(1), strict=True):
+            state = torch.lerp(state, new, z)
+            frames.append(state)
+        return torch.stack(frames, dim=1)
     answer = torch.empty_like(value)
     for z, new, after in zip(share.unbind(1), value.unbind(1), answer.unbind(1), strict=True):
         state = torch.lerp(state, new, z, out=after)
