@@ -92,7 +92,8 @@ def add_convert(verbs: Any) -> None:
         "--to",
         metavar="FORM",
         help=f"{', '.join(RNNOISE_FORMS)} of RNNoise (default: by OUT's suffix); {', '.join(DTLN_FORMS)} of a DTLN "
-        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output); dnnw, onnx of an enhancer",
+        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output); "
+        "dnnw, onnx of an enhancer",
     )
     verb.add_argument("--precision", dest="to", help=argparse.SUPPRESS)  # as --to of a DTLN was called
     verb.add_argument("--name", help="what the model is called, and the files of a DTLN begin with")

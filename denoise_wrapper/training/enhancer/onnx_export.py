@@ -1,6 +1,6 @@
 """The enhancer as one ONNX model that takes a hop and its state and gives a hop and the next state.
 
-    audio [N, 480], recent [N, 480], pending [N, 480], body_1 [N, ...], ... for N streams at once, float32, full scale +-1
+    audio [N, 480], recent [N, 480], pending [N, 480], body_1 [N, ...], ... for N streams, float32, full scale +-1
  -> clean [N, 480], late by 480 samples; voice [N], the speech probability; recent_out, pending_out, body_1_out, ...
 
 All states begin as zeros. The transforms are products with matrices, as runtimes for phones and browsers lack others.
@@ -51,7 +51,8 @@ class HopNetwork(nn.Module):
     def forward(self, audio: Tensor, recent: Tensor, pending: Tensor, *body: Tensor) -> tuple[Tensor, ...]:
         """As the file's head says."""
         frame = torch.cat([recent, audio], dim=1).unsqueeze(1)
-        real, imaginary, voice, after = self.network.clean(*(frame @ matrix for matrix in self.forwards), list(body))
+        cosines, sines = self.forwards
+        real, imaginary, voice, after = self.network.clean(frame @ cosines, frame @ sines, list(body))
         frame = (real @ self.backwards[0] + imaginary @ self.backwards[1]).squeeze(1)
         first, second = frame.split(HOP, dim=1)
         return first + pending, torch.sigmoid(voice).squeeze(1), audio + 0.0, second, *after
@@ -72,7 +73,8 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # shapes are numbers while it is traced, and the exporter is the older one
         torch.onnx.export(
-            hop, start(network, 2), content, input_names=inputs, output_names=outputs, opset_version=OPSET,
+            hop, start(network, 2), content,  # type: ignore[arg-type]
+            input_names=inputs, output_names=outputs, opset_version=OPSET,
             dynamic_axes={name: {0: "N"} for name in (*inputs, *outputs)}, dynamo=False,
         )  # fmt: skip
     model = onnx.load_from_string(content.getvalue())
@@ -129,7 +131,7 @@ def run_hops(content: bytes, audio: NDArray[Any], state: list[NDArray[Any]]) -> 
 
 
 def write_onnx(network: Enhancer, metadata: Mapping[str, str], target: Path, overwrite: bool) -> None:
-    """Write the model. Raises ModelError as `encode_onnx` does, FileError if it cannot be written; then there is none."""
+    """Write the model. Raises ModelError as `encode_onnx` does, or FileError; then there is none."""
     content = encode_onnx(network, metadata)
     make_folder(target.parent)
     with atomic_path(target, overwrite) as temporary:

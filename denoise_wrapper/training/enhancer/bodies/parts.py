@@ -242,7 +242,7 @@ class AffinePReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(clips, channels, frames, bands), of the same shape."""
         rows = as_rows(x)
-        if torch.jit.is_tracing():  # as for ONNX, which has no tensor that is written to
+        if torch.onnx.is_in_onnx_export():  # which has no tensor that is written to
             factors = torch.where(rows > 0.0, self.scale + 1.0, self.scale + self.slope)
             return as_maps(self.offset + rows * factors)
         return as_maps(Bend.apply(rows, self.scale, self.offset, self.slope))

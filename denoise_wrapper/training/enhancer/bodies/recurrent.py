@@ -175,7 +175,7 @@ class Blend(torch.autograd.Function):
 
 def blend_frames(share: Tensor, value: Tensor, state: Tensor) -> Tensor:
     """The blends of each frame's value with all before it. share, value: (clips, frames, ...), state: (clips, ...)."""
-    if torch.jit.is_tracing():  # as for ONNX, which has no tensor that is written to
+    if torch.onnx.is_in_onnx_export():  # which has no tensor that is written to
         frames = []
         for z, new in zip(share.unbind(1), value.unbind(1), strict=True):
             state = torch.lerp(state, new, z)
