@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
+import functools
 import os
 import re
 import stat
@@ -179,8 +179,7 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
     make: makes it, where nothing may be yet, and opens it. What processes that were killed have left on the way to the
     same target is removed: nobody holds its lock.
     """
-    digests = (hashlib.sha256(f"{number}".encode() + os.fsencode(wanted.name)) for number in range(PARTS))
-    paths = [wanted.with_name(f".{digest.hexdigest()[:12]}{suffix}") for digest in digests]  # `is_part` knows these
+    paths = [wanted.with_name(f".{name}{suffix}") for name in _part_names(wanted.name)]  # `is_part` knows these
     free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(path)]
     while True:
         path = free.pop(0) if free else wanted.with_name(f".{os.urandom(6).hex()}{suffix}")
@@ -205,6 +204,15 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
                 del _transient[path]
             for descriptor in mine:
                 os.close(descriptor)
+
+
+@functools.lru_cache(maxsize=64)
+def _part_names(name: str) -> list[str]:
+    """Names, without a dot, of what may be on its way to a file of that name."""
+    import hashlib  # which takes milliseconds to import
+
+    digits = hashlib.sha512(os.fsencode(name)).hexdigest()
+    return [digits[12 * number : 12 * (number + 1)] for number in range(PARTS)]
 
 
 def _new_file(path: Path) -> int:

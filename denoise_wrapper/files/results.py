@@ -7,7 +7,6 @@ to read. So a result is known after it was renamed there, and a new recording th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,6 +79,8 @@ def _noted(folder: Path) -> frozenset[str]:
 
 def _digest(path: Path) -> str:
     """A digest of a file's length and both its ends."""
+    import hashlib  # which takes milliseconds to import
+
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)

@@ -19,18 +19,19 @@ OTHER = "other"
 class Watch:
     """Looks on while a file is cleaned, in one thread.
 
+    measured: whether levels are wanted, which take a twentieth of the time of a quick backend.
     report: called after each block with (frames done, frames in all or 0); what it raises stops the work.
     rate: Hz, 0 before the file is open. frames: done. written: frames of the result. total: frames in all, 0 if not
     known. stages: seconds by the clock, which include what a thread waited for another one.
-    before, after: the levels of what was read and of what was written. notes: what of the source could not be kept,
-    as clauses.
+    before, after: the levels of what was read and of what was written, if measured. notes: what of the source could
+    not be kept, as clauses.
     """
 
-    def __init__(self, report: Callable[[int, int], object] | None = None) -> None:
+    def __init__(self, report: Callable[[int, int], object] | None = None, measured: bool = False) -> None:
         self.rate = self.frames = self.written = self.total = 0
         self.stages = dict.fromkeys(STAGES, 0.0)
         self._report, self._reported = report, 0
-        self.before, self.after = Meter(), Meter()
+        self.before, self.after, self.measured = Meter(), Meter(), measured
         self.notes: list[str] = []
 
     @property
