@@ -71,19 +71,19 @@ def _is_result(path: Path, noted: frozenset[str]) -> bool:
 def _noted(folder: Path) -> frozenset[str]:
     """The digests in the list of a folder."""
     try:
-        lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(folder / LIST, "rb", buffering=0) as file:
+            lines = file.read().splitlines()
     except (OSError, ValueError):
         return frozenset()
-    return frozenset(line.partition(" ")[0] for line in lines)
+    return frozenset(line.partition(b" ")[0].decode("ascii", "replace") for line in lines)
 
 
 def _digest(path: Path) -> str:
     """A digest of a file's length and both its ends."""
     import hashlib  # which takes milliseconds to import
 
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode() + file.read(_END))
         file.seek(max(0, size - _END))
         digest.update(file.read(_END))

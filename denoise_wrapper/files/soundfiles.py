@@ -17,7 +17,7 @@ from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import block_frames, extensible, read_riff
 from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
-from denoise_wrapper.files.soundsources import Source
+from denoise_wrapper.files.soundsources import Source, forward
 from denoise_wrapper.files.tags.carried import carried_of
 from denoise_wrapper.wording import count
 
@@ -74,7 +74,7 @@ class SoundFileTarget:
         try:
             self._file = stack.enter_context(
                 _Closing(
-                    soundfile.SoundFile(
+                    forward()(
                         self._raw,
                         "w",
                         source.rate,
@@ -153,6 +153,8 @@ class SoundFileTarget:
 
     def _mend_wave(self, file: Any, padded: bool) -> None:
         """Write the mask of channels, and the number of frames where blocks are padded, over libsndfile's own."""
+        if self._carried.mask is None and not padded and self._form != "RF64":
+            return
         data = FileBytes(file)
         riff = read_riff(data)
         fmt = None if riff is None else riff.find(b"fmt ")

@@ -112,7 +112,7 @@ class SoundFileSource:
         # As bytes where the system's names are bytes: they need not be UTF-8.
         name = part.file if part.file is not None else self.path if os.name == "nt" else os.fsencode(self.path)
         try:
-            file = (stack or self._stack).enter_context(_forward()(name))
+            file = (stack or self._stack).enter_context(forward()(name))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise Foreign(_reason(error)) from error
         return file
@@ -282,10 +282,10 @@ class SoundFileSource:
 
 
 @functools.cache
-def _forward() -> Any:
-    """The class of soundfile that reads on and on.
+def forward() -> Any:
+    """Return the class of soundfile that reads or writes on and on.
 
-    A seek to where one is already loses frames of Opus, and fails at a FLAC's end.
+    A seek to where one is already loses frames of Opus, and fails at a FLAC's end; a write has five around it.
     """
     import soundfile
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -14,6 +13,19 @@ Item = TypeVar("Item")
 
 STAGES = ("decoding", "resampling", "denoising", "encoding")
 OTHER = "other"
+
+
+class Stage:
+    """Adds the seconds by the clock that a block takes to those of a stage."""
+
+    def __init__(self, stages: dict[str, float], name: str) -> None:
+        self._stages, self._name, self._begin = stages, name, 0.0
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._stages[self._name] += time.perf_counter() - self._begin
 
 
 class Watch:
@@ -44,23 +56,18 @@ class Watch:
         """Seconds of the result that are written."""
         return self.written / self.rate if self.rate else 0.0
 
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Stage:
         """Count the time within as that stage."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] += time.perf_counter() - begin
+        return Stage(self.stages, name)
 
     def each(self, name: str, items: Iterator[Item]) -> Iterator[Item]:
         """The items, where fetching one is that stage."""
+        stage = self.stage(name)
         while True:
-            with self.stage(name):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
+            with stage:
+                item = next(items, None)
+            if item is None:
+                return
             yield item
 
     def opened(self, rate: int, total: int) -> None:
