@@ -102,6 +102,15 @@ def loading() -> Iterator[None]:
             signal.signal(number, _unwind)
 
 
+def stop(process: int, how: int = getattr(signal, "SIGKILL", signal.SIGTERM)) -> None:
+    """Signal a process of ours, and those that it has started where it is the first of a session of its own."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg") and os.getpgid(process) == process:
+            os.killpg(process, how)
+        else:
+            os.kill(process, how)
+
+
 def leave_to_parent() -> None:
     """Leave INT and HUP, which a terminal sends to all, to the process that this one works for; end when it is gone."""
     for name in ("SIGINT", "SIGHUP"):
@@ -163,8 +172,7 @@ def _end(code: int) -> None:
     children = _children()
     for how in (signal.SIGTERM, signal.SIGKILL) if children else ():
         for child in children:
-            with contextlib.suppress(OSError):
-                os.kill(child, how)
+            stop(child, how)
         time.sleep(CHILDREN_S if how == signal.SIGTERM else 0.0)
     remove_transient()  # what a thread has begun meanwhile
     os._exit(code)

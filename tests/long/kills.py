@@ -5,7 +5,8 @@
 A verb runs once to its end, which tells how long it takes; then, for each signal, it is sent one at moments that are
 spread over that time by chance. Wrong is: an end later than a second (ten of what saves or finishes: a training, a
 recording, a server; but one after a second signal), a target that is neither the old file nor a whole new one, a part,
-a folder, a process, a sound server's module or a terminal without echo that is left.
+a folder, a process, a sound server's module or a terminal without echo that is left. Of an end that is late it is said
+how long a thread of it waited for a core, which on a busy machine is most of it.
 PIPE is sent once Python has imported the program: until then Python itself ignores it. After KILL parts may be left,
 and wrong are those that the verb, run once more, has not removed. `live` and `listen` need PulseAudio, `data blind` the
 recordings in DENOISE_WRAPPER_SHARED; without them these are said and left out. Exits with 1 if something is wrong.
@@ -368,6 +369,15 @@ def run_whole(place: Place, verb: Verb) -> float:
     return time.monotonic() - begin
 
 
+def queueing(process: int) -> dict[str, float]:
+    """Seconds for which each thread of a process could have run and had no core so far, where Linux tells."""
+    found = {}
+    for path in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError):
+            found[path.parent.name] = int(path.read_text().split()[1]) / 1e9
+    return found
+
+
 def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Outcome) -> None:
     """Send a verb a signal after so many seconds, and add what comes of it to outcome."""
     place.prepare(verb)
@@ -377,26 +387,29 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
         outcome.ended_before += 1
     except subprocess.TimeoutExpired:
         pass
-    sent, limit_s = time.monotonic(), verb.limit_s
+    sent, limit_s, queued = time.monotonic(), verb.limit_s, queueing(process.pid)
     number = getattr(signal, f"SIG{name.split()[0]}")
     process.send_signal(number)
     if name.endswith(TWICE):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.3)
-        sent, limit_s = time.monotonic(), 1.0
+        sent, limit_s, queued = time.monotonic(), 1.0, queueing(process.pid)
         process.send_signal(number)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
+    waited_s = 0.0
+    while process.poll() is None and time.monotonic() < sent + 30:
+        waits = [since - queued.get(thread, 0.0) for thread, since in queueing(process.pid).items()]
+        waited_s = max([waited_s, *waits])
+        time.sleep(0.005)
+    took = time.monotonic() - sent
+    if process.poll() is None:
         outcome.wrong.append(f"at {moment_s:.2f} s: still there after 30 s")
         process.kill()
-    took = time.monotonic() - sent
     said = process.communicate()[1].decode(errors="replace")
     outcome.moments += 1
     outcome.codes.add(process.returncode)
     outcome.slowest_s = max(outcome.slowest_s, took)
     if took > limit_s:
-        outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s")
+        outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s, {waited_s:.2f} of them without a core")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
 
 
