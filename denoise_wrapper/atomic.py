@@ -152,7 +152,7 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
         facts = _facts(wanted)
         if facts is not None and stat.S_ISDIR(facts.st_mode):
             raise FileError(f"{target} is a folder; name a file in it")
-        if not wanted.parent.is_dir():
+        if not os.path.isdir(os.path.dirname(wanted)):
             raise FileError(f"cannot write {target}: there is no folder {wanted.parent}; make it first")
         if facts is not None:
             if not stat.S_ISREG(facts.st_mode):
@@ -188,8 +188,8 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
     make: makes it, where nothing may be yet, and opens it. What processes that were killed have left on the way to the
     same target is removed: nobody holds its lock.
     """
-    folder = os.path.dirname(wanted)
-    paths = [os.path.join(folder, f".{name}{suffix}") for name in _part_names(wanted.name)]  # `is_part` knows these
+    begin = os.path.join(os.path.dirname(wanted), ".")
+    paths = [f"{begin}{name}{suffix}" for name in _part_names(wanted.name)]  # `is_part` knows these
     free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(Path(path))]
     while True:
         path = Path(free.pop(0)) if free else wanted.with_name(f".{os.urandom(6).hex()}{suffix}")
