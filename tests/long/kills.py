@@ -48,6 +48,7 @@ from denoise_wrapper.atomic import is_part
 from denoise_wrapper.backends.convert import read_any_model, write_model
 
 SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
+CRASHES = [-getattr(signal, f"SIG{name}") for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL") if os.name != "nt"]
 TWICE = "twice"  # behind a signal's name: the second one has to end all within a second
 OLD = b"precious"
 RATE = 48000
@@ -218,6 +219,15 @@ def processes_of(session: int) -> list[int]:
     return found
 
 
+def answers(port: int) -> bool:
+    """True where somebody listens at a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 class Terminal:
     """A terminal whose screen nobody looks at."""
 
@@ -333,6 +343,8 @@ class Place:
         """Run a verb to its end, or as long as it lasts; returns its exit code and what it said."""
         process = self.start(verb)
         if verb.lasts_s is not None:
+            while verb.port and process.poll() is None and not answers(verb.port):
+                time.sleep(0.1)
             time.sleep(verb.lasts_s)
             process.terminate()
         said = process.communicate()[1]
@@ -408,6 +420,9 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
     outcome.moments += 1
     outcome.codes.add(process.returncode)
     outcome.slowest_s = max(outcome.slowest_s, took)
+    if process.returncode in CRASHES:
+        crash = signal.Signals(-process.returncode).name
+        outcome.wrong.append(f"at {moment_s:.2f} s: {crash}; it said {said[-200:]!r}")
     if took > limit_s:
         outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s, {waited_s:.2f} of them without a core")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
