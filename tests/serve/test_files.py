@@ -173,6 +173,7 @@ def test_a_disk_that_takes_no_more_is_507() -> None:
         until(lambda: not left(server))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_any_end(number: int) -> None:
     with serving() as server:
