@@ -191,6 +191,16 @@ def test_nothing_is_left_after_any_end(number: int) -> None:
         assert not list(server.spool.iterdir())
 
 
+@pytest.mark.fault
+def test_an_upload_without_end_is_waited_for_no_longer_than_the_time_of_grace() -> None:
+    with serving("--grace", "6") as server:
+        with raw(server, "POST /v1/denoise HTTP/1.1\r\nContent-Length: 5000", bytes(100)):
+            until(lambda: left(server))
+            server.process.terminate()
+            assert server.process.wait(20) == 0  # by itself; once that time has passed the end is by force, with 143
+        assert not list(server.spool.iterdir())
+
+
 def test_names_of_results_hold_nothing_that_acts() -> None:
     assert result_name("../../etc/pass\nwd.wav", ".wav") == "passwd_denoised.wav"
     assert result_name("C:\\talks\\a.b.flac", ".flac") == "a.b_denoised.flac"
