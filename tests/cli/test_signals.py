@@ -179,6 +179,18 @@ def test_a_process_that_is_stopped_takes_along_those_it_has_started() -> None:
             time.sleep(0.02)
 
 
+def test_a_process_that_has_ended_is_known_and_can_still_be_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        assert not signals._has_ended(process.pid)
+        process.kill()
+        deadline = time.monotonic() + 30.0
+        while not signals._has_ended(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert process.wait() == -signal.SIGKILL
+        assert signals._has_ended(process.pid)
+
+
 SLOW_END = """
 import sys, time
 from denoise_wrapper import signals

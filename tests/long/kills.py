@@ -5,8 +5,8 @@
 A verb runs once to its end, which tells how long it takes; then, for each signal, it is sent one at moments that are
 spread over that time by chance. Wrong is: an end later than a second (ten of what saves or finishes: a training, a
 recording, a server; but one after a second signal), a target that is neither the old file nor a whole new one, a part,
-a folder, a process, a sound server's module or a terminal without echo that is left. Of an end that is late it is said
-how long a thread of it waited for a core, which on a busy machine is most of it.
+a folder, a process, a sound server's module or a terminal without echo that is left.
+What a thread of it waits for a core, as on a busy machine, does not count as late, and is told.
 PIPE is sent once Python has imported the program: until then Python itself ignores it. After KILL parts may be left,
 and wrong are those that the verb, run once more, has not removed. `live` and `listen` need PulseAudio, `data blind` the
 recordings in DENOISE_WRAPPER_SHARED; without them these are said and left out. Exits with 1 if something is wrong.
@@ -98,6 +98,7 @@ class Outcome:
     moments: int = 0
     ended_before: int = 0
     slowest_s: float = 0.0
+    slowest_alone_s: float = 0.0  # without the time for which a thread of it waited for a core
     old: int = 0
     new: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -423,7 +424,8 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
     if process.returncode in CRASHES:
         crash = signal.Signals(-process.returncode).name
         outcome.wrong.append(f"at {moment_s:.2f} s: {crash}; it said {said[-200:]!r}")
-    if took > limit_s:
+    outcome.slowest_alone_s = max(outcome.slowest_alone_s, took - waited_s)
+    if took - waited_s > limit_s:
         outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s, {waited_s:.2f} of them without a core")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
 
@@ -488,7 +490,8 @@ def told(verb: str, name: str, seconds: float, outcome: Outcome) -> str:
     """A line of the table."""
     return (
         f"{verb:<16}{name:<11}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after the end; "
-        f"slowest {outcome.slowest_s:5.2f} s; old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
+        f"slowest {outcome.slowest_s:5.2f} s, {outcome.slowest_alone_s:5.2f} but for waits for a core; "
+        f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
         f"{'; '.join(outcome.wrong) or 'nothing left'}"
     )
 
