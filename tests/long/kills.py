@@ -6,7 +6,7 @@ A verb runs once to its end, which tells how long it takes; then, for each signa
 spread over that time by chance. Wrong is: an end later than a second (ten of what saves or finishes: a training, a
 recording, a server; but one after a second signal), a target that is neither the old file nor a whole new one, a part,
 a folder, a process, a sound server's module or a terminal without echo that is left.
-What a thread of it waits for a core, as on a busy machine, does not count as late, and is told.
+Of a second, what a thread of it waited for a core, as on a busy machine, does not count as late; it is told.
 PIPE is sent once Python has imported the program: until then Python itself ignores it. After KILL parts may be left,
 and wrong are those that the verb, run once more, has not removed. `live` and `listen` need PulseAudio, `data blind` the
 recordings in DENOISE_WRAPPER_SHARED; without them these are said and left out. Exits with 1 if something is wrong.
@@ -425,7 +425,7 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
         crash = signal.Signals(-process.returncode).name
         outcome.wrong.append(f"at {moment_s:.2f} s: {crash}; it said {said[-200:]!r}")
     outcome.slowest_alone_s = max(outcome.slowest_alone_s, took - waited_s)
-    if took - waited_s > limit_s:
+    if (took if limit_s > 1.0 else took - waited_s) > limit_s:
         outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s, {waited_s:.2f} of them without a core")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
 
