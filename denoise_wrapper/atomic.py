@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
+import functools
 import os
 import re
 import stat
@@ -149,16 +149,17 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
     """Resolve target, and refuse early what the rename would refuse after all the work: raises FileError."""
     try:
         wanted = Path(os.path.realpath(target))
-        if wanted.is_dir():
+        facts = _facts(wanted)
+        if facts is not None and stat.S_ISDIR(facts.st_mode):
             raise FileError(f"{target} is a folder; name a file in it")
-        if not wanted.parent.is_dir():
+        if not os.path.isdir(os.path.dirname(wanted)):
             raise FileError(f"cannot write {target}: there is no folder {wanted.parent}; make it first")
-        if wanted.exists():
-            if not wanted.is_file():
+        if facts is not None:
+            if not stat.S_ISREG(facts.st_mode):
                 raise FileError(f"{target} is not a regular file, so it cannot be replaced; name another target")
             if not overwrite:
                 raise FileError(_exists(target))
-            if overwrite != "force" and _is_read_only(wanted):
+            if overwrite != "force" and not (facts.st_mode & 0o222 and os.access(wanted, os.W_OK)):
                 raise FileError(
                     f"{target} is read-only; make it writable first, or replace it all the same by "
                     'overwrite="force" (filter --force)'
@@ -172,6 +173,14 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
     return wanted
 
 
+def _facts(path: Path) -> os.stat_result | None:
+    """What the system tells of a path; None if nothing is there."""
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 @contextlib.contextmanager
 def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator[Path]:
     """A file or folder on its way to wanted that is this block's alone: locked while it lives, and gone in the end.
@@ -179,11 +188,11 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
     make: makes it, where nothing may be yet, and opens it. What processes that were killed have left on the way to the
     same target is removed: nobody holds its lock.
     """
-    digests = (hashlib.sha256(f"{number}".encode() + os.fsencode(wanted.name)) for number in range(PARTS))
-    paths = [wanted.with_name(f".{digest.hexdigest()[:12]}{suffix}") for digest in digests]  # `is_part` knows these
-    free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(path)]
+    begin = os.path.join(os.path.dirname(wanted), ".")
+    paths = [f"{begin}{name}{suffix}" for name in _part_names(wanted.name)]  # `is_part` knows these
+    free = [path for path in paths if not os.path.lexists(path) or _remove_abandoned(Path(path))]
     while True:
-        path = free.pop(0) if free else wanted.with_name(f".{os.urandom(6).hex()}{suffix}")
+        path = Path(free.pop(0)) if free else wanted.with_name(f".{os.urandom(6).hex()}{suffix}")
         mine: list[int] = []
         try:
             # From before it is there: a signal may come at any moment.
@@ -205,6 +214,15 @@ def _claimed(wanted: Path, suffix: str, make: Callable[[Path], int]) -> Iterator
                 del _transient[path]
             for descriptor in mine:
                 os.close(descriptor)
+
+
+@functools.lru_cache(maxsize=64)
+def _part_names(name: str) -> list[str]:
+    """Names, without a dot, of what may be on its way to a file of that name."""
+    import hashlib  # which takes milliseconds to import
+
+    digits = hashlib.sha512(os.fsencode(name)).hexdigest()
+    return [digits[12 * number : 12 * (number + 1)] for number in range(PARTS)]
 
 
 def _new_file(path: Path) -> int:
@@ -283,11 +301,6 @@ def _remove(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()
-
-
-def _is_read_only(path: Path) -> bool:
-    """True for a file that nobody may write, which root could all the same, or that this user may not."""
-    return not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK)
 
 
 def _hide(part: Path, wanted: Path) -> None:

@@ -159,6 +159,8 @@ class FileCleaner(ABC):
         meters = iter([(watch.before, watch.after)])
 
         def clean(blocks: Iterable[Array], rate: int, channels: int) -> Iterator[Array]:
+            if not watch.measured:
+                return self._cleaned(blocks, rate, (channels,), watch.stages, source)
             before, after = next(meters, (Meter(), Meter()))  # of several tracks the level is the first one's
             cleaned = self._cleaned(before.through(blocks, rate), rate, (channels,), watch.stages, source)
             return after.through(cleaned, rate)

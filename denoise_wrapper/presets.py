@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from denoise_wrapper.arguments import shown
 from denoise_wrapper.errors import ConfigError
@@ -12,8 +11,7 @@ PresetName = Literal["voice", "asr", "broadcast", "max"]
 PRESET_NAMES: tuple[str, ...] = get_args(PresetName)
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(NamedTuple):
     """Strength for a purpose. atten_lim_db: most dB that noise is turned down by, None for no limit. mix: 0 to 1."""
 
     atten_lim_db: float | None

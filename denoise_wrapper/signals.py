@@ -18,7 +18,7 @@ from typing import Any
 from denoise_wrapper.atomic import is_writing, remove_transient
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE")
-GRACE_S = 0.5  # for unwinding; files of a training have more
+GRACE_S = 0.4  # for unwinding; files of a training have more
 CHILDREN_S = 0.2  # for processes of ours to unwind, before they are killed
 
 _grace_s = GRACE_S
@@ -102,6 +102,15 @@ def loading() -> Iterator[None]:
             signal.signal(number, _unwind)
 
 
+def stop(process: int, how: int = getattr(signal, "SIGKILL", signal.SIGTERM)) -> None:
+    """Signal a process of ours, and those that it has started where it is the first of a session of its own."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "killpg") and os.getpgid(process) == process:
+            os.killpg(process, how)
+        else:
+            os.kill(process, how)
+
+
 def leave_to_parent() -> None:
     """Leave INT and HUP, which a terminal sends to all, to the process that this one works for; end when it is gone."""
     for name in ("SIGINT", "SIGHUP"):
@@ -163,9 +172,10 @@ def _end(code: int) -> None:
     children = _children()
     for how in (signal.SIGTERM, signal.SIGKILL) if children else ():
         for child in children:
-            with contextlib.suppress(OSError):
-                os.kill(child, how)
-        time.sleep(CHILDREN_S if how == signal.SIGTERM else 0.0)
+            stop(child, how)
+        deadline = time.monotonic() + (CHILDREN_S if how == signal.SIGTERM else 0.0)
+        while time.monotonic() < deadline and not all(map(_has_ended, children)):
+            time.sleep(0.01)
     remove_transient()  # what a thread has begun meanwhile
     os._exit(code)
 
@@ -178,6 +188,16 @@ def _children() -> list[int]:
             return [int(child) for task in tasks for child in task]
     pools = sys.modules.get("multiprocessing")
     return [] if pools is None else [child.pid for child in pools.active_children() if child.pid is not None]
+
+
+def _has_ended(child: int) -> bool:
+    """True for a process of ours that is no more, as far as the system tells; who waits for it is still told."""
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except OSError:  # somebody has waited for it
+        return True
 
 
 def _forget() -> None:

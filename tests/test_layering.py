@@ -163,6 +163,22 @@ def test_an_import_is_light() -> None:
     assert not LATE & set(loaded)
 
 
+def test_what_few_calls_need_is_imported_when_it_is_asked_for() -> None:
+    """Milliseconds of every import: OpenSSL, fractions, and what only many files need."""
+    program = (
+        "import numpy, sys; before = set(sys.modules); import denoise_wrapper; made = set(sys.modules) - before; "
+        "from denoise_wrapper import *; print(FileResult.__name__, *made)"
+    )
+    name, *loaded = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert name == "FileResult"
+    assert "denoise_wrapper.denoiser" in loaded
+    assert not {"hashlib", "fractions", "queue", "shutil", "subprocess", "denoise_wrapper.files.batch"} & set(loaded)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        denoise_wrapper.nothing  # noqa: B018
+
+
 def test_files_are_short_enough_to_read() -> None:
     for name in modules():
         assert len((PACKAGE / f"{name}.py").read_text(encoding="utf-8").splitlines()) < 400, name

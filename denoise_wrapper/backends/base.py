@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import threading
 import weakref
@@ -105,6 +104,8 @@ class Loaded(ABC):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the model files, one after the other."""
+        import hashlib  # which brings OpenSSL along, and takes milliseconds to import
+
         return hashlib.sha256(b"".join(self.files)).hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -241,7 +241,7 @@ class _Batch:
 
     def _filter(self, job: _Job) -> FileResult:
         begin, target, failed = time.perf_counter(), job.target or beside(job.source), None
-        watch = job.watch = Watch(self._check)
+        watch = job.watch = Watch(self._check, measured=True)
         try:
             if job.target is not None:
                 make_folder(target.parent)

@@ -55,7 +55,7 @@ def check_readable(path: Path) -> bool:
                 raise FileError(f"{path} is {name}, and no file; {ours}")
         if stat.S_ISFIFO(mode):
             return True
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             if not file.read(1):
                 raise FileError(f"{path} is empty: there is no audio in it")
     except FileNotFoundError as error:

@@ -7,7 +7,6 @@ to read. So a result is known after it was renamed there, and a new recording th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,13 +30,14 @@ def note_result(path: Path) -> None:
     """Let it be known that a file is a result, unless its name says so. Where that fails, it is an input like any."""
     if path.stem.endswith(DONE):
         return
-    whole = Path(os.path.realpath(path))  # the list lies beside the file, not beside a link to it
+    whole = os.path.realpath(path)  # the list lies beside the file, not beside a link to it
+    folder, name = os.path.split(whole)
     with contextlib.suppress(OSError):
         digest = _digest(whole)
-        if digest in _noted(whole.parent):
+        if f"\n{digest} ".encode() in b"\n" + _list_of(folder):
             return
-        line = f"{digest} {visible(whole.name)}\n".encode()
-        file = os.open(whole.with_name(LIST), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666)
+        line = f"{digest} {visible(name)}\n".encode()
+        file = os.open(os.path.join(folder, LIST), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666)
         try:
             os.write(file, line)  # at once, so that of many at a time each gets its line
         finally:
@@ -71,18 +71,25 @@ def _is_result(path: Path, noted: frozenset[str]) -> bool:
 
 def _noted(folder: Path) -> frozenset[str]:
     """The digests in the list of a folder."""
+    lines = _list_of(folder).splitlines()
+    return frozenset(line.partition(b" ")[0].decode("ascii", "replace") for line in lines)
+
+
+def _list_of(folder: str | Path) -> bytes:
+    """The list of a folder as it stands; empty if there is none."""
     try:
-        lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(os.path.join(folder, LIST), "rb", buffering=0) as file:
+            return file.read()
     except (OSError, ValueError):
-        return frozenset()
-    return frozenset(line.partition(" ")[0] for line in lines)
+        return b""
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str | Path) -> str:
     """A digest of a file's length and both its ends."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
+    import hashlib  # which takes milliseconds to import
+
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(f"{size} ".encode() + file.read(_END))
         file.seek(max(0, size - _END))
         digest.update(file.read(_END))

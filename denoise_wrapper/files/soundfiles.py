@@ -17,7 +17,7 @@ from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import block_frames, extensible, read_riff
 from denoise_wrapper.files.formats import Wishes, bit_rate_options, choose_format
-from denoise_wrapper.files.soundsources import Source
+from denoise_wrapper.files.soundsources import TYPES, Source, forward
 from denoise_wrapper.files.tags.carried import carried_of
 from denoise_wrapper.wording import count
 
@@ -74,7 +74,7 @@ class SoundFileTarget:
         try:
             self._file = stack.enter_context(
                 _Closing(
-                    soundfile.SoundFile(
+                    forward()(
                         self._raw,
                         "w",
                         source.rate,
@@ -116,7 +116,8 @@ class SoundFileTarget:
         try:
             for start in range(0, len(block), size):
                 piece = block[start : start + size]
-                self._file.write(piece if depth is None else round_to(piece, depth))
+                samples = np.ascontiguousarray(piece if depth is None else round_to(piece, depth))
+                self._file.buffer_write(samples, TYPES[samples.dtype])
         except (soundfile.LibsndfileError, AssertionError):
             self._raw.check()
             raise
@@ -153,6 +154,8 @@ class SoundFileTarget:
 
     def _mend_wave(self, file: Any, padded: bool) -> None:
         """Write the mask of channels, and the number of frames where blocks are padded, over libsndfile's own."""
+        if self._carried.mask is None and not padded and self._form != "RF64":
+            return
         data = FileBytes(file)
         riff = read_riff(data)
         fmt = None if riff is None else riff.find(b"fmt ")
@@ -281,14 +284,16 @@ class Recorder:
 
     def write(self, data: bytes) -> int:
         """Write all of data; 0, and the reason kept, if that was not possible."""
-        rest = memoryview(data)
+        if self._error is not None:
+            return 0
         try:
-            while rest and self._error is None:
-                rest = rest[self._file.write(rest) :]
+            done, size = self._file.write(data), len(data)
+            while done < size:
+                done += self._file.write(memoryview(data)[done:])
         except BaseException as error:
             self._error = error
             return 0
-        return 0 if rest else len(data)
+        return size
 
     def check(self) -> None:
         """Raise what went wrong, if anything did."""

@@ -42,6 +42,7 @@ _WIDTHS = {
     "FLOAT": 4,
     "DOUBLE": 8,
 }  # bytes; else 2
+TYPES = {np.dtype(name): name for name in ("int16", "int32", "float32", "float64")}  # as soundfile calls them
 _MOST_GONE_S = 86_400  # seconds of silence that stand for what is gone
 DAMAGED = ("stop", "skip", "keep")
 
@@ -84,16 +85,18 @@ class SoundFileSource:
             raise Foreign(self._survey.foreign)
         self.file = self._open(self._survey.parts[0])
         self.rate, self.channels = check_rate(self.file.samplerate), check_channels(self.file.channels)
-        self.dtype = _TYPES.get(self.file.subtype, "float32")
+        self._form, self._subtype = self.file.format, self.file.subtype  # which soundfile looks up each time
+        self.dtype = _TYPES.get(self._subtype, "float32")
         self._tail, self.in_ogg = self._survey.tail, self._survey.wrapped
         self._check_promise()
         self._first = self._expected(self._survey.parts[0], self.file)
-        self._survey = dataclasses.replace(self._survey, parts=self._placed(self._survey.parts))
+        if len(self._survey.parts) > 1:
+            self._survey = dataclasses.replace(self._survey, parts=self._placed(self._survey.parts))
         self._check_gaps()
         self.total = self._count()
         self.facts = Facts(
             path, self.rate, self.channels, self.total, self._before.st_size,
-            self.file.format, self.file.subtype, self.file.endian, self._bit_rate(), self._survey.constant,
+            self._form, self._subtype, self.file.endian, self._bit_rate(), self._survey.constant,
             vorbis_setup(self._survey.head),
         )  # fmt: skip
 
@@ -112,14 +115,14 @@ class SoundFileSource:
         # As bytes where the system's names are bytes: they need not be UTF-8.
         name = part.file if part.file is not None else self.path if os.name == "nt" else os.fsencode(self.path)
         try:
-            file = (stack or self._stack).enter_context(_forward()(name))
+            file = (stack or self._stack).enter_context(forward()(name))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise Foreign(_reason(error)) from error
         return file
 
     def _check_promise(self) -> None:
         """Compare what libsndfile noted on opening with what the header promises."""
-        missing, frames = _shortfall(self.file.extra_info, self.channels * _WIDTHS.get(self.file.subtype, 2))
+        missing, frames = _shortfall(self.file.extra_info, self.channels * _WIDTHS.get(self._subtype, 2))
         if missing is None or self._survey.parts[0].file is not None:
             return
         if self._damaged == "stop":
@@ -127,9 +130,7 @@ class SoundFileSource:
         self._tail = frames
 
     def _placed(self, parts: list[Part]) -> list[Part]:
-        """Parts of which each says how many frames it has, and how many are gone before it."""
-        if len(parts) == 1:
-            return parts
+        """Several parts, of which each then says how many frames it has, and how many are gone before it."""
         placed, end = [dataclasses.replace(parts[0], frames=self._first)], self._first
         for part in parts[1:]:
             with contextlib.ExitStack() as stack:
@@ -165,7 +166,7 @@ class SoundFileSource:
         if part.frames is not None:
             return part.frames
         frames = int(file.frames) - part.skip
-        if part.file is None and file.format in ("WAV", "WAVEX", "RF64") and (riff := read_riff(self.data)) is not None:
+        if part.file is None and self._form in ("WAV", "WAVEX", "RF64") and (riff := read_riff(self.data)) is not None:
             frames = fact_frames(self.data, riff, frames)
         return frames
 
@@ -211,7 +212,8 @@ class SoundFileSource:
         while expected is None or done < expected:
             wanted = size + skip if expected is None else min(size, expected - done) + skip
             try:
-                block = file.read(wanted, dtype=self.dtype, always_2d=True)
+                block = np.empty((wanted, self.channels), self.dtype)
+                block = block[: file.buffer_read_into(block, self.dtype)]
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 if self._damaged == "stop":
                     done += sum(map(len, self._rest(part, done, expected, size, only_before=True)))
@@ -282,10 +284,10 @@ class SoundFileSource:
 
 
 @functools.cache
-def _forward() -> Any:
-    """The class of soundfile that reads on and on.
+def forward() -> Any:
+    """Return the class of soundfile that reads or writes on and on.
 
-    A seek to where one is already loses frames of Opus, and fails at a FLAC's end.
+    A seek to where one is already loses frames of Opus, and fails at a FLAC's end; a write has five around it.
     """
     import soundfile
 

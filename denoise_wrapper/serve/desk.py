@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.machine import cores
-from denoise_wrapper.serve.limits import Counts, Limits, Rates, client_of
+from denoise_wrapper.serve.limits import CLOSE_S, Counts, Limits, Rates, client_of
 from denoise_wrapper.serve.metrics import Metrics
 from denoise_wrapper.serve.pump import Pump
 from denoise_wrapper.serve.sessions import Session
@@ -64,12 +64,12 @@ class Desk:
                     self._cut(session, f"a stream may last {limits.stream_s:g} s; open another one")
 
     async def stop(self) -> None:
-        """Give all streams their tail and end them, within the time of grace."""
+        """Give all streams their tail and end them, within the time of grace but for what closing needs of it."""
         self.stopping = True
         for session in list(self.sessions):
             session.cut = "stop"
             session.task.cancel()
-        deadline = time.monotonic() + self.limits.grace_s
+        deadline = time.monotonic() + max(self.limits.grace_s / 2, self.limits.grace_s - CLOSE_S)
         while (self.sessions or self.counts.open["uploads"]) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 

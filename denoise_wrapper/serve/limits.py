@@ -22,6 +22,9 @@ class RefusalError(Exception):
         self.status, self.message, self.reason, self.retry_s = status, message, reason, retry_s
 
 
+CLOSE_S = 2.0  # of the time of grace, for what comes after it: connections are closed, threads end
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bounds of a server.

@@ -21,7 +21,7 @@ from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.serve.app import make_app
 from denoise_wrapper.serve.desk import Desk
 from denoise_wrapper.serve.doors import Doors, is_local
-from denoise_wrapper.serve.limits import Limits
+from denoise_wrapper.serve.limits import CLOSE_S, Limits
 from denoise_wrapper.serve.sessions import MESSAGE_BYTES
 from denoise_wrapper.serve.spool import open_spool
 from denoise_wrapper.signals import patience
@@ -61,7 +61,11 @@ def run_server(
     many_files()
     sys.setswitchinterval(SWITCH_S)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # a line for each message to a client that has left
-    with open_spool(spool, limits.spool) as place, _bound(host, port) as listening, patience(limits.grace_s + 2.0):
+    with (
+        open_spool(spool, limits.spool) as place,
+        _bound(host, port) as listening,
+        patience(max(limits.grace_s, CLOSE_S)),
+    ):
         desk = Desk(limits, place, threads)
         address = listening.getsockname()
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
@@ -78,7 +82,7 @@ def run_server(
             proxy_headers=False,
             server_header=False,
             limit_concurrency=limits.streams + limits.uploads + SPARE,
-            timeout_graceful_shutdown=1,  # after the time of grace, which the desk gives
+            timeout_graceful_shutdown=1,  # after the time that the desk gives
             ssl_certfile=certificate,
             ssl_keyfile=key_file,
         )

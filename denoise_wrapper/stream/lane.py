@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -50,8 +49,8 @@ def least_latency(backend: Backend, sample_rate: int, step: int = 1) -> int:
     """
     if sample_rate == backend.sample_rate:
         return backend.delay + backend.hop - math.gcd(backend.hop, step)
-    lag = max_lag(sample_rate, backend.sample_rate) + max_lag(backend.sample_rate, sample_rate)
-    return math.ceil((lag + Fraction(backend.delay + backend.hop - 1, backend.sample_rate)) * sample_rate)
+    waiting = max_lag(backend.sample_rate, sample_rate) + backend.delay + backend.hop - 1  # frames of the backend's
+    return max_lag(sample_rate, backend.sample_rate) + -(-waiting * sample_rate // backend.sample_rate)
 
 
 class Line:

@@ -8,7 +8,6 @@ works by Fourier transform, holds back 20 to 180 ms.
 from __future__ import annotations
 
 import functools
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -67,9 +66,9 @@ class Resampler:
         return resampled.T
 
 
-def max_lag(in_rate: int, out_rate: int) -> Fraction:
-    """Return the most by which the resampled frames are behind those that came, in seconds."""
-    return Fraction(lib.dn_ratio_reach(ratio_of(in_rate, out_rate)), in_rate)
+def max_lag(in_rate: int, out_rate: int) -> int:
+    """Return the most by which the resampled frames are behind those that came, in frames at in_rate."""
+    return int(lib.dn_ratio_reach(ratio_of(in_rate, out_rate)))
 
 
 @functools.lru_cache(maxsize=64)

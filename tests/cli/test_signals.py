@@ -17,6 +17,7 @@ import forked
 import kills
 import pytest
 
+from denoise_wrapper import signals
 from denoise_wrapper.atomic import atomic_path, is_part, scratch
 from denoise_wrapper.cli.main import make_parser
 
@@ -59,8 +60,7 @@ def verbs_of(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> se
 
 def test_every_verb_is_among_those_that_are_killed(tmp_path: Path) -> None:
     killed = {tuple(verb.words[:words]) for verb in kills.verbs(tmp_path) for words in (1, 2)}
-    alone = {("live",), ("serve",)}  # have no end of their own, and are signalled by tests of theirs
-    assert verbs_of(make_parser()) - killed - alone == {("listen",), ("data", "blind")}  # see kills.verbs
+    assert verbs_of(make_parser()) - killed == set()
 
 
 WRITE = """
@@ -156,6 +156,39 @@ def test_signals_unwind_again_once_a_library_is_loaded(tmp_path: Path) -> None:
     code = "signals.is_writing = bool\nwith signals.loading(): pass\ntime.sleep(60)"
     assert send(tmp_path / "a.wav", code, signal.SIGTERM)[0] == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+FAMILY = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_that_is_stopped_takes_along_those_it_has_started() -> None:
+    with subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        grandchild = int(process.stdout.readline())
+        assert sorted(kills.processes_of(process.pid)) == sorted([process.pid, grandchild])
+        signals.stop(process.pid)
+        assert process.wait(30) == -signal.SIGKILL
+        deadline = time.monotonic() + 30.0
+        while kills.processes_of(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_a_process_that_has_ended_is_known_and_can_still_be_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        assert not signals._has_ended(process.pid)
+        process.kill()
+        deadline = time.monotonic() + 30.0
+        while not signals._has_ended(process.pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert process.wait() == -signal.SIGKILL
+        assert signals._has_ended(process.pid)
 
 
 SLOW_END = """

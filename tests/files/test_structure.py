@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import sys
 from collections.abc import Callable
@@ -33,7 +34,11 @@ from odd_files import (
 
 from denoise_wrapper import Denoiser, FileError
 from denoise_wrapper.files.containers.ogg import checksum
+from denoise_wrapper.files.containers.pieces import FileBytes
+from denoise_wrapper.files.containers.riff import read_riff
+from denoise_wrapper.files.containers.survey import survey
 from denoise_wrapper.files.soundsources import Foreign, SoundFileSource
+from denoise_wrapper.files.tags.chunks import read_chunks
 from denoise_wrapper.files.transform import read_file
 
 PLAIN = Denoiser(FakeBackend("plain", gain=1.0))
@@ -63,6 +68,24 @@ def refused(path: Path, words: str) -> None:
     assert "\n" not in str(caught.value)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() == before
+
+
+def test_the_head_of_a_file_is_read_once(tmp_path: Path) -> None:
+    class Counted(io.FileIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> Any:
+            self.reads += 1
+            return super().read(-1 if size is None else size)
+
+    soundfile.write(tmp_path / "a.wav", tone(), RATE, "PCM_16")
+    with Counted(tmp_path / "a.wav") as file:
+        data = FileBytes(file)
+        assert len(survey(data, ".wav").parts) == 1
+        assert read_chunks(data).kind == "RIFF"
+        assert read_riff(data) is read_riff(data)
+        assert data[len(data) : len(data) + 12] == b""
+        assert file.reads == 1
 
 
 # ---- more than the header says ----

@@ -3,29 +3,36 @@
     python tests/long/kills.py [--verb NAME ...] [--signal INT ...] [--moments 6] [--seed 1]
 
 A verb runs once to its end, which tells how long it takes; then, for each signal, it is sent one at moments that are
-spread over that time by chance. Wrong is: an end later than a second (ten of a training, which saves, but one after
-a second signal), a target that is neither the old file nor a whole new one, a part, a folder or a process that is left.
+spread over that time by chance. Wrong is: an end later than a second (ten of what saves or finishes: a training, a
+recording, a server; but one after a second signal), a target that is neither the old file nor a whole new one, a part,
+a folder, a process, a sound server's module or a terminal without echo that is left.
+Of a second, what a thread of it waited for a core, as on a busy machine, does not count as late; it is told.
 PIPE is sent once Python has imported the program: until then Python itself ignores it. After KILL parts may be left,
-and wrong are those that the verb, run once more, has not removed. Exits with 1 if something is wrong.
+and wrong are those that the verb, run once more, has not removed. `live` and `listen` need PulseAudio, `data blind` the
+recordings in DENOISE_WRAPPER_SHARED; without them these are said and left out. Exits with 1 if something is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import http.client
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -33,6 +40,7 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from sets import write_set
+from sound_server import SoundServer
 from training_packs import write_packs
 
 import denoise_wrapper
@@ -40,9 +48,13 @@ from denoise_wrapper.atomic import is_part
 from denoise_wrapper.backends.convert import read_any_model, write_model
 
 SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
+CRASHES = [-getattr(signal, f"SIG{name}") for name in ("SEGV", "ABRT", "BUS", "FPE", "ILL") if os.name != "nt"]
 TWICE = "twice"  # behind a signal's name: the second one has to end all within a second
 OLD = b"precious"
 RATE = 48000
+SHARED = Path(os.environ.get("DENOISE_WRAPPER_SHARED", Path(__file__).resolve().parents[3] / "shared")) / "data"
+MODULE = "denoise_wrapper_"  # in the names of a sound server's modules of ours
+SOUNDS = ("live", "live mic", "listen")  # verbs that need a sound server
 ROWS = (
     'kind = "rows"\nchannels = 6\nwidth = 4\nblocks = 1\nrows = 8\n'
     "recurrent_blocks = 1\nrecurrent_width = 4\nheads = 2\n"
@@ -63,7 +75,9 @@ class Verb:
     """A command, as it is run in a folder of its own.
 
     words: of the command line. targets: files that it makes, or patterns of such, which are there before, with OLD in
-    them, if it may overwrite. limit_s: seconds in which it has to end, but at a second signal.
+    them, if it may overwrite. limit_s: seconds in which it has to end, but at a second signal. lasts_s: seconds for
+    which it is let run where it has no end of its own, None where it has. port: at which it serves, and is kept busy.
+    terminal: whether it is given one. grows: whether a target is a recording, which is there from its first sample on.
     """
 
     name: str
@@ -71,6 +85,10 @@ class Verb:
     targets: Sequence[str] = ()
     overwrite: bool = True
     limit_s: float = 1.0
+    lasts_s: float | None = None
+    port: int = 0
+    terminal: bool = False
+    grows: bool = False
 
 
 @dataclass
@@ -80,6 +98,7 @@ class Outcome:
     moments: int = 0
     ended_before: int = 0
     slowest_s: float = 0.0
+    slowest_alone_s: float = 0.0  # without the time for which a thread of it waited for a core
     old: int = 0
     new: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -100,11 +119,9 @@ def make_inputs(folder: Path, seconds: int = 40) -> None:
 
 
 def verbs(inputs: Path) -> list[Verb]:
-    """All verbs that end by themselves, with words that keep each busy for a while.
-
-    But `listen`, for which keys are pressed, and `data blind`, of recordings that are not made by formula.
-    """
+    """All verbs, with words that keep each busy for a while."""
     at = str(inputs)
+    port = free_port()
     raw = ["--rate", "48000", "--channels", "1", "--dtype", "int16"]
     data = [f"{at}/speech"]
     return [
@@ -149,16 +166,37 @@ def verbs(inputs: Path) -> list[Verb]:
             "data", "mix", "--speech", *data, "--noise", f"{at}/noise", "-o", "mixed", "--clips", "40",
             "--seconds", "2",
         ], ["mixed/*/*.wav"], overwrite=False),
+        Verb("data blind", [
+            "data", "blind", "--speech", f"{SHARED}/speech", "--noise", f"{SHARED}/noise", "--rooms", f"{SHARED}/rir",
+            "-o", "blind",
+        ], ["blind/manifest.json", "blind/*/*.flac"], overwrite=False),
         Verb("data telephone", ["data", "telephone", f"{at}/set", "-o", "tel"], ["tel/manifest.json"], overwrite=False),
         *(Verb(f"train {name}", ["train", name, "-C", f"{at}/{name}.toml"], limit_s=10.0) for name in FAMILIES),
+        Verb("serve", ["serve", "--port", str(port), "--spool", ".", "--threads", "2"], [], limit_s=10.0,
+             lasts_s=6.0, port=port),
+        Verb("live", [
+            "live", "--input", "room.monitor", "--output", "none", "--seconds", "5", "--record", "noisy.wav",
+            "clean.wav",
+        ], ["noisy.wav", "clean.wav"], overwrite=False, limit_s=10.0, grows=True),
+        Verb("live mic", [
+            "live", "--input", "room.monitor", "--virtual-mic", "Clean", "--seconds", "5",
+        ], limit_s=10.0, terminal=True),
+        Verb("listen", ["listen", f"{at}/set/noisy/one.wav"], terminal=True),
     ]  # fmt: skip
 
 
-def whole(path: Path) -> bool:
-    """True for a file that can be read to its end."""
+def free_port() -> int:
+    """Find a port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def whole(path: Path, grows: bool = False) -> bool:
+    """True for a file that can be read to its end. grows: whether it may be without a sample so far."""
     content = path.read_bytes()
     if path.suffix in (".wav", ".flac"):
-        return soundfile.info(path).frames > 0
+        return soundfile.info(path).frames >= (0 if grows else 1)
     if path.suffix == ".json":
         return bool(json.loads(content))
     if path.suffix == ".whl":
@@ -182,14 +220,96 @@ def processes_of(session: int) -> list[int]:
     return found
 
 
-class Place:
-    """A folder to run verbs in, and one for their temporary files."""
+def answers(port: int) -> bool:
+    """True where somebody listens at a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
 
-    def __init__(self, inputs: Path, folder: Path) -> None:
-        self.inputs, self.folder, self.scratch = inputs, folder / "work", folder / "tmp"
+
+class Terminal:
+    """A terminal whose screen nobody looks at."""
+
+    def __init__(self) -> None:
+        self._main, self.side = os.openpty()
+        self._before = self._settings()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # as Linux says that nobody has it any more
+            while os.read(self._main, 4096):
+                pass
+        os.close(self._main)
+
+    def _settings(self) -> list[Any]:
+        import termios  # which Windows has not
+
+        return termios.tcgetattr(self.side)
+
+    def changed(self) -> bool:
+        """True where it is not as it was: keys are not shown, or lines not waited for."""
+        return self._settings() != self._before
+
+    def close(self) -> None:
+        os.close(self.side)
+
+
+class Clients:
+    """A server's, which give it no rest until they are closed: files, an upload that never ends, and a stream."""
+
+    def __init__(self, port: int, audio: bytes) -> None:
+        self._port, self._audio, self._ended = port, audio, threading.Event()
+        asked = (self._file, self._slow, self._stream)
+        self._threads = [threading.Thread(target=self._again, args=(each,)) for each in asked]
+        for thread in self._threads:
+            thread.start()
+
+    def _again(self, ask: Callable[[], None]) -> None:
+        while not self._ended.wait(0.05):
+            with contextlib.suppress(Exception):  # whatever a server that ends makes of it
+                ask()
+
+    def _file(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/denoise", self._audio)
+            connection.getresponse().read()
+
+    def _slow(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._port), 30) as connection:
+            connection.sendall(b"POST /v1/denoise HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000000\r\n\r\n")
+            while not self._ended.wait(0.02):
+                connection.sendall(self._audio[:10000])
+
+    def _stream(self) -> None:
+        from websockets.sync.client import connect
+
+        address = f"ws://127.0.0.1:{self._port}/v1/stream"
+        with connect(address, compression=None, max_size=None, proxy=None) as client:
+            client.send(json.dumps({"type": "start", "sample_rate": RATE}))
+            while not self._ended.wait(0.01):
+                client.send(bytes(4 * RATE // 100))
+                client.recv(timeout=30)
+
+    def close(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Place:
+    """A folder to run verbs in, and one for their temporary files. sound: a server of sounds, None for none."""
+
+    def __init__(self, inputs: Path, folder: Path, sound: SoundServer | None = None) -> None:
+        self.inputs, self.folder, self.scratch, self.sound = inputs, folder / "work", folder / "tmp", sound
+        self._beside = contextlib.ExitStack()
+        self._terminal: Terminal | None = None
 
     def prepare(self, verb: Verb) -> None:
         """Begin with nothing but the old files."""
+        self.close()
         for folder in (self.folder, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -204,34 +324,71 @@ class Place:
     def start(self, verb: Verb) -> subprocess.Popen[bytes]:
         """Run a verb in a session of its own, with INT as a terminal would have it."""
         here = str(Path(denoise_wrapper.__file__).parents[1])
-        environment = {**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1", "PYTHONPATH": here}
+        environment: Mapping[str, str] = os.environ
+        if verb.name in SOUNDS and self.sound is not None:
+            environment = self.sound.environment
+        environment = {**environment, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1", "PYTHONPATH": here}
+        if verb.port:
+            self._beside.enter_context(contextlib.closing(Clients(verb.port, (self.inputs / "a.wav").read_bytes())))
+        if verb.terminal:
+            self._terminal = self._beside.enter_context(contextlib.closing(Terminal()))
+        screen = subprocess.DEVNULL if self._terminal is None else self._terminal.side
         with open(self.inputs / "a.raw", "rb") as stdin:
             return subprocess.Popen(
-                [sys.executable, "-m", "denoise_wrapper", *verb.words], cwd=self.folder, env=environment, stdin=stdin,
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                [sys.executable, "-m", "denoise_wrapper", *verb.words], cwd=self.folder, env=environment,
+                stdin=stdin if self._terminal is None else screen, stdout=screen, stderr=subprocess.PIPE,
+                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
+    def run_whole(self, verb: Verb) -> tuple[int, str]:
+        """Run a verb to its end, or as long as it lasts; returns its exit code and what it said."""
+        process = self.start(verb)
+        if verb.lasts_s is not None:
+            while verb.port and process.poll() is None and not answers(verb.port):
+                time.sleep(0.1)
+            time.sleep(verb.lasts_s)
+            process.terminate()
+        said = process.communicate()[1]
+        return process.returncode, said.decode(errors="replace")
+
     def left(self) -> list[str]:
-        """Parts, and what lies in the folder of temporary files."""
+        """Parts, what lies in the folder of temporary files, and modules of the server of sounds."""
         parts = [path for path in self.folder.rglob("*") if is_part(path)]
         parts += [path for path in self.inputs.rglob("*") if is_part(path)]
         mine = [path for path in self.scratch.iterdir() if path.name.startswith("denoise-")]
-        return [str(path) for path in (*parts, *mine)]
+        modules = [] if self.sound is None else self.sound.pactl("list", "short", "modules").stdout.splitlines()
+        return [*(str(path) for path in (*parts, *mine)), *(line for line in modules if MODULE in line)]
+
+    def has_changed_terminal(self) -> bool:
+        """True where a verb has left its terminal another one than it was."""
+        return self._terminal is not None and self._terminal.changed()
+
+    def close(self) -> None:
+        """End what was beside the verb."""
+        self._beside.close()
+        self._terminal = None
 
 
 def run_whole(place: Place, verb: Verb) -> float:
     """Run a verb to its end; returns the seconds that it takes. Raises RuntimeError if it fails."""
     place.prepare(verb)
     begin = time.monotonic()
-    process = place.start(verb)
-    said = process.communicate()[1]
-    if process.returncode:
-        raise RuntimeError(f"{verb.name} fails by itself: {said.decode()[-2000:]}")
+    code, said = place.run_whole(verb)
+    if code:
+        raise RuntimeError(f"{verb.name} fails by itself: {said[-2000:]}")
     for target in verb.targets:
         if not all(map(whole, written := place.written(target))) or not written:
             raise RuntimeError(f"{verb.name} has not written {target}")
     return time.monotonic() - begin
+
+
+def queueing(process: int) -> dict[str, float]:
+    """Seconds for which each thread of a process could have run and had no core so far, where Linux tells."""
+    found = {}
+    for path in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError):
+            found[path.parent.name] = int(path.read_text().split()[1]) / 1e9
+    return found
 
 
 def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Outcome) -> None:
@@ -243,26 +400,33 @@ def interrupt(place: Place, verb: Verb, name: str, moment_s: float, outcome: Out
         outcome.ended_before += 1
     except subprocess.TimeoutExpired:
         pass
-    sent, limit_s = time.monotonic(), verb.limit_s
+    sent, limit_s, queued = time.monotonic(), verb.limit_s, queueing(process.pid)
     number = getattr(signal, f"SIG{name.split()[0]}")
     process.send_signal(number)
     if name.endswith(TWICE):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.3)
-        sent, limit_s = time.monotonic(), 1.0
+        sent, limit_s, queued = time.monotonic(), 1.0, queueing(process.pid)
         process.send_signal(number)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
+    waited_s = 0.0
+    while process.poll() is None and time.monotonic() < sent + 30:
+        waits = [since - queued.get(thread, 0.0) for thread, since in queueing(process.pid).items()]
+        waited_s = max([waited_s, *waits])
+        time.sleep(0.005)
+    took = time.monotonic() - sent
+    if process.poll() is None:
         outcome.wrong.append(f"at {moment_s:.2f} s: still there after 30 s")
         process.kill()
-    took = time.monotonic() - sent
     said = process.communicate()[1].decode(errors="replace")
     outcome.moments += 1
     outcome.codes.add(process.returncode)
     outcome.slowest_s = max(outcome.slowest_s, took)
-    if took > limit_s:
-        outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s")
+    if process.returncode in CRASHES:
+        crash = signal.Signals(-process.returncode).name
+        outcome.wrong.append(f"at {moment_s:.2f} s: {crash}; it said {said[-200:]!r}")
+    outcome.slowest_alone_s = max(outcome.slowest_alone_s, took - waited_s)
+    if (took if limit_s > 1.0 else took - waited_s) > limit_s:
+        outcome.wrong.append(f"at {moment_s:.2f} s: ended after {took:.2f} s, {waited_s:.2f} of them without a core")
     judge(place, verb, name, moment_s, outcome, process.pid, said)
 
 
@@ -275,7 +439,7 @@ def judge(place: Place, verb: Verb, name: str, moment_s: float, outcome: Outcome
             outcome.old += 1
             if verb.overwrite and not path.exists():
                 outcome.wrong.append(f"{where}: the old {target} is gone")
-        elif whole(path):
+        elif whole(path, verb.grows):
             outcome.new += 1
         else:
             outcome.wrong.append(f"{where}: {target} is half-written")
@@ -287,10 +451,12 @@ def judge(place: Place, verb: Verb, name: str, moment_s: float, outcome: Outcome
         os.killpg(session, signal.SIGKILL)
     if name != "KILL" and place.left():
         outcome.wrong.append(f"{where}: left are {place.left()}; it said {said[-200:]!r}")
-    if name == "KILL" and (parts := [path for path in place.left() if is_part(Path(path))]):
-        again = place.start(verb)
-        said = again.communicate()[1].decode(errors="replace")
-        if kept := [path for path in parts if Path(path).exists()]:
+    if name != "KILL" and place.has_changed_terminal():
+        outcome.wrong.append(f"{where}: the terminal is not as it was")
+    if name == "KILL" and (parts := [left for left in place.left() if is_part(Path(left)) or MODULE in left]):
+        place.close()
+        _, said = place.run_whole(verb)
+        if kept := [left for left in place.left() if left in parts]:
             outcome.wrong.append(f"{where}: the next run has left {kept}; it said {said[-200:]!r}")
 
 
@@ -324,9 +490,22 @@ def told(verb: str, name: str, seconds: float, outcome: Outcome) -> str:
     """A line of the table."""
     return (
         f"{verb:<16}{name:<11}{outcome.moments:3} moments of {seconds:5.1f} s, {outcome.ended_before} after the end; "
-        f"slowest {outcome.slowest_s:5.2f} s; old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
+        f"slowest {outcome.slowest_s:5.2f} s, {outcome.slowest_alone_s:5.2f} but for waits for a core; "
+        f"old {outcome.old}, new {outcome.new}; codes {sorted(outcome.codes)}; "
         f"{'; '.join(outcome.wrong) or 'nothing left'}"
     )
+
+
+def start_sound(folder: Path) -> SoundServer | None:
+    """A PulseAudio, which PortAudio finds by ALSA; None where there is none."""
+    program = shutil.which("pulseaudio")
+    if program is None or shutil.which("pactl") is None:
+        return None
+    folder.mkdir()
+    (folder / ".asoundrc").write_text("pcm.!default { type pulse }\nctl.!default { type pulse }\n")
+    server = SoundServer(folder, program)
+    server.start()
+    return server
 
 
 def main() -> int:
@@ -343,9 +522,18 @@ def main() -> int:
         models = Path(__file__).parents[2] / "denoise_wrapper/models"
         for stage in (1, 2):
             shutil.copy(models / f"dtln-16k_{stage}.onnx", inputs / f"dtln_{stage}.onnx")
+        sound = start_sound(Path(name) / "sound")
+        missing = [*(SOUNDS if sound is None else ()), *(() if SHARED.is_dir() else ("data blind",))]
         chosen = [verb for verb in verbs(inputs) if not args.verb or verb.name in args.verb]
-        place = Place(inputs, Path(name))
-        outcomes = run_verbs(place, chosen, args.signal, args.moments, args.seed, lambda line: print(line, flush=True))
+        if out := [verb.name for verb in chosen if verb.name in missing]:
+            print(f"left out, for want of PulseAudio or of recordings: {', '.join(out)}")
+        with contextlib.closing(Place(inputs, Path(name), sound)) as place:
+            outcomes = run_verbs(
+                place, [verb for verb in chosen if verb.name not in missing], args.signal, args.moments, args.seed,
+                lambda line: print(line, flush=True),
+            )  # fmt: skip
+        if sound is not None:
+            sound.stop()
     wrong = sum(len(outcome.wrong) for outcome in outcomes.values())
     print(f"{sum(outcome.moments for outcome in outcomes.values())} signals, {wrong} of them with something wrong")
     return 1 if wrong else 0

@@ -36,6 +36,7 @@ def test_the_engine_passes_its_own_tests(needs: Callable[[str], str], built: Pat
     make(target, built, f"CC={needs('gcc')}")
 
 
+@pytest.mark.fault
 def test_many_threads_share_a_model_without_a_race(needs: Callable[[str], str], built: Path) -> None:
     """Under ThreadSanitizer; without it they are among the tests above."""
     needs("make")

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.against import NAMES, compare
+
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = ["engine", "stages", "live", "dtln", "files", "streams", "start", "memory", "mixing", "peers"]
 # Columns of one measured figure less another, which may be anything when hardly anything was measured.
@@ -90,3 +92,9 @@ class TestThePage:
     def test_that_of_the_docs_has_its_marks(self) -> None:
         page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
         assert page.count(self.BEGIN) == page.count(self.END) == 1
+
+
+def test_two_working_copies_are_timed_in_turns() -> None:
+    found = compare(ROOT, imports=1, calls=1)
+    assert set(found) == {"import, over numpy's", *NAMES}
+    assert all(times.best > 0 for pair in found.values() for times in pair)

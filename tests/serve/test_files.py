@@ -173,6 +173,7 @@ def test_a_disk_that_takes_no_more_is_507() -> None:
         until(lambda: not left(server))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_any_end(number: int) -> None:
     with serving() as server:
@@ -187,6 +188,16 @@ def test_nothing_is_left_after_any_end(number: int) -> None:
                 assert not left(server)  # the next one removes it
         else:
             assert server.process.wait(20) == 0
+        assert not list(server.spool.iterdir())
+
+
+@pytest.mark.fault
+def test_an_upload_without_end_is_waited_for_no_longer_than_the_time_of_grace() -> None:
+    with serving("--grace", "6") as server:
+        with raw(server, "POST /v1/denoise HTTP/1.1\r\nContent-Length: 5000", bytes(100)):
+            until(lambda: left(server))
+            server.process.terminate()
+            assert server.process.wait(20) == 0  # by itself; once that time has passed the end is by force, with 143
         assert not list(server.spool.iterdir())
 
 

@@ -6,7 +6,7 @@ import bisect
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class FileBytes:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
         self._start, self._block = 0, b""
+        self.found: dict[tuple[str, int], Any] = {}  # what readers have made of it, by their names and places
 
     def __len__(self) -> int:
         return self._size
@@ -41,10 +42,12 @@ class FileBytes:
         if at >= 0 and stop is not None and stop - self._start <= len(self._block):
             return self._block[at : stop - self._start]
         stop = self._size if stop is None else min(stop, self._size)
+        if start >= stop:
+            return b""
         if stop - start > _BLOCK:
             return self._read(start, stop - start)
         self._start, self._block = start, self._read(start, _BLOCK)
-        return self._block[: max(0, stop - start)]
+        return self._block[: stop - start]
 
     def _read(self, start: int, length: int) -> bytes:
         self._file.seek(start)

@@ -46,7 +46,14 @@ def begins_riff(head: bytes) -> bool:
 
 
 def read_riff(data: FileBytes, start: int = 0) -> Riff | None:
-    """List the chunks of a file that begins at start; None if it is of another kind."""
+    """List the chunks of a file that begins at start, looked for once; None if it is of another kind."""
+    if ("riff", start) not in data.found:
+        data.found["riff", start] = _read_riff(data, start)
+    riff: Riff | None = data.found["riff", start]
+    return riff
+
+
+def _read_riff(data: FileBytes, start: int) -> Riff | None:
     if not begins_riff(bytes(data[start : start + 12])):
         return None
     kind = bytes(data[start : start + 4])

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import denoise_wrapper
+from denoise_wrapper import signals
 from denoise_wrapper.atomic import atomic_path, make_folder, transient
 from denoise_wrapper.backends.convert import ClassicModel, V02Model, fingerprint, read_any_model, write_model
 from denoise_wrapper.errors import DenoiseError, FileError, ModelError
@@ -125,11 +126,17 @@ def run_build(tree: Path, out: Path) -> None:
     else:
         raise DenoiseError(f"building a wheel needs {', '.join(BUILDERS)}: pip install {' '.join(BUILDERS)}")
     environment = {key: value for key, value in os.environ.items() if key != "DENOISE_WRAPPER_RNN_DATA"}
-    done = subprocess.run(
-        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if done.returncode != 0:
-        print(done.stdout, file=sys.stderr)
+    with subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as build:  # fmt: skip
+        try:
+            said, _ = build.communicate()
+        except BaseException:
+            signals.stop(build.pid)  # the compilers too, which would go on
+            raise
+    if build.returncode != 0:
+        print(said, file=sys.stderr)
         raise DenoiseError("the wheel could not be built, for the reasons above; a C compiler is needed among others")
 
 
