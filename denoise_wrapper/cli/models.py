@@ -16,6 +16,7 @@ from denoise_wrapper.errors import ConfigError, ModelError
 
 RNNOISE_FORMS = ("rnnn", "rnn", "dnnw", "bin", "c", "dnnw.c")
 DTLN_FORMS = ("float32", "float16", "int8")
+NCNN_FORMS = {"ncnn": "float32", "ncnn-float16": "float16", "ncnn-int8": "int8"}  # of a DTLN too
 NAMELESS = (".rnnn", ".rnn")  # forms that hold neither name nor licence
 LINEAGE = ("name", "licence", "origin", "data", "trained", "sample_rate")  # of what is known of a model, shown first
 NOTE = """\
@@ -72,7 +73,8 @@ def add_convert(verbs: Any) -> None:
         "beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for "
         "this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx "
         "and NAME_2.onnx in the folder OUT, "
-        "for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, "
+        "for any number of channels and hops a run, checked against torch; or for ncnn, as NAME_1.param, NAME_1.bin and so "
+        "on, checked likewise (it needs the extra ncnn). The family is seen from the content: .rnnn, "
         ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
         "enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written "
@@ -82,6 +84,7 @@ def add_convert(verbs: Any) -> None:
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
             ("convert gtcrn.tar -o gtcrn.dnnw", "a network of others that the engine runs"),
             ("convert model_1.onnx model_2.onnx -o pairs/ --name small --to int8", "a DTLN with 8-bit weights"),
+            ("convert dtln-16k -o phone/ --name small --to ncnn", "a DTLN for Android, by ncnn"),
         ),
     )
     verb.add_argument("sources", nargs="+", metavar="SOURCE", help="a file, a folder of a run, two .onnx, or a backend")
@@ -92,7 +95,8 @@ def add_convert(verbs: Any) -> None:
         "--to",
         metavar="FORM",
         help=f"{', '.join(RNNOISE_FORMS)} of RNNoise (default: by OUT's suffix); {', '.join(DTLN_FORMS)} of a DTLN "
-        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output)",
+        "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output), "
+        f"or {', '.join(NCNN_FORMS)}",
     )
     verb.add_argument("--precision", dest="to", help=argparse.SUPPRESS)  # as --to of a DTLN was called
     verb.add_argument("--name", help="what the model is called, and the files of a DTLN begin with")
@@ -264,10 +268,21 @@ def run_convert(args: argparse.Namespace) -> int:
         if not _is_backend(source) and not Path(source).exists():
             raise ModelError(f"there is no model file {source}, and no backend of that name; see 'models'")
     if len(args.sources) == 1 and (narrow := narrow_kind(args.sources[0])):
+        _refuse_ncnn(args, "a network whose convolutions have states of their own")
         return _convert_narrow(args, narrow)
     if not is_dtln(args.sources):
+        _refuse_ncnn(args, "an RNNoise model, most of whose work is no network")
         return _convert_rnnoise(args)
     return _convert_enhancer(args) if is_enhancer(args.sources) else _convert_dtln(args)
+
+
+def _refuse_ncnn(args: argparse.Namespace, kind: str) -> None:
+    """Raise ConfigError if what is no DTLN is to be written for ncnn."""
+    if args.to in NCNN_FORMS:
+        raise ConfigError(
+            f"--to {args.to}: only a DTLN is written for ncnn, and {args.sources[0]} is {kind}; where no Python is, "
+            "the engine's C library runs it"
+        )
 
 
 def _convert_rnnoise(args: argparse.Namespace) -> int:
@@ -342,6 +357,7 @@ def _changes(args: argparse.Namespace, target: Path) -> dict[str, str]:
 
 
 def _convert_enhancer(args: argparse.Namespace) -> int:
+    _refuse_ncnn(args, "an enhancer")
     with loading():
         from denoise_wrapper.training.enhancer.publish import convert
 
@@ -365,23 +381,36 @@ def _convert_narrow(args: argparse.Namespace, kind: str) -> int:
 def _convert_dtln(args: argparse.Namespace) -> int:
     from denoise_wrapper.backends.convert import shipped_pair
 
-    if args.to is not None and args.to not in DTLN_FORMS:
-        raise ConfigError(f"--to: a DTLN is written as {', '.join(DTLN_FORMS)}, not {args.to}")
+    if args.to is not None and args.to not in (*DTLN_FORMS, *NCNN_FORMS):
+        raise ConfigError(f"--to: a DTLN is written as {', '.join([*DTLN_FORMS, *NCNN_FORMS])}, not {args.to}")
     sources = [Path(source) for source in args.sources]
     if _is_backend(args.sources[0]):
         sources = shipped_pair(args.sources[0])
+        if not sources[0].exists():
+            _refuse_ncnn(args, "compiled by others")
+            raise ModelError(f"the model of {args.sources[0]} is compiled by others, and has no other form")
     if args.name is None:
         raise ConfigError("a DTLN is two files that begin with its name; give --name NAME")
     options = {"sample_rate": args.rate, "licence": args.licence, "origin": args.origin}
     changes = {key: str(value) for key, value in options.items() if value is not None}
     with loading():
-        from denoise_wrapper.training.dtln.convert import convert
+        from denoise_wrapper.training.dtln.convert import convert, convert_ncnn
     try:
+        if args.to in NCNN_FORMS:
+            written = convert_ncnn(sources, args.output, args.name, changes, NCNN_FORMS[args.to], args.overwrite)
+            return _show_ncnn(*written)
         paths = convert(sources, args.output, args.name, changes, args.to or "float32", args.overwrite)
     except ModuleNotFoundError as error:  # some are imported when they are needed
         raise missing_extra(error) from error
     for path in paths:
         show(path)
+    return 0
+
+
+def _show_ncnn(paths: list[Path], agreement: tuple[float, float]) -> int:
+    for path in paths:
+        show(path)
+    show(f"hop by hop in ncnn the first core is {agreement[0]:.0f} dB from torch's answers, the second {agreement[1]:.0f}")
     return 0
 
 

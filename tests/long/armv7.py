@@ -1,0 +1,158 @@
+"""The wheel for 32-bit ARM: built by a cross compiler, run in a root of Debian trixie, compared with this machine.
+
+    python tests/long/armv7.py ROOT [--wheel FILE] [--wheels DIR]
+
+ROOT: a folder for the root; mmdebstrap fills a new one with Debian's packages for armhf, Python, NumPy, cffi and
+soundfile among them, none of them configured: qemu-arm runs that Python with the root's files before this machine's,
+so that neither root's rights nor binfmt are needed. The mirror is that of this machine's own apt. Each backend that
+comes with the package cleans examples/noisy.wav there and here, 32-bit floats in and out; then the instructions of a
+hop are counted, with NEON and in plain C (native/tools). Fails below 60 dB, or below a third fewer than LESS times.
+--wheel: one that was built elsewhere, in place of our own. --wheels: keeps ours there. Needs mmdebstrap, qemu-user, gcc-arm-linux-gnueabihf and a network; some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+TREE = Path(__file__).resolve().parents[2]
+SUITE, TRIPLET = "trixie", "arm-linux-gnueabihf"
+PACKAGES = "base-files,python3,python3-numpy,python3-cffi-backend,python3-soundfile,python3-rich,libpython3-dev"
+BACKENDS = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k")
+LEAST_DB = 60.0
+LESS = 3.0  # times as many instructions in plain C
+PROCESSOR = "cortex-a7"
+HOPS = (20, 60)
+
+
+def fill(root: Path) -> None:
+    """Unpack Debian's packages for armhf, unless they are there."""
+    if (root / "usr/bin/python3").exists():
+        return
+    site = "apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1"
+    mirror = subprocess.run(["sh", "-c", site], check=True, capture_output=True, text=True).stdout.strip()
+    source = f"deb {mirror} {SUITE} main"  # alone: without updates there is one version of each package
+    command = ["mmdebstrap", "--variant=extract", "--architectures=armhf", "--skip=check/qemu"]
+    subprocess.run([*command, f"--include={PACKAGES}", SUITE, root, source], check=True)
+
+
+def build(root: Path, folder: Path) -> Path:
+    """Cross-build the wheel in folder; returns its path."""
+    (include,) = root.glob("usr/include/python3.*")
+    (folder / "include").mkdir()
+    (folder / "include" / TRIPLET).symlink_to(root / "usr/include" / TRIPLET)  # where Debian has pyconfig.h
+    compiler = f"{TRIPLET}-gcc"
+    environment = {
+        **os.environ,
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared",
+        "CC_FOR_BUILD": "cc",
+        "CFLAGS": f"-I{folder / 'include'} -I{include}",  # before those of this machine's Python
+        "_PYTHON_HOST_PLATFORM": "linux-armv7l",
+    }
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder / "dist"]
+    subprocess.run(command, cwd=TREE, env=environment, check=True, stdout=subprocess.DEVNULL)
+    (wheel,) = (folder / "dist").iterdir()
+    return wheel
+
+
+def python(root: Path, site: Path) -> list[str]:
+    """The words that run the root's Python with the package in site."""
+    libraries = root / "usr/lib" / TRIPLET
+    variables = {
+        "PYTHONHOME": root / "usr",
+        "PYTHONPATH": site,
+        "PYTHONSAFEPATH": "1",
+        "LD_LIBRARY_PATH": f"{libraries}/blas:{libraries}/lapack",  # of NumPy, which alternatives would link
+    }
+    settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
+    return ["qemu-arm", "-cpu", PROCESSOR, *settings, "-L", str(root), str(root / "usr/bin/python3")]
+
+
+def clean(words: list[str], backend: str, noisy: Path, target: Path) -> tuple[np.ndarray, float]:
+    """Run `denoise-wrapper filter`; returns what it wrote, and the seconds that it took."""
+    start = time.monotonic()
+    command = [*words, "-m", "denoise_wrapper", "--no-config", "filter", "-q", "-b", backend, noisy, "-o", target]
+    subprocess.run(command, check=True, cwd=target.parent)
+    return soundfile.read(target)[0], time.monotonic() - start
+
+
+def agreement_db(ours: np.ndarray, wanted: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(wanted**2) / max(float(np.sum((ours - wanted) ** 2)), 1e-30)))
+
+
+def count_hops(folder: Path) -> bool:
+    """Print the instructions of a hop with NEON and in plain C; returns whether there are LESS times fewer in all."""
+    make = ["make", "-s", "-C", TREE / "native", f"OUT={folder}", f"CC={TRIPLET}-gcc"]
+    subprocess.run([*make, str(folder / "hops"), str(folder / "count.so")], check=True)
+    models, enough = TREE / "denoise_wrapper/models", True
+    choices = {"rnnoise": [], "rnnoise-classic": [models / "rnnoise-classic.dnnw"]}
+    for name in ("dtln-16k", "dtln-32k"):
+        for form in ("stored", "int8"):
+            choices[f"{name} {form}"] = [models / f"{name}_1.onnx", models / f"{name}_2.onnx", form]
+    for name, model in choices.items():
+        counts = {}
+        for isa in ("neon", "scalar"):
+            few, many = (count(folder, isa, hops, model) for hops in HOPS)
+            counts[isa] = (many - few) / (HOPS[1] - HOPS[0])
+        times = counts["scalar"] / counts["neon"]
+        enough = enough and times >= LESS
+        print(f"{name}: {counts['neon']:,.0f} instructions a hop with NEON, {counts['scalar']:,.0f} without: {times:.2f} x")
+    return enough
+
+
+def count(folder: Path, isa: str, hops: int, model: list[object]) -> int:
+    """Instructions of so many hops, loading included."""
+    qemu = ["qemu-arm", "-cpu", PROCESSOR, "-L", f"/usr/{TRIPLET}", "-plugin", folder / "count.so", folder / "hops"]
+    done = subprocess.run([*map(str, [*qemu, isa, hops, *model])], check=True, capture_output=True, text=True)
+    found = re.search(r"^(\d+) instructions$", done.stderr, re.MULTILINE)
+    assert found, done.stderr
+    return int(found[1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--wheel", type=Path)
+    parser.add_argument("--wheels", type=Path)
+    args = parser.parse_args()
+    root = args.root.resolve()
+    fill(root)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        wheel = args.wheel or build(root, folder)
+        print(wheel.name)
+        if args.wheels and not args.wheel:
+            args.wheels.mkdir(parents=True, exist_ok=True)
+            shutil.copy(wheel, args.wheels)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder / "site")
+        audio, rate = soundfile.read(TREE / "examples/noisy.wav")
+        noisy = folder / "noisy.wav"
+        soundfile.write(noisy, audio, rate, "FLOAT")
+        fine = True
+        for backend in BACKENDS:
+            there, seconds = clean(python(root, folder / "site"), backend, noisy, folder / "there.wav")
+            here, _ = clean([sys.executable], backend, noisy, folder / "here.wav")
+            agreement = agreement_db(there, here)
+            fine = fine and agreement >= LEAST_DB
+            print(f"{backend}: {agreement:.1f} dB from this machine's; {seconds:.0f} s with Python's start")
+            (folder / "there.wav").unlink()
+            (folder / "here.wav").unlink()
+        fine = count_hops(folder / "native") and fine
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
