@@ -30,7 +30,7 @@ NATIVE = ROOT / "native"
 MODEL = ROOT / "denoise_wrapper/models/rnnoise.dnnw"  # is compiled in
 MODULE = "denoise_wrapper._native"
 STABLE_ABI = "0x030b0000"  # CPython 3.11's, so that one wheel serves every later version
-# A free-threaded Python has no stable ABI before 3.15, and this one is built for none: its wheel is for its version alone.
+# A free-threaded Python has no stable ABI before 3.15, so that a wheel is for its version alone.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 if sysconfig.get_platform().startswith("win"):

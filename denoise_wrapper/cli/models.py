@@ -72,10 +72,9 @@ def add_convert(verbs: Any) -> None:
         "(nnnoiseless), .dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h "
         "beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for "
         "this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx "
-        "and NAME_2.onnx in the folder OUT, "
-        "for any number of channels and hops a run, checked against torch; or for ncnn, as NAME_1.param, NAME_1.bin and so "
-        "on, checked likewise (it needs the extra ncnn). The family is seen from the content: .rnnn, "
-        ".rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
+        "and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch; or for "
+        "ncnn, as NAME_1.param, NAME_1.bin and so on, checked likewise (it needs the extra ncnn). The "
+        "family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
         "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
         "enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written "
         "as OUT, or as NAME.dnnw in the folder OUT.",
@@ -410,7 +409,8 @@ def _convert_dtln(args: argparse.Namespace) -> int:
 def _show_ncnn(paths: list[Path], agreement: tuple[float, float]) -> int:
     for path in paths:
         show(path)
-    show(f"hop by hop in ncnn the first core is {agreement[0]:.0f} dB from torch's answers, the second {agreement[1]:.0f}")
+    first, second = agreement
+    show(f"hop by hop in ncnn the first core is {first:.0f} dB from torch's answers, the second {second:.0f}")
     return 0
 
 

@@ -6,8 +6,9 @@ ROOT: a folder for the root; mmdebstrap fills a new one with Debian's packages f
 soundfile among them, none of them configured: qemu-arm runs that Python with the root's files before this machine's,
 so that neither root's rights nor binfmt are needed. The mirror is that of this machine's own apt. Each backend that
 comes with the package cleans examples/noisy.wav there and here, 32-bit floats in and out; then the instructions of a
-hop are counted, with NEON and in plain C (native/tools). Fails below 60 dB, or below a third fewer than LESS times.
---wheel: one that was built elsewhere, in place of our own. --wheels: keeps ours there. Needs mmdebstrap, qemu-user, gcc-arm-linux-gnueabihf and a network; some minutes.
+hop are counted, with NEON and in plain C (native/tools). Fails below 60 dB, or where NEON takes more than a third.
+--wheel: one that was built elsewhere, in place of our own. --wheels: keeps ours there. Needs mmdebstrap, qemu-user,
+gcc-arm-linux-gnueabihf and a network; some minutes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SUITE, TRIPLET = "trixie", "arm-linux-gnueabihf"
 PACKAGES = "base-files,python3,python3-numpy,python3-cffi-backend,python3-soundfile,python3-rich,libpython3-dev"
 BACKENDS = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k")
 LEAST_DB = 60.0
-LESS = 3.0  # times as many instructions in plain C
+LESS = 3.0  # times as many instructions in plain C, at least
 PROCESSOR = "cortex-a7"
 HOPS = (20, 60)
 
@@ -108,7 +109,8 @@ def count_hops(folder: Path) -> bool:
             counts[isa] = (many - few) / (HOPS[1] - HOPS[0])
         times = counts["scalar"] / counts["neon"]
         enough = enough and times >= LESS
-        print(f"{name}: {counts['neon']:,.0f} instructions a hop with NEON, {counts['scalar']:,.0f} without: {times:.2f} x")
+        neon, scalar = (f"{counts[isa]:,.0f}" for isa in ("neon", "scalar"))
+        print(f"{name}: a hop is {neon} instructions with NEON, {scalar} without: {times:.2f} x")
     return enough
 
 

@@ -1,4 +1,4 @@
-"""The DTLN for ncnn: .param and .bin of both cores, with four separate states, compared with torch and written together.
+"""The DTLN for ncnn: .param and .bin of both cores, with four separate states, compared with torch, written together.
 
     1: mag   [T, bins],  h1, c1, h2, c2 [units] -> mask      [T, bins],  h1_out, c1_out, h2_out, c2_out
     2: frame [T, block], h1, c1, h2, c2 [units] -> frame_out [T, block], h1_out, c1_out, h2_out, c2_out
@@ -43,9 +43,10 @@ Array = NDArray[Any]
 def write_ncnn(
     network: DTLN, folder: Path, metadata: Mapping[str, str], precision: str = "float32", overwrite: bool = False
 ) -> tuple[list[Path], tuple[float, float]]:
-    """Write NAME_1.param, NAME_1.bin, NAME_2.param, NAME_2.bin and NAME.json into a folder, made if need be: all or none.
+    """Write NAME_1.param, NAME_1.bin, NAME_2.param, NAME_2.bin and NAME.json into a folder: all or none.
 
-    metadata: as of `export_pair`; NAME is its `name`. It is kept in NAME.json, with the sizes that a hop loop needs.
+    folder: made if need be. metadata: as of `export_pair`; NAME is its `name`. It is kept in NAME.json, with the sizes
+    that a hop loop needs.
     precision: float32; float16, the matrices in half the size; int8, the matrices of the LSTMs with a scale a row
     (but one that takes plain magnitudes), the others as in float16.
     Returns the files, and by how many dB the answers of the cores, run hop by hop in ncnn, exceed their difference from
@@ -132,8 +133,8 @@ def mask_graph(core: MaskCore, precision: str) -> Graph:
     signal = graph.input("mag")
     states = [graph.input(name) for name in STATES]
     if core.norm is not None:
-        # log(mag / least + 1) for log(mag + least): the norm takes the difference out again, and where all bins are alike,
-        # as in silence, they are zero rather than -16.118, whose rounding would be blown up.
+        # log(mag / least + 1) for log(mag + least): the norm takes the difference out again, and where all bins are
+        # alike, as in silence, they are zero rather than -16.118, whose rounding would be blown up.
         ratio = graph.layer("BinaryOp", [signal], ["ratio"], f"0={MULTIPLY} 1=1 2={1 / EPSILON:e}")
         raised = graph.layer("BinaryOp", [ratio], ["raised"], f"0={ADD} 1=1 2=1.0")
         level = graph.layer("UnaryOp", [raised], ["level"], f"0={LOG}")
@@ -178,9 +179,7 @@ def two_lstms(graph: Graph, core: TwoLSTMs, signal: str, states: list[str], mask
         units, inputs = lstm.hidden_size, lstm.input_size
         settings = f"0={units} 1={4 * units * inputs} 2=0" + (" 8=2" if bytewise else "")
         before = states[2 * layer - 2 : 2 * layer]
-        signal = graph.layer(
-            "LSTM", [signal, *before], [f"lstm{layer}", *(f"{name}_out" for name in before)], settings
-        )
+        signal = graph.layer("LSTM", [signal, *before], [f"lstm{layer}", *(f"{name}_out" for name in before)], settings)
     dense(graph, core.dense, signal, mask, SIGMOID)
 
 
