@@ -69,15 +69,15 @@ def add_convert(verbs: Any) -> None:
         "convert",
         help="write a model of any family in another form",
         description="Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn "
-        "(nnnoiseless), .dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h "
-        "beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for "
-        "this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx "
-        "and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch; or for "
-        "ncnn, as NAME_1.param, NAME_1.bin and so on, checked likewise (it needs the extra ncnn). The "
-        "family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best "
-        "checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5) and both models of a pair. An "
-        "enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written "
-        "as OUT, or as NAME.dnnw in the folder OUT.",
+        "(nnnoiseless), .dnnw (ours, with the model's name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h"
+        " beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, "
+        "for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as "
+        "NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against "
+        "torch; or for ncnn, as NAME_1.param, NAME_1.bin and so on, checked likewise (it needs the extra ncnn). The "
+        "family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the "
+        "folder of a training run (its best checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5)"
+        " and both models of a pair. An enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS "
+        "or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
