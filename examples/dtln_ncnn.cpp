@@ -1,11 +1,12 @@
-// A DTLN in ncnn, hop by hop: reads raw audio from standard input, writes as much to standard output, delay samples late.
+// A DTLN in ncnn, hop by hop: reads raw audio from standard input, writes as much to standard output, delay samples
+// late.
 //
 //     denoise-wrapper convert dtln-16k -o phone --name small --to ncnn
 //     g++ -O2 -std=c++11 examples/dtln_ncnn.cpp -o dtln_ncnn -I NCNN/include/ncnn -L NCNN/lib -lncnn -lpthread
 //     ./dtln_ncnn phone/small 512 128 128 < noisy.f32 > clean.f32
 //
-// NAME BLOCK HOP UNITS: the files are NAME_1.param and so on; the numbers stand in NAME.json. Samples are 32-bit floats,
-// mono, at the network's rate. What an app needs is the class: one for each channel, push() for each hop.
+// NAME BLOCK HOP UNITS: the files are NAME_1.param and so on; the numbers stand in NAME.json. Samples are 32-bit
+// floats, mono, at the network's rate. What an app needs is the class: one for each channel, push() for each hop.
 #include <net.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@
 #include <vector>
 
 typedef std::vector<float> Samples;
-typedef std::vector<std::complex<float> > Spectrum;
+typedef std::vector<std::complex<float>> Spectrum;
 
 // One of the two networks with its four states, which a hop takes and gives.
 class Core {
