@@ -42,10 +42,16 @@ class Core {
         static const char *const after[4] = {"h1_out", "c1_out", "h2_out", "c2_out"};
         ncnn::Extractor extractor = net_.create_extractor();
         ncnn::Mat out;
-        extractor.input(in_, ncnn::Mat((int)signal.size(), 1, (void *)signal.data()));
+        // A copy: layers that work in place want memory that is ncnn's own.
+        extractor.input(in_, ncnn::Mat((int)signal.size(), 1, (void *)signal.data()).clone());
         for (int i = 0; i < 4; i++) extractor.input(before[i], state_[i]);
-        extractor.extract(out_, out);
-        for (int i = 0; i < 4; i++) extractor.extract(after[i], state_[i]);
+        int failed = extractor.extract(out_, out);
+        for (int i = 0; i < 4; i++) failed |= extractor.extract(after[i], state_[i]);
+        if (failed) {
+            std::fprintf(stderr, "dtln_ncnn: ncnn cannot run %s; are all layers built in, and are the sizes right?\n",
+                         out_);
+            std::exit(1);
+        }
         answer.assign((const float *)out, (const float *)out + signal.size());
     }
 
