@@ -70,7 +70,7 @@ def fill(root: Path) -> None:
     """Unpack Debian's packages for armhf, unless they are there."""
     if (root / "usr/bin/python3").exists():
         return
-    site = "apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1"
+    site = "apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head -n 1"
     mirror = subprocess.run(["sh", "-c", site], check=True, capture_output=True, text=True).stdout.strip()
     source = f"deb {mirror} {SUITE} main"  # alone: without updates there is one version of each package
     command: list[str | Path] = ["mmdebstrap", "--variant=extract", "--architectures=armhf", "--skip=check/qemu"]

@@ -156,21 +156,10 @@ def test_the_hop_loop_in_c_plus_plus_does_what_the_engine_does(tmp_path: Path) -
         pytest.skip("NCNN_ROOT names no installed ncnn, whose C++ headers and library are in no package")
     pair = [ROOT / f"denoise_wrapper/models/dtln-16k_{number}.onnx" for number in (1, 2)]
     convert_ncnn(pair, tmp_path, "small")
-    program, library = tmp_path / "dtln_ncnn", ["-L", f"{root}/lib", "-lncnn", "-lpthread"]
-    source = ROOT / "examples/dtln_ncnn.cpp"
-    command = [
-        "g++",
-        "-std=c++11",
-        "-O2",
-        "-Wall",
-        "-Wextra",
-        source,
-        "-o",
-        program,
-        "-isystem",
-        f"{root}/include/ncnn",
-    ]
-    subprocess.run([*command, *library], check=True)
+    program, source = tmp_path / "dtln_ncnn", ROOT / "examples/dtln_ncnn.cpp"
+    compiler = ["g++", "-std=c++11", "-O2", "-Wall", "-Wextra", "-isystem", f"{root}/include/ncnn"]
+    command = [*compiler, str(source), "-o", str(program), f"-L{root}/lib", "-lncnn", "-lpthread"]
+    subprocess.run(command, check=True)
     audio = np.ascontiguousarray(soundfile.read(CLIP, dtype="float32")[0].reshape(-1)[::3][: 250 * 128 + 50])
     done = subprocess.run(
         [program, tmp_path / "small", "512", "128", "128"], input=audio.tobytes(), capture_output=True, check=True
