@@ -33,7 +33,6 @@ def add_convert(verbs: Any) -> None:
         "or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
-            ("convert rnnoise-classic -o models/ --to rnnn", "write models/rnnoise-classic.rnnn"),
             ("convert gtcrn.tar -o gtcrn.dnnw", "a network of others that the engine runs"),
             ("convert model_1.onnx model_2.onnx -o pairs/ --name small --to int8", "a DTLN with 8-bit weights"),
             ("convert dtln-16k -o phone/ --name small --to ncnn", "a DTLN for Android, by ncnn"),
