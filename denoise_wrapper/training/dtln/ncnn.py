@@ -3,7 +3,7 @@
     1: mag   [T, bins],  h1, c1, h2, c2 [units] -> mask      [T, bins],  h1_out, c1_out, h2_out, c2_out
     2: frame [T, block], h1, c1, h2, c2 [units] -> frame_out [T, block], h1_out, c1_out, h2_out, c2_out
 
-T hops of one stream go through at a time, mostly one. The graphs have 7 to 12 layers, so that they are written as
+T hops of one stream go through at a time, mostly one. The graphs have 8 to 13 layers, so that they are written as
 ncnn's text rather than traced. Every layer keeps floats of 32 bits as numbers on their way (bits 0 to 2 of its feature
 mask), whatever the options of a net allow: the logarithm of magnitudes + 1e-7, and states that live for hours, have no
 room in 16.
