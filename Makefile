@@ -3,7 +3,7 @@ PYTHON ?= python
 PYTEST = $(PYTHON) -m pytest
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
+	@sed -n 's/^\([a-z0-9]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
 
 build:  ## compile the C engine beside the Python files
 	$(PYTHON) build.py
@@ -38,4 +38,9 @@ docs:  ## the documentation as a site, in build/site
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native shell record docs wheel
+ARMV7_ROOT ?= build/armv7
+armv7:  ## a wheel for 32-bit ARM in dist/, run by Debian's Python for it in an emulator; some minutes
+	@mkdir -p $(dir $(ARMV7_ROOT))
+	$(PYTHON) tests/long/armv7.py $(ARMV7_ROOT) --wheels dist
+
+.PHONY: help build test quick lint bench native shell record docs wheel armv7

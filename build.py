@@ -30,6 +30,8 @@ NATIVE = ROOT / "native"
 MODEL = ROOT / "denoise_wrapper/models/rnnoise.dnnw"  # is compiled in
 MODULE = "denoise_wrapper._native"
 STABLE_ABI = "0x030b0000"  # CPython 3.11's, so that one wheel serves every later version
+# A free-threaded Python has no stable ABI before 3.15, so that a wheel is for its version alone.
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 if sysconfig.get_platform().startswith("win"):
     CFLAGS = ["/O2", "/std:c11", "/utf-8"]
@@ -123,10 +125,16 @@ def compile_native(folder: Path) -> Path:
         include_dirs=[str(NATIVE)],
         libraries=LIBRARIES,
         extra_compile_args=CFLAGS,
-        define_macros=[("Py_LIMITED_API", STABLE_ABI)],
-        py_limited_api=True,
+        define_macros=[] if FREE_THREADED else [("Py_LIMITED_API", STABLE_ABI)],
+        py_limited_api=not FREE_THREADED,
     )
     return Path(ffi.compile(tmpdir=str(folder)))
+
+
+def python_tag() -> str:
+    """Name the Pythons and the ABI that the module is for, as a wheel's name has them."""
+    version = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    return f"{version}-{version}t" if FREE_THREADED else "cp311-abi3"
 
 
 def build_in_place() -> Path:
@@ -145,7 +153,7 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         build_data["pure_python"] = False
         platform = self.build_config.builder.get_best_matching_tag().rsplit("-", 1)[1]
-        build_data["tag"] = f"cp311-abi3-{platform}"
+        build_data["tag"] = f"{python_tag()}-{platform}"
         if version == "editable":
             build_in_place()
             return

@@ -18,6 +18,7 @@ from denoise_wrapper.backends.purposes import DEFAULT
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
+from denoise_wrapper.cli.convert import add_convert
 from denoise_wrapper.cli.data import add_data
 from denoise_wrapper.cli.finish import add_finish, check_finish, finish
 from denoise_wrapper.cli.help import add_help, print_help
@@ -25,7 +26,7 @@ from denoise_wrapper.cli.info import add_info
 from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, check_pipe_options, named, part_existing
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.live import add_live
-from denoise_wrapper.cli.models import add_convert, add_models
+from denoise_wrapper.cli.models import add_models
 from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line

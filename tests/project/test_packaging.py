@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -190,6 +191,21 @@ def test_cffi_is_told_every_function_of_the_header() -> None:
     functions = set(re.findall(r"\b(dn_\w+)\(", re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)))
     assert functions == set(re.findall(r"\b(dn_\w+)\(", cut))
     assert len(functions) > 10
+
+
+def test_a_free_threaded_python_gets_a_wheel_for_its_version_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no stable ABI yet."""
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
+    version = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert build_module().python_tag() == f"{version}-{version}t"
+
+
+def test_every_python_that_is_named_has_its_wheel_tried() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
+    named = {match[1] + match[2] for text in PROJECT["classifiers"] if (match := re.search(r":: (3)\.(\d+)$", text))}
+    assert {f"cp{version}-*" for version in named} < set(settings["build"])
+    assert all((ROOT / path).exists() for path in settings["test-sources"])
+    assert set(settings["test-command"].split()[1:]) <= {".ci/check_wheel.py", "examples/noisy.wav"}
 
 
 def test_constraints_pin_every_package_that_is_asked_for() -> None:

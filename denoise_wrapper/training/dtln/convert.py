@@ -1,4 +1,4 @@
-"""Weights in any form that we read, to the pair of ONNX files that the backends run."""
+"""Weights in any form that we read, to the pair of ONNX files that the backends run, or to ncnn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.training.config import check_run_name
 from denoise_wrapper.training.dtln.export import encode_pair, write_pair
 from denoise_wrapper.training.dtln.importers import import_network
+from denoise_wrapper.training.dtln.ncnn import write_ncnn
 from denoise_wrapper.training.dtln.quantise import quantise
 
 
@@ -39,3 +40,17 @@ def convert(
     targets = (folder / f"{name}_1.onnx", folder / f"{name}_2.onnx")
     write_pair(pair, *targets, overwrite)
     return targets
+
+
+def convert_ncnn(
+    sources: Sequence[Path],
+    folder: Path,
+    name: str,
+    changes: Mapping[str, str] | None = None,
+    precision: str = "float32",
+    overwrite: bool = False,
+) -> tuple[list[Path], tuple[float, float]]:
+    """Write a DTLN for ncnn, as `convert` does for ONNX Runtime; see `write_ncnn` for precisions, result and errors."""
+    check_run_name("name", name)
+    network, metadata = import_network(sources)
+    return write_ncnn(network, folder, {**metadata, **(changes or {}), "name": name}, precision, overwrite)
