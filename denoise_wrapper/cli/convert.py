@@ -30,8 +30,8 @@ def add_convert(verbs: Any) -> None:
         "family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the "
         "folder of a training run (its best checkpoint), a checkpoint, torch's state dict (.pth), Keras' weights (.h5)"
         " and both models of a pair. An enhancer's run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS "
-        "or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT; an enhancer as .onnx too, a hop and its "
-        "state in, both out.",
+        "or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT; an enhancer as .onnx too, a hop and "
+        "its state in, both out.",
         examples=(
             ("convert mine.hdf5 -o mine.rnnn", "Keras to the form that ffmpeg reads"),
             ("convert gtcrn.tar -o gtcrn.dnnw", "a network of others that the engine runs"),
