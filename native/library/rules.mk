@@ -62,8 +62,18 @@ $(STATIC): $(LIBRARY_OBJECTS) $(OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $(MADE)/libdenoise_wrapper.o
 
+ifeq ($(HAS_LADSPA),)
+TESTS := $(filter-out $(OUT)/test_ladspa,$(TESTS))
+endif
+
 $(OUT)/test_library: tests/test_library.c $(LIBRARY_OBJECTS) $(OBJECTS) $(HEADERS)
 	$(COMPILE) $< $(LIBRARY_OBJECTS) $(OBJECTS) -o $@ -lm
+
+$(OUT)/test_rnnoise: tests/test_rnnoise.c $(MADE)/rnnoise.o $(OBJECTS) $(HEADERS)
+	$(COMPILE) $< $(MADE)/rnnoise.o $(OBJECTS) -o $@ -lm
+
+$(OUT)/test_ladspa: tests/test_ladspa.c $(MADE)/ladspa.o $(LIBRARY_OBJECTS) $(OBJECTS) $(HEADERS)
+	$(COMPILE) $< $(MADE)/ladspa.o $(LIBRARY_OBJECTS) $(OBJECTS) -o $@ -lm -pthread
 
 FILLED = sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@SONAME@|$(SONAME)|' \
     -e 's|@FILE@|$(SONAME)|; s|@UP@|$(shell realpath -ms --relative-to=$(LIBDIR)/cmake/DenoiseWrapper $(PREFIX))|'

@@ -1,7 +1,7 @@
-/* A host that is stricter than any: whatever run() asks of memory or of a lock is counted, and ends it.
- *     ladspa_host PLUGIN RATE
- * Blocks of all sizes, in place; every backend, switched while the signal goes on; two threads with instances of their
- * own, whose answers are equal. */
+/* A host of the LADSPA plugin that is stricter than any: whatever run() asks of memory or of a lock ends it.
+ *     test_ladspa [PLUGIN] [RATE]       the plugin is linked, or with -DLOADED loaded, as hosts do it
+ * Blocks of all sizes, in place; every backend, switched while the signal goes on; two threads for each plugin, with
+ * instances of their own, whose answers are equal. Prints the latency of each backend. */
 #include <dlfcn.h>
 #include <ladspa.h>
 #include <math.h>
@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+static _Thread_local int is_running; /* sanitizers have an allocator of their own */
+#else
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *memory, size_t size);
@@ -50,8 +53,13 @@ int pthread_mutex_lock(pthread_mutex_t *mutex) {
     if (!next) *(void **)&next = dlsym(RTLD_NEXT, "pthread_mutex_lock");
     return next(mutex);
 }
+#endif
 
-enum { BACKEND, LIMIT, MIX, GATE, LATENCY, AUDIO, CONTROLS = AUDIO, MOST_CHANNELS = 2, FRAMES = 1 << 18 };
+#ifndef LOADED
+const LADSPA_Descriptor *ladspa_descriptor(unsigned long index);
+#endif
+
+enum { BACKEND, LIMIT, MIX, GATE, LATENCY, AUDIO, CONTROLS = AUDIO, MOST_CHANNELS = 2, FRAMES = 1 << 17 };
 
 typedef struct {
     const LADSPA_Descriptor *plugin;
@@ -124,20 +132,28 @@ static void *play(void *data) {
     return NULL;
 }
 
+static LADSPA_Descriptor_Function find(const char *path) {
+#ifdef LOADED
+    LADSPA_Descriptor_Function found = NULL;
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library) *(void **)&found = dlsym(library, "ladspa_descriptor");
+    if (!found) fprintf(stderr, "%s\n", dlerror());
+    return found;
+#else
+    (void)path;
+    return ladspa_descriptor;
+#endif
+}
+
 int main(int argc, char **argv) {
     static job jobs[4];
-    void *library = argc == 3 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    LADSPA_Descriptor_Function descriptor = NULL;
-    if (library) *(void **)&descriptor = dlsym(library, "ladspa_descriptor");
-    if (!descriptor) {
-        fprintf(stderr, "%s\n", argc == 3 ? dlerror() : "usage: ladspa_host PLUGIN RATE");
-        return EXIT_FAILURE;
-    }
     pthread_t threads[4];
+    LADSPA_Descriptor_Function descriptor = find(argc > 1 ? argv[1] : "");
+    if (!descriptor) return EXIT_FAILURE;
     for (int i = 0; i < 4; i++) {
         jobs[i].plugin = descriptor((unsigned long)(i / 2));
         jobs[i].channels = 1 + i / 2;
-        jobs[i].rate = (unsigned long)atol(argv[2]);
+        jobs[i].rate = argc > 2 ? (unsigned long)atol(argv[2]) : 22050;
         jobs[i].backends = (int)jobs[i].plugin->PortRangeHints[BACKEND].UpperBound + 1;
         if (pthread_create(&threads[i], NULL, play, &jobs[i]) != 0) return EXIT_FAILURE;
     }
@@ -147,6 +163,7 @@ int main(int argc, char **argv) {
         failures += jobs[i].failures;
     }
     for (int i = 0; i < 4; i += 2) failures += memcmp(jobs[i].sound, jobs[i + 1].sound, sizeof(jobs[i].sound)) != 0;
-    for (int b = 0; b < jobs[0].backends; b++) printf("%g\n", jobs[0].latency[b]);
+    for (int b = 0; b < jobs[0].backends; b++) printf("%g ", jobs[0].latency[b]);
+    printf("frames of latency, %d failed\n", failures);
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
