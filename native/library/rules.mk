@@ -67,7 +67,7 @@ TESTS := $(filter-out $(OUT)/test_ladspa,$(TESTS))
 endif
 
 $(OUT)/test_library: tests/test_library.c $(LIBRARY_OBJECTS) $(OBJECTS) $(HEADERS)
-	$(COMPILE) $< $(LIBRARY_OBJECTS) $(OBJECTS) -o $@ -lm
+	$(COMPILE) $< $(LIBRARY_OBJECTS) $(OBJECTS) -o $@ -lm -pthread
 
 $(OUT)/test_rnnoise: tests/test_rnnoise.c $(MADE)/rnnoise.o $(OBJECTS) $(HEADERS)
 	$(COMPILE) $< $(MADE)/rnnoise.o $(OBJECTS) -o $@ -lm

@@ -1,5 +1,6 @@
 /* The library's own interface: streams at other rates, chunks of any size, changes, refusals. */
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "check.h"
@@ -153,6 +154,32 @@ static void test_steps(const denoiser *model) {
     denoise_stream_close(stream);
 }
 
+static denoise_stream *crossed;
+static int busy;
+
+/* Uses the stream until a thread was refused, or for long enough. */
+static void *cross(void *out) {
+    for (int i = 0; i < 100000 && !__atomic_load_n(&busy, __ATOMIC_RELAXED); i++) {
+        denoise_status status = denoise_stream_process(crossed, DENOISE_FLOAT, noise, out, FRAMES);
+        if (status == DENOISE_BUSY) __atomic_store_n(&busy, 1, __ATOMIC_RELAXED);
+        if (status != DENOISE_BUSY && status != DENOISE_OK) return NULL;
+    }
+    return out;
+}
+
+static void test_second_thread(const denoiser *model) {
+    static float out[2][FRAMES * CHANNELS];
+    pthread_t thread;
+    void *good = NULL;
+    CHECK(denoise_stream_open(model, RATE, CHANNELS, NULL, &crossed, NULL) == DENOISE_OK);
+    CHECK(pthread_create(&thread, NULL, cross, out[0]) == 0);
+    CHECK(cross(out[1]) == out[1]);
+    CHECK(pthread_join(thread, &good) == 0 && good == out[0]);
+    CHECK(busy);
+    CHECK(denoise_stream_process(crossed, DENOISE_FLOAT, noise, out[0], FRAMES) == DENOISE_OK);
+    denoise_stream_close(crossed);
+}
+
 int main(void) {
     make_noise();
     denoiser *model = open_model(), *same = NULL;
@@ -166,6 +193,7 @@ int main(void) {
     test_changes(model);
     test_refusals(model);
     test_steps(model);
+    test_second_thread(model);
     denoise_stream_close(NULL);
     denoiser_close(model);
     denoiser_close(NULL);

@@ -52,7 +52,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prefix(needs: Needs, out: Path) -> Path:
-    """Where all is installed; built with little optimisation, which changes no bit."""
+    """Build and install all, with little optimisation, which changes no bit; returns the prefix."""
     needs("make")
     run(
         "make",
@@ -107,7 +107,7 @@ class Model:
     def clean(
         self, samples: NDArray[Any], rate: int, chunks: tuple[int, ...] = (4096,), **changes: Any
     ) -> NDArray[Any]:
-        """All that comes out of samples (frames, channels) in chunks of these sizes, in turn, the tail too."""
+        """Clean samples (frames, channels) in chunks of these sizes, in turn; returns the tail too."""
         usual = {"atten_lim_db": -1, "mix": 1, "vad_threshold": -1, "vad_hold": 0.2, "step": 1, "block": 1024}
         settings = self.ffi.new("denoise_settings *", {"size": self.ffi.sizeof("denoise_settings"), **usual, **changes})
         made, why = self.ffi.new("denoise_stream **"), self.ffi.new("char[]", 400)
@@ -283,9 +283,27 @@ def test_any_rate_type_and_strength_gives_pythons_bits(
     np.testing.assert_array_equal(made, by_python(load_backend(name), samples, rate, **settings))
 
 
+def test_the_probability_of_speech_is_pythons(lib: tuple[FFI, Any], noisy: NDArray[np.float32]) -> None:
+    """The highest of the channels, in the last whole hop."""
+    ffi, native = lib
+    model, made = Model(lib, "denoiser_open", b"rnnoise"), ffi.new("denoise_stream **")
+    assert native.denoise_stream_open(model.memory, 48000, 2, ffi.NULL, made, ffi.NULL) == 0
+    stream, other = ffi.gc(made[0], native.denoise_stream_close), Stream(load_backend("rnnoise"), 48000, 2)
+    assert native.denoise_stream_voice(stream) == 0
+    heard = []
+    for at in range(0, 48_000, 480):
+        chunk = np.ascontiguousarray(noisy[at : at + 480])
+        other.process(chunk)
+        pointer = ffi.from_buffer(chunk)
+        assert native.denoise_stream_process(stream, TYPES["float32"], pointer, pointer, 480) == 0
+        heard.append(native.denoise_stream_voice(stream))
+        assert heard[-1] == other.vad[-1].max()
+    assert max(heard) > 0.8
+
+
 def test_a_gate_and_zeroed_samples_give_pythons_bits(lib: tuple[FFI, Any], noisy: NDArray[np.float32]) -> None:
     samples = noisy[:40_000].copy()
-    samples[5000, 1], samples[6000:6100, 0], samples[39_000] = np.nan, np.inf, 3e5
+    samples[5000, 1], samples[6000:6100, 0], samples[39_000] = np.nan, np.inf, -np.inf
     gate = {"vad_threshold": 0.4, "vad_hold": 0.05}
     made = Model(lib, "denoiser_open", b"rnnoise").clean(samples, 48000, (3000, 7), zero_bad=1, **gate)
     wanted = by_python(load_backend("rnnoise"), samples, 48000, non_finite="zero", **gate)
@@ -386,7 +404,7 @@ def frames_of(noisy: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 
 
 def python_frames(model: Any, frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What our own backend makes of frames at the scale of int16, and the probabilities."""
+    """Clean frames at the scale of int16 by our own backend; returns the probabilities too."""
     state = load_backend("rnnoise", model).new_state(1)
     cleaned, voice = state.process(frames.reshape(1, -1) / np.float32(32768))
     return cleaned.reshape(frames.shape) * np.float32(32768), voice[0]
@@ -545,7 +563,7 @@ def test_the_sdk_lists_and_analyses_the_plugin(needs: Needs, plugin: Path) -> No
 
 
 def as_plugin(name: str, samples: NDArray[np.float32], rate: int, **settings: Any) -> NDArray[np.float32]:
-    """What a stream of Python makes of float32 (frames, channels), late as it is."""
+    """Clean float32 (frames, channels) by a stream of Python; returns them late, as they are."""
     settings.setdefault("non_finite", "zero")
     stream = Stream(load_backend(name), rate, samples.shape[1], Settings(**settings))
     whole = samples if samples.shape[1] > 1 else samples[:, 0]
