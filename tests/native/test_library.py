@@ -258,7 +258,8 @@ def test_the_library_knows_version_and_models(lib: tuple[FFI, Any]) -> None:
         names.append(ffi.string(native.denoise_model_name(len(names))).decode())
     assert names[: len(SHIPPED)] == list(SHIPPED)
     for name in SHIPPED:
-        model, backend = Model(lib, "denoiser_open", name.encode()).memory, load_backend(name)
+        model = Model(lib, "denoiser_open", name.encode()).memory
+        backend: Any = load_backend(name)
         facts = native.denoiser_rate(model), native.denoiser_hop(model), native.denoiser_delay(model)
         assert facts == (backend.sample_rate, backend.hop, backend.delay)
         assert native.denoiser_has_voice(model) == backend.has_vad
@@ -276,7 +277,7 @@ def test_the_library_knows_version_and_models(lib: tuple[FFI, Any]) -> None:
     ],
 )
 def test_any_rate_type_and_strength_gives_pythons_bits(
-    lib: tuple[FFI, Any], noisy: NDArray[np.float32], name: str, rate: int, dtype: str, settings: dict[str, float]
+    lib: tuple[FFI, Any], noisy: NDArray[np.float32], name: str, rate: int, dtype: str, settings: dict[str, Any]
 ) -> None:
     samples = exact(noisy[:20_000], dtype)
     made = Model(lib, "denoiser_open", name.encode()).clean(samples, rate, (1, 480, 5000, 17, 1024), **settings)
@@ -304,7 +305,7 @@ def test_the_probability_of_speech_is_pythons(lib: tuple[FFI, Any], noisy: NDArr
 def test_a_gate_and_zeroed_samples_give_pythons_bits(lib: tuple[FFI, Any], noisy: NDArray[np.float32]) -> None:
     samples = noisy[:40_000].copy()
     samples[5000, 1], samples[6000:6100, 0], samples[39_000] = np.nan, np.inf, -np.inf
-    gate = {"vad_threshold": 0.4, "vad_hold": 0.05}
+    gate: dict[str, Any] = {"vad_threshold": 0.4, "vad_hold": 0.05}
     made = Model(lib, "denoiser_open", b"rnnoise").clean(samples, 48000, (3000, 7), zero_bad=1, **gate)
     wanted = by_python(load_backend("rnnoise"), samples, 48000, non_finite="zero", **gate)
     np.testing.assert_array_equal(made, wanted)
@@ -580,7 +581,7 @@ def test_ffmpegs_filter_gives_pythons_bits(
     raw = ("-f", "f32le", "-ar", "44100", "-ac", channels)
     chosen = f"ladspa=file={plugin}:plugin={label}:controls=c0={backend}|c1={limit}|c2=0.75"
     made = run(needs("ffmpeg"), "-v", "error", *raw, "-i", "-", "-af", chosen, *raw, "-", input=samples.tobytes())
-    settings = {"mix": 0.75} if limit == 100 else {"mix": 0.75, "atten_lim_db": float(limit)}
+    settings: dict[str, Any] = {"mix": 0.75} if limit == 100 else {"mix": 0.75, "atten_lim_db": float(limit)}
     wanted = as_plugin(SHIPPED[backend], samples, 44100, **settings)
     np.testing.assert_array_equal(np.frombuffer(made.stdout, np.float32).reshape(-1, channels), wanted)
 
@@ -594,5 +595,5 @@ def test_applyplugin_gives_pythons_samples(
     run(needs("applyplugin"), tmp_path / "in.wav", tmp_path / "out.wav", plugin, "denoise_mono", 3, 100, 1, 0)
     made, rate = soundfile.read(tmp_path / "out.wav", dtype="int16")
     assert rate == 16000
-    wanted = as_plugin("dtln-32k", samples.astype(np.float32) / 32768, 16000)[:, 0] * 32768
+    wanted = as_plugin("dtln-32k", samples.astype(np.float32) / np.float32(32768), 16000)[:, 0] * 32768
     assert np.abs(made - wanted).max() <= 2
