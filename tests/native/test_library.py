@@ -180,7 +180,7 @@ def test_only_the_symbols_of_the_list_can_be_seen(prefix: Path, file: str, scrip
     dynamic = run("readelf", "-d", prefix / "lib" / file).stdout.decode()
     assert re.findall(r"SONAME.*\[(.*)\]", dynamic) == ([] if soname is None else [soname])
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
-    assert needed <= {"libc.so.6", "libm.so.6", "libpthread.so.0", "ld-linux-x86-64.so.2"}
+    assert {name for name in needed if not name.startswith("ld-linux")} <= {"libc.so.6", "libm.so.6"}
 
 
 def test_the_static_library_shows_what_the_shared_one_does(prefix: Path) -> None:
