@@ -96,6 +96,6 @@ install: library
 	    $(INSTALL) -d $(DESTDIR)$(LADSPADIR) && $(INSTALL) -m 755 $(LADSPA) $(DESTDIR)$(LADSPADIR)/; \
 	else echo "no ladspa.h (ladspa-sdk), so no LADSPA plugin"; fi
 
-warnings: $(MADE)/denoiser.o $(MADE)/stream.o
+warnings: $(MADE)/denoiser.o $(MADE)/stream.o $(MADE)/rnnoise.o
 
 .PHONY: library ladspa install
