@@ -171,17 +171,22 @@ static size_t most_samples(const denoise_stream *s) {
     return (size_t)dn_ratio_ready(s->to_backend, (int64_t)s->block + dn_ratio_reach(s->to_backend)) + 1;
 }
 
+/* Memory for so many rows; NULL when there is none, and when their size is beyond that of an address. */
+static void *new_rows(int32_t rows, size_t columns, size_t size) {
+    return columns > SIZE_MAX / 2 / size / (size_t)rows ? NULL : dn_new((size_t)rows * columns * size);
+}
+
 static dn_status make_memory(denoise_stream *s, const denoiser *model) {
-    const size_t channels = (size_t)s->channels;
+    const int32_t channels = s->channels;
     s->most_hops = most_samples(s) / s->hop + 1;
-    s->states = dn_new(channels * sizeof(*s->states));
-    s->hops = dn_new(channels * s->most_hops * s->hop * sizeof(float));
-    s->voices = dn_new(channels * s->most_hops * sizeof(float));
-    s->frames = dn_new(channels * s->block * sizeof(double));
-    if (s->is_blended) s->originals = dn_new(channels * (s->delay + s->most_hops * s->hop) * sizeof(float));
+    s->states = new_rows(channels, 1, sizeof(*s->states));
+    s->hops = new_rows(channels, s->most_hops * s->hop, sizeof(float));
+    s->voices = new_rows(channels, s->most_hops, sizeof(float));
+    s->frames = new_rows(channels, s->block, sizeof(double));
+    if (s->is_blended) s->originals = new_rows(channels, s->delay + s->most_hops * s->hop, sizeof(float));
     if (!s->states || !s->hops || !s->voices || !s->frames || (s->is_blended && !s->originals)) return DN_NO_MEMORY;
     dn_status status = DN_OK;
-    for (size_t c = 0; c < channels && status == DN_OK; c++) status = dn_state_create(model->model, &s->states[c]);
+    for (int32_t c = 0; c < channels && status == DN_OK; c++) status = dn_state_create(model->model, &s->states[c]);
     return status;
 }
 

@@ -302,6 +302,7 @@ def test_the_probability_of_speech_is_pythons(lib: tuple[FFI, Any], noisy: NDArr
     assert max(heard) > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:floats beyond")
 def test_a_gate_and_zeroed_samples_give_pythons_bits(lib: tuple[FFI, Any], noisy: NDArray[np.float32]) -> None:
     samples = noisy[:40_000].copy()
     samples[5000, 1], samples[6000:6100, 0], samples[39_000] = np.nan, np.inf, -np.inf
