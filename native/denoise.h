@@ -321,7 +321,8 @@ dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const
 int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
                       const float *voice, dn_type type, void *out);
 
-/* Makes room for chunks of so many frames: a lane then asks for no memory for them, nor for smaller ones. */
+/* Makes room for chunks of so many frames, up to 2^24: a lane then asks for no memory for them, nor for smaller ones.
+ */
 dn_status dn_lane_reserve(dn_lane *lane, size_t frames);
 
 /* Begins anew, as it was created, with the room that it has. */

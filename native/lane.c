@@ -440,6 +440,8 @@ int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t
 
 /* ---- room, and a new beginning, without memory being asked for in between ---- */
 
+enum { MOST_RESERVED = 1 << 24 /* frames */ };
+
 /* Rows with room for so many frames and as many to come; see rows_reserve. */
 static dn_status rows_widen(rows *r, size_t channels, size_t frames) {
     if (frames > SIZE_MAX / 16 / sizeof(float) / channels) return DN_NO_MEMORY;
@@ -474,7 +476,7 @@ static dn_status reserve(dn_lane *lane, size_t frames) {
 
 dn_status dn_lane_reserve(dn_lane *lane, size_t frames) {
     if (DN_SET(&lane->busy)) return DN_BUSY;
-    dn_status status = frames > (size_t)FAR ? DN_NO_MEMORY : reserve(lane, frames);
+    dn_status status = frames > MOST_RESERVED ? DN_NO_MEMORY : reserve(lane, frames);
     DN_CLEAR(&lane->busy);
     return status;
 }
