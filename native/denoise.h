@@ -287,7 +287,7 @@ typedef struct {
     dn_gate gate;     /* if gated: it fades from open to closed, and back, over one hop */
     int64_t position; /* frames of the signal before the first that the lane gets */
     int64_t fade_in;  /* frames until the lane begins to be heard over those before it, if it is not the first */
-    int64_t fade;     /* frames in which it then fades in */
+    int64_t fade;     /* frames in which it then fades in, or in which a changed mix is reached */
     float mix;        /* of a lane without a backend: the others' share of the result, of which it has the rest */
 } dn_lane_plan;
 
@@ -320,6 +320,16 @@ dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const
  *    was left out or a queue ran dry. */
 int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t hops, const float *cleaned,
                       const float *voice, dn_type type, void *out);
+
+/* Makes room for chunks of so many frames, up to 2^24: a lane then asks for no memory for them, nor for smaller ones.
+ */
+dn_status dn_lane_reserve(dn_lane *lane, size_t frames);
+
+/* Begins anew, as it was created, with the room that it has. */
+dn_status dn_lane_reset(dn_lane *lane);
+
+/* Changes the mix, which is reached within plan.fade frames, and the threshold of the gate, from the next chunk on. */
+dn_status dn_lane_set(dn_lane *lane, float mix, float threshold);
 
 /* Where a lane is. Frames of the signal up to now; until the lane begins to be heard, or below zero, of its fade; its
  * gate; and its size as bytes. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "denoise.h"
+#include "flag.h"
 #include "memory.h"
 #include "samples.h"
 
@@ -18,19 +19,10 @@
 #pragma fp_contract(off)
 #endif
 
-/* A flag that is set without waiting, in one step for all threads; and a place in memory that each thread has its own
- * of.
- */
+/* A place in memory that each thread has its own of. */
 #ifdef _MSC_VER
-#include <intrin.h>
-typedef volatile char flag;
-#define SET(f) _InterlockedExchange8((f), 1)
-#define CLEAR(f) ((void)_InterlockedExchange8((f), 0))
 static __declspec(thread) char here;
 #else
-typedef char flag;
-#define SET(f) __atomic_exchange_n((f), 1, __ATOMIC_ACQUIRE)
-#define CLEAR(f) __atomic_store_n((f), 0, __ATOMIC_RELEASE)
 static _Thread_local char here;
 #endif
 
@@ -45,7 +37,7 @@ typedef struct {
 typedef enum { NOTHING, CAME, READY } stage; /* no chunk; one whose hops are to be cleaned; one to be given */
 
 struct dn_lane {
-    flag busy; /* a thread is in a function with it */
+    dn_flag busy; /* a thread is in a function with it */
     dn_lane_plan plan;
     dn_gate gate;
     rows input;                        /* frames of which samples for the backend are still to be made */
@@ -56,6 +48,8 @@ struct dn_lane {
     int64_t samples, frames;           /* made so far by to_backend and to_caller */
     size_t skip;                       /* of the backend's samples to come, those before the signal's beginning */
     int64_t position, fade_in;
+    float mix;       /* that the last change of plan.mix began from */
+    int64_t gliding; /* frames since; from plan.fade on it is plan.mix */
     struct {
         stage stage;
         const char *owner;     /* `here` of the thread whose chunk it is */
@@ -170,14 +164,21 @@ static void run_gated(dn_lane *lane, const float *cleaned, const float *voice, s
 
 /* ---- a lane ---- */
 
-static dn_status begin(dn_lane *lane) {
+static void begin(dn_lane *lane) {
     const dn_lane_plan *plan = &lane->plan;
     lane->gate = plan->gate;
     lane->input_first = plan->to_backend ? dn_ratio_first(plan->to_backend, 0) : 0;
     lane->output_first = plan->to_caller ? dn_ratio_first(plan->to_caller, 0) : 0;
+    lane->samples = lane->frames = 0;
     lane->skip = plan->delay;
     lane->position = plan->position;
     lane->fade_in = plan->fade_in;
+    lane->gliding = plan->fade;
+    lane->next.stage = NOTHING;
+}
+
+static dn_status make_rows(dn_lane *lane) {
+    const dn_lane_plan *plan = &lane->plan;
     dn_status status = rows_begin(&lane->input, plan->channels, (size_t)-lane->input_first);
     if (status == DN_OK) status = rows_begin(&lane->waiting, plan->channels, 0);
     if (status == DN_OK) status = rows_begin(&lane->output, plan->channels, (size_t)-lane->output_first);
@@ -191,7 +192,8 @@ dn_status dn_lane_create(const dn_lane_plan *plan, dn_lane **out) {
     dn_lane *lane = dn_new(sizeof(*lane));
     if (!lane) return DN_NO_MEMORY;
     lane->plan = *plan;
-    dn_status status = begin(lane);
+    begin(lane);
+    dn_status status = make_rows(lane);
     if (status != DN_OK) {
         dn_lane_destroy(lane);
         return status;
@@ -279,17 +281,17 @@ static int64_t take(dn_lane *lane, dn_type type, const void *samples, size_t fra
 
 int64_t dn_lane_take(dn_lane *lane, dn_type type, const void *samples, size_t frames, float limit, int64_t expected,
                      float *block) {
-    if (SET(&lane->busy)) return -DN_BUSY;
+    if (DN_SET(&lane->busy)) return -DN_BUSY;
     int64_t hops = take(lane, type, samples, frames, limit, expected, block);
-    CLEAR(&lane->busy);
+    DN_CLEAR(&lane->busy);
     return hops;
 }
 
 dn_status dn_lane_block(dn_lane *lane, int64_t hops, float *block) {
-    if (SET(&lane->busy)) return DN_BUSY;
+    if (DN_SET(&lane->busy)) return DN_BUSY;
     dn_status status = is_mine(lane, hops) ? DN_OK : DN_BAD_RANGE;
     if (status == DN_OK) copy_block(lane, block);
-    CLEAR(&lane->busy);
+    DN_CLEAR(&lane->busy);
     return status;
 }
 
@@ -316,9 +318,9 @@ static dn_status bring(dn_lane *lane, int64_t hops, const float *cleaned, const 
 }
 
 dn_status dn_lane_bring(dn_lane *lane, int64_t hops, const float *cleaned, const float *voice) {
-    if (SET(&lane->busy)) return DN_BUSY;
+    if (DN_SET(&lane->busy)) return DN_BUSY;
     dn_status status = bring(lane, hops, cleaned, voice);
-    CLEAR(&lane->busy);
+    DN_CLEAR(&lane->busy);
     return status;
 }
 
@@ -334,9 +336,22 @@ static void fade_over(float *before, const float *fresh, size_t frames, int64_t 
     }
 }
 
-static void mix_dry(float *cleaned, const float *dry, size_t frames, float mix) {
-    float rest = 1.0f - mix;
+/* The share of the others in the result, i frames on from the next to come. */
+static float mix_at(const dn_lane *dry, int64_t i) {
+    const int64_t at = dry->gliding + i, fade = dry->plan.fade;
+    if (at >= fade) return dry->plan.mix;
+    return dry->mix + (dry->plan.mix - dry->mix) * ((float)at / (float)fade);
+}
+
+static void mix_dry(float *cleaned, const float *dry, size_t frames, const dn_lane *lane) {
+    const int is_steady = lane->gliding >= lane->plan.fade;
+    if (is_steady && lane->plan.mix == 1) return;
+    float mix = lane->plan.mix, rest = 1.0f - mix;
     for (size_t i = 0; i < frames; i++) {
+        if (!is_steady) {
+            mix = mix_at(lane, (int64_t)i + 1);
+            rest = 1.0f - mix;
+        }
         float wet = cleaned[i] * mix, kept = dry[i] * rest;
         cleaned[i] = wet + kept;
     }
@@ -353,6 +368,7 @@ static void move_on(dn_lane *lane) {
     int64_t fade = lane->plan.fade;
     lane->position += (int64_t)count;
     lane->fade_in = lane->fade_in > (int64_t)count - fade ? lane->fade_in - (int64_t)count : -fade;
+    lane->gliding = lane->gliding < fade - (int64_t)count ? lane->gliding + (int64_t)count : fade;
     lane->queue.end += lane->next.ready;
     lane->queue.start += count;
     lane->next.stage = NOTHING;
@@ -385,7 +401,7 @@ static void blend(dn_lane *const *lanes, size_t count, const dn_lane *dry) {
             const float *fresh = other->at + c * other->room + other->start;
             fade_over(row, fresh, frames, lanes[k]->fade_in, lanes[k]->plan.fade);
         }
-        if (dry) mix_dry(row, dry->queue.at + c * dry->queue.room + dry->queue.start, frames, dry->plan.mix);
+        if (dry) mix_dry(row, dry->queue.at + c * dry->queue.room + dry->queue.start, frames, dry);
     }
 }
 
@@ -413,13 +429,87 @@ int64_t dn_lanes_give(dn_lane *const *lanes, size_t count, dn_lane *dry, int64_t
                       const float *voice, dn_type type, void *out) {
     size_t held = 0;
     int64_t silent = -DN_BUSY;
-    while (held < count && !SET(&lanes[held]->busy)) held++;
-    if (held == count && (!dry || !SET(&dry->busy))) {
+    while (held < count && !DN_SET(&lanes[held]->busy)) held++;
+    if (held == count && (!dry || !DN_SET(&dry->busy))) {
         silent = give(lanes, count, dry, hops, cleaned, voice, type, out);
-        if (dry) CLEAR(&dry->busy);
+        if (dry) DN_CLEAR(&dry->busy);
     }
-    while (held > 0) CLEAR(&lanes[--held]->busy);
+    while (held > 0) DN_CLEAR(&lanes[--held]->busy);
     return silent;
+}
+
+/* ---- room, and a new beginning, without memory being asked for in between ---- */
+
+enum { MOST_RESERVED = 1 << 24 /* frames */ };
+
+/* Rows with room for so many frames and as many to come; see rows_reserve. */
+static dn_status rows_widen(rows *r, size_t channels, size_t frames) {
+    if (frames > SIZE_MAX / 16 / sizeof(float) / channels) return DN_NO_MEMORY;
+    if (r->room >= 2 * frames) return DN_OK;
+    size_t have = length(r), room = 2 * frames;
+    float *at = dn_new(channels * room * sizeof(float));
+    if (!at) return DN_NO_MEMORY;
+    for (size_t c = 0; c < channels; c++) {
+        memcpy(at + c * room, r->at + c * r->room + r->start, have * sizeof(float));
+    }
+    dn_delete(r->at);
+    *r = (rows){at, room, 0, have};
+    return DN_OK;
+}
+
+/* The most samples that so many frames bring at the other rate, and a few. */
+static size_t most_ready(const dn_ratio *ratio, size_t frames) {
+    return (size_t)dn_ratio_ready(ratio, (int64_t)frames + dn_ratio_reach(ratio)) + 8;
+}
+
+static dn_status reserve(dn_lane *lane, size_t frames) {
+    const dn_lane_plan *plan = &lane->plan;
+    size_t samples = plan->to_backend ? most_ready(plan->to_backend, frames) : frames, brought = samples + plan->hop;
+    size_t ready = plan->to_caller ? most_ready(plan->to_caller, brought) : brought;
+    dn_status status = rows_widen(&lane->queue, plan->channels, plan->latency + frames + ready);
+    if (status == DN_OK && plan->hop) status = rows_widen(&lane->waiting, plan->channels, brought);
+    if (status != DN_OK || !plan->to_backend) return status;
+    size_t before = 2 * (size_t)dn_ratio_reach(plan->to_backend), after = 2 * (size_t)dn_ratio_reach(plan->to_caller);
+    status = rows_widen(&lane->input, plan->channels, before + frames + samples);
+    return status == DN_OK ? rows_widen(&lane->output, plan->channels, after + brought + ready) : status;
+}
+
+dn_status dn_lane_reserve(dn_lane *lane, size_t frames) {
+    if (DN_SET(&lane->busy)) return DN_BUSY;
+    dn_status status = frames > MOST_RESERVED ? DN_NO_MEMORY : reserve(lane, frames);
+    DN_CLEAR(&lane->busy);
+    return status;
+}
+
+/* Silence of so many frames in rows that had room for it from the beginning. */
+static void rows_silence(rows *r, size_t channels, size_t frames) {
+    r->start = 0;
+    r->end = frames;
+    for (size_t c = 0; c < channels; c++) memset(r->at + c * r->room, 0, frames * sizeof(float));
+}
+
+dn_status dn_lane_reset(dn_lane *lane) {
+    const dn_lane_plan *plan = &lane->plan;
+    if (DN_SET(&lane->busy)) return DN_BUSY;
+    begin(lane);
+    rows_silence(&lane->input, plan->channels, (size_t)-lane->input_first);
+    rows_silence(&lane->waiting, plan->channels, 0);
+    rows_silence(&lane->output, plan->channels, (size_t)-lane->output_first);
+    rows_silence(&lane->queue, plan->channels, plan->latency);
+    DN_CLEAR(&lane->busy);
+    return DN_OK;
+}
+
+dn_status dn_lane_set(dn_lane *lane, float mix, float threshold) {
+    if (DN_SET(&lane->busy)) return DN_BUSY;
+    if (mix != lane->plan.mix) {
+        lane->mix = mix_at(lane, 0);
+        lane->plan.mix = mix;
+        lane->gliding = 0;
+    }
+    lane->plan.gate.threshold = lane->gate.threshold = threshold;
+    DN_CLEAR(&lane->busy);
+    return DN_OK;
 }
 
 /* ---- a lane as bytes ---- */
@@ -444,9 +534,9 @@ static size_t saved_size(const dn_lane *lane) {
 }
 
 dn_status dn_lane_look(dn_lane *lane, dn_lane_facts *facts) {
-    if (SET(&lane->busy)) return DN_BUSY;
+    if (DN_SET(&lane->busy)) return DN_BUSY;
     *facts = (dn_lane_facts){lane->position, lane->fade_in, lane->gate, saved_size(lane)};
-    CLEAR(&lane->busy);
+    DN_CLEAR(&lane->busy);
     return DN_OK;
 }
 
@@ -485,10 +575,10 @@ static void save(const dn_lane *lane, void *bytes) {
 }
 
 dn_status dn_lane_save(dn_lane *lane, void *bytes, size_t size) {
-    if (SET(&lane->busy)) return DN_BUSY;
+    if (DN_SET(&lane->busy)) return DN_BUSY;
     dn_status status = size == saved_size(lane) ? DN_OK : DN_BAD_RANGE;
     if (status == DN_OK) save(lane, bytes);
-    CLEAR(&lane->busy);
+    DN_CLEAR(&lane->busy);
     return status;
 }
 
@@ -544,6 +634,7 @@ static dn_status read_saved(const dn_lane_plan *plan, const void *bytes, size_t 
     out->skip = (size_t)head.skip;
     out->position = head.position;
     out->fade_in = head.fade_in;
+    out->gliding = plan->fade;
     return status;
 }
 
@@ -560,10 +651,10 @@ dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size) {
     dn_lane *twin = dn_new(sizeof(*twin));
     if (!twin) return DN_NO_MEMORY;
     dn_status status = read_saved(&lane->plan, bytes, size, twin);
-    if (status == DN_OK && SET(&lane->busy)) status = DN_BUSY;
+    if (status == DN_OK && DN_SET(&lane->busy)) status = DN_BUSY;
     if (status == DN_OK) {
         exchange(lane, twin);
-        CLEAR(&lane->busy);
+        DN_CLEAR(&lane->busy);
     }
     dn_lane_destroy(twin);
     return status;

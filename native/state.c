@@ -18,16 +18,30 @@ dn_held_back *dn_state_held(dn_state *state) {
     return model->traits->look_ahead ? (dn_held_back *)(void *)(state->tail + model->network->memory) : NULL;
 }
 
-dn_status dn_state_create(const dn_model *model, dn_state **out) {
-    enum { HEAD = (sizeof(dn_state) + 63) / 64 * 64, SHELL = (sizeof(dn_shell) + 63) / 64 * 64 };
+enum { HEAD = (sizeof(dn_state) + 63) / 64 * 64, SHELL = (sizeof(dn_shell) + 63) / 64 * 64 };
+
+size_t dn_state_room(const dn_model *model) {
+    return HEAD + (model->traits->bands ? SHELL : 0) + dn_tail_size(model);
+}
+
+size_t dn_state_most_room(size_t memory) {
+    return HEAD + SHELL + memory * sizeof(float) + sizeof(dn_held_back);
+}
+
+dn_state *dn_state_place(const dn_model *model, void *memory) {
+    char *block = memory;
+    dn_state *state = memory;
     size_t shell = model->traits->bands ? SHELL : 0;
-    char *block = dn_new(HEAD + shell + dn_tail_size(model));
-    *out = (dn_state *)(void *)block;
-    if (!block) return DN_NO_MEMORY;
-    (*out)->model = model;
-    (*out)->shell = shell ? (dn_shell *)(void *)(block + HEAD) : NULL;
-    (*out)->tail = (float *)(void *)(block + HEAD + shell);
-    return DN_OK;
+    state->model = model;
+    state->shell = shell ? (dn_shell *)(void *)(block + HEAD) : NULL;
+    state->tail = (float *)(void *)(block + HEAD + shell);
+    return state;
+}
+
+dn_status dn_state_create(const dn_model *model, dn_state **out) {
+    void *block = dn_new(dn_state_room(model));
+    *out = block ? dn_state_place(model, block) : NULL;
+    return block ? DN_OK : DN_NO_MEMORY;
 }
 
 void dn_state_reset(dn_state *state) {

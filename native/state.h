@@ -35,6 +35,14 @@ struct dn_state {
 /* Bytes of a state's tail. */
 size_t dn_tail_size(const dn_model *model);
 
+/* Bytes of a whole state, and the most of any model with bands whose network has so many floats of memory. */
+size_t dn_state_room(const dn_model *model);
+size_t dn_state_most_room(size_t memory);
+
+/* Makes a state of dn_state_room bytes, all zero, at an address that is a multiple of 64. Nothing else is to be freed.
+ */
+dn_state *dn_state_place(const dn_model *model, void *memory);
+
 /* Returns the part of the tail that holds the last frame; NULL in models without look-ahead. */
 dn_held_back *dn_state_held(dn_state *state);
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).resolve().parents[2] / "native"
-FOLDERS = (".", "kernels", "models", "tests", "tools")
+FOLDERS = (".", "kernels", "library", "library/denoise_wrapper", "models", "tests", "tools")
 FILES = sorted(path for folder in FOLDERS for path in (NATIVE / folder).glob("*.[ch]"))
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
