@@ -1,7 +1,7 @@
 """A track in one process, from an AudioSource to an AudioStream that cleans. Runs in LiveKit's environment.
 
-given: noisy, int16 (frames,) at 48 kHz; rate: of the stream, Hz; bypass, the frames of 10 ms from which and to which the
-noise is passed.
+given: noisy, int16 (frames,) at 48 kHz; rate: of the stream, Hz; bypass, the frames of 10 ms from which and to which
+the noise is passed.
 """
 
 from __future__ import annotations

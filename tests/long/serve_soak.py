@@ -2,8 +2,8 @@
 
     python tests/long/serve_soak.py [--minutes 60] [--streams 4] [--backend rnnoise] [--out FILE]
 
-Streams of 10 ms chunks run in real time; each ends after half a minute to a minute, some in the middle of a message, and
-another one begins in its place. Once a minute a file is cleaned too. A line a minute says the server's memory, its open
+Streams of 10 ms chunks run in real time; each ends after half a minute to a minute, some without a word, and another
+one begins in its place. Once a minute a file is cleaned too. A line a minute says the server's memory, its open
 files and threads, the answers, and their p50, p99 and worst. Exits with 1 if memory has grown by more than 8 MB from
 minute 5 to the end, if files or threads have, or if an answer was missing or wrong in length.
 """
@@ -41,7 +41,8 @@ class Tally:
         """What there was, which is then forgotten, but for what was wrong."""
         took = np.array(self.took or [np.nan])
         p50, p99 = np.quantile(took, (0.5, 0.99))
-        text = f"{len(self.took)} answers, {p50:.1f} ms, p99 {p99:.1f}, worst {took.max():.0f}; {self.begun} streams begun, {self.cut} cut"
+        text = f"{len(self.took)} answers, {p50:.1f} ms, p99 {p99:.1f}, worst {took.max():.0f}; "
+        text += f"{self.begun} streams begun, {self.cut} cut"
         self.took, self.begun, self.cut = [], 0, 0
         return text
 
@@ -109,7 +110,8 @@ async def soak(port: int, process: int, args: argparse.Namespace, out: IO[str] |
                 tally.wrong.append("a file came back empty")
         rows.append(look(process))
         memory, files, threads = rows[-1]
-        text = f"minute {minute}: {memory:.1f} MB, {files} files, {threads} threads; {tally.line()}; load {os.getloadavg()[0]:.1f}"
+        text = f"minute {minute}: {memory:.1f} MB, {files} files, {threads} threads; {tally.line()}; "
+        text += f"load {os.getloadavg()[0]:.1f}"
         for target in (sys.stdout, out):
             if target is not None:
                 print(text, file=target, flush=True)

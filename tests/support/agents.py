@@ -1,12 +1,9 @@
-"""Frameworks of voice agents, each in an environment of its own with its packages of today, none of ours but this one."""
+"""Frameworks of voice agents, each in an environment of its own with its packages of today."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
