@@ -1,7 +1,8 @@
 """A call between two peers in one process, in real time. Runs in aiortc's environment.
 
 One peer sends the noisy clip, which the other one cleans as it receives it; that one sends the clip clean.
-given: noisy, int16 (frames,) at 48 kHz; bypass, the frames of 20 ms from which and to which the receiver's track passes the noise.
+given: noisy, int16 (frames,) at 48 kHz; bypass, the frames of 20 ms from which and to which the receiver's track passes
+the noise.
 """
 
 from __future__ import annotations

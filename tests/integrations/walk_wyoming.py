@@ -6,6 +6,7 @@ given: noisy, int16 (frames,) at 16 kHz.
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from wyoming.satellite import RunSatellite
 
 RATE = 16000
 MICROPHONE = Path(__file__).with_name("arecord_like.py")
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "agent_satellite.sh"
 
 
 async def main(given: str, made: str) -> None:
@@ -28,15 +30,12 @@ async def main(given: str, made: str) -> None:
     folder = Path(made).parent
     clip, go, times = folder / "clip.raw", folder / "go", folder / "times.npy"
     clip.write_bytes(noisy.tobytes())
-    words = [sys.executable, "-m", "denoise_wrapper.integrations.wyoming", "--rate", str(RATE), sys.executable]
-    words += [str(MICROPHONE), str(clip), str(RATE), str(go), str(times)]
+    words = [sys.executable, str(MICROPHONE), str(clip), str(RATE), str(go), str(times)]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--name", "test", "--uri", f"tcp://127.0.0.1:{port}", "--no-zeroconf"]
-    satellite = subprocess.Popen(
-        [sys.executable, "-m", "wyoming_satellite", *options, "--mic-command", shlex.join(words)]
-    )
+    facts = {"PYTHON": sys.executable, "MICROPHONE": shlex.join(words), "URI": f"tcp://127.0.0.1:{port}", "CLEAN": ""}
+    satellite = subprocess.Popen([str(EXAMPLE), "--name", "test", "--no-zeroconf"], env={**os.environ, **facts})
     parts, came = [np.zeros(0, np.int16)], []
     try:
         deadline = time.monotonic() + 30
