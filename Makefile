@@ -20,6 +20,10 @@ lint:  ## formatting, style and types
 	find native benchmarks -name '*.[ch]' ! -path '*/build/*' -exec clang-format --dry-run -Werror {} +
 	mypy
 
+agents:  ## frameworks of voice agents in build/agents, and their tests; FRAMEWORKS="aiortc pipecat" for some
+	.ci/agents build/agents $(FRAMEWORKS)
+	DENOISE_WRAPPER_AGENTS=build/agents $(PYTEST) tests/integrations
+
 bench:  ## everything timed, beside other programs
 	$(PYTHON) -m benchmarks
 
@@ -38,4 +42,4 @@ docs:  ## the documentation as a site, in build/site
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native shell record docs wheel
+.PHONY: help build test quick lint agents bench native shell record docs wheel

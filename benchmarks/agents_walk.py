@@ -1,7 +1,7 @@
 """A set of clips through the filters of a framework, chunk by chunk in turn. Runs in the framework's environment.
 
 agents_walk.py FRAMEWORK NOISY_DIR OUT_DIR [MODELS]: writes OUT_DIR/NAME/CLIP.wav, and prints what each filter took as
-JSON. Clips are mono at 16 kHz. MODELS: the folder with model_1.onnx and model_2.onnx, if the plugin has none of its own.
+JSON. Clips are mono at 16 kHz. MODELS: the folder with model_1.onnx and model_2.onnx, if the plugin has none.
 """
 
 from __future__ import annotations
