@@ -3,7 +3,7 @@ PYTHON ?= python
 PYTEST = $(PYTHON) -m pytest
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
+	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-11s%s\n", name, $$0}'
 
 build:  ## compile the C engine beside the Python files
 	$(PYTHON) build.py
@@ -36,10 +36,13 @@ shell:  ## completions, the man page and docs/cli.md, from the parser: after a c
 record:  ## docs/images/demo.cast, a terminal in which the command line is used
 	$(PYTHON) .ci/record.py
 
+screenshot:  ## docs/images/live.svg, a terminal in which live runs
+	$(PYTHON) .ci/screenshot.py
+
 docs:  ## the documentation as a site, in build/site
 	mkdocs build
 
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint agents bench native shell record docs wheel
+.PHONY: help build test quick lint agents bench native shell record screenshot docs wheel

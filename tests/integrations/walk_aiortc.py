@@ -100,7 +100,10 @@ async def main(given: str, made: str) -> None:
 
     latency = [0]
     tasks = [asyncio.ensure_future(clean()), asyncio.ensure_future(listen())]
-    await asyncio.sleep(len(noisy) / RATE + 0.7)
+    before = -1
+    while not tee.kept or len(tee.kept) > before:  # as long as anything comes, however late the two have met
+        before = len(tee.kept)
+        await asyncio.sleep(1.0)
     tee.over.set()
     await tasks[0]
     await first.close()
