@@ -11,7 +11,8 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_input import BaseInputTransport, TransportParams
 from pipecat.workers.runner import WorkerRunner
 
-from denoise_wrapper.integrations.pipecat import DenoiseFilter, Denoiser
+from denoise_wrapper import Denoiser
+from denoise_wrapper.integrations.pipecat import DenoiseFilter
 
 
 class Microphone(BaseInputTransport):  # each transport of pipecat takes the same filter
@@ -27,8 +28,7 @@ class Microphone(BaseInputTransport):  # each transport of pipecat takes the sam
         await self.push_frame(EndWorkerFrame(), FrameDirection.UPSTREAM)
 
 
-async def main(target: soundfile.SoundFile) -> None:
-    clean = DenoiseFilter(Denoiser(preset="voice"))
+async def main(target: soundfile.SoundFile, clean: DenoiseFilter) -> None:
     params = TransportParams(audio_in_enabled=True, audio_in_sample_rate=48000, audio_in_filter=clean)
     worker = PipelineWorker(Pipeline([Microphone(params)]))  # a recogniser and the rest would follow
     worker.set_reached_downstream_filter((InputAudioRawFrame,))
@@ -37,4 +37,4 @@ async def main(target: soundfile.SoundFile) -> None:
     await runner.run()
 
 
-asyncio.run(main(soundfile.SoundFile(sys.argv[2], "w", 48000, 1)))
+asyncio.run(main(soundfile.SoundFile(sys.argv[2], "w", 48000, 1), DenoiseFilter(Denoiser(preset="voice"))))

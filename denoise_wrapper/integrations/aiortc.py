@@ -44,8 +44,9 @@ class CleanTrack(MediaStreamTrack):
         super().__init__()
         if source.kind != "audio":
             raise AudioError(f"the track is one of {source.kind}, and only audio can be cleaned")
-        self._source, self._last, self._rest = source, None, list[AudioFrame]()
-        self._ended = False
+        self._source, self._ended = source, False
+        self._last: AudioFrame | None = None
+        self._rest: list[AudioFrame] = []
         self._cleaner = Cleaner(denoiser, enabled=enabled, latency_s=latency_s)
 
     @property

@@ -123,7 +123,7 @@ def test_a_pickle_is_a_fresh_one_with_the_same_settings() -> None:
 
 
 def test_the_probability_of_speech_is_there_while_a_track_goes_on() -> None:
-    told = []
+    told: list[float | None] = []
     cleaner = Cleaner()
     assert cleaner.probability is None
     for start in range(0, len(NOISY), 480):

@@ -82,7 +82,7 @@ async def main(given: str, made: str) -> None:
 
     heard, tee = list[Any](), Tee(received["second"])
     track = CleanTrack(tee)
-    cleaned, stamps = list[Any](), list[tuple[int, int]]()
+    cleaned, stamps = list[Any](), list[Any]()
 
     async def clean() -> None:
         with contextlib.suppress(MediaStreamError):
@@ -109,7 +109,7 @@ async def main(given: str, made: str) -> None:
     await first.close()
     await second.close()
     await tasks[1]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate(each, axis=1).reshape(-1, 2)
         for name, each in (("received", tee.kept), ("cleaned", cleaned), ("heard", heard))
     }
