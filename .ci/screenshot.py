@@ -1,7 +1,9 @@
-"""Makes docs/images/live.svg, a terminal in which `live` runs: `make screenshot`.
+"""Makes docs/images/live.svg, a terminal in which `live` runs, and page*.png, the server's page: `make screenshot`.
 
 The terminal is tmux's, the sound server a PulseAudio of its own, in whose room examples/noisy.wav is played; keys are
-pressed as the list says, and what the terminal shows then is drawn. Needs tmux, pulseaudio and pulseaudio-utils.
+pressed as the list says, and what the terminal shows then is drawn. The page is opened in Chromium, whose microphone
+hears that clip too, on a desktop, on a phone, and dark. Needs tmux, pulseaudio, pulseaudio-utils and chromium.
+With a word, live or page, only those.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,7 +72,8 @@ def capture() -> str:
                 if key:
                     call("send-keys", "-l", key)
             shown = call("capture-pane", "-e", "-p")
-            assert "-99" not in shown, f"the machine was too busy for the sound to come through: {shown}"
+            for sign in ("-99", "gone"):
+                assert sign not in shown, f"the machine was too busy for the sound to come through: {shown}"
             playing.kill()
             playing.wait()
             call("send-keys", "q")
@@ -88,5 +92,39 @@ def draw(shown: str) -> str:
     return console.export_svg(title="", code_format=FORMAT.replace("HEIGHT", f"{height:g}"))
 
 
+SIZES = {  # of the page: name -> what the browser is
+    "page": {"viewport": {"width": 1100, "height": 900}},
+    "page-dark": {"viewport": {"width": 1100, "height": 900}, "color_scheme": "dark"},
+    "page-phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True},
+}
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required", "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={ROOT / 'examples/noisy.wav'}",
+)  # fmt: skip
+
+
+def photograph(folder: Path) -> None:
+    """Pictures of the page while the microphone runs."""
+    from playwright.sync_api import sync_playwright
+    from serving import serving
+
+    with serving() as server, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
+        for name, options in SIZES.items():
+            page = chromium.new_context(permissions=["microphone"], **options).new_page()
+            page.set_default_timeout(60_000)
+            page.goto(server.url)
+            page.click("#start")
+            while float(page.get_attribute("#noisy-meter", "aria-valuenow") or -99) < -60:
+                page.wait_for_timeout(200)
+            page.wait_for_timeout(4000)  # for the spectrograms to fill
+            page.screenshot(path=folder / f"{name}.png")
+            page.context.close()
+
+
 if __name__ == "__main__":
-    (ROOT / "docs/images/live.svg").write_text(draw(capture()), encoding="utf-8")
+    images, wanted = ROOT / "docs/images", sys.argv[1:] or ["live", "page"]
+    if "page" in wanted:
+        photograph(images)
+    if "live" in wanted:
+        (images / "live.svg").write_text(draw(capture()), encoding="utf-8")
