@@ -4,6 +4,7 @@ PYTEST = $(PYTHON) -m pytest
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
+	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-11s%s\n", name, $$0}'
 
 build:  ## compile the C engine beside the Python files
 	$(PYTHON) build.py
@@ -20,6 +21,10 @@ lint:  ## formatting, style and types
 	find native benchmarks -name '*.[ch]' ! -path '*/build/*' -exec clang-format --dry-run -Werror {} +
 	mypy
 
+agents:  ## frameworks of voice agents in build/agents, and their tests; FRAMEWORKS="aiortc pipecat" for some
+	.ci/agents build/agents $(FRAMEWORKS)
+	DENOISE_WRAPPER_AGENTS=build/agents $(PYTEST) tests/integrations
+
 bench:  ## everything timed, beside other programs
 	$(PYTHON) -m benchmarks
 
@@ -31,6 +36,9 @@ shell:  ## completions, the man page and docs/cli.md, from the parser: after a c
 
 record:  ## docs/images/demo.cast, a terminal in which the command line is used
 	$(PYTHON) .ci/record.py
+
+screenshot:  ## docs/images/live.svg, a terminal in which live runs
+	$(PYTHON) .ci/screenshot.py
 
 docs:  ## the documentation as a site, in build/site
 	mkdocs build
@@ -44,3 +52,4 @@ armv7:  ## a wheel for 32-bit ARM in dist/, run by Debian's Python for it in an 
 	$(PYTHON) tests/long/armv7.py $(ARMV7_ROOT) --wheels dist
 
 .PHONY: help build test quick lint bench native shell record docs wheel armv7
+.PHONY: help build test quick lint agents bench native shell record screenshot docs wheel

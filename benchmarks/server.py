@@ -64,8 +64,8 @@ async def talk(port: int, begin: bytes, chunk: bytes, start: float, end: float, 
     writer.close()
 
 
-async def load(port: int, backend: str, streams: int, seconds: float) -> list[float]:
-    """All clients at once, from a second on that they have to begin."""
+async def load(port: int, backend: str, streams: int, seconds: float) -> tuple[list[float], int]:
+    """All clients at once, from a second on that they have to begin. Returns the times, and how many answers in all."""
     begin = frame(0x81, json.dumps({"type": "start", "sample_rate": RATE, "backend": backend}).encode())
     noise = (2000 * np.random.default_rng(0).standard_normal(480)).astype("<i2").tobytes()
     chunk, took = frame(0x82, noise), [list[float]() for _ in range(streams)]
@@ -74,7 +74,7 @@ async def load(port: int, backend: str, streams: int, seconds: float) -> list[fl
     talks = (talk(port, begin, chunk, at, start + seconds, each) for at, each in zip(starts, took, strict=True))
     await asyncio.gather(*talks)
     skip = 100  # chunks of the first second
-    return [value for each in took for value in each[skip:]]
+    return [value for each in took for value in each[skip:]], sum(map(len, took))
 
 
 async def cut(port: int, count: int) -> None:
@@ -98,6 +98,12 @@ async def cut(port: int, count: int) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
+def processor_s(process: int) -> float:
+    """Seconds of the processor that a process has had, all its threads together."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_mb(process: int) -> float:
     """Memory of a process, where the system tells."""
     status = Path(f"/proc/{process}/status").read_text()
@@ -119,12 +125,15 @@ def main() -> None:
         assert server.stderr is not None
         port = int(server.stderr.readline().split()[2].rstrip("/").rsplit(":", 1)[1])
         for streams in args.streams:
-            took = 1e3 * np.array(asyncio.run(load(port, args.backend, streams, args.seconds)))
+            spent = processor_s(server.pid)
+            times, answers = asyncio.run(load(port, args.backend, streams, args.seconds))
+            took, spent_us = 1e3 * np.array(times), 1e6 * (processor_s(server.pid) - spent) / max(1, answers)
             answered = len(took) / (streams * (args.seconds - 1.0) / CHUNK_S)
             p50, p99, p999 = np.quantile(took, (0.5, 0.99, 0.999)) if len(took) else (np.nan,) * 3
             print(
                 f"{args.backend} {streams} streams: {100 * answered:.0f} % answered, {p50:.1f} ms, p99 {p99:.1f}, "
-                f"p99.9 {p999:.1f}, worst {took.max(initial=0):.1f}; load {os.getloadavg()[0]:.1f}",
+                f"p99.9 {p999:.1f}, worst {took.max(initial=0):.1f}; {spent_us:.0f} us of the server's processor a "
+                f"chunk, as many as {1e6 * CHUNK_S / spent_us:.0f} streams have; load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
         if args.cut:

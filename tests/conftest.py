@@ -54,7 +54,7 @@ SLOW = {
     "backends/test_contract.py", "compare/test_levels.py", "files/test_matrix.py",
     "files/test_media.py", "files/test_pipes.py",
     "training/test_enhancer.py", "training/test_enhancer_export.py", "training/test_synthesis.py",
-    "live/test_virtual_microphone.py", "serve",
+    "live/test_virtual_microphone.py", "serve", "integrations",
 }  # fmt: skip
 
 

