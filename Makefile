@@ -3,8 +3,7 @@ PYTHON ?= python
 PYTEST = $(PYTHON) -m pytest
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0}'
-	@sed -n 's/^\([a-z]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-11s%s\n", name, $$0}'
+	@sed -n 's/^\([a-z0-9]*\):.*##/\1/p' $(MAKEFILE_LIST) | awk '{name = $$1; $$1 = ""; printf "  make %-11s%s\n", name, $$0}'
 
 build:  ## compile the C engine beside the Python files
 	$(PYTHON) build.py
@@ -51,5 +50,4 @@ armv7:  ## a wheel for 32-bit ARM in dist/, run by Debian's Python for it in an 
 	@mkdir -p $(dir $(ARMV7_ROOT))
 	$(PYTHON) tests/long/armv7.py $(ARMV7_ROOT) --wheels dist
 
-.PHONY: help build test quick lint bench native shell record docs wheel armv7
-.PHONY: help build test quick lint agents bench native shell record screenshot docs wheel
+.PHONY: help build test quick lint agents bench native shell record screenshot docs wheel armv7
