@@ -51,11 +51,11 @@ class FileCleaner(ABC):
         """Clean an audio file, block by block: memory does not grow with its length.
 
         src: any format of libsndfile, or of FFmpeg with the extra [media]; a path, also of a pipe, or an open binary
-        file object, which is read from where it is to its end. dst: what to write, in the format that its suffix says,
-        a path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
-        speakers, sample type and depth, about the bit rate, tags, pictures and chunks of metadata are kept as far as
-        the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src; "force" for one that
-        is read-only.
+        file object, which is read from where it is to its end. dst: what to write, in the format that its suffix says:
+        a path; a folder, in which it is called as src is; an open binary file object; or None for
+        `<stem>_denoised<suffix>` beside src. Rate, channels and their speakers, sample type and depth, about the bit
+        rate, tags, pictures and chunks of metadata are kept as far as the format of dst can hold them. overwrite:
+        whether dst may be replaced, also if it is src; "force" for one that is read-only.
         format: a suffix, such as "flac", for a dst without a name; None for the format of src. preserve_times: whether
         dst gets the times of access and change that src has.
         progress: called with (frames done, frames in all; 0 if unknown).

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.screen import say
-from denoise_wrapper.errors import ConfigError, FileError, needs_package
+from denoise_wrapper.errors import ConfigError, file_error, needs_package
 
 KEY = "DENOISE_WRAPPER_API_KEY"
 MIB = 1 << 20
@@ -110,7 +110,7 @@ def _key(args: argparse.Namespace) -> str | None:
         try:
             key = args.api_key_file.read_text(encoding="utf-8").partition("\n")[0].strip()
         except (OSError, UnicodeError) as error:
-            raise FileError(f"--api-key-file {args.api_key_file} cannot be read: {error}") from error
+            raise file_error(f"--api-key-file {args.api_key_file} cannot be read: {error}", error) from error
     if key is not None and (len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key):
         raise ConfigError("--api-key is 8 letters or digits at least, without spaces")
     return key
