@@ -12,7 +12,11 @@ import sys
 
 import numpy as np
 import soundfile
-from websockets.asyncio.client import connect
+
+try:
+    from websockets.asyncio.client import connect
+except ImportError as error:
+    sys.exit(f"stream_client.py needs {error.name}: pip install 'denoise-wrapper[serve]'")
 
 
 async def clean(source: str, target: str, url: str, key: str | None) -> None:
