@@ -261,6 +261,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             show(result_json(result))
     if made.left_out and not args.quiet:
         say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
+    if args.verbose:
+        print_plans(args, pairs, lambda error: None, say)  # what cannot be is said when it is its turn
     begin = time.perf_counter()
     with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 

@@ -101,6 +101,8 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, words: Sequence[str]) -> str:
         named = " ".join(words)
         if words[0].startswith("-"):
+            if len(words[0]) == 2 and words[0].swapcase() in self._option_string_actions:
+                return f"there is no option {named}{_meant(words[0].swapcase())}"
             options = [name for name in self._option_string_actions if name.startswith("--")]
             return f"there is no option {named}{_meant(closest(words[0].partition('=')[0], options))}"
         return f"{named}: one word too many" if len(words) == 1 else f"{named}: {len(words)} words too many"

@@ -120,3 +120,26 @@ def test_json_has_a_line_for_each_file_also_of_those_that_fail(here: Path, capsy
     assert results["bad.wav"]["target"] is None
     assert "bad.wav" in results["bad.wav"]["error"]
     assert err.count("\n") == 1
+
+
+def test_verbose_says_of_each_file_what_is_written_in_a_run_as_in_a_dry_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["filter", "a.wav", "b.wav", "-n", "-v"]) == 0
+    planned = capsys.readouterr().out.splitlines()
+    assert len(planned) == 4
+    assert names(here) == ["a.wav", "b.wav"]
+    assert cli.main(["filter", "a.wav", "b.wav", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines()[: len(planned)] == planned
+    assert out == ""
+    assert names(here) == ["a.wav", "a_denoised.wav", "b.wav", "b_denoised.wav"]
+    assert cli.main(["filter", "a.wav", "-n"]) == 0
+    assert capsys.readouterr().out.splitlines() == planned[:1]
+
+
+def test_a_backend_among_the_clips_of_a_comparison_gets_the_option_to_type(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", "a.wav", "rnnoise"]) == 2
+    assert "rnnoise, but a backend: candidates go by -a rnnoise" in capsys.readouterr().err

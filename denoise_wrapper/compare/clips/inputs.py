@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
 from denoise_wrapper.errors import DataError, DenoiseError, MissingFileError
@@ -44,7 +45,8 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
         elif path.exists():
             named.append(references.join(path.stem, path))
         else:
-            raise MissingFileError(f"there is no file or folder {path}")
+            cure = f", but a backend: candidates go by -a {path}" if str(path) in backend_names() else ""
+            raise MissingFileError(f"there is no file or folder {path}{cure}")
     references.check_used()
     clips = []
     for clip in _unique(named):

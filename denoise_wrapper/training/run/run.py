@@ -289,10 +289,8 @@ class Run(abc.ABC, Generic[C, N]):
         self.clock.seconds.clear()
         for _ in range(PROFILE_STEPS):
             self.step(feed)
-        total = sum(self.clock.seconds.values())
-        pace = PROFILE_STEPS * self.hours_a_step / total * 60.0
-        kind = "bf16" if self.half else "float32"
-        chosen = self.config.train
+        chosen, total = self.config.train, sum(self.clock.seconds.values())
+        pace, kind = PROFILE_STEPS * self.hours_a_step / total * 60.0, "bf16" if self.half else "float32"
         whole = "" if chosen.minutes else f": {duration(chosen.steps * total / PROFILE_STEPS)} for {chosen.steps} steps"
         print(f"{pace:.2f} h of audio a minute, {kind} on {self.device}{whole}")
         print(f"a step takes {1e3 * total / PROFILE_STEPS:.1f} ms, of which")
