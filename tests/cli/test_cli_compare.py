@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from comparisons import draw_one_plot
 from require import require
 from sets import RATE, quick_opinions, voice, write_set
 
@@ -87,8 +88,9 @@ def test_wrong_usage_is_said_at_once_and_writes_nothing(
 
 
 def test_problems_are_in_the_report_and_the_exit_code(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    draw_one_plot(monkeypatch)
     soundfile.write(clips / "clean" / "a.wav", np.zeros(2 * RATE), RATE)
     bad = tmp_path / "bad.rnnn"
     bad.write_text("no model")
@@ -136,7 +138,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, verb: str, jobs: str) -> N
     assert not list(scratch.glob("denoise-*"))  # libraries leave files of their own there
 
 
-def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path) -> None:
+def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_one_plot(monkeypatch)
     soundfile.write(tmp_path / "one.wav", voice(), RATE)
     arguments: list[str | Path] = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
     assert (
