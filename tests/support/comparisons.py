@@ -29,7 +29,7 @@ START = {
 
 
 def draw_one_plot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the first plot of a report stand for all others in their files: for tests of anything but what plots show."""
+    """Have the first plot of a report stand for all others, in tests that are not about what plots show."""
     from denoise_wrapper.compare.report import plots
 
     draw, drawn = plots.PlotJob.draw, []
