@@ -97,7 +97,7 @@ class FileCleaner(ABC):
         either. Such results are known by their names, or by the list `.denoised` that a folder of results has; of
         several files that are named, one of them is an error. out_dir: the folder to write to under the same names,
         with the trees of the folders, made if it is not there; None for `<stem>_denoised<suffix>` beside each. jobs:
-        threads; None for one a core. overwrite: whether files may be replaced, "force" for read-only ones too.
+        threads; None for one per core. overwrite: whether files may be replaced, "force" for read-only ones too.
         preserve_times: whether each gets the times of the file that it was made of. wishes: as for `filter_file`.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.

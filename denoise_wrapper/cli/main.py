@@ -184,7 +184,7 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
-    verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
+    verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one per core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
     how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")

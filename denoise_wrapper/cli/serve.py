@@ -27,7 +27,7 @@ def add_serve(verbs: Any) -> None:
     )
     verb.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     verb.add_argument("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
-    verb.add_argument("--threads", type=int, default=0, metavar="N", help="that clean (default: one a core)")
+    verb.add_argument("--threads", type=int, default=0, metavar="N", help="that clean (default: one per core)")
     who = verb.add_argument_group("who may come in")
     who.add_argument("--api-key", metavar="KEY", help=f"that clients show; better by {KEY} or a file")
     who.add_argument("--api-key-file", type=Path, metavar="FILE", help="whose first line is the key")

@@ -166,7 +166,7 @@ def run_batch(
 ) -> list[FileResult]:
     """Clean files in threads; a file that fails does not keep the others from being done.
 
-    clean: called as clean(source, target, watch), in several threads at once. jobs: threads; None for one a core.
+    clean: called as clean(source, target, watch), in several threads at once. jobs: threads; None for one per core.
     done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
     Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
