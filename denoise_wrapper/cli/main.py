@@ -26,7 +26,16 @@ from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, 
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.live import add_live
 from denoise_wrapper.cli.models import add_convert, add_models
-from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, PROGRAM, Parser, complain, show_warning
+from denoise_wrapper.cli.parser import (
+    LINK_HELP,
+    PRESET_HELP,
+    PROGRAM,
+    Parser,
+    add_model,
+    complain,
+    model_of,
+    show_warning,
+)
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Plan
 
+CLEANING = ("filter", "listen", "live")  # verbs whose --model may be two files of a DTLN
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -98,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pair_models(argv: list[str]) -> list[str]:
     """`filter --model A.onnx B.onnx FILE`: two models, of which argparse would take FILE for a third."""
     for at in range(len(argv) - 2):
-        if argv[0] == "filter" and argv[at] == "--model" and all(a.endswith(".onnx") for a in argv[at + 1 : at + 3]):
+        if argv[0] in CLEANING and argv[at] == "--model" and all(a.endswith(".onnx") for a in argv[at + 1 : at + 3]):
             return [*argv[: at + 2], "--model", *argv[at + 2 :]]
     return argv
 
@@ -188,12 +198,7 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
     how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
-    how.add_argument(
-        "--model",
-        action="append",
-        metavar="FILE [FILE.onnx]",
-        help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
-    )
+    add_model(how)
     how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
@@ -223,7 +228,7 @@ def run_filter(args: argparse.Namespace) -> int:
         raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
     denoiser = Denoiser(
         args.backend or DEFAULT,
-        model=args.model[0] if args.model and len(args.model) == 1 else args.model,
+        model=model_of(args),
         preset=args.preset,
         atten_lim_db=args.atten_lim,
         mix=args.mix,

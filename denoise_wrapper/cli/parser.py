@@ -120,6 +120,21 @@ class Parser(argparse.ArgumentParser):
         self.error(f"there is no {kind} {value!r}{hint}")
 
 
+def add_model(options: Any) -> None:
+    """Add --model to the options of a verb that cleans."""
+    options.add_argument(
+        "--model",
+        action="append",
+        metavar="FILE [FILE.onnx]",
+        help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
+    )
+
+
+def model_of(args: argparse.Namespace) -> Any:
+    """The model of --model as Denoiser takes it: a path, several, or None."""
+    return args.model[0] if args.model and len(args.model) == 1 else args.model
+
+
 def format_examples(examples: Iterable[tuple[str, str]]) -> str:
     """Lines of commands, each with what it does behind it, or below it where the line would be long."""
     lines = [(f"  {PROGRAM} {command}", what) for command, what in examples]

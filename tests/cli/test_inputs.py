@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cli.parser import model_of
 
 RATE = 16000
 
@@ -143,3 +144,13 @@ def test_a_backend_among_the_clips_of_a_comparison_gets_the_option_to_type(
 ) -> None:
     assert cli.main(["compare", "a.wav", "rnnoise"]) == 2
     assert "rnnoise, but a backend: candidates go by -a rnnoise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["filter", "listen", "live"])
+def test_the_two_files_of_a_pair_are_one_model_in_every_verb_that_cleans(verb: str) -> None:
+    words = [verb, "--model", "a.onnx", "b.onnx", *(["talk.wav"] if verb != "live" else [])]
+    args = cli.make_parser().parse_args(cli._pair_models(words))
+    assert model_of(args) == ["a.onnx", "b.onnx"]
+    alone = cli.make_parser().parse_args([*words[:3], *words[4:]])
+    assert model_of(alone) == "a.onnx"
+    assert model_of(cli.make_parser().parse_args([verb, *words[4:]])) is None
