@@ -12,15 +12,17 @@ _shtab_denoise_wrapper_commands() {
   local _commands=(
     compare:'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
     completion:'Prints the completions of commands and options for a shell, or the man page. The wheel puts all of them where shells and man look, below its prefix'"'"'s share/; this is for where that is not looked into.'
-    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint is written as OUT, or as NAME.dnnw in the folder OUT.'
+    convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch. The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written as OUT, or as NAME.dnnw in the folder OUT.'
     data:'Looks at audio for training, and brings it into shape.'
     evaluate:'Cleans the noisy clips of a set, measures them against the clean ones, and prints the means.'
     filter:'Cleans audio files; rate, channels, length and format stay. Without -o, NAME_denoised.SUFFIX is written beside each. '"'"'-'"'"' cleans standard input to standard output: an audio file by its content, or raw PCM as --rate, --channels and --dtype describe it.'
     help:'Shows what '"'"'denoise-wrapper VERB --help'"'"' says.'
     info:'Tells what is installed here: versions, the processor, the instruction sets that the engine knows, those that this processor runs and the one in use (DENOISE_WRAPPER_ISA in the environment forces one), the backends with their models, and the optional packages and programs.'
     listen:'Plays a file on the default sound device, cleaned. Space goes over to the noisy one and back at the same instant, without a click; b and f go back and forward by 2 s, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
+    live:'Cleans the microphone to the headphones, to files, or into a microphone that other programs can choose. Keys: space passes the noisy sound, + and - change the strength by 3 dB, n goes to the next backend, m mutes, q ends. Needs pip install '"'"'denoise-wrapper[live]'"'"'.'
     models:'Lists the backends that -b takes, with what each is for.'
     segments:'Finds the stretches of speech in audio files by the probabilities of a backend, and prints or writes them. The file itself is left as it is.'
+    serve:'Serves POST /v1/denoise, WS /v1/stream, /v1/backends, /healthz, /metrics, /openapi.json, and at / a page: microphone, noisy and clean in turn, files. Needs pip install '"'"'denoise-wrapper[serve]'"'"'.'
     train:'Trains a network of one of the families, from folders of audio to a model.'
   )
   _describe 'denoise-wrapper commands' _commands
@@ -74,7 +76,7 @@ _shtab_denoise_wrapper_compare_options=(
   "--clean[the reference of a file, or a folder of them of the same names]:FILE|DIR:_files"
   "--mode[clean clips as a whole, or by buffers of 20 ms as they come live (default\: file)]:mode:(file stream)"
   "--match-levels[make each result as loud as the reference before it is measured]"
-  "--jobs[processes (default\: one a core)]:N:_files"
+  "--jobs[processes (default\: one per core)]:N:_files"
   "--title[of the report]:TEXT:_files"
   "--audio[how the page holds its clips (default\: opus)]:audio:(opus flac)"
   "--seconds[of a longer clip the page plays so many (default\: 60)]:S:_files"
@@ -228,7 +230,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--set[folder with clean\/ and noisy\/, and perhaps a manifest.json]:DIR:_files -/"
   "--only[a part of the set, by what its manifest says of the clips, as snr_db\=0 or kind\=child\; \'unseen\' of the blind set\: voices that no weights shipped so far were trained on]:FIELD=VALUE:_files"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)\; \'noisy\' for no cleaning]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--denoised[measure the clips in it, which another program has cleaned]:DIR:_files -/"
   "--against[measure this too, and put both side by side\: a model, the name of a backend, \'standard\' for the model that is compiled in, \'noisy\', or all that \'compare\' takes]:FILE|NAME:_files"
   "--behaviour[measure clean speech, word beginnings, voice detection and pumping instead of the means of noisy clips]"
@@ -243,7 +245,7 @@ _shtab_denoise_wrapper_evaluate_options=(
   "--json[write it all as JSON, with the model\'s sha256]:FILE:_files"
   "--overwrite[replace files that exist]"
   {-q,--quiet}"[show no progress]"
-  "--jobs[processes (default\: one a core)]:N:_files"
+  "--jobs[processes (default\: one per core)]:N:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -260,9 +262,9 @@ _shtab_denoise_wrapper_filter_options=(
   "--preserve-times[give each file the times of its source]"
   "--json[print a line of JSON for each file]"
   {-q,--quiet}"[say nothing but what went wrong]"
-  "--jobs[files at a time, each in a thread (default\: one a core)]:N:_files"
+  "--jobs[files at a time, each in a thread (default\: one per core)]:N:_files"
   "--profile[tell in the end what took how long]"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
@@ -270,6 +272,7 @@ _shtab_denoise_wrapper_filter_options=(
   "--vad-threshold[gate what is less probably speech than this]:0..1:_files"
   "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
   "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
+  "--link-channels[one gain for all channels, so that the stereo image does not move]"
   "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
   "--codec[encode as this\: aac, alac, flac, opus, mp3 ...]:NAME:_files"
   "--bit-rate[of the audio track, such as 128k]:BIT/S:_files"
@@ -277,8 +280,8 @@ _shtab_denoise_wrapper_filter_options=(
   "--subtype[type of the samples, as PCM_16, PCM_24, FLOAT]:NAME:_files"
   "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
   "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
-  "--dry-run[say what would be written, and write nothing]"
-  {-v,--verbose}"[with --dry-run\: each stream by itself]"
+  {-n,--dry-run}"[say what would be written, and write nothing]"
+  {-v,--verbose}"[say each stream of what is, or would be, written]"
   "--output-noise[write what was taken away too\: a file, or a folder for several]:OUT|DIR:_files"
   "--loudness[turn results to this loudness, as -16 (podcasts) or -23 (broadcast)\; needs \'denoise-wrapper\[loudness\]\']:LUFS:_files"
   "--rate[HZ]:HZ:_files"
@@ -308,16 +311,38 @@ _shtab_denoise_wrapper_info_defaults_added=0
 
 _shtab_denoise_wrapper_listen_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
-  "--model[a model of your own for the backend]:FILE:_files"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
+  "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
   "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
   "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
   "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  "--link-channels[one gain for all channels, so that the stereo image does not move]"
   ":FILE:_files"
 )
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_listen_defaults_added=0
+
+_shtab_denoise_wrapper_live_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--list-devices[list what --input and --output take, and end]"
+  "--input[name, a part of it, or number (default\: the system\'s)]:DEVICE:_files"
+  "--output[likewise\; \'none\' plays nothing]:DEVICE:_files"
+  "--virtual-mic[play into a microphone of that name for other programs]:NAME:_files"
+  "--record[WAV files to write, which must not exist]:('NOISY', 'CLEAN'):_files"
+  "--seconds[end after so long]:S:_files"
+  "--rate[of the devices (default\: 48000)]:HZ:_files"
+  "--channels[(default\: 1)]:N:_files"
+  "--block[at a time (default\: 10 ms)]:FRAMES:_files"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME[,NAME]:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
+  "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_live_defaults_added=0
 
 _shtab_denoise_wrapper_models_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -353,7 +378,7 @@ _shtab_denoise_wrapper_segments_options=(
   {-o,--output}"[file to write, in the form that its suffix says]:OUT:_files"
   "--to[form (default\: by the suffix of OUT, else csv)]:to:(json csv rttm srt audacity)"
   "--overwrite[replace OUT if it exists]"
-  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3)"
+  {-b,--backend}"[one that gives probabilities (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
   "--model[a model of your own for the backend]:FILE:_files"
   "--threshold[begins it (default\: 0.5)]:0..1:_files"
   "--hysteresis[below that, it ends (default\: 0.15)]:0..1:_files"
@@ -365,6 +390,33 @@ _shtab_denoise_wrapper_segments_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_segments_defaults_added=0
+
+_shtab_denoise_wrapper_serve_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--host[address to listen at (default\: 127.0.0.1)]:host:_files"
+  "--port[0 for any that is free (default\: 8000)]:port:_files"
+  "--threads[that clean (default\: one per core)]:N:_files"
+  "--api-key[that clients show\; better by DENOISE_WRAPPER_API_KEY or a file]:KEY:_files"
+  "--api-key-file[whose first line is the key]:FILE:_files"
+  "--insecure[let others than this machine in without a key]"
+  "*--allow-host[a name this server has]:NAME:_files"
+  "*--allow-origin[a page that may use it]:URL:_files"
+  "--tls-cert[certificate, PEM]:FILE:_files"
+  "--tls-key[its key, PEM]:FILE:_files"
+  "--max-upload[of a file (default\: 4096)]:MIB:_files"
+  "--spool-limit[of all that is on the disk (default\: 16384)]:MIB:_files"
+  "--spool[for uploads (default\: the system\'s temporary folder)]:DIR:_files -/"
+  "--max-uploads[at a time (default\: 16)]:N:_files"
+  "--max-streams[at a time (default\: 256)]:N:_files"
+  "--per-client[both, of one address\; 0\: all (default\: 64)]:N:_files"
+  "--per-minute[requests of one\; 0\: all (default\: 600)]:N:_files"
+  "--idle[silence of a client (default\: 30)]:S:_files"
+  "--stream-time[of a stream (default\: 86400)]:S:_files"
+  "--grace[to end all well (default\: 10)]:S:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_serve_defaults_added=0
 
 _shtab_denoise_wrapper_train_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -444,8 +496,10 @@ _shtab_denoise_wrapper() {
         help) _arguments -C -s $_shtab_denoise_wrapper_help_options ;;
         info) _arguments -C -s $_shtab_denoise_wrapper_info_options ;;
         listen) _arguments -C -s $_shtab_denoise_wrapper_listen_options ;;
+        live) _arguments -C -s $_shtab_denoise_wrapper_live_options ;;
         models) _shtab_denoise_wrapper_models ;;
         segments) _arguments -C -s $_shtab_denoise_wrapper_segments_options ;;
+        serve) _arguments -C -s $_shtab_denoise_wrapper_serve_options ;;
         train) _shtab_denoise_wrapper_train ;;
       esac
   esac
