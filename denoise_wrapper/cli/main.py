@@ -292,6 +292,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             **written(args),
         )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
+    if len(pairs) > 1 and any(isinstance(result.error, FileExistsError) for result in results) and not args.quiet:
+        say(f"{PROGRAM}: --skip-existing leaves out the files whose results are there already")
     if there and not args.quiet:
         say(f"{count(there, 'file')} skipped: the results are there already")
     if len(cleaned) > 1 and not args.quiet and not args.json:
