@@ -13,7 +13,7 @@ import sys
 
 from denoise_wrapper import DenoiseError, Denoiser, backend_names
 from denoise_wrapper.compare import Comparison, Result, compare
-from denoise_wrapper.compare.report import write_report
+from denoise_wrapper.compare.report import check_report, write_report
 from denoise_wrapper.progress import stages
 
 MOST_MS = 1.0  # of computing for 20 ms of live audio
@@ -39,6 +39,7 @@ def main() -> None:
 
     candidates: list[str | Denoiser] = [*backend_names(), Denoiser("rnnoise", atten_lim_db=12)]
     try:
+        check_report(args.output, overwrite=True)  # before all the work
         with stages(quiet=False) as progress:
             comparison = compare(args.inputs, candidates, jobs=2, progress=progress)
             page, *_ = write_report(comparison, args.output, overwrite=True, jobs=2, progress=progress)

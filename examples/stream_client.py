@@ -15,8 +15,8 @@ import soundfile
 
 try:
     from websockets.asyncio.client import connect
-except ImportError as error:
-    sys.exit(f"stream_client.py needs {error.name}: pip install 'denoise-wrapper[serve]'")
+except ImportError:
+    sys.exit("stream_client.py needs websockets: pip install 'denoise-wrapper[serve]'")
 
 
 async def clean(source: str, target: str, url: str, key: str | None) -> None:

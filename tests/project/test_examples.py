@@ -56,11 +56,9 @@ def test_another_model_takes_over_in_the_middle(noisy: Path, tmp_path: Path) -> 
     made, rate = soundfile.read(tmp_path / "clean.wav", dtype="float32")
     samples = soundfile.read(noisy, dtype="float32")[0]
     assert made.shape == samples.shape
-    first, second = (Denoiser(name).filter(samples, rate) for name in ("rnnoise", "rnnoise-classic"))
-    soundfile.write(tmp_path / "wanted.wav", np.stack([first, second]).T, rate)
-    first, second = soundfile.read(tmp_path / "wanted.wav", dtype="float32")[0].T
-    np.testing.assert_array_equal(made[: rate // 2], first[: rate // 2])
-    assert np.abs(made[-rate // 4 :] - second[-rate // 4 :]).max() < 0.02 * np.abs(samples).max()
+    half, tail, step = rate, -rate // 4, 1.01 / 32768  # what a file of 16 bits rounds to
+    np.testing.assert_allclose(made[:half], Denoiser().filter(samples, rate)[:half], atol=step)
+    np.testing.assert_allclose(made[tail:], Denoiser("rnnoise-classic").filter(samples[half:], rate)[tail:], atol=step)
 
 
 def test_spectrograms_of_any_file_are_drawn(noisy: Path, tmp_path: Path) -> None:
@@ -84,7 +82,6 @@ def test_the_clip_of_this_repository_is_made_by_its_example(needs: Callable[[str
         ("stream_client.py", "websockets", "stream_client.py needs", "serve"),
         ("draw_spectrograms.py", "matplotlib", "draw_spectrograms.py needs", "compare"),
         ("compare_models.py", "jinja2", "the report needs", "compare"),
-        ("compare_models.py", "pesq", "the metrics need", "metrics"),
     ],
 )
 def test_an_example_names_the_extra_that_it_lacks(
