@@ -436,8 +436,12 @@ def test_the_verdict_says_who_wins_by_how_much(comparison: Comparison) -> None:
     pesq = next(verdict for verdict in shown if verdict.measure == "PESQ")
     assert (pesq.best, pesq.second) == ("strong", "weak")
     assert pesq.alike == ("weak", "other")  # the one clip that all have
+    assert [line.startswith(("In short:", "Cost:")) for line in text] == [True, True]  # doubts are said once
+    assert sum("4 clips: too few to tell" in line for line in text) == 1
+    mixed = make_comparison(comparison.clips[0].noisy.parents[1] / "mixed", (0.0, 10.0, None, None))
+    text = [f"{about} {said}" for about, said in words.sentences(mixed, verdicts(mixed))]
     assert any(line.startswith("Not told apart are strong, weak and other at PESQ") for line in text)
-    assert any(line.startswith("A caution: 4 clips") for line in text)
+    assert any(line.startswith("A caution: of as few as 5 clips") for line in text)
     several = make_comparison(comparison.clips[0].noisy.parents[1] / "more", (0.0,) * 6, faults=False)
     short, first, *_ = words.sentences(several, verdicts(several))
     assert short[0] == "In short:"
