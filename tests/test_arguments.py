@@ -136,7 +136,8 @@ def test_errors_are_also_those_that_python_people_catch(tmp_path: Path) -> None:
         Denoiser(PLAIN).filter(None)
     with pytest.raises(ValueError, match="no backend"):
         Denoiser("nothing")
-    for kind in (AudioError, ConfigError, FileError, ModelError, DataError, *FileError.__subclasses__()):
+    kinds: list[type[DenoiseError]] = [AudioError, ConfigError, FileError, ModelError, DataError]
+    for kind in [*kinds, *FileError.__subclasses__()]:
         error = kind("it came, and is wanted")
         assert isinstance(error, DenoiseError)
         assert isinstance(error, OSError | ValueError)

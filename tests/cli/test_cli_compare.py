@@ -159,7 +159,12 @@ def test_a_single_clip_and_its_reference(
 ) -> None:
     draw_one_plot(monkeypatch)
     opened: list[Path] = []
-    monkeypatch.setattr("denoise_wrapper.cli.compare.open_page", lambda page: opened.append(page) is None)
+
+    def open_page(page: Path) -> bool:
+        opened.append(page)
+        return True
+
+    monkeypatch.setattr("denoise_wrapper.cli.compare.open_page", open_page)
     soundfile.write(tmp_path / "one.wav", voice(), RATE)
     arguments: list[str | Path] = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
     assert (

@@ -32,13 +32,15 @@ def draw_one_plot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the first plot of a report stand for all others, in tests that are not about what plots show."""
     from denoise_wrapper.compare.report import plots
 
-    draw, drawn = plots.PlotJob.draw, []
+    draw = plots.PlotJob.draw
+    drawn: list[tuple[plots.DrawnPlot, bytes]] = []
 
     def draw_once(job: plots.PlotJob) -> plots.DrawnPlot:
         if not drawn:
-            drawn.extend([draw(job), job.figure.read_bytes()])
-        job.figure.write_bytes(drawn[1])
-        return dataclasses.replace(drawn[0], title=job.plot.title, alt=job.plot.alt)
+            drawn.append((draw(job), job.figure.read_bytes()))
+        first, figure = drawn[0]
+        job.figure.write_bytes(figure)
+        return dataclasses.replace(first, title=job.plot.title, alt=job.plot.alt)
 
     monkeypatch.setattr(plots.PlotJob, "draw", draw_once)
 
