@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import (
+    ExistingFileError,
+    FileError,
+    FolderFileError,
+    ForbiddenFileError,
+    MissingFileError,
+    file_error,
+)
 
 try:
     import fcntl
@@ -59,8 +66,8 @@ def atomic_path(target: str | os.PathLike[str], overwrite: Overwrite = False) ->
         if isinstance(error, FileError) or is_aside(error) or (part is not None and error.filename not in about):
             raise  # about something else than the target
         if isinstance(error, FileExistsError):
-            raise FileError(_exists(target)) from error
-        raise FileError(f"cannot write {target}: {_reason(error)}") from error
+            raise file_error(_exists(target), error) from error
+        raise file_error(f"cannot write {target}: {_reason(error)}", error) from error
 
 
 @contextlib.contextmanager
@@ -74,11 +81,11 @@ def scratch(target: Path) -> Iterator[Path]:
         with _claimed(target.absolute(), "", _new_folder) as folder:
             yield folder
     except FileError as error:
-        raise FileError(f"cannot make {target}: {error}") from error
+        raise file_error(f"cannot make {target}: {error}", error) from error
     except OSError as error:
         if folder is not None and not str(error.filename or folder).startswith(str(folder)):
             raise
-        raise FileError(f"cannot make {target}: {_reason(error)}") from error
+        raise file_error(f"cannot make {target}: {_reason(error)}", error) from error
 
 
 @contextlib.contextmanager
@@ -135,9 +142,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise FileError(f"{path} is a file, but a folder is wanted there; choose another") from error
+        raise file_error(f"{path} is a file, but a folder is wanted there; choose another", error) from error
     except OSError as error:
-        raise FileError(f"the folder {path} cannot be made ({_reason(error)}); choose another") from error
+        raise file_error(f"the folder {path} cannot be made ({_reason(error)}); choose another", error) from error
 
 
 def is_part(path: Path) -> bool:
@@ -151,16 +158,16 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
         wanted = Path(os.path.realpath(target))
         facts = _facts(wanted)
         if facts is not None and stat.S_ISDIR(facts.st_mode):
-            raise FileError(f"{target} is a folder; name a file in it")
+            raise FolderFileError(f"{target} is a folder; name a file in it")
         if not os.path.isdir(os.path.dirname(wanted)):
-            raise FileError(f"cannot write {target}: there is no folder {wanted.parent}; make it first")
+            raise MissingFileError(f"cannot write {target}: there is no folder {wanted.parent}; make it first")
         if facts is not None:
             if not stat.S_ISREG(facts.st_mode):
                 raise FileError(f"{target} is not a regular file, so it cannot be replaced; name another target")
             if not overwrite:
-                raise FileError(_exists(target))
+                raise ExistingFileError(_exists(target))
             if overwrite != "force" and not (facts.st_mode & 0o222 and os.access(wanted, os.W_OK)):
-                raise FileError(
+                raise ForbiddenFileError(
                     f"{target} is read-only; make it writable first, or replace it all the same by "
                     'overwrite="force" (filter --force)'
                 )
@@ -169,7 +176,7 @@ def check_target(target: str | os.PathLike[str], overwrite: Overwrite = False) -
     except ValueError as error:  # a NUL in the name
         raise FileError(f"{target!r} cannot be the name of a file: {error}") from error
     except OSError as error:  # a name too long, a folder that may not be looked into
-        raise FileError(f"cannot write {target}: {_reason(error)}") from error
+        raise file_error(f"cannot write {target}: {_reason(error)}", error) from error
     return wanted
 
 

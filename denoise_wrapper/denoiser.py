@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+import functools
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.arguments import shown, warn_caller
 from denoise_wrapper.audio import Array, Clip, check_channels, check_rate, unpack
 from denoise_wrapper.backends import BackendName, resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.errors import AudioError, ConfigError
 from denoise_wrapper.filing import BLOCK_S, FileCleaner
-from denoise_wrapper.presets import PresetName, strength
+from denoise_wrapper.presets import PRESET_NAMES, PresetName, strength
 from denoise_wrapper.stream.align import aligned
 from denoise_wrapper.stream.asynchronous import stream_chunks
 from denoise_wrapper.stream.gate import Cutter, make_gate
@@ -26,6 +28,33 @@ from denoise_wrapper.stream.settings import Channels, NonFinite, Settings, VadGa
 from denoise_wrapper.stream.stream import Float32, Sample, Stream
 
 Audio = TypeVar("Audio")
+Arguments = ParamSpec("Arguments")
+LEAST_RATE = 1000  # a number from here on is a rate in Hz, and no strength in dB
+
+
+def _named(init: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Have a constructor say in words that its settings go by name, which Python says in numbers."""
+
+    @functools.wraps(init)
+    def checked(*args: Arguments.args, **named: Arguments.kwargs) -> None:
+        if len(args) > 2:
+            given = ", ".join(map(shown, args[1:]))
+            raise ConfigError(f"Denoiser({given}): settings go by name after the backend; {_meant(*args[1:3])}")
+        init(*args, **named)
+
+    return checked
+
+
+def _meant(backend: object, value: object) -> str:
+    """Say how to write what a second argument was probably meant to be."""
+    name, setting = shown(backend), "atten_lim_db=20"
+    if isinstance(value, int | float):
+        if value >= LEAST_RATE:
+            return f"a rate goes with the audio: Denoiser({name}).filter(audio, {shown(value)})"
+        setting = f"atten_lim_db={shown(value)}"
+    elif isinstance(value, str | bytes | os.PathLike):
+        setting = f"{'preset' if value in PRESET_NAMES else 'model'}={shown(value)}"
+    return f"write Denoiser({name}, {setting})"
 
 
 class Denoiser(FileCleaner):
@@ -52,6 +81,7 @@ class Denoiser(FileCleaner):
     Raises ModelError for an unknown backend or a bad model, ConfigError for a setting out of range.
     """
 
+    @_named
     def __init__(
         self,
         backend: BackendName | str | Backend = "rnnoise",

@@ -51,11 +51,11 @@ class FileCleaner(ABC):
         """Clean an audio file, block by block: memory does not grow with its length.
 
         src: any format of libsndfile, or of FFmpeg with the extra [media]; a path, also of a pipe, or an open binary
-        file object, which is read from where it is to its end. dst: what to write, in the format that its suffix says,
-        a path or an open binary file object; None for `<stem>_denoised<suffix>` beside src. Rate, channels and their
-        speakers, sample type and depth, about the bit rate, tags, pictures and chunks of metadata are kept as far as
-        the format of dst can hold them. overwrite: whether dst may be replaced, also if it is src; "force" for one that
-        is read-only.
+        file object, which is read from where it is to its end. dst: what to write, in the format that its suffix says:
+        a path; a folder, in which it is called as src is; an open binary file object; or None for
+        `<stem>_denoised<suffix>` beside src. Rate, channels and their speakers, sample type and depth, about the bit
+        rate, tags, pictures and chunks of metadata are kept as far as the format of dst can hold them. overwrite:
+        whether dst may be replaced, also if it is src; "force" for one that is read-only.
         format: a suffix, such as "flac", for a dst without a name; None for the format of src. preserve_times: whether
         dst gets the times of access and change that src has.
         progress: called with (frames done, frames in all; 0 if unknown).
@@ -97,7 +97,7 @@ class FileCleaner(ABC):
         either. Such results are known by their names, or by the list `.denoised` that a folder of results has; of
         several files that are named, one of them is an error. out_dir: the folder to write to under the same names,
         with the trees of the folders, made if it is not there; None for `<stem>_denoised<suffix>` beside each. jobs:
-        threads; None for one a core. overwrite: whether files may be replaced, "force" for read-only ones too.
+        threads; None for one per core. overwrite: whether files may be replaced, "force" for read-only ones too.
         preserve_times: whether each gets the times of the file that it was made of. wishes: as for `filter_file`.
         progress: called a few times a second, in the thread of the caller, with (seconds of audio done, seconds in
         all); the length of files that are not yet open is estimated from their size.

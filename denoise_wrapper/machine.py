@@ -23,13 +23,13 @@ def idle_cores() -> int:
 
 
 def check_jobs(jobs: int | None) -> int:
-    """The number of threads or processes to use: jobs, or one a core for None. Raises ConfigError below 1."""
+    """The number of threads or processes to use: jobs, or one per core for None. Raises ConfigError below 1."""
     if jobs is None:
         return cores()
     number = whole(jobs)
     if number is None or number < 1:
         raise ConfigError(
-            f"jobs is a number of threads or processes, 1 or more, or None for one a core, not {shown(jobs)}"
+            f"jobs is a number of threads or processes, 1 or more, or None for one per core, not {shown(jobs)}"
         )
     return number
 

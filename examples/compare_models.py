@@ -9,10 +9,11 @@ this is how a program does it, here with one strength of a backend beside the ba
 from __future__ import annotations
 
 import argparse
+import sys
 
-from denoise_wrapper import Denoiser, backend_names
+from denoise_wrapper import DenoiseError, Denoiser, backend_names
 from denoise_wrapper.compare import Comparison, Result, compare
-from denoise_wrapper.compare.report import write_report
+from denoise_wrapper.compare.report import check_report, write_report
 from denoise_wrapper.progress import stages
 
 MOST_MS = 1.0  # of computing for 20 ms of live audio
@@ -37,9 +38,13 @@ def main() -> None:
     args = parser.parse_args()
 
     candidates: list[str | Denoiser] = [*backend_names(), Denoiser("rnnoise", atten_lim_db=12)]
-    with stages(quiet=False) as progress:
-        comparison = compare(args.inputs, candidates, jobs=2, progress=progress)
-        page, *_ = write_report(comparison, args.output, overwrite=True, jobs=2, progress=progress)
+    try:
+        check_report(args.output, overwrite=True)  # before all the work
+        with stages(quiet=False) as progress:
+            comparison = compare(args.inputs, candidates, jobs=2, progress=progress)
+            page, *_ = write_report(comparison, args.output, overwrite=True, jobs=2, progress=progress)
+    except DenoiseError as error:  # a package that is absent, too
+        sys.exit(str(error))
 
     referenced = any(clip.clean is not None for clip in comparison.clips)
     measure = "PESQ" if referenced else "OVRL"  # PESQ needs the clean clips

@@ -1,6 +1,7 @@
 """Draw a recording above what is left of it: draw_spectrograms.py [NOISY.wav [OUT.png [BACKEND]]]
 
-Without arguments, README's picture: the clip beside this file, by the default backend. Needs matplotlib.
+Without arguments, README's picture: the clip beside this file, by the default backend. Needs matplotlib, as the extras
+[compare] and [training] bring it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import soundfile
 
 from denoise_wrapper import Denoiser
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+try:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+except ImportError as error:
+    sys.exit(f"draw_spectrograms.py needs {error.name}: pip install 'denoise-wrapper[compare]'")
 
 HERE = Path(__file__).resolve().parent
 FLOOR_DB, TOP_DB = -110, -30

@@ -10,10 +10,16 @@ import sys
 from typing import Any
 
 import numpy as np
-import sounddevice
 from numpy.typing import NDArray
 
 from denoise_wrapper import Denoiser
+
+try:
+    import sounddevice
+except ImportError as error:
+    sys.exit(f"live.py needs {error.name}: pip install 'denoise-wrapper[live]'")
+except OSError as error:  # sounddevice without the library that it stands for
+    sys.exit(f"live.py needs PortAudio (on Debian: apt install libportaudio2): {error}")
 
 RATE = 48000  # Hz, of the sound card; RNNoise's own, so no resampling and the least latency; a DTLN is resampled to
 

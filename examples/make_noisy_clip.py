@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -90,6 +92,8 @@ def main() -> None:
     )
     parser.add_argument("--set", type=Path, metavar="DIR")
     args = parser.parse_args()
+    if shutil.which("espeak-ng") is None:
+        sys.exit("make_noisy_clip.py needs espeak-ng (on Debian: apt install espeak-ng)")
     if args.set is not None:
         write_set(args.set)
         return

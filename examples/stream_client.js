@@ -7,6 +7,10 @@ const fs = require("node:fs");
 
 const [, , source, target, rate, url = "ws://127.0.0.1:8000/v1/stream", key = ""] = process.argv;
 if (!rate) throw new Error("usage: stream_client.js NOISY.raw CLEAN.raw RATE [URL [KEY]]: int16, mono");
+if (!globalThis.WebSocket) {
+  console.error(`stream_client.js needs Node 22 or newer, which has WebSocket; this is ${process.version}`);
+  process.exit(1);
+}
 const noisy = fs.readFileSync(source);
 const bytes = 2 * Math.round(rate / 100); // 10 ms
 const protocols = ["denoise.v1", ...(key ? [`key.${Buffer.from(key).toString("base64url")}`] : [])];

@@ -12,7 +12,11 @@ import sys
 
 import numpy as np
 import soundfile
-from websockets.asyncio.client import connect
+
+try:
+    from websockets.asyncio.client import connect
+except ImportError:
+    sys.exit("stream_client.py needs websockets: pip install 'denoise-wrapper[serve]'")
 
 
 async def clean(source: str, target: str, url: str, key: str | None) -> None:

@@ -6,6 +6,7 @@ python examples/virtual_microphone.py [SOURCE]     Linux, with PulseAudio or pip
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,9 @@ FORM = ["--raw", "--format=float32le", f"--rate={RATE}", "--channels=1", "--late
 
 
 def main() -> None:
+    for program in ("pactl", "parec", "pacat"):
+        if shutil.which(program) is None:
+            sys.exit(f"virtual_microphone.py needs {program} (on Debian: apt install pulseaudio-utils)")
     source = [f"--device={sys.argv[1]}"] if len(sys.argv) > 1 else []
     with (
         virtual_microphone("Clean", RATE, 1) as microphone,

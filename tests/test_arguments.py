@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import errno
+import inspect
 import io
 import pickle
+import re
 import warnings
 from decimal import Decimal
 from fractions import Fraction
@@ -20,7 +23,7 @@ from denoise_wrapper import AudioError, ConfigError, DenoiseError, Denoiser, Fil
 from denoise_wrapper.arguments import real, shown, whole
 from denoise_wrapper.backends.dtln import DTLNBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
-from denoise_wrapper.errors import DataError
+from denoise_wrapper.errors import DataError, file_error
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.stream.settings import Settings
 
@@ -133,12 +136,38 @@ def test_errors_are_also_those_that_python_people_catch(tmp_path: Path) -> None:
         Denoiser(PLAIN).filter(None)
     with pytest.raises(ValueError, match="no backend"):
         Denoiser("nothing")
-    for kind in (AudioError, ConfigError, FileError, ModelError, DataError):
+    kinds: list[type[DenoiseError]] = [AudioError, ConfigError, FileError, ModelError, DataError]
+    for kind in [*kinds, *FileError.__subclasses__()]:
         error = kind("it came, and is wanted")
         assert isinstance(error, DenoiseError)
         assert isinstance(error, OSError | ValueError)
         twin = pickle.loads(pickle.dumps(error))
         assert (type(twin), str(twin)) == (kind, "it came, and is wanted")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR])
+def test_a_file_error_is_the_one_that_python_has_for_its_cause(number: int) -> None:
+    cause = OSError(number, "theirs")
+    error = file_error("ours", cause)
+    assert isinstance(error, FileError)
+    assert isinstance(error, type(cause))
+    assert type(file_error("ours", OSError(errno.EIO, "theirs"))) is type(file_error("ours", ValueError())) is FileError
+
+
+@pytest.mark.parametrize(
+    ("second", "cure"),
+    [
+        (20, "write Denoiser('rnnoise', atten_lim_db=20)"), (0.5, "atten_lim_db=0.5"), (None, "atten_lim_db=20"),
+        ("voice", "preset='voice'"), ("mine.rnnn", "model='mine.rnnn'"), (16000, r".filter(audio, 16000)"),
+    ],
+)  # fmt: skip
+def test_settings_that_go_without_a_name_are_refused_by_the_line_to_write(second: Any, cure: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(cure)) as caught:
+        Denoiser("rnnoise", second)  # type: ignore[misc]
+    assert "positional" not in str(caught.value)
+    assert isinstance(caught.value, ConfigError)
+    Denoiser("rnnoise", atten_lim_db=20)
+    assert list(inspect.signature(Denoiser).parameters)[:2] == ["backend", "model"]
 
 
 def test_a_file_error_has_the_number_of_the_system(tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_a_model_file_in_the_place_of_a_name_gets_the_cure(tmp_path: Path) -> No
     path.write_text("rnnoise-nu model file version 1")
     with pytest.raises(ModelError, match=re.escape(f"is a file, not the name of a backend; use model='{path}'")):
         Denoiser(str(path))
+    with pytest.raises(TypeError, match=re.escape(f"use model='{path}'")):
+        Denoiser(path)  # type: ignore[arg-type]
+    path.unlink()
+    with pytest.raises(
+        ModelError, match=re.escape(f"there is no backend and no file {path}; a model file goes by model=")
+    ):
+        Denoiser(str(path))
 
 
 @pytest.mark.parametrize("channels", [1, 2])

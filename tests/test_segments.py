@@ -100,6 +100,7 @@ def test_the_command_writes_the_form_that_the_suffix_says(
     target = tmp_path / f"talk{suffix}"
     form = {".txt": "audacity"}.get(suffix, suffix[1:])
     assert cli.main(["segments", str(NOISY), "-o", str(target)]) == 0
+    assert re.fullmatch(rf".* -> {target}: 1 segment, \d\.\d s of speech\n", capsys.readouterr().err)
     assert target.read_text() == format_segments(file_segments(Denoiser(), NOISY), form, str(NOISY))
     assert cli.main(["segments", str(NOISY), "-o", str(target)]) == 2
     assert "--overwrite" in capsys.readouterr().err

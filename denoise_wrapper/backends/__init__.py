@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -99,6 +100,8 @@ def load_backend(name: str, model: Any = None) -> Backend:
 
         if isinstance(name, str) and Path(name).is_file():
             raise ModelError(f"{name} is a file, not the name of a backend; use model={name!r} (--model)")
+        if isinstance(name, str) and Path(name).suffix:
+            raise ModelError(f"there is no backend and no file {name}; a model file goes by model={name!r} (--model)")
         close = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
         close = close[:1] if str(name).lower() in close[:1] else close
         close = [each for each in close if each.partition("-")[0] == close[0].partition("-")[0]]
@@ -114,7 +117,8 @@ def resolve_backend(backend: str | Backend, model: Any = None) -> Backend:
     if model is not None:
         raise ConfigError("model goes with the name of a backend; a Backend has its model already")
     if not all(hasattr(backend, name) for name in ("new_state", "sample_rate", "hop", "delay")):
-        raise ConfigError(f"backend is a name or a Backend, not {shown(backend)}")
+        cure = f"; use model={os.fspath(backend)!r}" if isinstance(backend, os.PathLike) else ""
+        raise ConfigError(f"backend is a name or a Backend, not {shown(backend)}{cure}")
     return backend
 
 

@@ -44,7 +44,7 @@ class DeepFilterNetBackend(Loaded):
 
     def __init__(self, model: None = None, name: str = "deepfilternet3") -> None:
         if model is not None:
-            raise ConfigError(f"{name} has its own model and takes no other; leave the model away")
+            raise ConfigError(f"{name} has its own model and takes no other; leave the model out")
         self.name, self.options = name, {}
         self._ffi, self._lib, self._model = _load(name)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.backends.opaque import OpaqueState
-from denoise_wrapper.errors import FileError, ModelError
+from denoise_wrapper.errors import MissingFileError, ModelError
 from denoise_wrapper.models.shipped import LIBRARY_MAGIC
 
 # rnnoise_create took nothing in v0.1 and takes a model, or NULL for its own, since: an argument that is not looked
@@ -112,7 +112,7 @@ def _load(path: Path) -> tuple[Any, Any]:
     from cffi import FFI
 
     if not path.is_file():
-        raise FileError(f"there is no library {path}")
+        raise MissingFileError(f"there is no library {path}")
     ffi = FFI()
     ffi.cdef(_DECLARATIONS)
     try:

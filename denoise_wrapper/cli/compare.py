@@ -111,7 +111,7 @@ def add_evaluate(verbs: Any) -> None:
     results.add_argument("--json", metavar="FILE", help="write it all as JSON, with the model's sha256")
     results.add_argument("--overwrite", action="store_true", help="replace files that exist")
     results.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    results.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one a core)")
+    results.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one per core)")
     verb.set_defaults(run=run_evaluate)
 
 
@@ -156,7 +156,7 @@ def add_compare(verbs: Any) -> None:
     how.add_argument(
         "--match-levels", action="store_true", help="make each result as loud as the reference before it is measured"
     )
-    how.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one a core)")
+    how.add_argument("--jobs", type=int, default=cores(), metavar="N", help="processes (default: one per core)")
     results = verb.add_argument_group("results")
     results.add_argument("--title", metavar="TEXT", help="of the report")
     results.add_argument(

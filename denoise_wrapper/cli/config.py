@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.parser import closest
-from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.errors import ConfigError, MissingFileError, file_error
 
 USER_FILE = "config.toml"
 PROJECT_FILE = "denoise-wrapper.toml"
@@ -78,7 +78,7 @@ def read_config(args: argparse.Namespace) -> Config:
     if args.config is not None:
         path = Path(args.config)
         if not path.is_file():
-            raise FileError(f"there is no file {path}; --config names a TOML file of defaults")
+            raise MissingFileError(f"there is no file {path}; --config names a TOML file of defaults")
         return Config(_values(path), (path,))
     files = [path for path in (user_file(), project_file(Path.cwd())) if path is not None and path.is_file()]
     values: dict[str, Any] = {}
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
+        raise file_error(f"cannot read {path}: {error.strerror}", error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}; --no-config reads no such file") from error
 

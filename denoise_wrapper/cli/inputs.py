@@ -15,7 +15,7 @@ from denoise_wrapper.errors import ConfigError
 if TYPE_CHECKING:
     from denoise_wrapper.files.batch import Pair
 
-FILES_ONLY = ("json", "output_noise", "loudness")  # beside those that a file of defaults may name
+FILES_ONLY = ("json", "verbose", "output_noise", "loudness")  # beside those that a file of defaults may name
 DTLNS = ("dtln-16k", "dtln-32k")  # by rate
 
 

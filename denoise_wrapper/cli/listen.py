@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
-from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP
+from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, add_model, model_of
 from denoise_wrapper.cli.screen import show
 from denoise_wrapper.errors import ConfigError
 
@@ -28,7 +28,7 @@ def add_listen(verbs: Any) -> None:
     )
     verb.add_argument("input", metavar="FILE")
     verb.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
-    verb.add_argument("--model", metavar="FILE", help="a model of your own for the backend")
+    add_model(verb)
     verb.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     verb.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     verb.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
@@ -46,7 +46,7 @@ def run_listen(args: argparse.Namespace) -> int:
         raise ConfigError("listen is steered by keys, and standard input is no terminal")
     denoiser = Denoiser(
         args.backend or DEFAULT,
-        model=args.model,
+        model=model_of(args),
         preset=args.preset,
         atten_lim_db=args.atten_lim,
         mix=args.mix,

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
-from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM
+from denoise_wrapper.cli.parser import PRESET_HELP, PROGRAM, add_model, model_of
 from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.wording import visible
@@ -41,7 +41,7 @@ def add_live(verbs: Any) -> None:
     verb.add_argument("--channels", type=int, default=1, metavar="N", help="(default: %(default)s)")
     verb.add_argument("--block", type=int, metavar="FRAMES", help="at a time (default: 10 ms)")
     verb.add_argument("-b", "--backend", metavar="NAME[,NAME]", help=f"see 'models' (default: {DEFAULT})")
-    verb.add_argument("--model", metavar="FILE", help="a model of your own for the backend")
+    add_model(verb)
     verb.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     verb.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     verb.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
@@ -72,7 +72,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
     if args.model is not None and len(names) > 1:
         raise ConfigError("--model goes with one backend")
     denoisers = [
-        Denoiser(name.strip(), model=args.model, preset=args.preset, atten_lim_db=args.atten_lim, mix=args.mix)
+        Denoiser(name.strip(), model=model_of(args), preset=args.preset, atten_lim_db=args.atten_lim, mix=args.mix)
         for name in names
     ]
     rate = args.rate or 48000

@@ -27,7 +27,16 @@ from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, 
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.live import add_live
 from denoise_wrapper.cli.models import add_models
-from denoise_wrapper.cli.parser import LINK_HELP, PRESET_HELP, PROGRAM, Parser, complain, show_warning
+from denoise_wrapper.cli.parser import (
+    LINK_HELP,
+    PRESET_HELP,
+    PROGRAM,
+    Parser,
+    add_model,
+    complain,
+    model_of,
+    show_warning,
+)
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
@@ -48,6 +57,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Plan
 
+CLEANING = ("filter", "listen", "live")  # verbs whose --model may be two files of a DTLN
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -99,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pair_models(argv: list[str]) -> list[str]:
     """`filter --model A.onnx B.onnx FILE`: two models, of which argparse would take FILE for a third."""
     for at in range(len(argv) - 2):
-        if argv[0] == "filter" and argv[at] == "--model" and all(a.endswith(".onnx") for a in argv[at + 1 : at + 3]):
+        if argv[0] in CLEANING and argv[at] == "--model" and all(a.endswith(".onnx") for a in argv[at + 1 : at + 3]):
             return [*argv[: at + 2], "--model", *argv[at + 2 :]]
     return argv
 
@@ -185,16 +195,11 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("--preserve-times", action="store_true", help="give each file the times of its source")
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
-    verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one a core)")
+    verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one per core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
     how = verb.add_argument_group("how to clean")
     how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
-    how.add_argument(
-        "--model",
-        action="append",
-        metavar="FILE [FILE.onnx]",
-        help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
-    )
+    add_model(how)
     how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
     how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
     how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
@@ -224,7 +229,7 @@ def run_filter(args: argparse.Namespace) -> int:
         raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
     denoiser = Denoiser(
         args.backend or DEFAULT,
-        model=args.model[0] if args.model and len(args.model) == 1 else args.model,
+        model=model_of(args),
         preset=args.preset,
         atten_lim_db=args.atten_lim,
         mix=args.mix,
@@ -262,6 +267,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             show(result_json(result))
     if made.left_out and not args.quiet:
         say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
+    if args.verbose:
+        print_plans(args, pairs, lambda error: None, say)  # what cannot be is said when it is its turn
     begin = time.perf_counter()
     with FileProgress(len(pairs), args.quiet or args.json, pairs[0][0].name if pairs else "") as progress:
 
@@ -286,6 +293,8 @@ def _filter_files(args: argparse.Namespace, denoiser: Denoiser) -> int:
             **written(args),
         )
     took, cleaned = time.perf_counter() - begin, [result for result in results if result.error is None]
+    if len(pairs) > 1 and any(isinstance(result.error, FileExistsError) for result in results) and not args.quiet:
+        say(f"{PROGRAM}: --skip-existing leaves out the files whose results are there already")
     if there and not args.quiet:
         say(f"{count(there, 'file')} skipped: the results are there already")
     if len(cleaned) > 1 and not args.quiet and not args.json:

@@ -15,6 +15,7 @@ from denoise_wrapper.cli.training import loading
 from denoise_wrapper.errors import ModelError
 
 LINEAGE = ("name", "licence", "origin", "data", "trained", "sample_rate")  # of what is known of a model, shown first
+HEARD = " h heard"  # of audio, in the origin of models that were trained before this was worded so
 NOTE = """\
 * the default. delay: by how much the network itself is late; latency: by how much a live stream at the backend's own
 rate is, the delay and one hop (more at other rates). Whole files come out in time. 'models info NAME' tells more."""
@@ -169,7 +170,7 @@ def format_file(facts: dict[str, Any]) -> str:
     weights = f", {facts['weights']} weights" if "weights" in facts else ""
     family = facts["family"].upper() if facts["family"] == "dtln" else facts["family"]
     lines = [f"{facts['model']}: {family} network{weights}"]
-    lines += [f"    {key}: {value}" for key, value in facts["metadata"].items()]
+    lines += [f"    {key}: {str(value).replace(HEARD, ' h of audio')}" for key, value in facts["metadata"].items()]
     several = len(facts["sha256"]) > 1
     for number, digits in enumerate(facts["sha256"], 1):
         lines.append(f"    sha256 of {f'file {number}' if several else 'the weights'}: {digits}")

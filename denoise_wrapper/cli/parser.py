@@ -101,6 +101,8 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, words: Sequence[str]) -> str:
         named = " ".join(words)
         if words[0].startswith("-"):
+            if len(words[0]) == 2 and words[0].swapcase() in self._option_string_actions:
+                return f"there is no option {named}{_meant(words[0].swapcase())}"
             options = [name for name in self._option_string_actions if name.startswith("--")]
             return f"there is no option {named}{_meant(closest(words[0].partition('=')[0], options))}"
         return f"{named}: one word too many" if len(words) == 1 else f"{named}: {len(words)} words too many"
@@ -116,6 +118,21 @@ class Parser(argparse.ArgumentParser):
         else:
             hint = _meant(closest(value, [*action.choices])) or f"; there are {', '.join(shown)}"
         self.error(f"there is no {kind} {value!r}{hint}")
+
+
+def add_model(options: Any) -> None:
+    """Add --model to the options of a verb that cleans."""
+    options.add_argument(
+        "--model",
+        action="append",
+        metavar="FILE [FILE.onnx]",
+        help="a model of your own for the backend: one file, or the two of a DTLN, or their folder",
+    )
+
+
+def model_of(args: argparse.Namespace) -> Any:
+    """The model of --model as Denoiser takes it: a path, several, or None."""
+    return args.model[0] if args.model and len(args.model) == 1 else args.model
 
 
 def format_examples(examples: Iterable[tuple[str, str]]) -> str:

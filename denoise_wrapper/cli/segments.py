@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.backends.purposes import DEFAULT
-from denoise_wrapper.cli.screen import show
+from denoise_wrapper.cli.screen import say, show
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.wording import count, duration
 
 FORMS = ("json", "csv", "rttm", "srt", "audacity")
 SUFFIXES = {".json": "json", ".csv": "csv", ".rttm": "rttm", ".srt": "srt", ".txt": "audacity"}
@@ -60,10 +61,13 @@ def run_segments(args: argparse.Namespace) -> int:
             raise ConfigError(f"-o {args.output}: its suffix says no form; use {', '.join(SUFFIXES)}, or --to")
     denoiser = Denoiser(args.backend or DEFAULT, model=args.model)
     settings = {name if name in SETTINGS[:2] else f"{name}_s": getattr(args, name) for name in SETTINGS}
-    text = format_segments(file_segments(denoiser, args.input, **settings), form or "csv", args.input)
+    segments = file_segments(denoiser, args.input, **settings)
+    text = format_segments(segments, form or "csv", args.input)
     if args.output is None:
         show(text, end="")
         return 0
     with atomic_path(args.output, args.overwrite) as part:
         part.write_text(text, encoding="utf-8")
+    speech = duration(sum(segment.end - segment.start for segment in segments))
+    say(f"{args.input} -> {args.output}: {count(len(segments), 'segment')}, {speech} of speech")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.cli.screen import say
-from denoise_wrapper.errors import ConfigError, FileError, needs_package
+from denoise_wrapper.errors import ConfigError, file_error, needs_package
 
 KEY = "DENOISE_WRAPPER_API_KEY"
 MIB = 1 << 20
@@ -27,7 +27,7 @@ def add_serve(verbs: Any) -> None:
     )
     verb.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     verb.add_argument("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
-    verb.add_argument("--threads", type=int, default=0, metavar="N", help="that clean (default: one a core)")
+    verb.add_argument("--threads", type=int, default=0, metavar="N", help="that clean (default: one per core)")
     who = verb.add_argument_group("who may come in")
     who.add_argument("--api-key", metavar="KEY", help=f"that clients show; better by {KEY} or a file")
     who.add_argument("--api-key-file", type=Path, metavar="FILE", help="whose first line is the key")
@@ -110,7 +110,7 @@ def _key(args: argparse.Namespace) -> str | None:
         try:
             key = args.api_key_file.read_text(encoding="utf-8").partition("\n")[0].strip()
         except (OSError, UnicodeError) as error:
-            raise FileError(f"--api-key-file {args.api_key_file} cannot be read: {error}") from error
+            raise file_error(f"--api-key-file {args.api_key_file} cannot be read: {error}", error) from error
     if key is not None and (len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key):
         raise ConfigError("--api-key is 8 letters or digits at least, without spaces")
     return key

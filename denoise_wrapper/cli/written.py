@@ -25,7 +25,7 @@ def add_written(verb: argparse.ArgumentParser) -> None:
     what.add_argument("--damaged", default="stop", metavar="stop|skip|keep", help="refuse a damaged file, leave out "
                       "what cannot be read, or keep silence for it")  # fmt: skip
     what.add_argument("-n", "--dry-run", action="store_true", help="say what would be written, and write nothing")
-    what.add_argument("-v", "--verbose", action="store_true", help="with --dry-run: each stream by itself")
+    what.add_argument("-v", "--verbose", action="store_true", help="say each stream of what is, or would be, written")
 
 
 def written(args: argparse.Namespace) -> WishWords:
@@ -40,8 +40,13 @@ def written(args: argparse.Namespace) -> WishWords:
     }
 
 
-def print_plans(args: argparse.Namespace, pairs: list[Pair], complain: Callable[[object], None]) -> int:
-    """Print what would become of each file. Returns the exit code."""
+def print_plans(
+    args: argparse.Namespace,
+    pairs: list[Pair],
+    complain: Callable[[object], None],
+    put: Callable[[object], None] = show,
+) -> int:
+    """Print by `put` what would become of each file. Returns the exit code."""
     from denoise_wrapper.files.formats import Wishes
     from denoise_wrapper.files.preview import preview
     from denoise_wrapper.files.results import beside
@@ -54,10 +59,10 @@ def print_plans(args: argparse.Namespace, pairs: list[Pair], complain: Callable[
             complain(error)
             failed = True
             continue
-        show(first)
+        put(first)
         if args.verbose:
             for line in streams:
-                show(f"    {line}")
+                put(f"    {line}")
     return 2 if failed else 0
 
 

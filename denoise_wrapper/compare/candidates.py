@@ -30,7 +30,7 @@ from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.backends.narrow import narrow_kind
 from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.errors import ConfigError, MissingFileError, ModelError
 from denoise_wrapper.presets import strength
 from denoise_wrapper.stream.settings import Settings
 
@@ -221,7 +221,7 @@ def _paths(what: str) -> list[Path]:
         if not path.exists():
             close = difflib.get_close_matches(str(path), backend_names(), n=1)
             hint = f"; did you mean {close[0]}?" if close else f"; backends are {', '.join(backend_names())}"
-            raise FileError(f"there is no backend, file or folder {path}{hint}")
+            raise MissingFileError(f"there is no backend, file or folder {path}{hint}")
     return paths
 
 

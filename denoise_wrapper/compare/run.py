@@ -38,7 +38,7 @@ from denoise_wrapper.compare.measure import metrics
 from denoise_wrapper.compare.pools import Report, ignore, run_in_processes, run_in_threads
 from denoise_wrapper.compare.track import Raw, finish
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, FileError, ModelError
+from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError, ExistingFileError, FileError, ModelError
 from denoise_wrapper.files.transform import read_file, read_floats
 from denoise_wrapper.machine import check_jobs, processor_name
 from denoise_wrapper.stream.align import aligned
@@ -209,7 +209,7 @@ def _check_targets(plan: _Plan, overwrite: bool) -> None:
         if os.path.realpath(path.parent) in own:
             raise FileError(f"{path.parent} holds clips that are compared; choose another folder for the results")
         if path.exists() and not overwrite:
-            raise FileError(f"{path} exists; overwrite=True (--overwrite) replaces it")
+            raise ExistingFileError(f"{path} exists; overwrite=True (--overwrite) replaces it")
     for folder in {path.parent for path in plan.targets.values()}:
         make_folder(folder)
 

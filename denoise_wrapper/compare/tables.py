@@ -39,7 +39,9 @@ def format_comparison(comparison: Comparison) -> str:
     if costs:
         lines += ["", f"costs, on one thread of {comparison.processor}:"]
         lines += _rows({"lag": DELAY} | {cost.label: cost for cost in COSTS.values()}, costs)
-    best = [_verdict_line(comparison, verdict) for verdict in verdicts(comparison)]
+    found = verdicts(comparison)
+    best = [_verdict_line(verdict) for verdict in found if verdict.measure not in COSTS]
+    best += _cost_lines([verdict for verdict in found if verdict.measure in COSTS])
     if candidates and len(comparison.clips) < FEW:
         best.append(f"{clips}: too few to tell anything apart; it takes {FEW}")
     wrong = list(problems(comparison))
@@ -83,10 +85,8 @@ def _number(value: float, measure: Measure) -> str:
     return DASH if math.isnan(value) else f"{round(value, measure.digits) + 0.0:.{measure.digits}f}"
 
 
-def _verdict_line(comparison: Comparison, verdict: Verdict) -> str:
+def _verdict_line(verdict: Verdict) -> str:
     """The best and by how much, in words: "PESQ: a, 0.031 [0.010, 0.052] better than b"."""
-    if verdict.measure in COSTS:
-        return _cost_line(comparison, verdict)
     measure = QUALITY[verdict.measure]
     if verdict.best is None:
         return f"{measure.label}: no clip was measured for all candidates"
@@ -115,17 +115,17 @@ def _lead(lead: Interval, measure: Measure) -> str:
     return f"{_number(lead.mean, measure)}{ends} {measure.of_differences.unit}".rstrip()
 
 
-def _cost_line(comparison: Comparison, verdict: Verdict) -> str:
-    measure = COSTS[verdict.measure]
-    costs = {result.name: cost_of(result, verdict.measure) for result in comparison.candidates}
+def _cost_lines(costs: list[Verdict]) -> list[str]:
+    """Who costs least at what, in one line: "least cost: a in latency and memory; b in load"; none of one candidate.
 
-    def text(name: str) -> str:
-        return f"{_number(costs[name], measure)} {measure.unit}".rstrip()
-
-    assert verdict.best is not None
-    best = ", ".join([verdict.best, *verdict.alike])
-    after = "" if verdict.second is None or verdict.alike else f"; next {verdict.second}, {text(verdict.second)}"
-    return f"{measure.label}: {best}, {text(verdict.best)}{after}"
+    The costs themselves stand in their table.
+    """
+    least: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for verdict in costs:
+        if verdict.best is not None and verdict.second is not None:
+            least[verdict.best, *verdict.alike].append(COSTS[verdict.measure].label)
+    parts = [f"{listed(names)} in {listed(labels)}" for names, labels in least.items()]
+    return [f"least cost: {'; '.join(parts)}"] if parts else []
 
 
 def problems(comparison: Comparison) -> Iterator[str]:

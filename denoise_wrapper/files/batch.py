@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from denoise_wrapper.atomic import make_folder
-from denoise_wrapper.errors import DenoiseError, FileError
+from denoise_wrapper.errors import DenoiseError, FileError, NoFolderError, file_error
 from denoise_wrapper.files.levels import speech_levels
 from denoise_wrapper.files.results import beside, part_results
 from denoise_wrapper.files.watch import OTHER, Watch
@@ -70,7 +70,7 @@ def plan(inputs: Sequence[Path], folder: Path | None) -> Plan:
     Raises FileError if folder is a file, or the pairs do not go together: see `check_pairs`.
     """
     if folder is not None and not is_folder(folder) and folder.exists():
-        raise FileError(f"{folder} is a file; several files need a folder to be written to")
+        raise NoFolderError(f"{folder} is a file; several files need a folder to be written to")
     pairs: dict[Pair, None] = {}  # in their order, each once
     named: list[Path] = []
     made = Plan([], [], [])
@@ -127,7 +127,7 @@ def is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except (OSError, ValueError) as error:  # a name too long, or below a folder that may not be looked into
-        raise FileError(f"cannot look at {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise file_error(f"cannot look at {path}: {getattr(error, 'strerror', None) or error}", error) from error
 
 
 def _audio_files(folder: Path, output: Path | None) -> tuple[list[Path], list[Path]]:
@@ -166,7 +166,7 @@ def run_batch(
 ) -> list[FileResult]:
     """Clean files in threads; a file that fails does not keep the others from being done.
 
-    clean: called as clean(source, target, watch), in several threads at once. jobs: threads; None for one a core.
+    clean: called as clean(source, target, watch), in several threads at once. jobs: threads; None for one per core.
     done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
     Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.

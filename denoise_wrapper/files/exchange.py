@@ -30,11 +30,12 @@ def exchange(
 ) -> Any:
     """Clean from a file, a pipe or an open file object to another.
 
-    src: a path, or an object with `read` that gives bytes. dst: a path, an object with `write` that takes bytes, or
-    None for the file beside src. clean: called as clean(file to read, file to write) with plain files. form: a suffix,
-    such as "flac", for a dst that has none: an object, or None. preserve_times: whether dst gets the times of src.
-    waiting: called while a pipe gives nothing; what it raises ends the wait.
-    Returns dst, or the path beside src. Raises FileError that says what cannot be.
+    src: a path, or an object with `read` that gives bytes. dst: a path; a folder, in which the file is called as src
+    is; an object with `write` that takes bytes; or None for the file beside src. clean: called as clean(file to read,
+    file to write) with plain files. form: a suffix, such as "flac", for a dst that has none: an object, a folder, or
+    None. preserve_times: whether dst gets the times of src. waiting: called while a pipe gives nothing; what it raises
+    ends the wait.
+    Returns the path written, or dst if that is an object. Raises FileError that says what cannot be.
     """
     suffix = "" if form is None else f".{form.lstrip('.').lower()}"
     with contextlib.ExitStack() as stack:
@@ -72,6 +73,9 @@ def _plain(src: Place, stack: contextlib.ExitStack, waiting: Callable[[], object
 def _target(src: Place, source: Path, dst: Place | None, suffix: str, stack: contextlib.ExitStack) -> Path:
     """The plain file to write."""
     if isinstance(dst, str | os.PathLike):
+        if isinstance(src, str | os.PathLike) and _is_folder(dst):
+            target = Path(os.fsdecode(dst)) / Path(os.fsdecode(src)).name
+            return target.with_suffix(suffix) if suffix else target
         if suffix and Path(dst).suffix.lower() != suffix:
             raise FileError(f"{dst} says its format by its suffix, and {suffix[1:]} is asked for; name it *{suffix}")
         return Path(dst)
@@ -83,6 +87,11 @@ def _target(src: Place, source: Path, dst: Place | None, suffix: str, stack: con
     if not hasattr(dst, "write"):
         raise FileError(f"what is written is a path or a file object with write, not {type(dst).__name__}")
     return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="denoise-"))) / f"cleaned{suffix}"
+
+
+def _is_folder(dst: str | os.PathLike[str]) -> bool:
+    """True for a folder, and for a name that could be nothing else."""
+    return os.fspath(dst).endswith(("/", os.sep)) or os.path.isdir(dst)
 
 
 def _copy_out(target: Path, dst: IO[bytes]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import FileError, FolderFileError, file_error
 
 _BLOCK = 1 << 20  # bytes
 _WAIT_S = 0.1  # between two looks at whether anybody still wants the file
@@ -52,7 +52,8 @@ def check_readable(path: Path) -> bool:
         for is_kind, name in _KINDS:
             if is_kind(mode):
                 ours = "name a file in it" if name == "a folder" else "copy its sound into a file, or pipe it into '-'"
-                raise FileError(f"{path} is {name}, and no file; {ours}")
+                kind = FolderFileError if name == "a folder" else FileError
+                raise kind(f"{path} is {name}, and no file; {ours}")
         if stat.S_ISFIFO(mode):
             return True
         with open(path, "rb", buffering=0) as file:
@@ -60,12 +61,12 @@ def check_readable(path: Path) -> bool:
                 raise FileError(f"{path} is empty: there is no audio in it")
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise FileError(f"{path} is a link to {os.readlink(path)}, which is not there") from error
-        raise FileError(f"there is no file {path}") from error
+            raise file_error(f"{path} is a link to {os.readlink(path)}, which is not there", error) from error
+        raise file_error(f"there is no file {path}", error) from error
     except FileError:
         raise
     except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise file_error(f"cannot read {path}: {getattr(error, 'strerror', None) or error}", error) from error
     return False
 
 
@@ -79,7 +80,7 @@ def plain_file(path: Path, stack: contextlib.ExitStack, check: Callable[[], obje
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
+        raise file_error(f"cannot read {path}: {error.strerror}", error) from error
     with open(descriptor, "rb", buffering=0) as pipe:
         copy = _empty_copy(path.suffix, stack)
         with _open_copy(copy) as file:
@@ -127,7 +128,8 @@ def _open_copy(path: Path) -> Any:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(
+        raise file_error(
             f"what comes through a pipe is written to {path.parent.parent} first, which fails: {error.strerror}; "
-            "set TMPDIR to a folder with more room"
+            "set TMPDIR to a folder with more room",
+            error,
         ) from error

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import FolderFileError
 from denoise_wrapper.wording import visible
 
 DONE = "_denoised"  # what the name of a cleaned file has more
@@ -22,7 +22,7 @@ _END = 1 << 16  # bytes of either end of a file that its digest is of
 def beside(source: Path) -> Path:
     """Name the cleaned file beside its source. Raises FileError if that is a folder without a name."""
     if not source.name:
-        raise FileError(f"{source} is a folder; name a file in it")
+        raise FolderFileError(f"{source} is a folder; name a file in it")
     return source.with_name(f"{source.stem}{DONE}{source.suffix}")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
-from denoise_wrapper.errors import AudioError, FileError
+from denoise_wrapper.errors import AudioError, FileError, file_error
 from denoise_wrapper.files.codecs import muxer_of, same_container
 from denoise_wrapper.files.formats import SUFFIXES, Wishes
 from denoise_wrapper.files.intake import check_readable
@@ -92,7 +92,7 @@ def audio_files(folder: Path) -> list[Path]:
         paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not is_part(path))
         return sorted(path for path in paths if path.is_file())
     except OSError as error:
-        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+        raise file_error(f"cannot look into {folder}: {error.strerror}", error) from error
 
 
 def read_file(path: str | os.PathLike[str], seconds: float | None = None) -> tuple[Array, int]:

@@ -10,7 +10,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import DenoiseError, FileError
+from denoise_wrapper.errors import DenoiseError, file_error
 
 Float32 = NDArray[np.float32]
 MOST = 0xFFFFFFFF  # bytes that the sizes of a RIFF file can say
@@ -30,9 +30,9 @@ class GrowingWav:
         try:
             self._file = open(path, "xb", buffering=0)  # noqa: SIM115  closed by close
         except FileExistsError as error:
-            raise FileError(f"{path} exists, and a recording replaces nothing; name another") from error
+            raise file_error(f"{path} exists, and a recording replaces nothing; name another", error) from error
         except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
+            raise file_error(f"cannot write {path}: {error.strerror}", error) from error
         self.size = 0  # bytes of samples
         self._put(self._head(), 0)
         self._start = len(self._head())
@@ -54,7 +54,7 @@ class GrowingWav:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            raise FileError(f"cannot write {self.path}: {error.strerror}") from error
+            raise file_error(f"cannot write {self.path}: {error.strerror}", error) from error
 
     def _head(self) -> bytes:
         frames = self.size // self._width

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from denoise_wrapper.errors import FileError, ModelError
+from denoise_wrapper.errors import ModelError, file_error
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 
 Buffer = bytes | bytearray | memoryview
@@ -75,7 +75,7 @@ def _in_folder(folder: Path, name: str) -> tuple[Path, Path]:
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".onnx")
     except OSError as error:
-        raise FileError(f"cannot look into {folder}: {error.strerror}") from error
+        raise file_error(f"cannot look into {folder}: {error.strerror}", error) from error
     named = [path for path in files if path.stem in (f"{name}_1", f"{name}_2")]
     numbered = [path for path in files if path.stem.endswith(("_1", "_2"))]
     for pair in (files, named, numbered):

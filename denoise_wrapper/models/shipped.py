@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import file_error
 
 MODELS = Path(__file__).resolve().parent
 _MACH_O = ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe")  # of 32 and 64 bit, both byte orders, fat
@@ -18,6 +18,6 @@ def read_model_bytes(path: str | os.PathLike[str], most: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(most + 1)
     except FileNotFoundError as error:
-        raise FileError(f"there is no model file {path}") from error
+        raise file_error(f"there is no model file {path}", error) from error
     except (OSError, ValueError) as error:
-        raise FileError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise file_error(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}", error) from error

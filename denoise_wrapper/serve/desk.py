@@ -27,7 +27,7 @@ NICE = 10  # of threads that clean files: live streams come first
 
 
 class Desk:
-    """Shared parts of a server. limits: its bounds. spool: for uploads. threads: that clean; 0 for one a core."""
+    """Shared parts of a server. limits: its bounds. spool: for uploads. threads: that clean; 0 for one per core."""
 
     def __init__(self, limits: Limits, spool: Spool, threads: int = 0) -> None:
         count = threads or cores()

@@ -49,7 +49,7 @@ def run_server(
 
     host, port: where; port 0 for any that is free. doors: who may come in. insecure: whether others than this machine
     may come without a key. certificate, key_file: of TLS, PEM. spool: the folder for uploads; None for the system's.
-    threads: that clean; 0 for one a core. ready: called with the URL once connections are taken.
+    threads: that clean; 0 for one per core. ready: called with the URL once connections are taken.
     Raises ConfigError for settings that do not go together, DenoiseError if the address cannot be had.
     """
     if not is_local(host) and doors.key is None and not insecure:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from denoise_wrapper.atomic import scratch
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import MissingFileError
 from denoise_wrapper.serve.limits import RefusalError
 
 NAME = "denoise-wrapper-serve"  # of the folder, which `scratch` makes a name of, and finds again after a kill
@@ -82,7 +82,7 @@ def open_spool(folder: Path | None, limit: int) -> Iterator[Spool]:
     """
     base = Path(tempfile.gettempdir()) if folder is None else folder
     if not base.is_dir():
-        raise FileError(f"there is no folder {base} for uploads; make it, or name another (--spool)")
+        raise MissingFileError(f"there is no folder {base} for uploads; make it, or name another (--spool)")
     with scratch(base / NAME) as mine:
         mine.chmod(0o700)
         yield Spool(mine, limit)

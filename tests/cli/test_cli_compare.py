@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from comparisons import draw_one_plot
 from require import require
 from sets import RATE, quick_opinions, voice, write_set
 
@@ -87,8 +88,9 @@ def test_wrong_usage_is_said_at_once_and_writes_nothing(
 
 
 def test_problems_are_in_the_report_and_the_exit_code(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    draw_one_plot(monkeypatch)
     soundfile.write(clips / "clean" / "a.wav", np.zeros(2 * RATE), RATE)
     bad = tmp_path / "bad.rnnn"
     bad.write_text("no model")
@@ -136,13 +138,51 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, verb: str, jobs: str) -> N
     assert not list(scratch.glob("denoise-*"))  # libraries leave files of their own there
 
 
-def test_a_single_clip_and_its_reference(clips: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="a browser that is a script")
+def test_a_page_is_opened_by_the_browser_of_the_user(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/opened"\n')
+    browser.chmod(0o755)
+    page = tmp_path / "a b.html"
+    program = f"from denoise_wrapper.cli.compare import *\nprint(open_page(Path({str(page)!r})))"
+    said = []
+    for chosen in (browser, "/bin/false", tmp_path / "absent"):
+        environment = {**os.environ, "BROWSER": str(chosen), "PATH": str(tmp_path)}
+        command = [sys.executable, "-c", program]
+        said.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert said == ["True\n", "False\n", "False\n"]
+    assert (tmp_path / "opened").read_text() == f"{page.as_uri()}\n"
+
+
+def test_a_single_clip_and_its_reference(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_one_plot(monkeypatch)
+    opened: list[Path] = []
+
+    def open_page(page: Path) -> bool:
+        opened.append(page)
+        return True
+
+    monkeypatch.setattr("denoise_wrapper.cli.compare.open_page", open_page)
     soundfile.write(tmp_path / "one.wav", voice(), RATE)
     arguments: list[str | Path] = [clips / "noisy" / "a.wav", "--clean", clips / "clean" / "a.wav", "-a", "rnnoise"]
     assert (
-        call(*arguments, "--mode", "stream", "--match-levels", "-o", tmp_path / "a.html", "--title", "Mine & <yours>")
+        call(
+            *arguments,
+            "--mode",
+            "stream",
+            "--match-levels",
+            "-o",
+            tmp_path / "a.html",
+            "--title",
+            "Mine & <yours>",
+            "--open",
+        )
         == 0
     )
+    assert opened == [tmp_path / "a.html"]
+    assert f"{tmp_path / 'a.html'}: opened in a browser" in capsys.readouterr().out
     assert "Mine &amp; &lt;yours&gt;" in (tmp_path / "a.html").read_text(encoding="utf-8")
     data = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert data["mode"] == "stream"

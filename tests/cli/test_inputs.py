@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cli.parser import model_of
 
 RATE = 16000
 
@@ -54,8 +55,9 @@ def test_several_files_do_not_go_into_a_file(here: Path, inputs: list[str], caps
 def test_what_is_there_is_skipped_and_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["filter", "-q", "."]) == 0
     made = (here / "a_denoised.wav").stat().st_mtime_ns
+    assert cli.main(["filter", "."]) == 2
+    assert capsys.readouterr().err.count("--skip-existing leaves out") == 1
     make(here / "c.wav")
-    capsys.readouterr()
     assert cli.main(["filter", ".", "--skip-existing"]) == 0
     assert "2 files skipped" in capsys.readouterr().err
     assert (here / "a_denoised.wav").stat().st_mtime_ns == made
@@ -120,3 +122,36 @@ def test_json_has_a_line_for_each_file_also_of_those_that_fail(here: Path, capsy
     assert results["bad.wav"]["target"] is None
     assert "bad.wav" in results["bad.wav"]["error"]
     assert err.count("\n") == 1
+
+
+def test_verbose_says_of_each_file_what_is_written_in_a_run_as_in_a_dry_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["filter", "a.wav", "b.wav", "-n", "-v"]) == 0
+    planned = capsys.readouterr().out.splitlines()
+    assert len(planned) == 4
+    assert names(here) == ["a.wav", "b.wav"]
+    assert cli.main(["filter", "a.wav", "b.wav", "-v"]) == 0
+    out, err = capsys.readouterr()
+    assert err.splitlines()[: len(planned)] == planned
+    assert out == ""
+    assert names(here) == ["a.wav", "a_denoised.wav", "b.wav", "b_denoised.wav"]
+    assert cli.main(["filter", "a.wav", "-n"]) == 0
+    assert capsys.readouterr().out.splitlines() == planned[:1]
+
+
+def test_a_backend_among_the_clips_of_a_comparison_gets_the_option_to_type(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", "a.wav", "rnnoise"]) == 2
+    assert "rnnoise, but a backend: candidates go by -a rnnoise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["filter", "listen", "live"])
+def test_the_two_files_of_a_pair_are_one_model_in_every_verb_that_cleans(verb: str) -> None:
+    words = [verb, "--model", "a.onnx", "b.onnx", *(["talk.wav"] if verb != "live" else [])]
+    args = cli.make_parser().parse_args(cli._pair_models(words))
+    assert model_of(args) == ["a.onnx", "b.onnx"]
+    alone = cli.make_parser().parse_args([*words[:3], *words[4:]])
+    assert model_of(alone) == "a.onnx"
+    assert model_of(cli.make_parser().parse_args([verb, *words[4:]])) is None

@@ -61,6 +61,7 @@ def test_what_is_known_of_a_model_comes_in_one_order_for_all_families(capsys: py
         orders.append([key for key in facts["metadata"] if key in ("name", "licence", "origin")])
         assert run("models", "info", name) == 0
         text = capsys.readouterr().out
+        assert "heard" not in text
         assert all(digits in text for digits in facts["sha256"])
     assert all(order == orders[0] for order in orders)
 

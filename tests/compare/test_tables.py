@@ -138,12 +138,13 @@ def test_candidates_that_share_no_clip_have_no_best() -> None:
     assert line(built, "PESQ:") == "PESQ: no clip was measured for all candidates"
 
 
-def test_costs_are_told_with_the_next_one_or_who_has_the_same() -> None:
+def test_costs_are_one_line_by_who_has_the_least_of_them() -> None:
     values = {"PESQ": [1.0, 2.0]}
-    costs = {"a": Cost(latency_ms=10.0, memory_mb=5.0), "b": Cost(latency_ms=10.0, memory_mb=3.0)}
+    costs = {"a": Cost(latency_ms=10.0, memory_mb=5.0, load_ms=2.0), "b": Cost(10.0, load_ms=1.0, memory_mb=3.0)}
     built = small_comparison(dict.fromkeys(("noisy", "a", "b"), values), costs)
-    assert line(built, "latency:") == "latency: a, b, 10.0 ms"
-    assert line(built, "memory:") == "memory: b, 3.0 MB; next a, 5.0 MB"
+    assert line(built, "least cost:") == "least cost: a and b in latency; b in load and memory"
+    alone = small_comparison(dict.fromkeys(("noisy", "a"), values), {"a": costs["a"]})
+    assert "least cost" not in format_comparison(alone)
 
 
 def test_a_clip_of_which_nothing_could_be_measured_leaves_no_columns() -> None:
@@ -177,7 +178,7 @@ def test_many_alike_problems_name_some_clips_and_count_the_rest() -> None:
 
 def test_a_comparison_without_problems_ends_with_its_verdicts(tmp_path: Path) -> None:
     built = make_comparison(tmp_path, (0.0, 10.0), faults=False)
-    assert lines(built)[-2].startswith("memory:")
+    assert lines(built)[-2].startswith("least cost: ")
     assert lines(built)[-1] == "2 clips: too few to tell anything apart; it takes 5"
     assert to_dict(built)["problems"] == []
 

@@ -161,6 +161,7 @@ def test_the_command_tells_what_took_how_long(tmp_path: Path, capsys: pytest.Cap
     assert err == ""
     head, *lines = out.splitlines()
     assert head.startswith("3 files, 4.5 s of audio: ")
+    assert out.count("x real time") == head.count("x real time") == 1
     assert [line.split()[0] for line in lines] == ["decoding", "resampling", "denoising", "encoding", "other"]
     shares = [float(line.split()[3]) for line in lines]
     assert sum(shares) == pytest.approx(100, abs=0.3)

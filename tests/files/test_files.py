@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -198,17 +199,39 @@ def test_a_header_of_no_channels_is_refused(tmp_path: Path, denoiser: Denoiser) 
     same_but_for(tmp_path, {source})
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path, denoiser: Denoiser) -> None:
-    with pytest.raises(FileError, match="there is no file"):
-        denoiser.filter_file(tmp_path / "missing.wav")
-    with pytest.raises(FileError, match="folder"):
-        denoiser.filter_file(tmp_path, tmp_path / "out.wav")
+def test_a_missing_file_and_a_folder_are_refused_as_python_refuses_them(tmp_path: Path, denoiser: Denoiser) -> None:
     source = make(tmp_path / "a.wav")
-    with pytest.raises(FileError, match="folder"):
-        denoiser.filter_file(source, tmp_path)
-    with pytest.raises(FileError, match="no folder"):
-        denoiser.filter_file(source, tmp_path / "nowhere" / "out.wav")
-    same_but_for(tmp_path, {source})
+    (tmp_path / "folder").mkdir()
+    for kind, words, src, dst in (
+        (FileNotFoundError, "there is no file", "missing.wav", "out.wav"),
+        (IsADirectoryError, "is a folder", "folder", "out.wav"),
+        (NotADirectoryError, "cannot read", "a.wav/b.wav", "out.wav"),
+        (FileNotFoundError, "no folder", "a.wav", "nowhere/out.wav"),
+        (FileNotFoundError, "no folder", "a.wav", "nowhere/"),
+        (FileExistsError, "exists", "a.wav", "a.wav"),
+        (FileExistsError, "exists", "a.wav", ""),
+    ):
+        with pytest.raises(FileError, match=words) as caught:
+            denoiser.filter_file(tmp_path / src, f"{tmp_path}/{dst}")
+        assert isinstance(caught.value, kind)
+        assert os.strerror(caught.value.errno or 0) == os.strerror(pickle.loads(pickle.dumps(caught.value)).errno)
+    with pytest.raises(FileNotFoundError, match="there is no model file"):
+        Denoiser(model=tmp_path / "missing.rnnn")
+    same_but_for(tmp_path, {source, tmp_path / "folder"})
+
+
+def test_in_a_folder_the_result_is_called_as_its_source_is(tmp_path: Path, denoiser: Denoiser) -> None:
+    source, folder = make(tmp_path / "a.wav"), tmp_path / "folder"
+    folder.mkdir()
+    assert denoiser.filter_file(source, folder) == folder / "a.wav"
+    assert denoiser.filter_file(source, f"{folder}/", format="flac") == folder / "a.flac"
+    beside = soundfile.read(denoiser.filter_file(source))[0]
+    for name in ("a.wav", "a.flac"):
+        np.testing.assert_array_equal(soundfile.read(folder / name)[0], beside)
+    with pytest.raises(FileExistsError):
+        denoiser.filter_file(source, folder)
+    with pytest.raises(IsADirectoryError), source.open("rb") as file:  # an object has no name
+        denoiser.filter_file(file, folder)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="needs a user who may not write everywhere")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from browser import OpenReport
-from comparisons import CANDIDATES, make_comparison
+from comparisons import CANDIDATES, draw_one_plot, make_comparison
 from require import require
 from sets import RATE, voice
 
@@ -217,7 +217,8 @@ def test_each_clip_has_its_tracks_in_order_with_their_keys(root: Element, compar
                 assert float(shown["data-seconds"]) == data["clips"][number]["seconds"] == clip.seconds
 
 
-def test_more_candidates_than_digits_have_no_key(tmp_path: Path) -> None:
+def test_more_candidates_than_digits_have_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_one_plot(monkeypatch)
     comparison = tiny(tmp_path, candidates=[f"c{number}" for number in range(11)])
     (clip,) = data_of(read_page(write_report(comparison, tmp_path / "r.html")[0]))["clips"]
     assert [track["key"] for track in clip["tracks"]] == [*"0123456789", None, None, "c"]
@@ -380,7 +381,7 @@ def test_a_measure_that_nobody_could_tell_has_its_reason_in_the_table(comparison
 NASTY = ("</script><script>alert(1)</script>", "a\"b'c & <img src=x onerror=alert(2)>", "$x_1^2$ {{ 7*7 }} \u2028")
 
 
-def test_names_are_only_ever_text(tmp_path: Path) -> None:
+def test_names_are_only_ever_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     comparison = tiny(tmp_path / "clips", (0.0, 10.0), NASTY)
     named = tuple(
         dataclasses.replace(clip, id=f"{name}/..", problem=name)
@@ -388,6 +389,7 @@ def test_names_are_only_ever_text(tmp_path: Path) -> None:
     )
     comparison = dataclasses.replace(comparison, clips=named, inputs=NASTY, processor=NASTY[0], skipped=NASTY)
     files = write_report(comparison, tmp_path / "r.html", title=NASTY[1])
+    draw_one_plot(monkeypatch)
     usual = write_report(tiny(tmp_path / "usual", (0.0, 10.0), CANDIDATES), tmp_path / "usual.html")
     root, other = read_page(files[0]), read_page(usual[0])
     assert [len(root.all(tag)) for tag in ("script", "img")] == [len(other.all(tag)) for tag in ("script", "img")]
@@ -434,8 +436,12 @@ def test_the_verdict_says_who_wins_by_how_much(comparison: Comparison) -> None:
     pesq = next(verdict for verdict in shown if verdict.measure == "PESQ")
     assert (pesq.best, pesq.second) == ("strong", "weak")
     assert pesq.alike == ("weak", "other")  # the one clip that all have
+    assert [line.startswith(("In short:", "Cost:")) for line in text] == [True, True]  # doubts are said once
+    assert sum("4 clips: too few to tell" in line for line in text) == 1
+    mixed = make_comparison(comparison.clips[0].noisy.parents[1] / "mixed", (0.0, 10.0, None, None))
+    text = [f"{about} {said}" for about, said in words.sentences(mixed, verdicts(mixed))]
     assert any(line.startswith("Not told apart are strong, weak and other at PESQ") for line in text)
-    assert any(line.startswith("A caution: 4 clips") for line in text)
+    assert any(line.startswith("A caution: of as few as 5 clips") for line in text)
     several = make_comparison(comparison.clips[0].noisy.parents[1] / "more", (0.0,) * 6, faults=False)
     short, first, *_ = words.sentences(several, verdicts(several))
     assert short[0] == "In short:"
@@ -667,7 +673,9 @@ def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ("strong" * 12, "a/long/path/of/" * 6, "other with a name of many words, as some may have one")
     comparison = make_comparison(folder, (0.0, 10.0, None), names)
     comparison = dataclasses.replace(comparison, processor="processor" * 9, inputs=("folder" * 30,))
-    return write_report(comparison, folder / "long.html", title="title" * 20, jobs=2)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        draw_one_plot(patch)
+        return write_report(comparison, folder / "long.html", title="title" * 20)[0]
 
 
 @pytest.mark.parametrize("width", [360, 390, 800, 1400])

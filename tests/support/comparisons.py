@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from numpy.typing import NDArray
 from sets import RATE, noise, voice
@@ -24,6 +26,23 @@ START = {
     "SIG": (3.0, 0.5), "BAK": (2.4, 1.5), "OVRL": (2.3, 0.8), "LFLSD": (14.0, -6.0), "HFLSD": (16.0, -5.0),
     "PAUSES": (-40.0, -25.0), "SPEECH": (0.0, -0.8), "RMS": (-25.0, -2.0),
 }  # fmt: skip
+
+
+def draw_one_plot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first plot of a report stand for all others, in tests that are not about what plots show."""
+    from denoise_wrapper.compare.report import plots
+
+    draw = plots.PlotJob.draw
+    drawn: list[tuple[plots.DrawnPlot, bytes]] = []
+
+    def draw_once(job: plots.PlotJob) -> plots.DrawnPlot:
+        if not drawn:
+            drawn.append((draw(job), job.figure.read_bytes()))
+        first, figure = drawn[0]
+        job.figure.write_bytes(figure)
+        return dataclasses.replace(first, title=job.plot.title, alt=job.plot.alt)
+
+    monkeypatch.setattr(plots.PlotJob, "draw", draw_once)
 
 
 def make_comparison(

@@ -238,7 +238,7 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (start.work_dir / BEST).parent.mkdir(parents=True)
     run.save(best=True)
     text = describe(history(start.work_dir))
-    assert text.endswith("0.00042 h heard: small (3 steps, 0.00042 h)")
+    assert text.endswith("0.00042 h of audio: small (3 steps, 0.00042 h)")
     assert "step" in run.history[0].log
     assert not describe(history(tmp_path / "settings.toml")).startswith("trained from nothing")
     twice = replace(start, network=replace(SMALL, frame_length=128, hop_length=32))
@@ -293,9 +293,13 @@ def test_profile_says_what_a_step_consists_of_and_keeps_nothing(
     config = small_config(tmp_path)
     path = save_toml(config, tmp_path / "settings.toml")
     assert cli.main(["train", "dtln", "-C", str(path), "--profile"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == ["loading", "forward", "loss", "backward", "update"]
-    assert sum(float(line.split()[-2]) for line in lines[:5]) == pytest.approx(100.0, abs=0.5)
+    speed, step, *lines = capsys.readouterr().out.splitlines()
+    assert "h of audio a minute" in speed
+    assert speed.endswith(f"for {config.train.steps} steps")
+    assert step.startswith("a step takes ")
+    assert [line.split()[0] for line in lines] == ["loading", "forward", "loss", "backward", "update"]
+    assert sum(float(line.split()[1]) for line in lines) == pytest.approx(float(step.split()[3]), abs=0.3)
+    assert sum(float(line.split()[-2]) for line in lines) == pytest.approx(100.0, abs=0.5)
     assert not config.work_dir.exists()
 
 

@@ -111,7 +111,7 @@ def check(name: str, run: Run[Any, Any], rows: list[list[float]]) -> None:
 def test_a_dtln_goes_on_as_it_did_before(tmp_path: Path) -> None:
     run = resumed(dtln.DTLNRun(dtln.load(FIXTURES / "dtln.toml")), "dtln", tmp_path)
     assert (run.progress.step, run.progress.best, run.progress.reductions) == (3, 1.0, 1)
-    assert describe(run.history) == "trained from nothing, 0.5 h heard: first (7 steps, 0.5 h)"
+    assert describe(run.history) == "trained from nothing, 0.5 h of audio: first (7 steps, 0.5 h)"
     check("dtln", run, go_on(run, dtln_batches(3)))
 
 
@@ -158,6 +158,6 @@ def test_a_checkpoint_of_before_is_gone_on_from_in_another_run(tmp_path: Path) -
     run.start(None)
     assert (
         describe(run.history)
-        == "trained from nothing, 0.5 h heard: first (7 steps, 0.5 h), then before (3 steps, 2.7e-05 h)"
+        == "trained from nothing, 0.5 h of audio: first (7 steps, 0.5 h), then before (3 steps, 2.7e-05 h)"
     )
     assert run.progress.step == 0

@@ -90,7 +90,7 @@ def test_an_epoch_of_a_feature_file_is_one_pass_over_its_rows(
     assert "8.33 %" in said.err  # the first step is shown
     assert " left  step 4  hours " in said.err
     assert "100 %  step 12" in said.err
-    assert "12 steps, 0.0333 h heard" in said.err
+    assert "12 steps, 0.0333 h of audio" in said.err
     assert "this call took" in said.err
     written = [Path(line) for line in said.out.splitlines()]
     assert {path.name for path in written} >= {"rnnoise.dnnw", "rnnoise.rnnn", "rnn_data.c", "rnn_data.h", "rnnoise.md"}
@@ -115,7 +115,7 @@ def test_a_card_says_what_feature_file_was_learned_from(tmp_path: Path) -> None:
     assert train.main(config) == 0
     card = (config.work_dir / "rnnoise.md").read_text()
     assert f"| rows.f32 | 6000 | 0.017 h | `{sha256(tmp_path / 'rows.f32')}` |" in card
-    assert "2 steps, 0.0056 h heard" in card
+    assert "2 steps, 0.0056 h of audio" in card
     assert "[mix]" not in card
     assert "Speech" not in card.split("## Course")[0].split("## Features")[1]
 

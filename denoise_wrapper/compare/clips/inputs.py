@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.backends import backend_names
 from denoise_wrapper.compare.clips.clip import Clip, with_size
 from denoise_wrapper.compare.clips.sets import find_clips, look_into_set, make_clip
-from denoise_wrapper.errors import DataError, DenoiseError, FileError
+from denoise_wrapper.errors import DataError, DenoiseError, MissingFileError
 from denoise_wrapper.files.results import part_results
 from denoise_wrapper.files.transform import audio_files
 from denoise_wrapper.wording import few
@@ -44,7 +45,8 @@ def find_inputs(inputs: Sequence[Path], clean: Path | None = None) -> tuple[list
         elif path.exists():
             named.append(references.join(path.stem, path))
         else:
-            raise FileError(f"there is no file or folder {path}")
+            cure = f", but a backend: candidates go by -a {path}" if str(path) in backend_names() else ""
+            raise MissingFileError(f"there is no file or folder {path}{cure}")
     references.check_used()
     clips = []
     for clip in _unique(named):
@@ -82,7 +84,7 @@ class _References:
         if clean.is_dir():
             self._folder = find_clips(clean, by_file_id=False)
         elif not clean.exists():
-            raise FileError(f"there is no reference {clean}")
+            raise MissingFileError(f"there is no reference {clean}")
         elif len(inputs) == 1 and not inputs[0].is_dir():
             self._file = clean
         else:

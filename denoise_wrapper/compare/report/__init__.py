@@ -18,7 +18,7 @@ from denoise_wrapper.compare.comparison import Comparison
 from denoise_wrapper.compare.export import to_dict, write_values
 from denoise_wrapper.compare.pools import ignore, run_in_processes
 from denoise_wrapper.compare.report import clips, page, plots, sound
-from denoise_wrapper.errors import ConfigError, FileError, needs_package
+from denoise_wrapper.errors import ConfigError, ExistingFileError, FileError, NoFolderError, file_error, needs_package
 from denoise_wrapper.machine import check_jobs
 from denoise_wrapper.wording import isolated, listed, visible
 
@@ -111,9 +111,9 @@ def check_report(
         check_target(file, overwrite)
     folder = _folder(target)
     if folder.exists() and not folder.is_dir():
-        raise FileError(f"{folder} is no folder, and the report's plots go there; name another target")
+        raise NoFolderError(f"{folder} is no folder, and the report's plots go there; name another target")
     if not overwrite and folder.is_dir() and any(folder.glob("*.png")):
-        raise FileError(f"{folder} holds plots of another report; overwrite=True (--overwrite) replaces them")
+        raise ExistingFileError(f"{folder} holds plots of another report; overwrite=True (--overwrite) replaces them")
 
 
 def _beside(target: Path) -> tuple[Path, Path]:
@@ -129,7 +129,7 @@ def _make_folder(stack: contextlib.ExitStack, folder: Path) -> Path:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise FileError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise file_error(f"cannot make the folder {folder}: {error.strerror}", error) from error
 
     def remove() -> None:
         with contextlib.suppress(OSError):  # not empty, as it should be

@@ -62,6 +62,8 @@ def sentences(comparison: Comparison, verdicts: list[Verdict]) -> list[tuple[str
     lines += _wins(quality)
     if len(comparison.results) == 2:
         lines += _alone(quality)
+    if first and len(comparison.clips) < FEW:  # which it says: of so few, nothing is told apart from anything
+        return [*lines, *_costs(comparison, verdicts)]
     return [*lines, *_ties(quality), *_no_gain(quality), *_costs(comparison, verdicts), *_doubts(comparison)]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.errors import DataError, ExistingFileError, file_error
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.decoding import undecodable
 from denoise_wrapper.training.data.packs import TABLE, Pack, sound_seconds, voice_of
@@ -165,7 +165,7 @@ def write_folder(pack: Pack, shares: Sequence[Share], by: By, target: Path) -> N
     It is made beside target and renamed when it is whole. Raises FileError if target exists or cannot be written.
     """
     if target.exists():
-        raise FileError(f"{target} exists; name a folder that does not")
+        raise ExistingFileError(f"{target} exists; name a folder that does not")
     part_of = target.absolute().parent / f".{secrets.token_hex(6)}"
     files = sorted({part.file for share in shares for part in share.chosen})
     outside = {file for file in files if ".." in Path(file).parts or Path(file).is_absolute()}
@@ -182,7 +182,7 @@ def write_folder(pack: Pack, shares: Sequence[Share], by: By, target: Path) -> N
         (part_of / TABLE).write_text(table_text(shares, by, names), encoding="utf-8", newline="")
         part_of.rename(target)
     except OSError as error:
-        raise FileError(f"cannot make {target}: {(error.strerror or str(error)).lower()}") from error
+        raise file_error(f"cannot make {target}: {(error.strerror or str(error)).lower()}", error) from error
     finally:
         shutil.rmtree(part_of, ignore_errors=True)
 

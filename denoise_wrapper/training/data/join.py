@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder, scratch
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.errors import DataError, ExistingFileError, FileError, file_error
 from denoise_wrapper.files.formats import SUFFIXES
 from denoise_wrapper.files.soundfiles import Recorder
 from denoise_wrapper.progress import tracked
@@ -62,7 +62,7 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
         raise DataError(f"audio is joined at 8000 to 192000 Hz, not {rate}")
     if target.exists() and (not overwrite or target.suffix.lower() not in FORMS):
         advice = "name a folder that does not" if target.suffix.lower() not in FORMS else "--overwrite replaces it"
-        raise FileError(f"{target} exists; {advice}")
+        raise ExistingFileError(f"{target} exists; {advice}")
     if target.suffix.lower() in SUFFIXES and target.suffix.lower() not in FORMS:
         raise FileError(f"{target}: audio is joined as {', '.join(FORMS)}, or in a folder; choose one of these")
     make_folder(target.absolute().parent)
@@ -80,7 +80,7 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
         try:
             whole.rename(target)
         except OSError as error:
-            raise FileError(f"cannot make {target}: {(error.strerror or str(error)).lower()}") from error
+            raise file_error(f"cannot make {target}: {(error.strerror or str(error)).lower()}", error) from error
     return Joined(files, len(pieces), sum(piece.recording.length for piece in pieces) / rate)
 
 

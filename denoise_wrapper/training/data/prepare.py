@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.errors import ConfigError, DataError, FileError
+from denoise_wrapper.errors import ConfigError, DataError, ExistingFileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import COLUMNS
 from denoise_wrapper.training.data.check import RATIO_DB, UNUSABLE, Facts, Finding, Kind, check_file, has_noise
@@ -68,7 +68,7 @@ def prepare(
     tables = target / "speech.csv", target / "noise.csv"
     for path in tables:
         if path.exists() and not overwrite:
-            raise FileError(f"{path} exists; overwrite=True (--overwrite) replaces it")
+            raise ExistingFileError(f"{path} exists; overwrite=True (--overwrite) replaces it")
     sources = [(check_layout(folder) / "clean", clean_voices(folder)) for folder in layouts]
     make_folder(target)
     spoken = Prepared("speech")

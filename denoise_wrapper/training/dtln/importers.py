@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_wrapper.errors import ConfigError, FileError, ModelError, needs_package
+from denoise_wrapper.errors import ConfigError, MissingFileError, ModelError, file_error, needs_package
 from denoise_wrapper.models.keras import layer_arrays, layer_group, read_attribute
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.dtln.config import DTLNNetworkConfig, stored
@@ -43,7 +43,7 @@ def import_network(paths: Sequence[Path]) -> tuple[DTLN, dict[str, str]]:
     files = [run_checkpoint(path) if path.is_dir() else path for path in paths]
     for path in files:
         if not path.is_file():
-            raise FileError(f"there is no file {path}")
+            raise MissingFileError(f"there is no file {path}")
     if len(files) == 2:
         network, known = from_pair(files)
     elif len(files) == 1:
@@ -77,7 +77,7 @@ def from_file(path: Path) -> tuple[DTLN, dict[str, str]]:
         with path.open("rb") as stream:
             magic = stream.read(8)
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
+        raise file_error(f"cannot read {path}: {error.strerror}", error) from error
     if magic == HDF5_MAGIC:
         network = assemble(keras_parts(path), path.name)
         return network, rate(network)

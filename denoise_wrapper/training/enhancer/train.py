@@ -119,11 +119,12 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return {**checkpoint, "progress": progress, "training": training}
 
     def profile(self) -> int:
-        """Print the network's cost a hop, and what a step consists of, and keep nothing."""
+        """Print how fast a step is and what it consists of, then the network's cost a hop, and keep nothing."""
+        code = super().profile()
         weights, cost = sum(part.numel() for part in self.network.parameters()), self.network.cost()
         print(f"{weights:,} weights; a hop takes {cost.multiply_adds:,} multiply-adds, {cost.exponentials:,} "
               f"exponentials, {cost.steps} steps")  # fmt: skip
-        return super().profile()
+        return code
 
 
 def load(path: Path, start_from: Path | None = None, epochs: int | None = None, resume: bool = False) -> EnhancerConfig:

@@ -24,7 +24,7 @@ import soxr
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.errors import DataError, ExistingFileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data import held_out
 from denoise_wrapper.training.data.decoding import read_audio
@@ -135,7 +135,7 @@ def make_blind_set(speech: Path, noise: Path, rooms: Path, target: Path, overwri
     """
     manifest = target / "manifest.json"
     if manifest.exists() and not overwrite:
-        raise FileError(f"{manifest} exists; overwrite=True (--overwrite) replaces it")
+        raise ExistingFileError(f"{manifest} exists; overwrite=True (--overwrite) replaces it")
     maker = _Maker(open_pack(speech), open_pack(noise), {path.name: path for path in audio_files(rooms)})
     for name in ("clean", "noisy"):
         make_folder(target / name)

@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import scratch
-from denoise_wrapper.errors import ConfigError, FileError
+from denoise_wrapper.errors import ConfigError, ExistingFileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.config import MixConfig, Range
 from denoise_wrapper.training.data.corpus import Corpus, read_rooms, read_sources
@@ -86,7 +86,7 @@ def write_mixtures(
     if clips < 1:
         raise ConfigError(f"the number of clips is 1 or more, not {clips}")
     if target.exists():
-        raise FileError(f"{target} exists; name a folder that does not")
+        raise ExistingFileError(f"{target} exists; name a folder that does not")
     with scratch(target) as folder:
         voices = read_sources(tuple(speech), settings.rate, folder, "speech")
         noises = read_sources(tuple(noise), settings.rate, folder, "noise")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.clips.sets import read_set
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import ExistingFileError, FileError
 from denoise_wrapper.training.mix.blind import read_mono, to_int16
 
 Float64 = NDArray[np.float64]
@@ -68,7 +68,7 @@ def make_telephone_set(source: Path, target: Path, overwrite: bool = False) -> i
     if target.resolve() == source.resolve():
         raise FileError(f"{target} is the set itself; name another folder")
     if (target / "manifest.json").exists() and not overwrite:
-        raise FileError(f"{target / 'manifest.json'} exists; overwrite=True (--overwrite) replaces it")
+        raise ExistingFileError(f"{target / 'manifest.json'} exists; overwrite=True (--overwrite) replaces it")
     clips = read_set(source)
     for name in ("clean", "noisy"):
         make_folder(target / name)

@@ -35,7 +35,7 @@ def export_network(config: RNNoiseConfig, network: ClassicNetwork | V02Network, 
     make_folder(target)
     hours = config.train.batch * config.train.frames / 360000.0 * step
     begun = Beginning.of(config.train.start_from)
-    origin = f"trained {begun.words}, {step} steps, {card.hours_in_words(hours)} heard"
+    origin = f"trained {begun.words}, {step} steps, {card.hours_in_words(hours)} of audio"
     model = network.to_model({"name": config.name, "licence": config.licence, "origin": origin, "seed": config.seed})
     classic = config.network.family == "classic"
     forms = [f"{config.name}.{'rnnn' if classic else 'bin'}", "rnn_data.c" if classic else f"{config.name}.dnnw.c"]

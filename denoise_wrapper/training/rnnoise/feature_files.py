@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_wrapper.errors import ConfigError, DataError, FileError, needs_package
+from denoise_wrapper.errors import ConfigError, DataError, FileError, file_error, needs_package
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.rnnoise.features import LAYOUTS, Layout
 
@@ -109,7 +109,7 @@ def open_rows(path: Path, family: str | None) -> Any:
             begins = stream.read(len(HDF5))
         size = path.stat().st_size
     except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); give the path of a feature file") from error
+        raise file_error(f"{path} cannot be read ({error.strerror}); give the path of a feature file", error) from error
     if not size:
         raise DataError(f"{path} is empty; extract the features anew")
     if begins == HDF5:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import ConfigError, FileError, ModelError
+from denoise_wrapper.errors import ConfigError, ExistingFileError, FileError, ModelError, file_error
 from denoise_wrapper.training.config import RunConfig, plain
 
 Name = tuple[str, ...]  # of a setting: its table, and it
@@ -59,7 +59,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = load_tensors(path)
     except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); there is no training to go on with") from error
+        raise file_error(
+            f"{path} cannot be read ({error.strerror}); there is no training to go on with", error
+        ) from error
     except Exception as error:  # torch raises whatever its unpickler met
         raise FileError(f"{path} is no whole checkpoint ({error}); start anew in another folder") from error
     return content
@@ -73,7 +75,7 @@ def open_checkpoint(path: Path, resume: bool, config: RunConfig, free: Collectio
     """
     if not resume:
         if path.exists():
-            raise FileError(f"{path} exists; go on with -R, or choose another folder for the new run")
+            raise ExistingFileError(f"{path} exists; go on with -R, or choose another folder for the new run")
         return None
     checkpoint = load_checkpoint(path)
     before = config_of(path, checkpoint, type(config).read)

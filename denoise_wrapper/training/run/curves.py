@@ -14,9 +14,9 @@ WINDOW = 20  # lines of the log; the curves of the training are means over so ma
 
 
 def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, str], target: Path) -> None:
-    """A PNG: some columns of the logs over the hours heard, in all stages, in training and in validation.
+    """A PNG: some columns of the logs over the hours of audio, in all stages, in training and in validation.
 
-    stages: of each run its name, the hours of mixtures heard in it, and its log, CSV with a column hours. labels: which
+    stages: of each run its name, the hours of mixtures in it, and its log, CSV with a column hours. labels: which
     columns, and what they are called; validations are in those named validation_COLUMN.
     """
     figure = matplotlib.figure.Figure(figsize=(4.5 * len(labels), 3.4), layout="constrained")
@@ -32,7 +32,7 @@ def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, s
             axes.plot([before + float(row["hours"]) for row in checked], checks, label=f"{name}, validation")
             before += total
             seen += smooth[len(smooth) // 10 :] + checks[len(checks) // 10 :]
-        axes.set(xlabel="hours of mixtures heard", ylabel=label)
+        axes.set(xlabel="hours of audio", ylabel=label)
         if len(set(seen)) > 1:
             margin = 0.05 * (max(seen) - min(seen))
             axes.set_ylim(min(seen) - margin, max(seen) + margin)

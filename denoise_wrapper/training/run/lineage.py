@@ -74,4 +74,4 @@ def describe(history: list[Stage]) -> str:
     begun = "from nothing" if history[0].steps else f"on from {history[0].name}"
     runs = [f"{stage.name} ({stage.steps} steps, {hours_in_words(stage.hours)})" for stage in history if stage.steps]
     total = sum(stage.hours for stage in history)
-    return f"trained {begun}, {hours_in_words(total)} heard: {', then '.join(runs)}"
+    return f"trained {begun}, {hours_in_words(total)} of audio: {', then '.join(runs)}"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.atomic import atomic_path
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import file_error
 from denoise_wrapper.signals import numbers, patience
 
 
@@ -53,7 +53,9 @@ class Log:
             with self.path.open("a", newline="", encoding="utf-8") as stream:
                 csv.writer(stream).writerow(texts)
         except OSError as error:
-            raise FileError(f"{self.path} cannot be written ({error.strerror}); make room, go on with -R") from error
+            raise file_error(
+                f"{self.path} cannot be written ({error.strerror}); make room, go on with -R", error
+            ) from error
         for name, number in zip(self.columns[1:], numbers, strict=False) if self.board else ():
             self.board.add_scalar(name, number, step)
 

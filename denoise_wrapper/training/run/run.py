@@ -283,20 +283,19 @@ class Run(abc.ABC, Generic[C, N]):
         save_checkpoint(self.config.work_dir / self.last, content | {"training": training})
 
     def profile(self) -> int:
-        """Print what a step consists of, in milliseconds and shares, and keep nothing."""
+        """Print how fast a step is, then what it consists of, in milliseconds and shares, and keep nothing."""
         feed = self.batches(0)
         self.step(feed)
         self.clock.seconds.clear()
         for _ in range(PROFILE_STEPS):
             self.step(feed)
-        total = sum(self.clock.seconds.values())
+        chosen, total = self.config.train, sum(self.clock.seconds.values())
+        pace, kind = PROFILE_STEPS * self.hours_a_step / total * 60.0, "bf16" if self.half else "float32"
+        whole = "" if chosen.minutes else f": {duration(chosen.steps * total / PROFILE_STEPS)} for {chosen.steps} steps"
+        print(f"{pace:.2f} h of audio a minute, {kind} on {self.device}{whole}")
+        print(f"a step takes {1e3 * total / PROFILE_STEPS:.1f} ms, of which")
         for stage, seconds in self.clock.seconds.items():
-            print(f"{stage:<9}{1e3 * seconds / PROFILE_STEPS:8.1f} ms {100.0 * seconds / total:5.1f} %")
-        pace = PROFILE_STEPS * self.hours_a_step / total * 60.0
-        kind = "bf16" if self.half else "float32"
-        print(
-            f"step     {1e3 * total / PROFILE_STEPS:8.1f} ms, {pace:.2f} h of audio a minute, {kind} on {self.device}"
-        )
+            print(f"    {stage:<9}{1e3 * seconds / PROFILE_STEPS:8.1f} ms {100.0 * seconds / total:5.1f} %")
         return 0
 
 
@@ -379,7 +378,7 @@ def announce(run: Run[Any, Any]) -> None:
 def report(run: Run[Any, Any], files: list[Path], seconds: float) -> None:
     """Say what a finished run wrote, and how long it took."""
     hours = run.progress.step * run.hours_a_step
-    print(f"{run.config.name}: {run.progress.step} steps, {hours:.3g} h heard, {duration(run.progress.seconds)} of "
+    print(f"{run.config.name}: {run.progress.step} steps, {hours:.3g} h of audio, {duration(run.progress.seconds)} of "
           f"training; this call took {duration(seconds)}", file=sys.stderr)  # fmt: skip
     for path in files:
         print(path)
