@@ -35,6 +35,8 @@ ALLOWED = {
     "quick": {"backends", "denoiser"},
     "finish": {"filing", *GROUND, "denoiser", "files"},
     "segments": {"filing", *GROUND, "denoiser", "files"},
+    "cluster": {*GROUND, "cluster", "denoiser", "files", "__version__"},
+    "integrations": {*GROUND, "cluster", "denoiser", "files", "integrations", "stream"},
     "live": {"errors", "live", "stream", "wording"},
     "serve": {*GROUND, "backends", "denoiser", "files", "serve", "stream", "__version__"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
@@ -43,6 +45,7 @@ ALLOWED = {
         *GROUND,
         "backends",
         "cli",
+        "cluster",
         "compare",
         "denoiser",
         "files",
@@ -96,12 +99,15 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "pyloudnorm": {"finish"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},
-    "prometheus_client": {"serve"},
+    "prometheus_client": {"serve", "cluster/metrics"},
+    "fsspec": {"cluster/store"},
+    "pyarrow": {"cluster/shards"},
+    "ray": {"cluster/ray_engine", "integrations/ray"},
     "python_multipart": {"serve"},
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "av", "matplotlib", "mutagen", "sounddevice", "starlette", "uvicorn",
+    "av", "matplotlib", "mutagen", "sounddevice", "starlette", "uvicorn", "fsspec", "pyarrow", "ray",
 }  # fmt: skip
 
 

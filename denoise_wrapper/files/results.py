@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from denoise_wrapper.wording import visible
 
 DONE = "_denoised"  # what the name of a cleaned file has more
 LIST = ".denoised"
+_known: dict[Path, tuple[tuple[int, int], int, set[str]]] = {}  # folder -> its list: which, bytes read, digests
+_reading = threading.Lock()
 _END = 1 << 16  # bytes of either end of a file that its digest is of
 
 
@@ -46,7 +49,7 @@ def note_result(path: Path) -> None:
 
 def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Part files into those that are results of earlier runs and the others: (others, results), in their order."""
-    noted: dict[Path, frozenset[str]] = {}
+    noted: dict[Path, frozenset[str] | set[str]] = {}
     others: list[Path] = []
     results: list[Path] = []
     for path in paths:
@@ -60,7 +63,7 @@ def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return others, results
 
 
-def _is_result(path: Path, noted: frozenset[str]) -> bool:
+def _is_result(path: Path, noted: frozenset[str] | set[str]) -> bool:
     if path.stem.endswith(DONE):
         return True
     try:
@@ -69,13 +72,23 @@ def _is_result(path: Path, noted: frozenset[str]) -> bool:
         return False
 
 
-def _noted(folder: Path) -> frozenset[str]:
-    """The digests in the list of a folder."""
+def _noted(folder: Path) -> frozenset[str] | set[str]:
+    """The digests in the list of a folder. Of a list that has grown only what is new is read."""
     try:
-        lines = (folder / LIST).read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(folder / LIST, "rb") as file, _reading:
+            facts = os.fstat(file.fileno())
+            known = _known.get(folder)
+            if known is None or known[0] != (facts.st_dev, facts.st_ino) or known[1] > facts.st_size:
+                known = (facts.st_dev, facts.st_ino), 0, set()
+            file.seek(known[1])
+            lines = file.read()
+            whole = lines.rfind(b"\n") + 1
+            known[2].update(line.partition(b" ")[0].decode(errors="replace") for line in lines[:whole].splitlines())
+            _known.clear()  # but for the folder that results go to now
+            _known[folder] = known[0], known[1] + whole, known[2]
+            return known[2]
     except (OSError, ValueError):
         return frozenset()
-    return frozenset(line.partition(" ")[0] for line in lines)
 
 
 def _digest(path: Path) -> str:
