@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import posixpath
@@ -129,7 +130,10 @@ def _find(entry: str, out: str, root: str | None, column: str | None, made: Task
         yield _Found(fixed, _kept({place[len(fixed) + 1 :]: seen for place, seen in found.items()}, entry))
         return
     place = normal(entry)
-    seen = None if entry.endswith("/") else store.look(place)
+    seen = None
+    if not entry.endswith("/"):
+        with contextlib.suppress(store.StorageError):  # listing says why, as a look at one file has no words for it
+            seen = store.look(place)
     if seen is not None:
         _check_output(entry, place, out)
         folder = store.parent(place)

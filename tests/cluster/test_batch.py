@@ -13,11 +13,9 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
+from batch_runs import batch, contents, make_files, records
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.cli import main as cli
@@ -28,39 +26,12 @@ from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.levels import Meter
-from denoise_wrapper.files.results import LIST
-
-RATE = 16000
-
-
-def make_files(folder: Path, seconds: dict[str, float]) -> None:
-    for seed, (name, length) in enumerate(seconds.items()):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        samples = 0.1 * np.random.default_rng(seed).standard_normal(round(length * RATE))
-        soundfile.write(folder / name, samples, RATE)
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     make_files(tmp_path / "in", {"a.wav": 0.2, "sub/b.flac": 0.5, "sub/deep/c.wav": 0.3})
     return tmp_path / "in"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in (LIST, NAME))
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def records(folder: Path, event: str = "done") -> list[dict[str, Any]]:
-    lines = map(json.loads, (folder / NAME).read_text().splitlines())
-    return [line for line in lines if line["event"] == event]
-
-
-def batch(*words: object) -> int:
-    try:
-        return cli.main(["batch", "--no-config", *map(str, words)])
-    except SystemExit as error:
-        return int(error.code or 0)
 
 
 def test_results_are_those_of_filter_and_the_tree_is_kept(corpus: Path, tmp_path: Path) -> None:
