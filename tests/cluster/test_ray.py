@@ -1,4 +1,4 @@
-"""`batch --ray` and `denoise_wrapper.integrations.ray` on a cluster of this machine, where Ray is installed: make cluster."""
+"""`batch --ray` and `denoise_wrapper.integrations.ray` on this machine, where Ray is installed: make cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RATE = 16000
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Ray on two cores of this machine, for all tests here, as it takes long to start."""
-    yield start("local", 2)
+    yield start(os.environ.get("RAY_ADDRESS", "local"), 2)
     ray.shutdown()
 
 

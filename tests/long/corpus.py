@@ -164,9 +164,8 @@ def workers(work: Path, numbers: list[int], clips: int) -> None:
         )
         assert code == 0, said
         steady = took - started(said)
-        print(
-            f"{number} workers: {steady:.1f} s, {clips / steady / number:.2f} files/s each; {started(said):.1f} s before"
-        )
+        each = clips / steady / number
+        print(f"{number} workers: {steady:.1f} s, {each:.2f} files/s each; {started(said):.1f} s to start")
 
 
 def faults(work: Path, seconds: float, every: float, clips: int) -> None:
