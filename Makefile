@@ -14,6 +14,9 @@ test:  ## all tests
 quick:  ## all tests but the slow ones, in under two minutes
 	$(PYTEST) -m "not slow" -n auto --dist loadfile
 
+cluster:  ## tests with Ray and S3, which need pip install -e '.[ray,s3]' 'moto[server]'
+	$(PYTEST) tests/cluster
+
 lint:  ## formatting, style and types
 	ruff check .
 	ruff format --check .
@@ -38,4 +41,4 @@ docs:  ## the documentation as a site, in build/site
 wheel:  ## a wheel in dist/
 	pyproject-build -o dist .
 
-.PHONY: help build test quick lint bench native shell record docs wheel
+.PHONY: help build test quick cluster lint bench native shell record docs wheel

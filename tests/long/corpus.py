@@ -3,7 +3,8 @@
     python tests/long/corpus.py make WORK --clips 10000 --least 2 --most 20 --long 10800
     python tests/long/corpus.py overhead WORK --clips 300 --backend dtln-16k [--ray]
     python tests/long/corpus.py resume WORK
-    python tests/long/corpus.py workers WORK 1 2
+    python tests/long/corpus.py ledger WORK --clips 10000      # what the manifest costs for each file
+    python tests/long/corpus.py workers WORK 1 2               # by Ray; and what leading costs for each file
     python tests/long/corpus.py faults WORK --seconds 300      # two nodes of Ray, killed workers, a node that goes
     python tests/long/corpus.py storage WORK                   # S3 of moto, behind a proxy that fails
 
@@ -152,6 +153,33 @@ def resume(work: Path, backend: str) -> None:
         print(f"--resume: {took:.2f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
 
 
+def ledger(work: Path, clips: int) -> None:
+    """Processor time of the process that leads, for each file: both lines in the manifest, without an engine."""
+    from denoise_wrapper.cluster.manifest import Manifest
+    from denoise_wrapper.cluster.plan import Task
+    from denoise_wrapper.cluster.run import Counts, Ledger
+    from denoise_wrapper.cluster.work import Outcome
+
+    path = work / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    book = Manifest(path, go_on=False, anew=False)
+    led = Ledger(book, "0" * 16, 5, lambda outcome, last: None, Counts())
+    fields = {"seen": [1, "2"], "made": [1, "2"], "input_sha256": "0" * 64, "output_sha256": "0" * 64, "worker": "w:1"}
+    begin, wall = time.process_time(), time.perf_counter()
+    for number in range(clips):
+        task = Task(f"s3://corpus/raw/{number:09}.flac", f"s3://corpus/clean/{number:09}.flac")
+        led.begin(task)
+        led.answer(Outcome(task, "done", None, 10.0, fields))
+    took, wall = time.process_time() - begin, time.perf_counter() - wall
+    book.close()
+    each = path.stat().st_size / clips
+    print(f"ledger: {1e6 * took / clips:.0f} us of processor a file, {1e6 * wall / clips:.0f} in all, {each:.0f} bytes")
+    begin = time.process_time()
+    again = Manifest(path, go_on=True, anew=False)
+    print(f"read again: {1e6 * (time.process_time() - begin) / clips:.0f} us a file")
+    again.close()
+
+
 def workers(work: Path, numbers: list[int], clips: int) -> None:
     """Clips by Ray with so many workers each: what a worker does."""
     overhead_clips = fresh(work / "few")
@@ -296,7 +324,7 @@ def storage(work: Path, clips: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("make", "overhead", "resume", "workers", "faults", "storage"))
+    parser.add_argument("what", choices=("make", "overhead", "resume", "ledger", "workers", "faults", "storage"))
     parser.add_argument("work", type=Path)
     parser.add_argument("numbers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--clips", type=int, default=300)
@@ -315,6 +343,8 @@ def main() -> None:
         overhead(args.work, args.clips, args.backend, args.rounds, args.ray)
     elif args.what == "resume":
         resume(args.work, args.backend)
+    elif args.what == "ledger":
+        ledger(args.work, args.clips)
     elif args.what == "workers":
         workers(args.work, args.numbers, args.clips)
     elif args.what == "faults":
