@@ -198,7 +198,7 @@ class _Run:
             if self._failures >= FAILURES:
                 raise FileError(f"workers do not start: {redacted(' '.join(str(error).split()))[:300]}") from error
         # A node that is gone is no fault of what was done there.
-        gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "node" in str(error).lower().split("\n")[0]
+        gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "its node has died" in str(error)
         for at, (task, replace) in enumerate(worker.tasks.values()):
             if at < self._cpus and not gone:
                 why = f"{task.source}: the worker that cleaned it died"

@@ -196,6 +196,15 @@ def workers(work: Path, numbers: list[int], clips: int) -> None:
         print(f"{number} workers: {steady:.1f} s, {each:.2f} files/s each; {started(said):.1f} s to start")
 
 
+def node() -> dict[str, Any]:
+    """Arguments of a node of two cores; its ports are known, so that it does not wait for agents to say them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+    from storms import free_port
+
+    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
+    return {"num_cpus": 2, "object_store_memory": 200 << 20, **ports}
+
+
 def faults(work: Path, seconds: float, every: float, clips: int) -> None:
     """Two nodes; a worker is killed every so many seconds, one node is taken away and another added; then all bits."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -208,9 +217,8 @@ def faults(work: Path, seconds: float, every: float, clips: int) -> None:
         os.link(path, few / path.name)
     _, _, _, said = run("batch", few, "-o", fresh(work / "calm"), "--jobs", 2)
     print(f"calm: {said.splitlines()[-1]}")
-    options = {"num_cpus": 2, "object_store_memory": 200 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=options)
-    other = cluster.add_node(num_cpus=2, object_store_memory=200 << 20)
+    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    other = cluster.add_node(**node())
     fresh(work / "stormy")
     words = [
         sys.executable, "-m", "denoise_wrapper", "batch", str(few), "-o", str(work / "stormy"), "--ray",
@@ -234,7 +242,7 @@ def faults(work: Path, seconds: float, every: float, clips: int) -> None:
                     cluster.remove_node(other, allow_graceful=False)
                     moved = 1
                 elif killed == 4 and moved == 1:
-                    cluster.add_node(num_cpus=2, object_store_memory=200 << 20)
+                    cluster.add_node(**node())
                     moved = 2
             assert process.stderr is not None
             if process.poll() is None:
@@ -278,6 +286,7 @@ def once(folder: Path) -> None:
 
 def storage(work: Path, clips: int) -> None:
     """S3 of moto behind a proxy that answers 500 to one request in ten, and is slow."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
     import boto3
     from storms import Proxy, moto_server
 
