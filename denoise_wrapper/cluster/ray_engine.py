@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from denoise_wrapper.arguments import warn_caller
 from denoise_wrapper.cluster.plan import Task
 from denoise_wrapper.cluster.store import redacted
 from denoise_wrapper.cluster.work import How, Outcome
@@ -24,8 +25,9 @@ AHEAD_S = 120.0  # a task waits at a worker only behind one of less audio than t
 WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
-LATE_S = 30.0  # after which it is said that no worker has come
-FAILURES = 3  # of workers to start, one after the other, after which none is tried
+LATE_S = 60.0  # after which it is said that no worker has come
+LOST_S = 900.0  # after which none is waited for
+FAILURES = 10  # of workers to start, one after the other, after which none is tried
 STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
 
 
@@ -100,7 +102,7 @@ class _Run:
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
         self._hired = self._failures = 0.0
-        self._begin, self._said = time.monotonic(), False
+        self._begin, self._said, self._came = time.monotonic(), False, False
 
     def run(self) -> None:
         try:
@@ -125,12 +127,20 @@ class _Run:
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
             actor = self._class.options(**options).remote(self._how, self._key)
             self._workers.append(_Worker(actor, actor.hello.remote()))
-        if not self._said and now - self._begin > LATE_S and not any(worker.came for worker in self._workers):
+        if not any(worker.came for worker in self._workers):
+            self._miss(now - self._begin, cores)
+
+    def _miss(self, waited: float, cores: float) -> None:
+        """Say that no worker has come, and give up in the end: nodes may still be starting."""
+        why = (
+            f"no worker has come within {waited:.0f} s: each wants {self._cpus} free cores of one machine, and the "
+            f"cluster has {cores:g} in all; see 'ray status', or --cpus-per-worker"
+        )
+        if waited > LOST_S and not self._came:
+            raise FileError(why)
+        if waited > LATE_S and not self._said:
             self._said = True
-            raise FileError(
-                f"no worker has come within {LATE_S:g} s: each wants {self._cpus} free cores of one machine, and the "
-                f"cluster has {cores:g} in all; see 'ray status', or --cpus-per-worker"
-            )
+            warn_caller(why)
 
     def _hand_out(self) -> None:
         """Give workers what they can take: a task a core, and one more behind what is soon done."""
@@ -176,7 +186,7 @@ class _Run:
             self._lost(worker, error)
         else:
             if reference is worker.hello:
-                worker.came, self._failures = True, 0
+                worker.came, self._came, self._failures = True, True, 0
                 return
             task, replace = worker.tasks.pop(reference)
             self._answer(answer, replace)

@@ -125,6 +125,6 @@ def test_files_are_cleaned_from_within_a_program_on_ray(cluster: Any, tmp_path: 
 
 
 def test_more_cores_than_there_are_is_said(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LATE_S", 3.0)
+    monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOST_S", 3.0)
     make_files(tmp_path / "in", {"a.wav": 0.2})
     assert batch(tmp_path / "in", "-o", tmp_path / "out", "--ray", "local", "--cpus-per-worker", 64) == 2

@@ -3,6 +3,7 @@
     python tests/long/corpus.py make WORK --clips 10000 --least 2 --most 20 --long 10800
     python tests/long/corpus.py overhead WORK --clips 300 --backend dtln-16k [--ray]
     python tests/long/corpus.py resume WORK
+    python tests/long/corpus.py finished WORK --clips 10000    # --resume where all is done already
     python tests/long/corpus.py ledger WORK --clips 10000      # what the manifest costs for each file
     python tests/long/corpus.py workers WORK 1 2               # by Ray; and what leading costs for each file
     python tests/long/corpus.py faults WORK --seconds 300      # two nodes of Ray, killed workers, a node that goes
@@ -151,6 +152,36 @@ def resume(work: Path, backend: str) -> None:
     for _ in range(2):
         took, peak, code, said = run("batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume")
         print(f"--resume: {took:.2f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+
+
+def finished(work: Path, clips: int) -> None:
+    """A corpus that is finished: one clip and its result under so many names, and a manifest that says so; --resume."""
+    first, out = fresh(work / "first"), fresh(work / "finished")
+    sources = fresh(work / "names")
+    first.mkdir(parents=True)
+    soundfile.write(first / "0.wav", clip(2.0, 0), RATE, subtype="PCM_16")
+    assert run("batch", first, "-o", work / "first-out", "--overwrite", "-q")[2] == 0
+    lines = [json.loads(line) for line in (work / "first-out/.denoise-batch.jsonl").read_text().splitlines()]
+    (done,) = [line for line in lines if line["event"] == "done"]
+    with open(_made(out) / ".denoise-batch.jsonl", "w") as book:
+        for number in range(clips):
+            source, target = (folder / f"{number // 1000:03}/{number:06}.wav" for folder in (sources, out))
+            os.link(first / "0.wav", _made(source.parent) / source.name)
+            os.link(work / "first-out/0.wav", _made(target.parent) / target.name)
+            line = done | {"source": os.path.realpath(source), "target": os.path.realpath(target)}
+            book.write(json.dumps({"event": "begin", "target": line["target"], "attempt": 1}) + "\n")
+            book.write(json.dumps(line) + "\n")
+    for _ in range(2):
+        before = os.times()
+        took, peak, code, said = run("batch", sources, "-o", out, "--resume")
+        used = os.times()
+        cpu = used[2] + used[3] - before[2] - before[3]
+        print(f"--resume: {took:.2f} s, {cpu:.2f} s of processor, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def ledger(work: Path, clips: int) -> None:
@@ -333,7 +364,9 @@ def storage(work: Path, clips: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("make", "overhead", "resume", "ledger", "workers", "faults", "storage"))
+    parser.add_argument(
+        "what", choices=("make", "overhead", "resume", "finished", "ledger", "workers", "faults", "storage")
+    )
     parser.add_argument("work", type=Path)
     parser.add_argument("numbers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--clips", type=int, default=300)
@@ -352,6 +385,8 @@ def main() -> None:
         overhead(args.work, args.clips, args.backend, args.rounds, args.ray)
     elif args.what == "resume":
         resume(args.work, args.backend)
+    elif args.what == "finished":
+        finished(args.work, args.clips)
     elif args.what == "ledger":
         ledger(args.work, args.clips)
     elif args.what == "workers":
