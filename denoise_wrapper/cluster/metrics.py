@@ -21,12 +21,13 @@ def served(counts: Counts, port: int | None, host: str = "127.0.0.1") -> Iterato
         return
     try:
         from prometheus_client import CollectorRegistry, start_http_server
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+        from prometheus_client.registry import Collector
     except ImportError as error:
         raise ConfigError(needs_package("--metrics-port needs", error, "cluster")) from error
 
-    class Seen:
-        def collect(self) -> Iterator[object]:
+    class Seen(Collector):
+        def collect(self) -> Iterator[Metric]:
             files = CounterMetricFamily("denoise_batch_files", "Files that are done with", labels=["outcome"])
             for outcome in ("done", "failed", "skipped"):
                 files.add_metric([outcome], getattr(counts, outcome))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME, Manifest
@@ -103,10 +103,8 @@ class Ledger:
         return {"source": task.source, "target": task.target, "settings": self._key, "attempt": attempt}
 
 
-class Engine(Protocol):
-    """Cleans tasks, each with whether its result may be replaced, until none is left to try."""
-
-    def __call__(self, tasks: Sequence[tuple[Task, bool]], how: How, ledger: Ledger) -> None: ...
+# Cleans tasks, each with whether its result may be replaced, until none is left to try.
+Engine = Callable[[Sequence[tuple[Task, bool]], How, Ledger], object]
 
 
 def local_engine(jobs: int | None, check: Callable[[], object] | None = None) -> Engine:

@@ -129,7 +129,7 @@ def _clean_tar(source: Path, part: Path, name: str, cleaner: _Members) -> None:
                 cleaned = cleaner.clean(member.name, content.read(), suffix)
                 if cleaned is not None:
                     member.size = len(cleaned)
-                    member.pax_headers.pop("size", None)
+                    member.pax_headers = {key: text for key, text in member.pax_headers.items() if key != "size"}
                     _add(made, member, io.BytesIO(cleaned))
         except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
             raise DataError(f"{source} is no whole tar file: {error}") from error
