@@ -236,8 +236,8 @@ def node() -> dict[str, Any]:
     return {"num_cpus": 2, "object_store_memory": 200 << 20, **ports}
 
 
-def faults(work: Path, seconds: float, every: float, clips: int) -> None:
-    """Two nodes; a worker is killed every so many seconds, one node is taken away and another added; then all bits."""
+def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> None:
+    """Two nodes; a worker is killed every so many seconds or files, a node is taken away and one added; then all bits."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
     from ray.cluster_utils import Cluster
@@ -246,7 +246,7 @@ def faults(work: Path, seconds: float, every: float, clips: int) -> None:
     few.mkdir()
     for path in sorted((work / "clips").rglob("*.wav"), key=lambda path: (path.name != "long.wav", path))[:clips]:
         os.link(path, few / path.name)
-    _, _, _, said = run("batch", few, "-o", fresh(work / "calm"), "--jobs", 2)
+    _, _, _, said = run("batch", few, "-o", work / "calm", "--jobs", 2, "--resume")
     print(f"calm: {said.splitlines()[-1]}")
     cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
     other = cluster.add_node(**node())
@@ -258,13 +258,14 @@ def faults(work: Path, seconds: float, every: float, clips: int) -> None:
     killed, begin, moved = 0, time.monotonic(), 0
     try:
         with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-            last = time.monotonic()
+            last, known = time.monotonic(), 0
             rng = random.Random(5)
             while process.poll() is None and time.monotonic() - begin < seconds:
                 time.sleep(0.2)
-                if time.monotonic() - last < every:
+                done = _done(work / "stormy")
+                if done - known < files if files else time.monotonic() - last < every:
                     continue
-                last = time.monotonic()
+                last, known = time.monotonic(), done
                 found = _cleaners()
                 if found:
                     os.kill(rng.choice(found), signal.SIGKILL)
@@ -286,6 +287,13 @@ def faults(work: Path, seconds: float, every: float, clips: int) -> None:
         once(work / "stormy")
     finally:
         cluster.shutdown()
+
+
+def _done(folder: Path) -> int:
+    try:
+        return (folder / ".denoise-batch.jsonl").read_bytes().count(b'"event": "done"')
+    except OSError:
+        return 0
 
 
 def _cleaners() -> list[int]:
@@ -378,6 +386,7 @@ def main() -> None:
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--every", type=float, default=10.0)
+    parser.add_argument("--files", type=int, default=0)
     args = parser.parse_args()
     if args.what == "make":
         make(fresh(args.work / "clips"), args.clips, args.least, args.most, args.long)
@@ -392,7 +401,7 @@ def main() -> None:
     elif args.what == "workers":
         workers(args.work, args.numbers, args.clips)
     elif args.what == "faults":
-        faults(args.work, args.seconds, args.every, args.clips)
+        faults(args.work, args.seconds, args.every, args.files, args.clips)
     else:
         storage(args.work, args.clips)
 
