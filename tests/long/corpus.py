@@ -237,7 +237,7 @@ def node() -> dict[str, Any]:
 
 
 def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> None:
-    """Two nodes; a worker is killed every so many seconds or files, a node is taken away and one added; then all bits."""
+    """Two nodes; a worker is killed every so many seconds or files, one node goes and one comes; then all bits."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
     from ray.cluster_utils import Cluster
