@@ -14,6 +14,9 @@ test:  ## all tests
 quick:  ## all tests but the slow ones, in under two minutes
 	$(PYTEST) -m "not slow" -n auto --dist loadfile
 
+cluster:  ## tests with Ray and S3, which need pip install -e '.[ray,s3]' 'moto[server]'
+	$(PYTEST) tests/cluster
+
 lint:  ## formatting, style and types
 	ruff check .
 	ruff format --check .
@@ -50,4 +53,4 @@ armv7:  ## a wheel for 32-bit ARM in dist/, run by Debian's Python for it in an 
 	@mkdir -p $(dir $(ARMV7_ROOT))
 	$(PYTHON) tests/long/armv7.py $(ARMV7_ROOT) --wheels dist
 
-.PHONY: help build test quick lint agents bench native shell record screenshot docs wheel armv7
+.PHONY: help build test quick cluster lint agents bench native shell record screenshot docs wheel armv7

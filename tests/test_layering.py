@@ -35,6 +35,8 @@ ALLOWED = {
     "quick": {"backends", "denoiser"},
     "finish": {"filing", *GROUND, "denoiser", "files"},
     "segments": {"filing", *GROUND, "denoiser", "files"},
+    "cluster": {*GROUND, "cluster", "denoiser", "files", "__version__"},
+    "integrations": {*GROUND, "cluster", "denoiser", "files", "integrations", "stream"},
     "live": {"errors", "live", "stream", "wording"},
     "serve": {*GROUND, "backends", "denoiser", "files", "serve", "stream", "__version__"},
     "integrations": {*GROUND, "backends", "denoiser", "integrations", "stream"},
@@ -44,6 +46,7 @@ ALLOWED = {
         *GROUND,
         "backends",
         "cli",
+        "cluster",
         "compare",
         "denoiser",
         "files",
@@ -97,7 +100,10 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "pyloudnorm": {"finish"},
     "starlette": {"serve"},
     "uvicorn": {"serve"},
-    "prometheus_client": {"serve"},
+    "prometheus_client": {"serve", "cluster/metrics"},
+    "fsspec": {"cluster/store"},
+    "pyarrow": {"cluster/shards"},
+    "ray": {"cluster/ray_engine", "integrations/ray"},
     "python_multipart": {"serve"},
     "aiortc": {"integrations/aiortc"},
     "livekit": {"integrations/livekit"},
@@ -105,7 +111,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
 }
 LATE = {
     "difflib", "jinja2", "PIL", "onnx", "onnxruntime", "pydub", "scipy", "soundfile", "soxr", "torch", "rich", "h5py",
-    "av", "matplotlib", "mutagen", "sounddevice", "starlette", "uvicorn",
+    "av", "matplotlib", "mutagen", "sounddevice", "starlette", "uvicorn", "fsspec", "pyarrow", "ray",
 }  # fmt: skip
 
 

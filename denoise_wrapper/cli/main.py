@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from denoise_wrapper import __version__, signals
-from denoise_wrapper.backends.purposes import DEFAULT
+from denoise_wrapper.cli.batch import add_batch
+from denoise_wrapper.cli.cleaning import add_how, make_denoiser
 from denoise_wrapper.cli.compare import add_compare, add_evaluate
 from denoise_wrapper.cli.completion import add_completion
 from denoise_wrapper.cli.config import add_config, fill, hoist, read_config
@@ -27,16 +28,7 @@ from denoise_wrapper.cli.inputs import add_naming, check_backend, check_inputs, 
 from denoise_wrapper.cli.listen import add_listen
 from denoise_wrapper.cli.live import add_live
 from denoise_wrapper.cli.models import add_models
-from denoise_wrapper.cli.parser import (
-    LINK_HELP,
-    PRESET_HELP,
-    PROGRAM,
-    Parser,
-    add_model,
-    complain,
-    model_of,
-    show_warning,
-)
+from denoise_wrapper.cli.parser import PROGRAM, Parser, complain, show_warning
 from denoise_wrapper.cli.pipes import RAW_OPTIONS, check_pipe, filter_pipe
 from denoise_wrapper.cli.progress import FileProgress, format_profile, speed_line
 from denoise_wrapper.cli.results import result_json, result_line
@@ -57,7 +49,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.denoiser import Denoiser
     from denoise_wrapper.files.batch import FileResult, Plan
 
-CLEANING = ("filter", "listen", "live")  # verbs whose --model may be two files of a DTLN
+CLEANING = ("filter", "batch", "listen", "live")  # verbs whose --model may be two files of a DTLN
 EXIT_CODES = """\
 exit codes: 0 all done; 2 wrong usage or bad input, said in one line for each file, and the other files were done;
 1 anything else that stopped it; 130 interrupted. Whatever happens, no file is left half-written."""
@@ -152,6 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB", title="verbs")
     parser.set_defaults(run=lambda args: print_help(parser, ()))
     _add_filter(verbs)
+    add_batch(verbs)
     add_compare(verbs)
     add_evaluate(verbs)
     add_listen(verbs)
@@ -197,17 +190,7 @@ def _add_filter(verbs: Any) -> None:
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing but what went wrong")
     verb.add_argument("--jobs", type=int, metavar="N", help="files at a time, each in a thread (default: one per core)")
     verb.add_argument("--profile", action="store_true", help="tell in the end what took how long")
-    how = verb.add_argument_group("how to clean")
-    how.add_argument("-b", "--backend", metavar="NAME", help=f"see 'models' (default: {DEFAULT})")
-    add_model(how)
-    how.add_argument("--preset", metavar="NAME", help=PRESET_HELP)
-    how.add_argument("--atten-lim", type=float, metavar="DB", help="turn noise down by so much at most; 0 passes all")
-    how.add_argument("--mix", type=float, metavar="0..1", help="share of the cleaned signal (default: 1)")
-    how.add_argument("--vad-threshold", type=float, metavar="0..1", help="gate what is less probably speech than this")
-    how.add_argument("--vad-gate", metavar="mute|drop", help="silence it (as without this), or take it out")
-    how.add_argument("--vad-hold", type=float, metavar="S", help="gate stays open so long after speech (default: 0.2)")
-    how.add_argument("--link-channels", action="store_true", help=LINK_HELP)
-    how.add_argument("--non-finite", metavar="raise|zero", help="what to do about NaN and inf (default: raise)")
+    add_how(verb)
     add_written(verb)
     add_finish(verb)
     raw = verb.add_argument_group("what raw PCM holds (for '-')")
@@ -218,27 +201,11 @@ def _add_filter(verbs: Any) -> None:
 
 
 def run_filter(args: argparse.Namespace) -> int:
-    from denoise_wrapper.denoiser import Denoiser
-
     check_pipe_options(args)
     (check_pipe if "-" in args.inputs else _check_files)(args)
     if args.dry_run:
         return _preview_files(args)
-    options = [f"--vad-{name}" for name in ("gate", "hold") if getattr(args, f"vad_{name}") is not None]
-    if options and args.vad_threshold is None:
-        raise ConfigError(f"{' '.join(options)}: without --vad-threshold there is no gate; give that too, 0 to 1")
-    denoiser = Denoiser(
-        args.backend or DEFAULT,
-        model=model_of(args),
-        preset=args.preset,
-        atten_lim_db=args.atten_lim,
-        mix=args.mix,
-        vad_threshold=args.vad_threshold,
-        vad_gate="mute" if args.vad_gate is None else args.vad_gate,
-        vad_hold=0.2 if args.vad_hold is None else args.vad_hold,
-        non_finite=args.non_finite or "raise",
-        channels="linked" if args.link_channels else "separate",
-    )
+    denoiser = make_denoiser(args)
     if "-" not in args.inputs:
         return _filter_files(args, denoiser)
     line, notes = filter_pipe(args, denoiser)

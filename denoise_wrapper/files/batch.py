@@ -183,7 +183,8 @@ class _Stopped(BaseException):
 class _Job:
     def __init__(self, number: int, pair: Pair) -> None:
         self.number, (self.source, self.target) = number, pair
-        self.watch = Watch()
+        self.watch: Watch | None = None  # while it is being cleaned
+        self.seconds = 0.0  # of audio that were done, when it has ended
         self.ended = False
         try:
             self.size = self.source.stat().st_size
@@ -248,7 +249,7 @@ class _Batch:
             self._clean(job.source, target, watch)
         except DenoiseError as error:
             failed, job.size = error, 0
-        job.ended = True
+        job.seconds, job.ended, job.watch = watch.seconds, True, None  # levels take memory, which many files would fill
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
         levels = None if failed else speech_levels(watch.before, watch.after)
@@ -267,9 +268,11 @@ class _Batch:
         self._reported = now
         done = total = known = 0.0
         for job in self._jobs:
-            done += job.watch.seconds
-            if job.ended or job.watch.total:
-                total += job.watch.seconds if job.ended else job.watch.total / job.watch.rate
+            watch = job.watch
+            seconds = job.seconds if watch is None or job.ended else watch.seconds
+            done += seconds
+            if job.ended or (watch is not None and watch.total):
+                total += seconds if job.ended or watch is None else watch.total / watch.rate
                 known += job.size
         left = sum(job.size for job in self._jobs) - known
         if known:

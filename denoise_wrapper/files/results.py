@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from denoise_wrapper.wording import visible
 
 DONE = "_denoised"  # what the name of a cleaned file has more
 LIST = ".denoised"
+_known: dict[Path, tuple[tuple[int, int], int, set[str]]] = {}  # folder -> its list: which, bytes read, digests
+_reading = threading.Lock()
 _END = 1 << 16  # bytes of either end of a file that its digest is of
 
 
@@ -34,7 +37,7 @@ def note_result(path: Path) -> None:
     folder, name = os.path.split(whole)
     with contextlib.suppress(OSError):
         digest = _digest(whole)
-        if f"\n{digest} ".encode() in b"\n" + _list_of(folder):
+        if digest in _noted(Path(folder)):
             return
         line = f"{digest} {visible(name)}\n".encode()
         file = os.open(os.path.join(folder, LIST), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666)
@@ -46,7 +49,7 @@ def note_result(path: Path) -> None:
 
 def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """Part files into those that are results of earlier runs and the others: (others, results), in their order."""
-    noted: dict[Path, frozenset[str]] = {}
+    noted: dict[Path, frozenset[str] | set[str]] = {}
     others: list[Path] = []
     results: list[Path] = []
     for path in paths:
@@ -60,7 +63,7 @@ def part_results(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     return others, results
 
 
-def _is_result(path: Path, noted: frozenset[str]) -> bool:
+def _is_result(path: Path, noted: frozenset[str] | set[str]) -> bool:
     if path.stem.endswith(DONE):
         return True
     try:
@@ -69,19 +72,23 @@ def _is_result(path: Path, noted: frozenset[str]) -> bool:
         return False
 
 
-def _noted(folder: Path) -> frozenset[str]:
-    """The digests in the list of a folder."""
-    lines = _list_of(folder).splitlines()
-    return frozenset(line.partition(b" ")[0].decode("ascii", "replace") for line in lines)
-
-
-def _list_of(folder: str | Path) -> bytes:
-    """The list of a folder as it stands; empty if there is none."""
+def _noted(folder: Path) -> frozenset[str] | set[str]:
+    """The digests in the list of a folder. Of a list that has grown only what is new is read."""
     try:
-        with open(os.path.join(folder, LIST), "rb", buffering=0) as file:
-            return file.read()
+        with open(os.path.join(folder, LIST), "rb", buffering=0) as file, _reading:
+            facts = os.fstat(file.fileno())
+            known = _known.get(folder)
+            if known is None or known[0] != (facts.st_dev, facts.st_ino) or known[1] > facts.st_size:
+                known = (facts.st_dev, facts.st_ino), 0, set()
+            file.seek(known[1])
+            lines = file.read()
+            whole = lines.rfind(b"\n") + 1
+            known[2].update(line.partition(b" ")[0].decode(errors="replace") for line in lines[:whole].splitlines())
+            _known.clear()  # but for the folder that results go to now
+            _known[folder] = known[0], known[1] + whole, known[2]
+            return known[2]
     except (OSError, ValueError):
-        return b""
+        return frozenset()
 
 
 def _digest(path: str | Path) -> str:

@@ -131,6 +131,9 @@ def verbs(inputs: Path) -> list[Verb]:
         Verb("filter folder", ["filter", f"{at}/speech", "-o", "cleaned", "-b", "dtln-16k", "--jobs", "2", "-q"], [
             f"cleaned/voice{number}.wav" for number in range(4)
         ], overwrite=False),
+        Verb("batch", ["batch", f"{at}/speech", "-o", "cleaned", "-b", "dtln-16k", "--jobs", "2", "--resume", "-q"], [
+            f"cleaned/voice{number}.wav" for number in range(4)
+        ], overwrite=False),
         Verb("segments", ["segments", f"{at}/a.wav", "-o", "out.csv", "--overwrite"], ["out.csv"]),
         Verb("models list", ["models"]),
         Verb("models info", ["models", "info", "rnnoise"]),

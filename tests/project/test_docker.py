@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FILES = sorted((ROOT / "docker").glob("Dockerfile.*")) if (ROOT / "docker").is_dir() else []
+ALL = sorted((ROOT / "docker").glob("Dockerfile.*")) if (ROOT / "docker").is_dir() else []
+FILES = [path for path in ALL if path.suffix != ".ray"]  # of training; of the nodes of a cluster: test_deployment.py
 
 
 def instructions(path: Path) -> Iterator[tuple[str, str]]:
@@ -36,8 +37,8 @@ def let_through(name: str) -> bool:
     return f"!{name}" in rules and name not in rules
 
 
-def test_there_is_one_for_processors_and_one_for_gpus() -> None:
-    assert [path.name for path in FILES] == ["Dockerfile.cpu", "Dockerfile.gpu"]
+def test_there_is_one_for_processors_one_for_gpus_and_one_for_clusters() -> None:
+    assert [path.name for path in ALL] == ["Dockerfile.cpu", "Dockerfile.gpu", "Dockerfile.ray"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.suffix[1:])

@@ -50,8 +50,8 @@ function _shtab_denoise_wrapper_using
   test "$_shtab_denoise_wrapper_cmdpath" = "$argv"
 end
 
-set -g _shtab_denoise_wrapper_commands filter compare evaluate listen live segments serve models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
-set -g _shtab_denoise_wrapper_opts_with_value --against --allow-host --allow-origin --api-key --api-key-file --atten-lim --audio --backend --bit-rate --block --by --candidate --channels --clean --clips --codec --config --csv --damaged --denoised --dtype --epochs --export --family --format --grace --host --hours --hysteresis --idle --input --jobs --json --keep --kind --level --licence --loudness --max-streams --max-upload --max-uploads --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --per-client --per-minute --port --preset --pretrained --print-config --quality --rate --record --room-share --rooms --rows --seconds --seed --set --snr --source --speech --spool --spool-limit --stream-time --subtype --threads --threshold --title --tls-cert --tls-key --to --track --vad-gate --vad-hold --vad-threshold --virtual-mic --words -C -P -a -b -c -d -e -f -g -o
+set -g _shtab_denoise_wrapper_commands filter batch compare evaluate listen live segments serve models 'models info' 'models wheel' convert train 'train rnnoise' 'train dtln' 'train enhancer' data 'data check' 'data prepare' 'data mix' 'data join' 'data features' 'data balance' 'data blind' 'data telephone' info completion help
+set -g _shtab_denoise_wrapper_opts_with_value --against --allow-host --allow-origin --api-key --api-key-file --attempts --atten-lim --audio --audio-column --backend --bad-members --bit-rate --block --by --candidate --channels --clean --clips --codec --column --config --cpus-per-worker --csv --damaged --denoised --dtype --epochs --export --family --format --grace --host --hours --hysteresis --idle --input --jobs --json --keep --kind --level --licence --loudness --manifest --max-streams --max-upload --max-uploads --metrics-host --metrics-port --min-pause --min-speech --mix --mode --model --name --name-suffix --noise --non-finite --only --origin --output --output-noise --pad --per-client --per-minute --port --preset --pretrained --print-config --quality --rate --ray --record --room-share --rooms --root --rows --seconds --seed --set --snr --source --speech --spool --spool-limit --stream-time --subtype --threads --threshold --title --tls-cert --tls-key --to --track --vad-gate --vad-hold --vad-threshold --virtual-mic --words -C -P -a -b -c -d -e -f -g -o
 
 complete -c denoise-wrapper -e
 complete -c denoise-wrapper -f
@@ -97,6 +97,44 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l rate -xk
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l channels -xka "(__fish_complete_path (commandline -ct))" -d N
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter' -l dtype -xka "(__fish_complete_path (commandline -ct))" -d 'int16, int32, float32 or float64'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using filter; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a folder stands for all audio files below it, but results of earlier runs'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a batch -d 'Cleans many files into another folder or prefix, the tree kept, and writes what became of each into a manifest, by which --resume goes on. Inputs are folders, globs, manifests (.jsonl as of NeMo and Lhotse, .csv, .tsv, Kaldi'"'"'s wav.scp), shards (.tar, .parquet, .arrow), here or at s3://, gs:// or az://.'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s h -l help -d 'show this help message and exit'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'folder or address; not in the input'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l root -xka "(__fish_complete_directories)" -d 'folder that names in manifests are below (default: their own)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l column -xka "(__fish_complete_path (commandline -ct))" -d 'column of manifests with the files (default: a usual one)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l audio-column -xka "(__fish_complete_path (commandline -ct))" -d 'column of Parquet and Arrow with the audio'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l bad-members -xka "stop drop keep" -d 'of shards: fail the shard, leave the member out, or take it over as it is (default: stop)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s q -l quiet -d 'say nothing but what went wrong'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l resume -d 'skip what is done and whole; the rest is done'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l verify -d 'with --resume: compare digests, not sizes and times'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l retry-failed -d 'with --resume: try what was set aside again'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l overwrite -d 'replace results, and begin the manifest anew'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l attempts -xka "(__fish_complete_path (commandline -ct))" -d 'of a file, before it is set aside (default: 5)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l manifest -xka "(__fish_complete_path (commandline -ct))" -d 'of results (default: OUTPUT/.denoise-batch.jsonl)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'files at a time on this machine (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l ray -xka "(__fish_complete_path (commandline -ct))" -d 'on a cluster; needs pip install '"'"'denoise-wrapper[ray]'"'"''
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l cpus-per-worker -xka "(__fish_complete_path (commandline -ct))" -d 'with --ray: cores of a process (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l metrics-port -xka "(__fish_complete_path (commandline -ct))" -d 'serve counters for Prometheus there'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l metrics-host -xka "(__fish_complete_path (commandline -ct))" -d 'address for that (default: 127.0.0.1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s b -l backend -xka "rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn" -d 'see '"'"'models'"'"' (default: rnnoise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l model -xka "(__fish_complete_path (commandline -ct))" -d 'a model of your own for the backend: one file, or the two of a DTLN, or their folder'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l preset -xka "(__fish_complete_path (commandline -ct))" -d 'strength by what it is for: voice, asr, broadcast, max'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l atten-lim -xka "(__fish_complete_path (commandline -ct))" -d 'turn noise down by so much at most; 0 passes all'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l mix -xka "(__fish_complete_path (commandline -ct))" -d 'share of the cleaned signal (default: 1)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l vad-threshold -xka "(__fish_complete_path (commandline -ct))" -d 'gate what is less probably speech than this'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l vad-gate -xka "(__fish_complete_path (commandline -ct))" -d 'silence it (as without this), or take it out'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l vad-hold -xka "(__fish_complete_path (commandline -ct))" -d 'gate stays open so long after speech (default: 0.2)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l link-channels -d 'one gain for all channels, so that the stereo image does not move'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l non-finite -xka "(__fish_complete_path (commandline -ct))" -d 'what to do about NaN and inf (default: raise)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l codec -xka "(__fish_complete_path (commandline -ct))" -d 'encode as this: aac, alac, flac, opus, mp3 ...'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l bit-rate -xka "(__fish_complete_path (commandline -ct))" -d 'of the audio track, such as 128k'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l quality -xka "(__fish_complete_path (commandline -ct))" -d 'with a bit rate that varies; 1 is the best'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l subtype -xka "(__fish_complete_path (commandline -ct))" -d 'type of the samples, as PCM_16, PCM_24, FLOAT'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l track -xka "(__fish_complete_path (commandline -ct))" -d 'audio tracks to clean; others go through'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l damaged -xka "(__fish_complete_path (commandline -ct))" -d 'refuse a damaged file, leave out what cannot be read, or keep silence for it'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s n -l dry-run -d 'say what would be written, and write nothing'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s v -l verbose -d 'with --dry-run: each stream by itself'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'folder, glob, manifest, shard, file or address'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a compare -d 'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s h -l help -d 'show this help message and exit'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s a -s b -s c -s d -s e -s f -s g -l candidate -xka "(__fish_complete_path (commandline -ct))" -d 'a candidate, see below; in the order in which they are given (default: all backends)'

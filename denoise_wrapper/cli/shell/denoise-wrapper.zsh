@@ -10,6 +10,7 @@
 
 _shtab_denoise_wrapper_commands() {
   local _commands=(
+    batch:'Cleans many files into another folder or prefix, the tree kept, and writes what became of each into a manifest, by which --resume goes on. Inputs are folders, globs, manifests (.jsonl as of NeMo and Lhotse, .csv, .tsv, Kaldi'"'"'s wav.scp), shards (.tar, .parquet, .arrow), here or at s3://, gs:// or az://.'
     compare:'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
     completion:'Prints the completions of commands and options for a shell, or the man page. The wheel puts all of them where shells and man look, below its prefix'"'"'s share/; this is for where that is not looked into.'
     convert:'Writes an RNNoise model as the suffix of OUT says: .rnnn (text, for ffmpeg too), .rnn (nnnoiseless), .dnnw (ours, with the model'"'"'s name and licence), .c (rnn_data.c of RNNoise 0.1, and rnn_data.h beside it, for a librnnoise, or for this package by DENOISE_WRAPPER_RNN_DATA) or .dnnw.c (our bytes as C, for this package alone); a v0.2 network as .bin, .dnnw (both the same) or .dnnw.c. Writes a DTLN as NAME_1.onnx and NAME_2.onnx in the folder OUT, for any number of channels and hops a run, checked against torch; or for ncnn, as NAME_1.param, NAME_1.bin and so on, checked likewise (it needs the extra ncnn). The family is seen from the content: .rnnn, .rnn, .dnnw, .bin, .c and Keras .hdf5 of RNNoise; of the DTLN the folder of a training run (its best checkpoint), a checkpoint, torch'"'"'s state dict (.pth), Keras'"'"' weights (.h5) and both models of a pair. An enhancer'"'"'s run or checkpoint, and a checkpoint or streaming ONNX that UL-UNAS or GTCRN released, is written as OUT, or as NAME.dnnw in the'
@@ -68,6 +69,49 @@ _shtab_denoise_wrapper_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_defaults_added=0
+
+_shtab_denoise_wrapper_batch_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[folder or address\; not in the input]:OUTPUT:_files"
+  "--root[folder that names in manifests are below (default\: their own)]:DIR:_files -/"
+  "--column[column of manifests with the files (default\: a usual one)]:NAME:_files"
+  "--audio-column[column of Parquet and Arrow with the audio]:NAME:_files"
+  "--bad-members[of shards\: fail the shard, leave the member out, or take it over as it is (default\: stop)]:bad_members:(stop drop keep)"
+  {-q,--quiet}"[say nothing but what went wrong]"
+  "--resume[skip what is done and whole\; the rest is done]"
+  "--verify[with --resume\: compare digests, not sizes and times]"
+  "--retry-failed[with --resume\: try what was set aside again]"
+  "--overwrite[replace results, and begin the manifest anew]"
+  "--attempts[of a file, before it is set aside (default\: 5)]:N:_files"
+  "--manifest[of results (default\: OUTPUT\/.denoise-batch.jsonl)]:FILE:_files"
+  "--jobs[files at a time on this machine (default\: one a core)]:N:_files"
+  "--ray[on a cluster\; needs pip install \'denoise-wrapper\[ray\]\']:auto|ADDRESS|local:_files"
+  "--cpus-per-worker[with --ray\: cores of a process (default\: 1)]:N:_files"
+  "--metrics-port[serve counters for Prometheus there]:PORT:_files"
+  "--metrics-host[address for that (default\: 127.0.0.1)]:HOST:_files"
+  {-b,--backend}"[see \'models\' (default\: rnnoise)]:NAME:(rnnoise rnnoise-classic dtln-16k dtln-32k enhancer deepfilternet3 ulunas gtcrn)"
+  "*--model[a model of your own for the backend\: one file, or the two of a DTLN, or their folder]:FILE [FILE.onnx]:_files"
+  "--preset[strength by what it is for\: voice, asr, broadcast, max]:NAME:_files"
+  "--atten-lim[turn noise down by so much at most\; 0 passes all]:DB:_files"
+  "--mix[share of the cleaned signal (default\: 1)]:0..1:_files"
+  "--vad-threshold[gate what is less probably speech than this]:0..1:_files"
+  "--vad-gate[silence it (as without this), or take it out]:mute|drop:_files"
+  "--vad-hold[gate stays open so long after speech (default\: 0.2)]:S:_files"
+  "--link-channels[one gain for all channels, so that the stereo image does not move]"
+  "--non-finite[what to do about NaN and inf (default\: raise)]:raise|zero:_files"
+  "--codec[encode as this\: aac, alac, flac, opus, mp3 ...]:NAME:_files"
+  "--bit-rate[of the audio track, such as 128k]:BIT/S:_files"
+  "--quality[with a bit rate that varies\; 1 is the best]:0..1:_files"
+  "--subtype[type of the samples, as PCM_16, PCM_24, FLOAT]:NAME:_files"
+  "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
+  "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
+  {-n,--dry-run}"[say what would be written, and write nothing]"
+  {-v,--verbose}"[with --dry-run\: each stream by itself]"
+  "(*):folder, glob, manifest, shard, file or address:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_batch_defaults_added=0
 
 _shtab_denoise_wrapper_compare_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -487,6 +531,7 @@ _shtab_denoise_wrapper() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_denoise_wrapper-$line[1]:"
       case $line[1] in
+        batch) _arguments -C -s $_shtab_denoise_wrapper_batch_options ;;
         compare) _arguments -C -s $_shtab_denoise_wrapper_compare_options ;;
         completion) _arguments -C -s $_shtab_denoise_wrapper_completion_options ;;
         convert) _arguments -C -s $_shtab_denoise_wrapper_convert_options ;;

@@ -1,0 +1,295 @@
+"""The engine that does tasks on a cluster, by Ray: actors with a share of its cores and the model loaded once, each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.cluster.plan import Task
+from denoise_wrapper.cluster.store import redacted
+from denoise_wrapper.cluster.work import How, Outcome
+from denoise_wrapper.errors import ConfigError, DenoiseError, FileError, needs_package
+from denoise_wrapper.machine import check_jobs
+
+if TYPE_CHECKING:
+    from denoise_wrapper.cluster.run import Ledger
+
+AHEAD_S = 120.0  # a task waits at a worker only behind one of less audio than this
+WAIT_S = 0.5  # between two looks at what else is to be done
+HIRE_S = 2.0  # between two looks at how many cores the cluster has
+PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
+LATE_S = 60.0  # after which it is said that no worker has come
+LOST_S = 900.0  # after which none is waited for
+FAILURES = 10  # of workers to start, one after the other, after which none is tried
+STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
+
+
+def start(address: str, cores: int | None = None) -> Any:
+    """Connect to a cluster, and return the module ray.
+
+    address: "auto" for the one that this machine belongs to, "local" for one that is started here and ends with this
+    process, or the address of another. cores: of one that is started here, None for all.
+    Raises ConfigError if Ray is not installed, FileError if there is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # Ray's own gives up where a machine is busy
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(needs_package("--ray needs", error, "ray")) from error
+    if ray.is_initialized():
+        return ray
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    options: dict[str, Any] = {"address": address}
+    if address == "local":
+        options |= {"num_cpus": check_jobs(cores), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    try:
+        ray.init(**options, logging_level="ERROR", log_to_driver=False)
+    except Exception as error:  # a node that does not come up raises no narrower one
+        why = redacted(" ".join(str(error).split()))[:200]
+        raise FileError(
+            f"--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
+        ) from error
+    finally:
+        for number, handler in before.items():  # Ray has one of its own for TERM
+            with contextlib.suppress(ValueError):  # in another thread than the first one there are none
+                signal.signal(number, handler)
+    return ray
+
+
+@dataclass
+class _Worker:
+    """An actor. came: whether it has answered yet. tasks: that it has, those at work first, by their references."""
+
+    actor: Any
+    hello: Any
+    came: bool = False
+    tasks: dict[Any, tuple[Task, bool]] = field(default_factory=dict)
+
+
+def ray_engine(
+    ray: Any, cpus_per_worker: int = 1, *, workers: int | None = None, check: Callable[[], object] = lambda: None
+) -> Callable[[Sequence[tuple[Task, bool]], How, Ledger], None]:
+    """An engine on the cluster that ray is connected to.
+
+    cpus_per_worker: cores of an actor, which cleans as many files at a time. workers: actors at most; None for as many
+    as the cluster has cores for, also those that come later. check: called now and then.
+    """
+
+    def run(tasks: Sequence[tuple[Task, bool]], how: How, ledger: Ledger) -> None:
+        _Run(ray, cpus_per_worker, workers, check, tasks, how, ledger).run()
+
+    return run
+
+
+class _Run:
+    def __init__(
+        self, ray: Any, cpus: int, most: int | None, check: Callable[[], object], tasks: Sequence[tuple[Task, bool]],
+        how: How, ledger: Ledger,
+    ) -> None:  # fmt: skip
+        self._ray, self._cpus, self._most, self._check = ray, cpus, most, check
+        self._todo, self._ledger = deque(tasks), ledger
+        self._later: list[tuple[float, tuple[Task, bool]]] = []  # (time.monotonic() from which on, task to try again)
+        self._workers: list[_Worker] = []
+        self._class = worker_class(ray)
+        self._how, self._key = ray.put(how), how.key
+        self._hired = self._failures = 0.0
+        self._begin, self._said, self._came = time.monotonic(), False, False
+
+    def run(self) -> None:
+        try:
+            while self._todo or self._later or any(worker.tasks for worker in self._workers):
+                self._check()
+                self._hire()
+                self._hand_out()
+                self._collect()
+        finally:
+            self._end()
+
+    def _hire(self) -> None:
+        """Have as many actors as there are cores for; those for which there is no room yet wait for it."""
+        now = time.monotonic()
+        if now - self._hired < HIRE_S:
+            return
+        self._hired = now
+        cores = self._ray.cluster_resources().get("CPU", 0.0)
+        left = len(self._todo) + len(self._later) + sum(len(worker.tasks) for worker in self._workers)
+        wanted = min(max(1, int(cores // self._cpus)), self._most or 1 << 30, -(-left // self._cpus))
+        for _ in range(wanted - len(self._workers)):
+            options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
+            actor = self._class.options(**options).remote(self._how, self._key)
+            self._workers.append(_Worker(actor, actor.hello.remote()))
+        if not any(worker.came for worker in self._workers):
+            self._miss(now - self._begin, cores)
+
+    def _miss(self, waited: float, cores: float) -> None:
+        """Say that no worker has come, and give up in the end: nodes may still be starting."""
+        why = (
+            f"no worker has come within {waited:.0f} s: each wants {self._cpus} free cores of one machine, and the "
+            f"cluster has {cores:g} in all; see 'ray status', or --cpus-per-worker"
+        )
+        if waited > LOST_S and not self._came:
+            raise FileError(why)
+        if waited > LATE_S and not self._said:
+            self._said = True
+            warn_caller(why)
+
+    def _hand_out(self) -> None:
+        """Give workers what they can take: a task a core, and one more behind what is soon done."""
+        now = time.monotonic()
+        self._todo.extendleft(task for when, task in self._later if when <= now)
+        self._later = [each for each in self._later if each[0] > now]
+        for room in range(1, self._cpus + 2):
+            for worker in self._workers:
+                if not self._todo or not worker.came or len(worker.tasks) >= room:
+                    continue
+                if room > self._cpus and any(task.weight > AHEAD_S for task, _ in worker.tasks.values()):
+                    continue
+                task, replace = self._todo.popleft()
+                self._ledger.begin(task)
+                worker.tasks[worker.actor.clean.remote(task, replace)] = task, replace
+        self._ledger.counts.workers = sum(worker.came for worker in self._workers)
+
+    def _collect(self) -> None:
+        """Wait for something to happen, and note it."""
+        owners = {reference: worker for worker in self._workers for reference in worker.tasks}
+        owners |= {worker.hello: worker for worker in self._workers if not worker.came}
+        if not owners:
+            time.sleep(WAIT_S)
+            return
+        ready, _ = self._ray.wait(list(owners), num_returns=1, timeout=WAIT_S)
+        if ready:
+            more, _ = self._ray.wait(list(owners), num_returns=len(owners), timeout=0)
+            ready = [*ready, *(each for each in more if each not in ready)]
+        for reference in ready:
+            worker = owners[reference]
+            if worker in self._workers:  # not one that was dismissed a moment ago
+                self._take(worker, reference)
+
+    def _take(self, worker: _Worker, reference: Any) -> None:
+        errors = self._ray.exceptions
+        try:
+            answer = self._ray.get(reference)
+        except errors.RayTaskError as error:  # an exception of ours: of memory, or a fault
+            task, replace = worker.tasks.pop(reference)
+            why = f"{task.source}: {redacted(' '.join(str(error.cause).split()) or type(error.cause).__name__)[:300]}"
+            self._answer(Outcome(task, "again", why, 0.0, {"killed": True}), replace)
+        except errors.RayError as error:
+            self._lost(worker, error)
+        else:
+            if reference is worker.hello:
+                worker.came, self._came, self._failures = True, True, 0
+                return
+            task, replace = worker.tasks.pop(reference)
+            self._answer(answer, replace)
+
+    def _answer(self, outcome: Outcome, replace: bool) -> None:
+        if self._ledger.answer(outcome):
+            pause = 0.0 if outcome.fields.get("killed") else 1.0
+            self._later.append((time.monotonic() + pause, (outcome.task, True)))
+
+    def _lost(self, worker: _Worker, error: Exception) -> None:
+        """A worker is gone: what it was at is tried again, what waited behind that has lost nothing."""
+        self._dismiss(worker)
+        self._hired = 0.0
+        if not worker.came:
+            self._failures += 1
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, DenoiseError):
+                raise cause
+            if self._failures >= FAILURES:
+                raise FileError(f"workers do not start: {redacted(' '.join(str(error).split()))[:300]}") from error
+        # A node that is gone is no fault of what was done there.
+        gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "its node has died" in str(error)
+        for at, (task, replace) in enumerate(worker.tasks.values()):
+            if at < self._cpus and not gone:
+                why = f"{task.source}: the worker that cleaned it died"
+                self._answer(Outcome(task, "again", why, 0.0, {"killed": True}), replace)
+            else:
+                self._ledger.forgive(task)
+                self._todo.appendleft((task, True))
+        worker.tasks.clear()
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        with contextlib.suppress(Exception):  # it is gone already
+            self._ray.kill(worker.actor)
+
+    def _end(self) -> None:
+        """Have all workers give up what they are at, so that nothing is half-written, and end them."""
+        busy = [reference for worker in self._workers for reference in worker.tasks]
+        with contextlib.suppress(Exception):
+            if busy:
+                for worker in self._workers:
+                    if worker.came:
+                        worker.actor.stop.remote()
+                self._ray.wait(busy, num_returns=len(busy), timeout=PATIENCE_S)
+        for worker in list(self._workers):
+            self._dismiss(worker)
+
+
+def worker_class(ray: Any) -> Any:
+    """The class of actors that clean."""
+
+    class Cleaner:
+        """Cleans files of a run on one machine of the cluster."""
+
+        def __init__(self, how: How, key: str) -> None:
+            import threading
+
+            if how.key != key:
+                import denoise_wrapper
+
+                raise ConfigError(
+                    f"a machine of the cluster has denoise_wrapper {denoise_wrapper.__version__} or a model that gives "
+                    "other results than here; install one version everywhere"
+                )
+            self._how, self._stop = how, threading.Event()
+            self._files, self._seconds, self._failed = _gauges()
+
+        def hello(self) -> str:
+            return "ready"
+
+        def clean(self, task: Task, replace: bool) -> Outcome:
+            from denoise_wrapper.cluster.work import clean_tasks
+
+            outcomes: list[Outcome] = []
+            clean_tasks([(task, replace)], self._how, 1, outcomes.append, check=self._check)
+            (outcome,) = outcomes
+            if outcome.kind == "done":
+                self._files.inc()
+                self._seconds.inc(max(outcome.seconds, 1e-6))
+            else:
+                self._failed.inc()
+            return outcome
+
+        def stop(self) -> None:
+            self._stop.set()
+
+        def _check(self) -> None:
+            if self._stop.is_set():
+                raise RuntimeError("the run is ending")
+
+    options = {"concurrency_groups": {"control": 1}, "max_restarts": 0, "max_task_retries": 0}
+    Cleaner.hello = ray.method(concurrency_group="control")(Cleaner.hello)  # type: ignore[method-assign]
+    Cleaner.stop = ray.method(concurrency_group="control")(Cleaner.stop)  # type: ignore[method-assign]
+    return ray.remote(**options)(Cleaner)
+
+
+def _gauges() -> tuple[Any, Any, Any]:
+    """Counters that Ray's own dashboard and its address for Prometheus show: files, seconds of audio, failures."""
+    from ray.util.metrics import Counter
+
+    return (
+        Counter("denoise_files", "Files cleaned"),
+        Counter("denoise_audio_seconds", "Seconds of audio cleaned"),
+        Counter("denoise_failures", "Tries that came to nothing"),
+    )

@@ -1,0 +1,320 @@
+"""`batch`: nothing lost, nothing twice, nothing where it must not be; the same bits as `filter`."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from batch_runs import batch, contents, make_files, records
+
+from denoise_wrapper import Denoiser
+from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cluster.manifest import NAME, Manifest
+from denoise_wrapper.cluster.metrics import served
+from denoise_wrapper.cluster.plan import Task, make_tasks
+from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
+from denoise_wrapper.cluster.work import How, Outcome
+from denoise_wrapper.errors import FileError
+from denoise_wrapper.files.levels import Meter
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    make_files(tmp_path / "in", {"a.wav": 0.2, "sub/b.flac": 0.5, "sub/deep/c.wav": 0.3})
+    return tmp_path / "in"
+
+
+def test_results_are_those_of_filter_and_the_tree_is_kept(corpus: Path, tmp_path: Path) -> None:
+    assert batch(corpus, "-o", tmp_path / "out", "--jobs", 2, "--preset", "voice") == 0
+    assert cli.main(["filter", str(corpus), "-o", str(tmp_path / "plain"), "--preset", "voice", "-q"]) == 0
+    assert len(contents(tmp_path / "out")) == 3
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+
+
+def test_the_manifest_tells_of_each_file_and_the_longest_is_first(corpus: Path, tmp_path: Path) -> None:
+    assert batch(corpus, "-o", tmp_path / "out", "--jobs", 1) == 0
+    done = records(tmp_path / "out")
+    assert [Path(line["source"]).name for line in done] == ["b.flac", "c.wav", "a.wav"]
+    for line in done:
+        for name, place in (("input_sha256", "source"), ("output_sha256", "target")):
+            digest = subprocess.run(["sha256sum", line[place]], check=True, capture_output=True, text=True).stdout
+            assert digest.split()[0] == line[name]
+        assert line["attempt"] == 1
+        assert line["worker"].endswith(f":{os.getpid()}")
+    assert [line["seconds"] for line in done] == [0.5, 0.3, 0.2]
+
+
+def test_a_second_run_is_refused_unless_it_goes_on(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch(corpus, "-o", tmp_path / "out") == 0
+    assert batch(corpus, "-o", tmp_path / "out") == 2
+    assert "tells of an earlier run, with 3 files done; --resume goes on" in capsys.readouterr().err
+    assert batch(corpus, "-o", tmp_path / "out", "--resume") == 0
+    assert "0 done, 3 were done before" in capsys.readouterr().err
+    assert len(records(tmp_path / "out")) == 3
+
+
+def test_what_has_changed_is_done_again_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
+    """An input of another content, one that was only touched, a result that was cut, and other settings."""
+    out = tmp_path / "out"
+    assert batch(corpus, "-o", out) == 0
+    make_files(corpus, {"new.wav": 0.2, "a.wav": 0.25})
+    os.utime(corpus / "sub/b.flac")
+    whole = (out / "sub/deep/c.wav").read_bytes()
+    (out / "sub/deep/c.wav").write_bytes(whole[:-100])
+    assert batch(corpus, "-o", out, "--resume", "-q") == 0
+    assert sorted(Path(line["source"]).name for line in records(out)[3:]) == ["a.wav", "c.wav", "new.wav"]
+    assert (out / "sub/deep/c.wav").read_bytes() == whole
+    assert batch(corpus, "-o", out, "--resume", "-q", "--preset", "asr") == 0
+    assert len(records(out)) == 3 + 3 + 4
+
+
+def test_damage_that_keeps_size_and_time_is_found_by_verify(corpus: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out/a.wav"
+    assert batch(corpus, "-o", tmp_path / "out") == 0
+    facts, whole = target.stat(), target.read_bytes()
+    target.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert batch(corpus, "-o", tmp_path / "out", "--resume") == 0
+    assert target.read_bytes() != whole
+    assert batch(corpus, "-o", tmp_path / "out", "--resume", "--verify") == 0
+    assert target.read_bytes() == whole
+
+
+def test_a_file_that_fails_is_set_aside_with_its_reason(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (corpus / "bad.wav").write_text("this is text")
+    assert batch(corpus, "-o", tmp_path / "out") == 2
+    (failed,) = records(tmp_path / "out", "failed")
+    assert (failed["aside"], failed["attempt"]) == (True, 1)
+    assert "bad.wav" in failed["error"]
+    capsys.readouterr()
+    assert batch(corpus, "-o", tmp_path / "out", "--resume") == 2
+    assert "set aside by an earlier run; --retry-failed tries it again" in capsys.readouterr().err
+    assert len(records(tmp_path / "out", "failed")) == 1
+    assert batch(corpus, "-o", tmp_path / "out", "--resume", "--retry-failed") == 2
+    assert len(records(tmp_path / "out", "failed")) == 2
+    make_files(corpus, {"bad.wav": 0.2})
+    assert batch(corpus, "-o", tmp_path / "out", "--resume") == 0
+
+
+def test_a_line_that_was_half_written_is_left_out(corpus: Path, tmp_path: Path) -> None:
+    assert batch(corpus, "-o", tmp_path / "out") == 0
+    path = tmp_path / "out" / NAME
+    end = path.read_bytes().rindex(b'{"event": "done"')
+    path.write_bytes(path.read_bytes()[: end + 30])
+    assert batch(corpus, "-o", tmp_path / "out", "--resume", "-q") == 0
+    assert len(records(tmp_path / "out")) == 3
+
+
+def test_files_that_no_run_made_are_not_replaced_unasked(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.wav").write_bytes(b"mine")
+    assert batch(corpus, "-o", tmp_path / "out") == 2
+    assert batch(corpus, "-o", tmp_path / "out", "--resume") == 2
+    assert (tmp_path / "out/a.wav").read_bytes() == b"mine"
+    assert len(contents(tmp_path / "out")) == 3
+    assert batch(corpus, "-o", tmp_path / "out", "--overwrite") == 0
+    assert (tmp_path / "out/a.wav").read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("output", "words"), [("in", "is the input"), ("in/cleaned", "lies inside"), ("in/sub/../x", "lies inside")]
+)
+def test_an_output_in_the_input_is_refused_before_anything_is_made(
+    corpus: Path, tmp_path: Path, output: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(tmp_path)
+    for given in (corpus, corpus / "*.wav"):
+        assert batch(given, "-o", tmp_path / output) == 2
+        assert words in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+LISTS = {
+    "nemo.jsonl": '{"audio_filepath": "sub/b.flac", "duration": 0.5, "text": "x"}\n{"audio_filepath": "a.wav"}\n',
+    "recordings.jsonl": '{"id": "1", "sources": [{"type": "file", "channels": [0], "source": "a.wav"}]}\n'
+    '{"id": "2", "recording": {"sources": [{"type": "file", "source": "sub/b.flac"}]}}\n',
+    "table.csv": "id,path\n1,a.wav\n2,sub/b.flac\n",
+    "table.tsv": "id\tfile_name\n1\ta.wav\n2\t./sub/b.flac\n",
+    "wav.scp": "one a.wav\ntwo sub/b.flac\n",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_manifests_name_files(corpus: Path, tmp_path: Path, name: str) -> None:
+    (corpus / name).write_text(LISTS[name])
+    assert batch(corpus / name, "-o", tmp_path / "out") == 0
+    assert set(contents(tmp_path / "out")) == {"a.wav", "sub/b.flac"}
+
+
+def test_a_manifest_may_be_packed_and_have_absolute_names_below_a_root(corpus: Path, tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"audio_filepath": str(corpus / name)}) + "\n" for name in ("a.wav", "sub/b.flac"))
+    (tmp_path / "list.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    assert batch(tmp_path / "list.jsonl.gz", "-o", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
+    assert batch(tmp_path / "list.jsonl.gz", "-o", tmp_path / "out", "--root", corpus) == 0
+    assert set(contents(tmp_path / "out")) == {"a.wav", "sub/b.flac"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("m.jsonl", '{"audio_filepath": "../a.wav"}', "has '..' in it"),
+        ("m.jsonl", '{"audio_filepath": "/etc/a.wav"}', "is an absolute name; --root"),
+        ("m.jsonl", '{"wav_file": "a.wav"}', "no column of files such as audio_filepath; it has wav_file"),
+        ("m.jsonl", '{"audio_filepath": 3}', "names no file, but 3"),
+        ("m.jsonl", "{", "is not JSON"),
+        ("m.jsonl", "[]", "is no JSON object"),
+        ("m.jsonl", "\n", "names no file"),
+        ("m.jsonl", '{"sources": [{"type": "command", "source": "rm a"}]}', "a source of type 'command'"),
+        ("m.csv", "id,where\n1,a.wav\n", "it has id and where; name it: --column NAME"),
+        ("m.csv", "id,path\n1,s3://bucket/../a.wav\n", "has '..' in it"),
+        ("m.csv", "id,path\n1,a\\..\\b.wav\n", "has '..' in it"),
+        ("wav.scp", "one sox a.wav -t wav - |\n", "is a command, and none is run"),
+        ("m.jsonl", '{"audio_filepath": "s3://key:secret@host/a.wav"}', "an address holds no key"),
+    ],
+)
+def test_bad_manifests_are_refused_before_anything_is_made(
+    corpus: Path, tmp_path: Path, name: str, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (corpus / name).write_text(text)
+    assert batch(corpus / name, "-o", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "secret" not in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_inputs_of_one_output_name_are_refused(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_files(tmp_path / "other", {"a.wav": 0.2})
+    assert batch(corpus, tmp_path / "other", "-o", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "would both be written to" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--verify",), "--verify: only with --resume"),
+        (("--resume", "--overwrite"), "leave out one of them"),
+        (("--cpus-per-worker", 2), "only with --ray"),
+        (("--attempts", 0), "--attempts is 1 or more"),
+        (("--jobs", 0), "jobs is a number"),
+        (("--metrics-port", 70000), "--metrics-port is a port"),
+        (("--manifest", "s3://bucket/manifest"), "name a file of this machine"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    corpus: Path, tmp_path: Path, words: tuple[object, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch(corpus, "-o", tmp_path / "out", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not contents(tmp_path / "out")
+
+
+def test_a_disk_that_is_full_ends_the_run_in_a_line(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        try:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        except OSError as error:
+            raise FileError("cannot write: the disk is full") from error
+
+    monkeypatch.setattr(Denoiser, "_transform", full)
+    assert batch(corpus, "-o", tmp_path / "out", "--jobs", 1) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the disk is full" in line
+    assert "--resume goes on" in line
+    monkeypatch.undo()
+    assert batch(corpus, "-o", tmp_path / "out", "--resume", "-q") == 0
+    assert len(contents(tmp_path / "out")) == 3
+
+
+def test_what_may_end_otherwise_is_tried_again_and_then_set_aside(tmp_path: Path) -> None:
+    """By the ledger: so many tries, of which only a worker that died is held against the file."""
+    task = Task("a.wav", "b.wav")
+    for killed in (False, True):
+        book = Manifest(tmp_path / f"{killed}", go_on=False, anew=False)
+        ledger = Ledger(book, "key", 3, lambda outcome, last: None, Counts())
+        again = []
+        for _ in range(3):
+            ledger.begin(task)
+            again.append(ledger.answer(Outcome(task, "again", "why", fields={"killed": killed})))
+        assert again == [True, True, False]
+        assert book.last["b.wav"]["aside"] is killed
+        book.close()
+
+
+def test_two_runs_do_not_write_one_manifest(corpus: Path, tmp_path: Path) -> None:
+    book = Manifest(tmp_path / "manifest", go_on=False, anew=False)
+    with pytest.raises(FileError, match="another run is writing"):
+        Manifest(tmp_path / "manifest", go_on=True, anew=False)
+    book.close()
+
+
+def test_counters_are_served_while_a_run_goes_on() -> None:
+    pytest.importorskip("prometheus_client")
+    counts = Counts(total=5, done=2, failed=1, seconds=7.0)
+    with served(counts, 18431):
+        text = urllib.request.urlopen("http://127.0.0.1:18431/metrics").read().decode()
+        with pytest.raises(FileError, match="--metrics-port 18431"), served(counts, 18431):
+            pass
+    assert 'denoise_batch_files_total{outcome="done"} 2.0' in text
+    assert "denoise_batch_files_left 2.0" in text
+
+
+def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:
+    """Levels, which take kilobytes, live only while their file is cleaned."""
+    make_files(tmp_path / "in", {f"{number:03}.wav": 0.02 for number in range(60)})
+    made = make_tasks([str(tmp_path / "in")], str(tmp_path / "out"))
+    alive: list[int] = []
+    ended: list[Outcome] = []
+
+    def told(outcome: Outcome, last: bool) -> None:
+        ended.append(outcome)
+        if len(ended) % 20 == 0:
+            alive.append(sum(isinstance(each, Meter) for each in gc.get_objects()))
+
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), local_engine(2), told=told)
+    assert len(ended) == 60
+    assert max(alive) <= 2 * 2 + 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals mean something else there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_run_that_is_stopped_leaves_whole_files_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
+    make_files(tmp_path / "in", {f"{name}.wav": 60.0 for name in "ab"} | {"c.wav": 1.0})
+    command = [sys.executable, "-m", "denoise_wrapper", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+
+    def heed() -> None:  # a shell makes what it starts in the background ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.PIPE, preexec_fn=heed) as process:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("out/.*.wav"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        begin = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(60) == code
+        assert time.monotonic() - begin < 10
+    left = contents(tmp_path / "out")
+    assert all(name.startswith(".") for name in left) if number == signal.SIGKILL else left == {}
+    assert batch(tmp_path / "in", "-o", tmp_path / "out", "--resume", "-q") == 0
+    assert set(contents(tmp_path / "out")) == {"a.wav", "b.wav", "c.wav"}

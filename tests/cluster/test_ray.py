@@ -1,0 +1,130 @@
+"""`batch --ray` and `denoise_wrapper.integrations.ray` on this machine, where Ray is installed: make cluster."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from batch_runs import batch, contents, make_files, records
+
+from denoise_wrapper import ConfigError, DenoiseError, Denoiser
+from denoise_wrapper.cluster.manifest import NAME
+from denoise_wrapper.cluster.ray_engine import start
+from denoise_wrapper.cluster.store import scheme_of
+
+ray = pytest.importorskip("ray", reason="Ray is large, and installed apart: make cluster")
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on two cores of this machine, for all tests here, as it takes long to start."""
+    yield start(os.environ.get("RAY_ADDRESS", "local"), 2)
+    ray.shutdown()
+
+
+def cleaners() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::Cleaner" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2, "sub/b.flac": 0.5, "c.wav": 0.3})
+    (tmp_path / "in/bad.wav").write_text("this is text")
+    for folder, words in (("out", ("--ray", "local")), ("plain", ())):
+        assert batch(tmp_path / "in", "-o", tmp_path / folder, "-b", "dtln-16k", "--mix", 0.9, *words) == 2
+        assert "3 done, 1 failed" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    workers = {line["worker"] for line in records(tmp_path / "out")}
+    assert not {worker for worker in workers if worker.endswith(f":{os.getpid()}")}
+    assert batch(tmp_path / "in", "-o", tmp_path / "out", "-b", "dtln-16k", "--mix", 0.9, "--resume") == 2
+    assert "3 were done before" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tmp_path: Path) -> None:
+    make_files(tmp_path / "in", {f"{number:02}.wav": 20.0 for number in range(8)})
+    killed: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("out/.*.wav")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for pid in cleaners()[:1]:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert batch(tmp_path / "in", "-o", tmp_path / "out", "--ray", "local") == 0
+    thread.join()
+    assert len(killed) == 1
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    done, failed = records(tmp_path / "out"), records(tmp_path / "out", "failed")
+    assert len(done) == 8
+    assert [line["final"] for line in failed] == [False]
+    assert "the worker that cleaned it died" in failed[0]["error"]
+
+
+def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:
+    from denoise_wrapper.integrations.ray import denoise
+
+    rng, denoiser = np.random.default_rng(1), Denoiser(preset="voice")
+    clips = [0.1 * rng.standard_normal((1, 1600 * (1 + number))).astype(np.float32) for number in range(5)]
+    rows = [{"amplitude": clip, "sample_rate": RATE, "number": number} for number, clip in enumerate(clips)]
+    dataset = denoise(ray.data.from_items(rows), denoiser=denoiser, concurrency=1, batch_size=2)
+    for row in dataset.take_all():
+        expected = denoiser.filter(clips[row["number"]][0], RATE)
+        np.testing.assert_array_equal(np.asarray(row["amplitude"]).reshape(-1), expected)
+
+
+def test_a_dataset_of_files_keeps_or_drops_what_is_broken(cluster: Any) -> None:
+    from denoise_wrapper.integrations.ray import denoise
+
+    file = io.BytesIO()
+    soundfile.write(file, 0.1 * np.random.default_rng(2).standard_normal(1600), RATE, format="WAV")
+    cleaned = io.BytesIO()
+    Denoiser().filter_file(io.BytesIO(file.getvalue()), cleaned)
+    dataset = ray.data.from_items([{"bytes": data, "number": at} for at, data in enumerate((file.getvalue(), b"none"))])
+    for on_error, expected in (("drop", [cleaned.getvalue()]), ("keep", [cleaned.getvalue(), b"none"])):
+        rows = denoise(dataset, on_error=on_error, concurrency=1).take_all()  # type: ignore[arg-type]
+        assert [row["bytes"] for row in sorted(rows, key=lambda row: row["number"])] == expected
+    with pytest.raises(ConfigError, match="on_error is"):
+        denoise(dataset, on_error="stop")  # type: ignore[arg-type]
+
+
+def test_files_are_cleaned_from_within_a_program_on_ray(cluster: Any, tmp_path: Path) -> None:
+    from denoise_wrapper.integrations.ray import denoise_files
+
+    make_files(tmp_path / "in", {"a.wav": 0.2, "b.wav": 0.3})
+    told = []
+    counts = denoise_files(tmp_path / "in", tmp_path / "out", told=lambda outcome, last: told.append(outcome.kind))
+    assert (counts.done, counts.failed, told) == (2, 0, ["done", "done"])
+    assert denoise_files(tmp_path / "in", tmp_path / "out", resume=True).skipped == 2
+    assert ray.is_initialized()
+    with pytest.raises(DenoiseError, match="tells of an earlier run"):
+        denoise_files(tmp_path / "in", tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / NAME).read_text().splitlines()]
+    assert all(scheme_of(line.get("target", "")) is None for line in lines)
+
+
+def test_more_cores_than_there_are_is_said(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOST_S", 3.0)
+    make_files(tmp_path / "in", {"a.wav": 0.2})
+    assert batch(tmp_path / "in", "-o", tmp_path / "out", "--ray", "local", "--cpus-per-worker", 64) == 2

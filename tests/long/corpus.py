@@ -1,0 +1,410 @@
+"""A corpus made by formula, and what `batch` does with it: overhead, --resume, memory, scale, faults.
+
+    python tests/long/corpus.py make WORK --clips 10000 --least 2 --most 20 --long 10800
+    python tests/long/corpus.py overhead WORK --clips 300 --backend dtln-16k [--ray]
+    python tests/long/corpus.py resume WORK
+    python tests/long/corpus.py finished WORK --clips 10000    # --resume where all is done already
+    python tests/long/corpus.py ledger WORK --clips 10000      # what the manifest costs for each file
+    python tests/long/corpus.py workers WORK 1 2               # by Ray; and what leading costs for each file
+    python tests/long/corpus.py faults WORK --seconds 300      # two nodes of Ray, killed workers, a node that goes
+    python tests/long/corpus.py storage WORK                   # S3 of moto, behind a proxy that fails
+
+WORK gets `clips`, and results beside it. Every figure is of one machine at one time: compare within a run only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+RATE = 16000
+BROKEN = 100  # one file in so many is no audio
+
+
+def make(folder: Path, clips: int, least: float, most: float, long_s: float) -> None:
+    """Clips of a voice made of harmonics under noise, in folders of 1000; some that are broken; one that is long."""
+    rng = np.random.default_rng(7)
+    lengths = rng.uniform(least, most, clips)
+    for number, length in enumerate(lengths):
+        path = folder / f"{number // 1000:03}" / f"{number:06}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % BROKEN == BROKEN - 1:
+            path.write_bytes(b"RIFF" + rng.bytes(200))
+        else:
+            soundfile.write(path, clip(length, number), RATE, subtype="PCM_16")
+    if long_s:
+        with soundfile.SoundFile(folder / "long.wav", "w", RATE, 1, "PCM_16") as file:
+            for part in range(int(long_s / 60)):
+                file.write(clip(60.0, part % 50))
+    print(f"{clips} clips, {lengths.sum() / 3600:.2f} h, and one of {long_s / 3600:.2f} h in {folder}")
+
+
+def clip(seconds: float, seed: int) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(seed)
+    at = np.arange(round(seconds * RATE)) / RATE
+    pitch = 90 + 60 * rng.random() + 20 * np.sin(2 * np.pi * 0.7 * at)
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = sum(np.sin(k * phase) / k for k in range(1, 8)) * np.maximum(0, np.sin(2 * np.pi * 2.1 * at))
+    return 0.1 * voice + 0.02 * rng.standard_normal(len(at))
+
+
+def run(*words: object, env: dict[str, str] | None = None) -> tuple[float, int, int, str]:
+    """Run a verb: (seconds by the clock, peak memory in MB, exit code, what it said)."""
+    begin = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "denoise_wrapper", *map(str, words)], stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **(env or {})},
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        peak = 0
+        text: list[str] = []
+        reader = threading.Thread(target=lambda: text.append(process.stderr.read()))  # type: ignore[union-attr]
+        reader.start()
+        while process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            time.sleep(0.05)
+        reader.join()
+    return time.perf_counter() - begin, peak, process.returncode, text[0]
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >> 20
+    except (OSError, IndexError):
+        return 0
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*.wav") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def started(said: str) -> float:
+    """Seconds that a run said it took to start."""
+    match = re.search(r"([\d.]+) (ms|s|min)(?: (\d+) s)? to start", said)
+    assert match is not None, said
+    number = float(match[1]) * {"ms": 1e-3, "s": 1.0, "min": 60.0}[match[2]]
+    return number + float(match[3] or 0)
+
+
+def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> None:
+    """The same clips by `filter` and by `batch`, in turns; seconds without the start, and processor time."""
+    sources = sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]
+    few = fresh(work / "few")
+    few.mkdir()
+    for path in sources:
+        os.link(path, few / path.name)
+    one = fresh(work / "one")
+    one.mkdir()
+    os.link(sources[0], one / sources[0].name)
+    kinds: dict[str, list[object]] = {"filter": [], "batch": []}
+    if ray:
+        kinds["batch --ray local"] = ["--ray", "local"]
+    took: dict[str, list[float]] = {name: [] for name in kinds}
+    cpu: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, words in kinds.items():
+            verb = name.split()[0]
+            start = os.times()
+            base, _, _, _ = run(verb, one, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, "-q", *words)
+            middle = os.times()
+            whole, _, code, said = run(verb, few, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, *words)
+            end = os.times()
+            assert code == 0, said
+            took[name].append(whole - started(said) if "batch" in name else whole - base)
+            cpu[name].append((end[2] + end[3] - middle[2] - middle[3]) - (middle[2] + middle[3] - start[2] - start[3]))
+            print(f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; {base:.1f} s with one file")
+    for name in kinds:
+        ratio = min(took[name]) / min(took["filter"])
+        used = min(cpu[name]) / min(cpu["filter"])
+        print(
+            f"{backend}, {len(sources)} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time"
+        )
+
+
+def resume(work: Path, backend: str) -> None:
+    """All clips by `batch`, then --resume twice, with memory."""
+    out = fresh(work / "all")
+    took, peak, code, said = run("batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend)
+    print(f"all: {took:.1f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+    lines = [json.loads(line) for line in (out / ".denoise-batch.jsonl").read_text().splitlines()]
+    print(f"manifest: {len(lines)} lines, {(out / '.denoise-batch.jsonl').stat().st_size >> 10} kB")
+    for _ in range(2):
+        took, peak, code, said = run("batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume")
+        print(f"--resume: {took:.2f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+
+
+def finished(work: Path, clips: int) -> None:
+    """A corpus that is finished: one clip and its result under so many names, and a manifest that says so; --resume."""
+    first, out = fresh(work / "first"), fresh(work / "finished")
+    sources = fresh(work / "names")
+    first.mkdir(parents=True)
+    soundfile.write(first / "0.wav", clip(2.0, 0), RATE, subtype="PCM_16")
+    assert run("batch", first, "-o", work / "first-out", "--overwrite", "-q")[2] == 0
+    lines = [json.loads(line) for line in (work / "first-out/.denoise-batch.jsonl").read_text().splitlines()]
+    (done,) = [line for line in lines if line["event"] == "done"]
+    with open(_made(out) / ".denoise-batch.jsonl", "w") as book:
+        for number in range(clips):
+            source, target = (folder / f"{number // 1000:03}/{number:06}.wav" for folder in (sources, out))
+            os.link(first / "0.wav", _made(source.parent) / source.name)
+            os.link(work / "first-out/0.wav", _made(target.parent) / target.name)
+            line = done | {"source": os.path.realpath(source), "target": os.path.realpath(target)}
+            book.write(json.dumps({"event": "begin", "target": line["target"], "attempt": 1}) + "\n")
+            book.write(json.dumps(line) + "\n")
+    for _ in range(2):
+        before = os.times()
+        took, peak, code, said = run("batch", sources, "-o", out, "--resume")
+        used = os.times()
+        cpu = used[2] + used[3] - before[2] - before[3]
+        print(f"--resume: {took:.2f} s, {cpu:.2f} s of processor, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def ledger(work: Path, clips: int) -> None:
+    """Processor time of the process that leads, for each file: both lines in the manifest, without an engine."""
+    from denoise_wrapper.cluster.manifest import Manifest
+    from denoise_wrapper.cluster.plan import Task
+    from denoise_wrapper.cluster.run import Counts, Ledger
+    from denoise_wrapper.cluster.work import Outcome
+
+    path = work / "ledger.jsonl"
+    path.unlink(missing_ok=True)
+    book = Manifest(path, go_on=False, anew=False)
+    led = Ledger(book, "0" * 16, 5, lambda outcome, last: None, Counts())
+    fields = {"seen": [1, "2"], "made": [1, "2"], "input_sha256": "0" * 64, "output_sha256": "0" * 64, "worker": "w:1"}
+    begin, wall = time.process_time(), time.perf_counter()
+    for number in range(clips):
+        task = Task(f"s3://corpus/raw/{number:09}.flac", f"s3://corpus/clean/{number:09}.flac")
+        led.begin(task)
+        led.answer(Outcome(task, "done", None, 10.0, fields))
+    took, wall = time.process_time() - begin, time.perf_counter() - wall
+    book.close()
+    each = path.stat().st_size / clips
+    print(f"ledger: {1e6 * took / clips:.0f} us of processor a file, {1e6 * wall / clips:.0f} in all, {each:.0f} bytes")
+    begin = time.process_time()
+    again = Manifest(path, go_on=True, anew=False)
+    print(f"read again: {1e6 * (time.process_time() - begin) / clips:.0f} us a file")
+    again.close()
+
+
+def workers(work: Path, numbers: list[int], clips: int) -> None:
+    """Clips by Ray with so many workers each: what a worker does."""
+    overhead_clips = fresh(work / "few")
+    overhead_clips.mkdir()
+    for path in sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]:
+        os.link(path, overhead_clips / path.name)
+    for number in numbers:
+        took, _, code, said = run(
+            "batch", overhead_clips, "-o", fresh(work / "out"), "--ray", "local", "--jobs", number
+        )
+        assert code == 0, said
+        steady = took - started(said)
+        each = clips / steady / number
+        print(f"{number} workers: {steady:.1f} s, {each:.2f} files/s each; {started(said):.1f} s to start")
+
+
+def node() -> dict[str, Any]:
+    """Arguments of a node of two cores; its ports are known, so that it does not wait for agents to say them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+    from storms import free_port
+
+    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
+    return {"num_cpus": 2, "object_store_memory": 200 << 20, **ports}
+
+
+def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> None:
+    """Two nodes; a worker is killed every so many seconds or files, one node goes and one comes; then all bits."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
+    from ray.cluster_utils import Cluster
+
+    few = fresh(work / "few")
+    few.mkdir()
+    for path in sorted((work / "clips").rglob("*.wav"), key=lambda path: (path.name != "long.wav", path))[:clips]:
+        os.link(path, few / path.name)
+    _, _, _, said = run("batch", few, "-o", work / "calm", "--jobs", 2, "--resume")
+    print(f"calm: {said.splitlines()[-1]}")
+    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    other = cluster.add_node(**node())
+    fresh(work / "stormy")
+    words = [
+        sys.executable, "-m", "denoise_wrapper", "batch", str(few), "-o", str(work / "stormy"), "--ray",
+        cluster.address, "--attempts", "30",
+    ]  # fmt: skip
+    killed, begin, moved = 0, time.monotonic(), 0
+    try:
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            last, known = time.monotonic(), 0
+            rng = random.Random(5)
+            while process.poll() is None and time.monotonic() - begin < seconds:
+                time.sleep(0.2)
+                done = _done(work / "stormy")
+                if done - known < files if files else time.monotonic() - last < every:
+                    continue
+                last, known = time.monotonic(), done
+                found = _cleaners()
+                if found:
+                    os.kill(rng.choice(found), signal.SIGKILL)
+                    killed += 1
+                if killed == 2 and not moved:
+                    cluster.remove_node(other, allow_graceful=False)
+                    moved = 1
+                elif killed == 4 and moved == 1:
+                    cluster.add_node(**node())
+                    moved = 2
+            assert process.stderr is not None
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            said = process.stderr.read()
+        print(
+            f"stormy: exit {process.returncode}, {killed} workers killed, node moves {moved}: {said.splitlines()[-1]}"
+        )
+        compare(work / "calm", work / "stormy")
+        once(work / "stormy")
+    finally:
+        cluster.shutdown()
+
+
+def _done(folder: Path) -> int:
+    try:
+        return (folder / ".denoise-batch.jsonl").read_bytes().count(b'"event": "done"')
+    except OSError:
+        return 0
+
+
+def _cleaners() -> list[int]:
+    """Processes of actors that clean, by the names that Ray gives them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::Cleaner" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def compare(calm: Path, stormy: Path) -> None:
+    first, second = digests(calm), digests(stormy)
+    unlike = sum(first[name] != second.get(name) for name in first)
+    print(f"{len(first)} results, {len(second)} with faults, {unlike} unlike, {len(second.keys() - first.keys())} more")
+    assert first == second
+
+
+def once(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / ".denoise-batch.jsonl").read_text().splitlines()]
+    done = [line["target"] for line in lines if line["event"] == "done"]
+    again = sum(line["event"] == "failed" and not line["final"] for line in lines)
+    assert len(done) == len(set(done))
+    print(f"each of {len(done)} done once by the manifest; {again} tries came to nothing")
+
+
+def storage(work: Path, clips: int) -> None:
+    """S3 of moto behind a proxy that answers 500 to one request in ten, and is slow."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+    import boto3
+    from storms import Proxy, moto_server
+
+    few = fresh(work / "few")
+    few.mkdir()
+    for path in sorted(path for path in (work / "clips").rglob("*.wav"))[:clips]:
+        os.link(path, few / path.name)
+    _, _, _, said = run("batch", few, "-o", fresh(work / "calm"), "--jobs", 2)
+    print(f"calm, here: {said.splitlines()[-1]}")
+    with moto_server() as port, Proxy(port, failing=0.1, delay_s=0.02) as proxy:
+        env = {
+            "AWS_ACCESS_KEY_ID": "testing-key", "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
+        }  # fmt: skip
+        client = boto3.client(
+            "s3", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id="a", aws_secret_access_key="b",
+            region_name="us-east-1",
+        )  # fmt: skip
+        client.create_bucket(Bucket="corpus")
+        for path in few.iterdir():
+            client.upload_file(str(path), "corpus", f"in/{path.name}")
+        book = work / "s3.jsonl"
+        book.unlink(missing_ok=True)
+        took, peak, code, said = run(
+            "batch", "s3://corpus/in", "-o", "s3://corpus/out", "--jobs", 2, "--manifest", book, env=env
+        )
+        print(f"S3: {took:.1f} s, peak {peak} MB, exit {code}, {proxy.failed} of {proxy.seen} requests failed: "
+              f"{said.splitlines()[-1]}")  # fmt: skip
+        got = fresh(work / "stormy")
+        got.mkdir()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket="corpus", Prefix="out/"):
+            for each in page.get("Contents", []):
+                if each["Key"].endswith(".wav"):
+                    client.download_file("corpus", each["Key"], str(got / Path(each["Key"]).name))
+        shutil.copy(book, got / ".denoise-batch.jsonl")
+        compare(work / "calm", got)
+        once(got)
+        assert "testing-secret" not in book.read_text() + said
+        took, _, code, said = run(
+            "batch", "s3://corpus/in", "-o", "s3://corpus/out", "--jobs", 2, "--manifest", book, "--resume", env=env
+        )
+        print(f"S3 --resume: {took:.1f} s, exit {code}: {said.splitlines()[-1]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "what", choices=("make", "overhead", "resume", "finished", "ledger", "workers", "faults", "storage")
+    )
+    parser.add_argument("work", type=Path)
+    parser.add_argument("numbers", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--clips", type=int, default=300)
+    parser.add_argument("--least", type=float, default=2.0)
+    parser.add_argument("--most", type=float, default=20.0)
+    parser.add_argument("--long", type=float, default=0.0)
+    parser.add_argument("--backend", default="rnnoise")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--every", type=float, default=10.0)
+    parser.add_argument("--files", type=int, default=0)
+    args = parser.parse_args()
+    if args.what == "make":
+        make(fresh(args.work / "clips"), args.clips, args.least, args.most, args.long)
+    elif args.what == "overhead":
+        overhead(args.work, args.clips, args.backend, args.rounds, args.ray)
+    elif args.what == "resume":
+        resume(args.work, args.backend)
+    elif args.what == "finished":
+        finished(args.work, args.clips)
+    elif args.what == "ledger":
+        ledger(args.work, args.clips)
+    elif args.what == "workers":
+        workers(args.work, args.numbers, args.clips)
+    elif args.what == "faults":
+        faults(args.work, args.seconds, args.every, args.files, args.clips)
+    else:
+        storage(args.work, args.clips)
+
+
+if __name__ == "__main__":
+    main()
