@@ -187,10 +187,18 @@ def test_lossless_stays_lossless_and_as_deep(
     np.testing.assert_array_equal(read_file(cleaned)[0], read_file(source)[0])
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+@pytest.mark.parametrize(("name", "long_s"), [("film.mkv", 600), ("film.mp4", 600), ("film.mp4", 0)])
 def test_everything_but_the_audio_goes_through(
-    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any], name: str
+    tmp_path: Path,
+    denoiser: Denoiser,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    long_s: int,
 ) -> None:
+    """long_s: seconds from which on an MP4 is written in fragments, which are joined."""
+    monkeypatch.setattr("denoise_wrapper.files.media.target.LONG_S", long_s)
     source = film(tmp_path / name, ffmpeg)
     before, after = probe(source), probe(denoiser.filter_file(source))
     kept = ("index", "codec_name", "codec_type", "disposition", "width", "height")
