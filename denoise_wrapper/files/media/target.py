@@ -48,7 +48,7 @@ class MediaTarget:
 
         self._dst, self._muxer = dst, muxer
         self.notes: list[str] = []
-        media = source if isinstance(source, MediaSource) else None
+        self._media = media = source if isinstance(source, MediaSource) else None
         same = media is not None and same_container(dst, media.path)
         self._part, self._same, self._carried = part, same, carried_of(source)
         self._source = source.facts.path
@@ -89,6 +89,8 @@ class MediaTarget:
             self._container.close()
         except av.FFmpegError as error:
             raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+        if self._media is not None:
+            self._media.release()
         if self._unneeded is not None:
             with open(self._part, "r+b") as file:
                 mp4.join_fragments(file, self._index_first, self._unneeded)
