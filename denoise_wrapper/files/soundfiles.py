@@ -28,8 +28,8 @@ _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, 
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
 # Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
-# depth stays in the cache until it is written.
-_PIECE = 1 << 13
+# depth is to stay in the cache until it is written.
+_OGG_PIECE, _ROUNDED_PIECE = 1 << 13, 1 << 16
 
 
 class Target(Protocol):
@@ -111,8 +111,8 @@ class SoundFileTarget:
 
         self._frames += len(block)
         depth = _DEPTHS.get(self._subtype or "")
-        whole = self._form != "OGG" and (depth is None or block.dtype == np.int16)
-        size = max(1, len(block)) if whole else _PIECE
+        whole = depth is None or block.dtype == np.int16
+        size = _OGG_PIECE if self._form == "OGG" else max(1, len(block)) if whole else _ROUNDED_PIECE
         try:
             for start in range(0, len(block), size):
                 piece = block[start : start + size]
