@@ -554,3 +554,33 @@ def test_nothing_is_printed_by_the_libraries(
     with pytest.raises(FileError):
         denoiser.filter_file(bad)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("channels", range(3, 9))
+@pytest.mark.parametrize("codec", ["alac", "aac", "flac", "opus"])
+def test_channels_that_no_mask_names_go_into_an_m4a(
+    tmp_path: Path, denoiser: Denoiser, channels: int, codec: str
+) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800, channels), RATE, subtype="PCM_16")
+    cleaned = denoiser.filter_file(tmp_path / "a.wav", tmp_path / "a.m4a", codec=codec)
+    assert read_file(cleaned)[0].shape[1] == channels
+
+
+@pytest.mark.parametrize(("mask", "codec"), [(0x63F, "alac"), (0x60F, "alac"), (0x60F, "aac"), (0xFF, "aac")])
+def test_a_mask_that_a_codec_does_not_take_is_named(tmp_path: Path, denoiser: Denoiser, mask: int, codec: str) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800, mask.bit_count()), RATE, subtype="PCM_16", format="WAVEX")
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    at = data.index(b"fmt ") + 28
+    data[at : at + 4] = mask.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    (result,) = denoiser._filter_pairs([(tmp_path / "a.wav", tmp_path / "a.m4a")], codec=codec)
+    assert result.error is None
+    assert result.notes == [f"its mask of channels, {mask:#x}, is left out: {codec} does not take it"]
+    assert read_file(tmp_path / "a.m4a")[0].shape[1] == mask.bit_count()
+
+
+def test_flac_goes_into_ogg_where_it_is_asked_for(tmp_path: Path, denoiser: Denoiser) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(), RATE, subtype="PCM_16")
+    cleaned = denoiser.filter_file(tmp_path / "a.wav", tmp_path / "a.ogg", codec="flac")
+    assert b"\x7fFLAC" in cleaned.read_bytes()[:64]
+    np.testing.assert_array_equal(read_file(cleaned)[0], read_file(tmp_path / "a.wav")[0])

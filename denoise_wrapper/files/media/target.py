@@ -14,7 +14,7 @@ from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
 from denoise_wrapper.files.containers import mp4
 from denoise_wrapper.files.formats import Wishes
-from denoise_wrapper.files.media.encode import Lane, add_lane, takes_speakers
+from denoise_wrapper.files.media.encode import Lane, add_lane, choose_layout
 from denoise_wrapper.files.media.library import library, open_input, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.tracks import Track
@@ -129,10 +129,9 @@ class MediaTarget:
         mask = None if isinstance(track, Track) else self._carried.mask
         if mask is not None and mask.bit_count() != track.channels:
             mask = None
-        if mask is not None and not takes_speakers(plan, track.rate, mask):
-            self.notes.append(f"its mask of channels, {mask:#x}, is left out: {plan.encoder} does not take it")
-            mask = None
-        return add_lane(self._container, plan, track, self._mux, self._muxer, mask)
+        layout, left = choose_layout(plan, track, mask)
+        self.notes += [left] * (left is not None)
+        return add_lane(self._container, plan, track, self._mux, self._muxer, layout)
 
     def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
         """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
