@@ -137,6 +137,8 @@ def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WIS
         source = SoundFileSource(path, stack, wishes.damaged)
     except Foreign as error:
         return MediaSource(path, stack, wishes, str(error))
+    if wishes.track not in ("all", "1"):
+        raise FileError(f"{path} has no audio track {wishes.track!r} (--track); it has 1, of no language")
     if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
         source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
     ):

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from fakes import FakeBackend
 from numpy.typing import NDArray
+from odd_files import flac_of_bits
 from require import require
 
 from denoise_wrapper import DenoiseError, Denoiser, FileError
@@ -575,7 +576,7 @@ def test_a_mask_that_a_codec_does_not_take_is_named(tmp_path: Path, denoiser: De
     (tmp_path / "a.wav").write_bytes(data)
     (result,) = denoiser._filter_pairs([(tmp_path / "a.wav", tmp_path / "a.m4a")], codec=codec)
     assert result.error is None
-    assert result.notes == [f"its mask of channels, {mask:#x}, is left out: {codec} does not take it"]
+    assert list(result.notes) == [f"its mask of channels, {mask:#x}, is left out: {codec} does not take it"]
     assert read_file(tmp_path / "a.m4a")[0].shape[1] == mask.bit_count()
 
 
@@ -584,3 +585,24 @@ def test_flac_goes_into_ogg_where_it_is_asked_for(tmp_path: Path, denoiser: Deno
     cleaned = denoiser.filter_file(tmp_path / "a.wav", tmp_path / "a.ogg", codec="flac")
     assert b"\x7fFLAC" in cleaned.read_bytes()[:64]
     np.testing.assert_array_equal(read_file(cleaned)[0], read_file(tmp_path / "a.wav")[0])
+
+
+@pytest.mark.parametrize(("bits", "written"), [(12, 16), (15, 16), (20, 24)])
+def test_flac_of_an_odd_depth_is_written_in_the_next_one_and_says_so(
+    tmp_path: Path, denoiser: Denoiser, bits: int, written: int
+) -> None:
+    samples = np.rint(sweep(6000)[:, 0] * 2 ** (bits - 1)).astype(np.int64)
+    (tmp_path / "a.flac").write_bytes(flac_of_bits(samples, bits))
+    (result,) = denoiser._filter_pairs([(tmp_path / "a.flac", tmp_path / "b.flac")])
+    assert result.error is None
+    assert list(result.notes) == [f"its {bits} bits are written as {written}, as flac is encoded here"]
+    made, _ = soundfile.read(tmp_path / "b.flac", dtype="int32")
+    np.testing.assert_array_equal(made, samples << (32 - bits))
+
+
+def test_a_track_that_a_plain_file_has_not_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800), RATE)
+    for track in ("2", "eng"):
+        with pytest.raises(FileError, match=rf"no audio track '{track}' \(--track\); it has 1"):
+            denoiser.filter_file(tmp_path / "a.wav", track=track)
+    denoiser.filter_file(tmp_path / "a.wav", track="1")
