@@ -221,7 +221,7 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
     muxer: FFmpeg's name of the container. same: whether it is the source's, so that the codec stays too. dst: for the
     message. Raises FileError if the codec cannot be encoded, or holds no such rate or number of channels.
     """
-    encoder = wishes.codec or _encoder_of(muxer, facts, same, dst)
+    encoder = wishes.codec or _encoder_of(muxer, facts, same, dst, wishes.lossy)
     encoder = _ENCODERS.get(encoder, encoder)
     if encoder not in _LOSSY_ENCODERS | _LOSSLESS_ENCODERS and not encoder.startswith("pcm_"):
         raise FileError(
@@ -234,16 +234,37 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
         raise FileError(f"{cannot}, only {rates} Hz; name a target {_could()}, or --codec another")
     if facts.channels > _CHANNELS.get(encoder, 8):
         raise FileError(f"{cannot}, only {_CHANNELS.get(encoder, 8)}; name a target {_could()}, or --codec another")
+    _check_wishes(encoder, wishes, dst)
     if encoder in _LOSSY_ENCODERS:
         return _lossy(encoder, facts, wishes)
     return _lossless(encoder, facts, wishes)
+
+
+def _check_wishes(encoder: str, wishes: Wishes, dst: Path) -> None:
+    """Refuse what an encoder has not, which would be passed over without a word."""
+    lossy = encoder in _LOSSY_ENCODERS
+    if wishes.lossy and not lossy:
+        asked = "bit rate" if wishes.quality is None else "quality"
+        raise FileError(f"{dst} is to be {encoder}, which has no {asked}; --codec chooses another, such as aac or opus")
+    if wishes.subtype is None:
+        return
+    depths = {} if lossy or encoder.startswith("pcm_") else {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+    if encoder in ("alac", "tta"):
+        depths.pop("PCM_32", None)
+    if wishes.subtype.upper() not in depths:
+        may = f"it may be {listed(depths)}" if depths else "the name of its codec says all"
+        raise FileError(f"{dst} is to be {encoder}, which has no subtype {wishes.subtype}; {may}")
 
 
 def _could() -> str:
     return ".flac, .wav or .mka"
 
 
-def _encoder_of(muxer: str, facts: TrackFacts, same: bool, dst: Path) -> str:
+def _encoder_of(muxer: str, facts: TrackFacts, same: bool, dst: Path, asked_lossy: bool) -> str:
+    """The codec of a target for which none is named. asked_lossy: whether what only lossy ones have is asked for."""
+    if asked_lossy and not facts.lossy:
+        lossy = next((lossy for name, _, lossy in _MUXERS.values() if name == muxer), None)
+        return lossy or facts.codec
     if same or facts.codec in _KEEPS.get(muxer, ()):
         return facts.codec
     lossless, lossy = next(codecs for name, *codecs in _MUXERS.values() if name == muxer)
@@ -283,7 +304,7 @@ def _lossy(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
 
 
 def _lossless(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
-    asked = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}.get(wishes.subtype or "")
+    asked = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}.get((wishes.subtype or "").upper())
     depth = asked or facts.depth or 16
     if encoder.startswith("pcm_"):
         bits = next((bits for name, bits in _PCM.items() if encoder.startswith(f"pcm_{name}")), 16)

@@ -35,6 +35,8 @@ _CODECS = {
     "libopus": "OPUS", "pcm_mulaw": "ULAW", "pcm_alaw": "ALAW", "adpcm_ms": "MS_ADPCM", "adpcm_ima_wav": "IMA_ADPCM",
     "gsm": "GSM610",
 }  # fmt: skip
+_CODED = {"FLAC", "OGG", "MP3"}  # formats that hold one kind of codec
+_LOSSY = {"MPEG_LAYER_III", "VORBIS", "OPUS"}
 _SETUP = 1500  # bytes of Vorbis's tables that tell one quality from another
 _WAV_MAX = 4_000_000_000  # bytes; beyond this only RF64 can tell the length
 
@@ -98,6 +100,15 @@ class Wishes:
             raise ConfigError(f"quality is 0 to 1, the best, not {self.quality!r}")
         if self.bit_rate is not None and not 500 <= self.bit_rate <= 10_000_000:
             raise ConfigError(f"a bit rate is 500 to 10000000 bit/s, not {self.bit_rate!r}")
+        if self.bit_rate is not None and self.quality is not None:
+            raise ConfigError(
+                "a bit rate is asked for and a quality, of which each decides the other; give one of them"
+            )
+
+    @property
+    def lossy(self) -> bool:
+        """Tell if what only a lossy codec has is asked for."""
+        return self.bit_rate is not None or self.quality is not None
 
 
 def sample_type(subtype: str | None) -> str:
@@ -218,11 +229,12 @@ def choose_format(dst: Path, facts: Facts, wishes: Wishes) -> tuple[str, str | N
     import soundfile
 
     form = format_of(dst)
-    asked = _asked_subtype(dst, wishes)
+    asked = _asked_subtype(dst, form if form is not None else facts.format, wishes)
     liked: list[str] = []
     if facts.format is not None and facts.subtype is not None:
         if form is None or form == format_of(facts.path) or form == facts.format:
             if asked is None:
+                _check_lossy(dst, facts.subtype, wishes)
                 return facts.format, facts.subtype, facts.endian
             form = facts.format
         plain = facts.subtype.startswith("PCM") or facts.subtype in ("FLOAT", "DOUBLE", "ULAW", "ALAW")
@@ -238,18 +250,28 @@ def choose_format(dst: Path, facts: Facts, wishes: Wishes) -> tuple[str, str | N
     elif dst.suffix.lower() == ".opus":
         liked = ["OPUS"]
     subtype = next((each for each in liked if soundfile.check_format(form, each)), soundfile.default_subtype(form))
+    _check_lossy(dst, subtype, wishes)
     width = np.dtype(sample_type(subtype)).itemsize
     if form == "WAV" and facts.total * facts.channels * width > _WAV_MAX:
         form = "RF64"
     return form, subtype, None
 
 
-def _asked_subtype(dst: Path, wishes: Wishes) -> str | None:
-    """Name the libsndfile subtype that is asked for. Raises ConfigError if the codec is none of libsndfile's."""
+def _check_lossy(dst: Path, subtype: str | None, wishes: Wishes) -> None:
+    """Refuse a bit rate or a quality where there is none."""
+    if wishes.lossy and subtype not in _LOSSY:
+        asked = "bit rate" if wishes.quality is None else "quality"
+        raise ConfigError(f"{dst} is to be {subtype}, which has no {asked}; name a target .m4a, .mp3, .ogg or .opus")
+
+
+def _asked_subtype(dst: Path, form: str | None, wishes: Wishes) -> str | None:
+    """Name the libsndfile subtype that is asked for. Raises ConfigError if the codec is none of the format's."""
     if wishes.codec is None:
         return None if wishes.subtype is None else wishes.subtype.upper()
-    if wishes.codec in ("pcm", "flac"):
+    if (wishes.codec == "flac" and form == "FLAC") or (wishes.codec == "pcm" and form not in _CODED):
         return None if wishes.subtype is None else wishes.subtype.upper()
     if wishes.codec not in _CODECS:
-        raise ConfigError(f"{dst} cannot hold {wishes.codec}; it may be {listed([*_CODECS, 'flac', 'pcm'])}")
+        may = ["mp3"] if form == "MP3" else ["vorbis", "opus", "flac"] if form == "OGG" else ["flac"]
+        may = may if form in _CODED else ["pcm", *(name for name in _CODECS if "_" in name)]
+        raise ConfigError(f"{dst} cannot hold {wishes.codec}; it may be {listed(may)}")
     return _CODECS[wishes.codec]

@@ -16,7 +16,7 @@ def preview(src: Path, dst: Path, wishes: Wishes) -> list[str]:
     """Describe the target of a file: a line for it, then one for each of its streams. Raises as cleaning it would."""
     with contextlib.ExitStack() as stack:
         source = open_source(src, stack, wishes)
-        muxer = target_muxer(dst, source)
+        muxer = target_muxer(dst, source, wishes)
         if muxer is None:
             form, subtype, _ = choose_format(dst, source.facts, wishes)
             what = f"{form} {subtype}, {count(source.channels, 'channel')} of {source.rate} Hz"

@@ -23,13 +23,12 @@ from denoise_wrapper.wording import count
 
 _VORBIS_MAX_RATE, _VORBIS_MAX_CHANNELS = 200_000, 255  # Hz; above either libsndfile finds out too late, and crashes
 _FLAC_ANY_RATE, _FLAC_MAX_RATE = 65_535, 655_350  # Hz; between them only tens have a place in a frame's header
-_ELSE = "name a target of another format, such as .wav"
 _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24}
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
 # Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
-# depth stays in the cache until it is written.
-_PIECE = 1 << 13
+# depth is to stay in the cache until it is written.
+_OGG_PIECE, _ROUNDED_PIECE = 1 << 13, 1 << 16
 
 
 class Target(Protocol):
@@ -89,7 +88,7 @@ class SoundFileTarget:
         except (soundfile.LibsndfileError, ValueError) as error:
             self._raw.check()
             reason = str(error).rpartition(": ")[2].rstrip(".")
-            raise FileError(f"{_cannot(dst, source, form, subtype)}: {reason}; {_ELSE}") from error
+            raise FileError(f"{_cannot(dst, source, form, subtype)}: {reason}; {_else(dst)}") from error
         for tag, text in carried.plain(form).items():
             with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
                 setattr(self._file, tag, text)
@@ -99,20 +98,20 @@ class SoundFileTarget:
         """Refuse what libsndfile would find out too late."""
         cannot = _cannot(dst, source, form, subtype)
         if form == "SD2":  # part of it is in a resource fork
-            raise FileError(f"{dst} cannot be written as SD2; {_ELSE}")
+            raise FileError(f"{dst} cannot be written as SD2; {_else(dst)}")
         if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
-            raise FileError(f"{cannot}; {_ELSE}")
+            raise FileError(f"{cannot}; {_else(dst)}")
         if form == "FLAC" and source.rate > _FLAC_ANY_RATE and (source.rate % 10 or source.rate > _FLAC_MAX_RATE):
             rates = f"rates up to {_FLAC_ANY_RATE} Hz, and tens up to {_FLAC_MAX_RATE}"
-            raise FileError(f"{cannot}: it has {rates}; {_ELSE}")
+            raise FileError(f"{cannot}: it has {rates}; {_else(dst)}")
 
     def write(self, block: Array) -> None:
         import soundfile
 
         self._frames += len(block)
         depth = _DEPTHS.get(self._subtype or "")
-        whole = self._form != "OGG" and (depth is None or block.dtype == np.int16)
-        size = max(1, len(block)) if whole else _PIECE
+        whole = depth is None or block.dtype == np.int16
+        size = _OGG_PIECE if self._form == "OGG" else max(1, len(block)) if whole else _ROUNDED_PIECE
         try:
             for start in range(0, len(block), size):
                 piece = block[start : start + size]
@@ -173,6 +172,10 @@ class SoundFileTarget:
         if padded and fact is not None:
             file.seek(fact.start)
             file.write(struct.pack(f"{riff.order}I", self._frames))
+
+
+def _else(dst: Path) -> str:
+    return f"name a target of another format, such as {'.flac' if dst.suffix.lower() == '.wav' else '.wav'}"
 
 
 def _cannot(dst: Path, source: Source, form: str, subtype: str | None) -> str:

@@ -14,7 +14,7 @@ from denoise_wrapper.atomic import Overwrite, aside, atomic_path, is_part
 from denoise_wrapper.audio import Array, Float32, to_float
 from denoise_wrapper.errors import AudioError, FileError, file_error
 from denoise_wrapper.files.codecs import muxer_of, same_container
-from denoise_wrapper.files.formats import SUFFIXES, Wishes
+from denoise_wrapper.files.formats import SUFFIXES, Wishes, format_of
 from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import MediaTarget
@@ -137,6 +137,8 @@ def open_source(path: Path, stack: contextlib.ExitStack, wishes: Wishes = NO_WIS
         source = SoundFileSource(path, stack, wishes.damaged)
     except Foreign as error:
         return MediaSource(path, stack, wishes, str(error))
+    if wishes.track not in ("all", "1"):
+        raise FileError(f"{path} has no audio track {wishes.track!r} (--track); it has 1, of no language")
     if source.facts.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II") or (
         source.facts.subtype == "MPEG_LAYER_III" and source.facts.format != "MP3"
     ):
@@ -152,7 +154,7 @@ def open_target(
 
     Raises FileError if there is no such format, or it cannot hold such audio.
     """
-    muxer = target_muxer(dst, source)
+    muxer = target_muxer(dst, source, wishes)
     if muxer is not None:
         return MediaTarget(part, dst, source, muxer, wishes, stack)
     if isinstance(source, MediaSource) and len(source.tracks) > 1:
@@ -162,10 +164,12 @@ def open_target(
     return SoundFileTarget(part, dst, source, stack, wishes)
 
 
-def target_muxer(dst: Path, source: Source) -> str | None:
+def target_muxer(dst: Path, source: Source, wishes: Wishes = NO_WISHES) -> str | None:
     """Name FFmpeg's muxer for dst; None if libsndfile writes it. Raises FileError if nothing can."""
     if isinstance(source, MediaSource):
         return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
+    if wishes.codec == "flac" and format_of(dst) == "OGG":
+        return "ogg"
     if same_container(dst, source.facts.path):
         return "ogg" if isinstance(source, SoundFileSource) and source.in_ogg else None
     return muxer_of(dst, source.facts.path, None)

@@ -9,7 +9,7 @@ import pytest
 
 from denoise_wrapper import DenoiseError, FileError
 from denoise_wrapper.files.codecs import TrackFacts, lossless_depth, muxer_of, plan_track
-from denoise_wrapper.files.formats import Wishes, vorbis_level
+from denoise_wrapper.files.formats import Facts, Wishes, choose_format, vorbis_level
 
 MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 AAC = TrackFacts("aac", 44100, 2, "flt", None, 128_300)
@@ -45,6 +45,9 @@ NOTHING = Wishes()
         ("mp4", FLAC, Wishes(codec="aac", bit_rate=96000), True, "aac, 96 kbit/s"),
         ("mp4", DEEP, Wishes(subtype="PCM_16"), True, "alac, 16 bit"),
         ("adts", FLAC, NOTHING, False, "aac, 144 kbit/s"),
+        ("mp4", FLAC, Wishes(bit_rate=96000), False, "aac, 96 kbit/s"),
+        ("matroska", FLAC, Wishes(quality=0.5), True, "libopus, 144 kbit/s"),
+        ("tta", FLAC, Wishes(subtype="pcm_24"), False, "tta, 24 bit, bits_per_raw_sample 24"),
         ("amr", TrackFacts("amr_nb", 8000, 1, "flt", None, 12_800), NOTHING, True, "libopencore_amrnb, 12.2 kbit/s"),
     ],
 )
@@ -61,6 +64,11 @@ def test_the_target_has_the_codec_depth_and_bit_rate_of_the_source(
         ("tta", AAC, NOTHING, False, "would only grow by tta from lossy aac; --codec tta does so"),
         ("webm", AAC, NOTHING, False, "libopus cannot hold 2 channels of 44100 Hz, only 8000, 12000"),
         ("mp2", TrackFacts("pcm_s16le", 44100, 6, "s16", 16), NOTHING, False, "cannot hold 6 channels"),
+        ("tta", replace(FLAC, codec="tta"), Wishes(bit_rate=96000), True, "is to be tta, which has no bit rate"),
+        ("mp4", FLAC, Wishes(codec="alac", quality=0.5), True, "is to be alac, which has no quality"),
+        ("mp4", AAC, Wishes(subtype="PCM_24"), True, "is to be aac, which has no subtype PCM_24"),
+        ("mp4", DEEP, Wishes(subtype="FLOAT"), True, "alac, which has no subtype FLOAT; it may be PCM_16 and PCM_24"),
+        ("mov", PCM, Wishes(subtype="PCM_16"), True, "pcm_s24be, which has no subtype PCM_16; the name of its codec"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_in_a_line_that_helps(
@@ -94,7 +102,9 @@ def test_a_container_that_nothing_writes_is_refused(dst: str, form: str | None) 
 
 
 @pytest.mark.parametrize(
-    "wishes", [{"damaged": "no"}, {"quality": 2.0}, {"bit_rate": 3}], ids=lambda wishes: next(iter(wishes))
+    "wishes",
+    [{"damaged": "no"}, {"quality": 2.0}, {"bit_rate": 3}, {"bit_rate": 96000, "quality": 0.5}],
+    ids=lambda wishes: next(iter(wishes)),
 )
 def test_a_wish_out_of_range_is_refused(wishes: dict[str, object]) -> None:
     with pytest.raises(DenoiseError):
@@ -121,3 +131,20 @@ def test_vorbis_is_made_at_the_quality_that_the_source_names(level: float) -> No
     nominal = _vorbis_nominal(level, 44100, 2)
     assert nominal is not None
     assert _vorbis_nominal(vorbis_level(nominal, 44100, 2), 44100, 2) == pytest.approx(nominal, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "wishes", "words"),
+    [
+        ("b.flac", Wishes(bit_rate=96000), "is to be PCM_16, which has no bit rate; name a target .m4a, .mp3"),
+        ("a.wav", Wishes(quality=0.5), "is to be PCM_16, which has no quality"),
+        ("b.mp3", Wishes(codec="flac"), "cannot hold flac; it may be mp3"),
+        ("b.flac", Wishes(codec="pcm"), "cannot hold pcm; it may be flac"),
+        ("b.wav", Wishes(codec="flac"), "cannot hold flac; it may be pcm, pcm_mulaw, pcm_alaw, adpcm_ms and adpcm_ima"),
+        ("b.flac", Wishes(subtype="FLOAT"), "FLAC holds PCM_16, PCM_24 and PCM_S8, not FLOAT"),
+    ],
+)
+def test_a_wish_that_a_format_cannot_have_is_refused(name: str, wishes: Wishes, words: str) -> None:
+    facts = Facts(Path("a.wav"), 48000, 1, 96000, 0, "WAV", "PCM_16", "FILE")
+    with pytest.raises(DenoiseError, match=words):
+        choose_format(Path(name), facts, wishes)

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from fakes import FakeBackend
 from numpy.typing import NDArray
+from odd_files import flac_of_bits
 from require import require
 
 from denoise_wrapper import DenoiseError, Denoiser, FileError
@@ -187,10 +188,18 @@ def test_lossless_stays_lossless_and_as_deep(
     np.testing.assert_array_equal(read_file(cleaned)[0], read_file(source)[0])
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
+@pytest.mark.parametrize(("name", "long_s"), [("film.mkv", 600), ("film.mp4", 600), ("film.mp4", 0)])
 def test_everything_but_the_audio_goes_through(
-    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any], name: str
+    tmp_path: Path,
+    denoiser: Denoiser,
+    ffmpeg: Callable[..., None],
+    probe: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    long_s: int,
 ) -> None:
+    """long_s: seconds from which on an MP4 is written in fragments, which are joined."""
+    monkeypatch.setattr("denoise_wrapper.files.media.target.LONG_S", long_s)
     source = film(tmp_path / name, ffmpeg)
     before, after = probe(source), probe(denoiser.filter_file(source))
     kept = ("index", "codec_name", "codec_type", "disposition", "width", "height")
@@ -546,3 +555,54 @@ def test_nothing_is_printed_by_the_libraries(
     with pytest.raises(FileError):
         denoiser.filter_file(bad)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("channels", range(3, 9))
+@pytest.mark.parametrize("codec", ["alac", "aac", "flac", "opus"])
+def test_channels_that_no_mask_names_go_into_an_m4a(
+    tmp_path: Path, denoiser: Denoiser, channels: int, codec: str
+) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800, channels), RATE, subtype="PCM_16")
+    cleaned = denoiser.filter_file(tmp_path / "a.wav", tmp_path / "a.m4a", codec=codec)
+    assert read_file(cleaned)[0].shape[1] == channels
+
+
+@pytest.mark.parametrize(("mask", "codec"), [(0x63F, "alac"), (0x60F, "alac"), (0x60F, "aac"), (0xFF, "aac")])
+def test_a_mask_that_a_codec_does_not_take_is_named(tmp_path: Path, denoiser: Denoiser, mask: int, codec: str) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800, mask.bit_count()), RATE, subtype="PCM_16", format="WAVEX")
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    at = data.index(b"fmt ") + 28
+    data[at : at + 4] = mask.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    (result,) = denoiser._filter_pairs([(tmp_path / "a.wav", tmp_path / "a.m4a")], codec=codec)
+    assert result.error is None
+    assert list(result.notes) == [f"its mask of channels, {mask:#x}, is left out: {codec} does not take it"]
+    assert read_file(tmp_path / "a.m4a")[0].shape[1] == mask.bit_count()
+
+
+def test_flac_goes_into_ogg_where_it_is_asked_for(tmp_path: Path, denoiser: Denoiser) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(), RATE, subtype="PCM_16")
+    cleaned = denoiser.filter_file(tmp_path / "a.wav", tmp_path / "a.ogg", codec="flac")
+    assert b"\x7fFLAC" in cleaned.read_bytes()[:64]
+    np.testing.assert_array_equal(read_file(cleaned)[0], read_file(tmp_path / "a.wav")[0])
+
+
+@pytest.mark.parametrize(("bits", "written"), [(12, 16), (15, 16), (20, 24)])
+def test_flac_of_an_odd_depth_is_written_in_the_next_one_and_says_so(
+    tmp_path: Path, denoiser: Denoiser, bits: int, written: int
+) -> None:
+    samples = np.rint(sweep(6000)[:, 0] * 2 ** (bits - 1)).astype(np.int64)
+    (tmp_path / "a.flac").write_bytes(flac_of_bits(samples, bits))
+    (result,) = denoiser._filter_pairs([(tmp_path / "a.flac", tmp_path / "b.flac")])
+    assert result.error is None
+    assert list(result.notes) == [f"its {bits} bits are written as {written}, as flac is encoded here"]
+    made, _ = soundfile.read(tmp_path / "b.flac", dtype="int32")
+    np.testing.assert_array_equal(made, samples << (32 - bits))
+
+
+def test_a_track_that_a_plain_file_has_not_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:
+    soundfile.write(tmp_path / "a.wav", sweep(4800), RATE)
+    for track in ("2", "eng"):
+        with pytest.raises(FileError, match=rf"no audio track '{track}' \(--track\); it has 1"):
+            denoiser.filter_file(tmp_path / "a.wav", track=track)
+    denoiser.filter_file(tmp_path / "a.wav", track="1")

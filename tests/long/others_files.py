@@ -10,11 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
+import time
+import traceback
 from collections import Counter
 from pathlib import Path
+
+import av  # noqa: F401 so that forks have it
+import mutagen  # noqa: F401
+import soundfile  # noqa: F401
+
+from denoise_wrapper.cli.main import main as main_of_cli
 
 TIMEOUT_S = 60
 FROM_PYPI, FROM_DEBIAN = ("mutagen",), ("taglib", "quodlibet")
@@ -98,19 +108,49 @@ def sound(path: Path) -> dict[str, object] | None:
     return {**streams[0], "frames": len(raw) // 2 // int(streams[0]["channels"])}
 
 
+def filtered(path: Path, target: Path) -> tuple[int | None, str]:
+    """Clean a file with the command line, in a fork of this process, which has imported it.
+
+    Returns (exit code, what came on standard error); None for one that was not done in TIMEOUT_S.
+    """
+    with tempfile.TemporaryFile() as errors:
+        child = os.fork()
+        if not child:
+            os.dup2(errors.fileno(), 2)
+            os._exit(run(["filter", "-q", str(path), "-o", str(target), "--overwrite"]))
+        end = time.monotonic() + TIMEOUT_S
+        while not (done := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < end:
+            time.sleep(0.005)
+        if not done[0]:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        errors.seek(0)
+        return os.waitstatus_to_exitcode(done[1]) if done[0] else None, errors.read().decode(errors="replace").strip()
+
+
+def run(words: list[str]) -> int:
+    """Run the command line; a traceback goes to standard error."""
+    try:
+        return main_of_cli(words)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stderr.flush()
+
+
 def clean(path: Path, target: Path) -> tuple[str, str]:
     """Clean a file: (what became of it, why). The first word is "equal", "refused", "differs" or "FAULT"."""
-    command = [sys.executable, "-m", "denoise_wrapper", "filter", "-q", str(path), "-o", str(target), "--overwrite"]
     target.unlink(missing_ok=True)
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
+    code, words = filtered(path, target)
+    if code is None:
         return "FAULT", f"not done in {TIMEOUT_S} s"
-    words = done.stderr.decode(errors="replace").strip()
-    if done.returncode == 2 and words.count("\n") == 0 and not target.exists():
+    if code == 2 and words.count("\n") == 0 and not target.exists():
         return "refused", words.replace(str(path), path.name).removeprefix("denoise-wrapper: ")
-    if done.returncode != 0 or words:
-        return "FAULT", f"rc {done.returncode}: {words[-300:]}"
+    if code != 0 or words:
+        return "FAULT", f"rc {code}: {words[-300:]}"
     before, after = sound(path), sound(target)
     if after is None:
         return "FAULT", "no sound in what was written"

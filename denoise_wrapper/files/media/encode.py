@@ -27,7 +27,14 @@ _HOLES = {"mov", "mp4", "3gp", "matroska", "webm", "nut"}
 _MATROSKA, _MOV = {"matroska", "webm"}, {"mov", "mp4", "3gp"}
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64}
 _SKIP_SAMPLES = 11  # FFmpeg's number for side data that tells a decoder what to cut off
-_USUAL = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# FFmpeg's names of so many channels, the usual one first: encoders take one or the other.
+_LAYOUTS = {
+    1: ("mono",), 2: ("stereo",), 3: ("3.0",), 4: ("quad", "4.0"), 5: ("5.0",), 6: ("5.1", "5.1(side)"),
+    7: ("6.1", "6.1(back)"), 8: ("7.1", "7.1(wide)"),
+}  # fmt: skip
+_USUAL = {names[0] for names in _LAYOUTS.values()}
+# Masks that AAC has a number for; of others FFmpeg writes a list that it does not read.
+_AAC_MASKS = {0x4, 0x3, 0x7, 0x107, 0x37, 0x3F, 0x63F}
 _INTEGERS = {"int16": 16, "int32": 32}
 
 
@@ -157,12 +164,10 @@ class Lane:
         self._mux(packet)
 
 
-def add_lane(
-    container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str, mask: int | None = None
-) -> Lane:
-    """Add a stream for a track to a container that is being written. mask: of its channels, None if it says none."""
+def add_lane(container: Any, plan: TrackPlan, source: Any, mux: Callable[[Any], None], muxer: str, layout: str) -> Lane:
+    """Add a stream for a track to a container that is being written. layout: FFmpeg's name of its channels."""
     stream = container.add_stream(plan.encoder, rate=source.rate, options=dict(plan.options))
-    stream.layout = _layout(source) if mask is None else hex(mask)
+    stream.layout = layout
     stream.format = _format(stream.codec_context.codec, plan)
     stream.time_base = Fraction(1, source.rate)
     if plan.bit_rate is not None:
@@ -171,26 +176,41 @@ def add_lane(
     return Lane(stream, plan, source, mux, muxer)
 
 
-def takes_speakers(plan: TrackPlan, rate: int, mask: int) -> bool:
-    """Tell if an encoder takes channels of a mask. rate: Hz."""
+def choose_layout(plan: TrackPlan, source: Any, mask: int | None) -> tuple[str, str | None]:
+    """Name the channels as the source does, or as the encoder takes so many.
+
+    mask: of the source's channels, None if it says none. Returns (FFmpeg's name, what was left out or None).
+    """
+    own = getattr(source, "layout", None)
+    if own is not None and own not in _USUAL and own.endswith("channels"):
+        own = None
+    names = _LAYOUTS.get(source.channels, (f"{source.channels}c",))
+    left = None
+    if mask is not None:
+        own, left = hex(mask), f"its mask of channels, {mask:#x}, is left out: {plan.encoder} does not take it"
+    elif own not in (None, *names):
+        left = f"its channels, {own}, are named anew: {plan.encoder} does not take them"
+    if own is not None and ((source.channels <= 2 and mask is None) or _takes(plan, source.rate, own, mask)):
+        return own, None
+    taken = (name for name in names if source.channels <= 2 or _takes(plan, source.rate, name))
+    return next(taken, names[0]), left
+
+
+def _takes(plan: TrackPlan, rate: int, layout: str, mask: int | None = None) -> bool:
+    """Tell if an encoder takes channels of a layout, by name or mask. rate: Hz."""
     import av
 
+    if plan.encoder == "aac" and mask is not None and mask not in _AAC_MASKS:
+        return False
     context: Any = av.CodecContext.create(plan.encoder, "w")
-    context.layout, context.sample_rate, context.format = hex(mask), rate, _format(context.codec, plan)
-    context.time_base = Fraction(1, rate)
+    context.options = dict(plan.options)
     try:
+        context.layout, context.sample_rate, context.format = layout, rate, _format(context.codec, plan)
+        context.time_base = Fraction(1, rate)
         context.open()
     except (av.FFmpegError, ValueError):
         return False
     return True
-
-
-def _layout(source: Any) -> str:
-    """Name the channels as the source does, or as so many usually are where it does not."""
-    layout = getattr(source, "layout", None)
-    if layout is not None and (layout in _USUAL.values() or not layout.endswith("channels")):
-        return str(layout)
-    return _USUAL.get(source.channels, f"{source.channels}c")
 
 
 def _format(codec: Any, plan: TrackPlan) -> str:

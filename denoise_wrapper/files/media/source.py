@@ -69,6 +69,10 @@ class MediaSource:
         self._by_index = {self.tracks[0].index: self.tracks[0]}
         return self.tracks[0].blocks(size)
 
+    def release(self) -> None:
+        """Give up FFmpeg's tables, as there is no more to be read."""
+        self.container.close()
+
     @property
     def doctype(self) -> str | None:
         """The kind of a Matroska file as its header says; None of other files."""

@@ -12,8 +12,9 @@ from typing import Any
 from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import AUDIO_ONLY, TrackPlan, facts_of_subtype, plan_track, same_container
+from denoise_wrapper.files.containers import mp4
 from denoise_wrapper.files.formats import Wishes
-from denoise_wrapper.files.media.encode import Lane, add_lane, takes_speakers
+from denoise_wrapper.files.media.encode import Lane, add_lane, choose_layout
 from denoise_wrapper.files.media.library import library, open_input, open_output, reason
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.tracks import Track
@@ -27,6 +28,10 @@ _OWN = {"encoder", "major_brand", "minor_version", "compatible_brands", "duratio
 _ATTACHING = {"matroska"}  # muxers that take pictures as attached files
 _PICTURED = {*_MOV, "asf", "wv", "tta", "ogg"}  # whose files mutagen writes pictures into
 _HEAD = 1 << 16  # bytes in which a file says in which order its parts are
+# An MP4 of more seconds than this is written in fragments, which are joined when it is whole: FFmpeg's muxer would keep
+# some 90 bytes of memory for each packet. All streams have to begin soon, as the first fragment waits for them.
+LONG_S, _SOON_S = 600, 60
+_JOINED = {"aac", "alac", "ac3", "eac3", "flac", "libmp3lame", "mp3", "opus", "libopus", "mov_text"}
 
 
 class MediaTarget:
@@ -43,13 +48,18 @@ class MediaTarget:
 
         self._dst, self._muxer = dst, muxer
         self.notes: list[str] = []
-        media = source if isinstance(source, MediaSource) else None
+        self._media = media = source if isinstance(source, MediaSource) else None
         same = media is not None and same_container(dst, media.path)
         self._part, self._same, self._carried = part, same, carried_of(source)
         self._source = source.facts.path
         plans = plan_tracks(source, dst, muxer, wishes)
         self._file = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
-        self._container = open_output(self._file, muxer, _options(muxer, source, dst), part)
+        options = _options(muxer, source, dst)
+        self._index_first = "movflags" in options
+        self._unneeded: dict[int, mp4.Runs] | None = None  # by track, where fragments are joined
+        if muxer in _MOV and _in_fragments(source, plans):
+            self._unneeded, options = {}, {**options, **mp4.OPTIONS}
+        self._container = open_output(self._file, muxer, options, part)
         stack.callback(self._abandon)
         self._last: dict[int, int] = {}  # time stamps of the packets last written, by stream
         self._outputs: dict[int, Any] = {}
@@ -79,8 +89,12 @@ class MediaTarget:
             self._container.close()
         except av.FFmpegError as error:
             raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
-        self._file.flush()
-        self.notes += self._carried.finish_media(self._part, self._held(), self._same)
+        if self._media is not None:
+            self._media.release()
+        if self._unneeded is not None:
+            with open(self._part, "r+b") as file:
+                mp4.join_fragments(file, self._index_first, self._unneeded)
+        self.notes += self._carried.finish_media(self._part, self._held, self._same)
         os.fsync(self._file.fileno())
 
     def _writes_pictures(self, same: bool) -> bool:
@@ -115,10 +129,11 @@ class MediaTarget:
         mask = None if isinstance(track, Track) else self._carried.mask
         if mask is not None and mask.bit_count() != track.channels:
             mask = None
-        if mask is not None and not takes_speakers(plan, track.rate, mask):
-            self.notes.append(f"its mask of channels, {mask:#x}, is left out: {plan.encoder} does not take it")
-            mask = None
-        return add_lane(self._container, plan, track, self._mux, self._muxer, mask)
+        layout, left = choose_layout(plan, track, mask)
+        self.notes += [left] * (left is not None)
+        if isinstance(track, Track) and (depth := track.facts.depth or 8) % 8 and (plan.depth or 0) > depth:
+            self.notes.append(f"its {depth} bits are written as {plan.depth}, as {plan.encoder} is encoded here")
+        return add_lane(self._container, plan, track, self._mux, self._muxer, layout)
 
     def _carry_over(self, media: MediaSource, plans: list[TrackPlan], same: bool) -> None:
         """Make a stream for each of the source's, in their order, and hand on the packets of the others."""
@@ -187,6 +202,8 @@ class MediaTarget:
                 if packet.pts is not None and packet.pts < packet.dts:
                     packet.pts = packet.dts
             self._last[index] = packet.dts
+        if self._unneeded is not None and packet.stream.type == "video":
+            self._unneeded.setdefault(index + 1, mp4.Runs()).append(int(packet.is_disposable))
         try:
             self._container.mux(packet)
         except av.FFmpegError as error:
@@ -218,6 +235,29 @@ def _options(muxer: str, source: Any, dst: Path) -> dict[str, str]:
     if muxer == "mpegts" and dst.suffix.lower() in (".m2ts", ".mts"):
         options["mpegts_m2ts_mode"] = "1"
     return options
+
+
+def _in_fragments(source: Any, plans: list[TrackPlan]) -> bool:
+    """Tell if an MP4 is better written in fragments, and made of streams whose fragments can be joined."""
+    if 0 < source.total < LONG_S * source.rate or not _JOINED.issuperset(plan.encoder for plan in plans):
+        return False
+    if not isinstance(source, MediaSource):
+        return True
+    cleaned = {track.index for track in source.tracks}
+    return all(stream.index in cleaned or _joins(stream) for stream in source.container.streams)
+
+
+def _joins(stream: Any) -> bool:
+    """Tell if the packets of a stream that goes through are what its samples in an MP4 are, and begin soon."""
+    import av
+
+    if stream.type == "data":
+        return bool(stream.discard == av.stream.Discard.all)  # the text of chapters
+    if stream.start_time is None or stream.start_time * stream.time_base > _SOON_S:
+        return False
+    if stream.type == "video":
+        return not _is_picture(stream)
+    return stream.type in ("audio", "subtitle") and stream.codec_context.codec.canonical_name in _JOINED
 
 
 def _index_first(path: Path) -> bool:

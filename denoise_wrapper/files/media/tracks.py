@@ -18,6 +18,7 @@ from denoise_wrapper.files.media.library import CHECKS, Complaints, reason
 
 _LEAST_GAP = Fraction(30, 1000)  # seconds; time stamps of some containers jitter by less
 _LONGEST_GAP = 24 * 3600  # seconds; beyond this a time stamp is damage
+_MOST_PLANES = 8  # channels from which on samples are not taken plane by plane
 _MOST_PADDING = 4096  # frames of an encoder's padding at the end that a container may cut off
 # Type of an FFmpeg sample -> the type that loses none of it.
 _TYPES = {"u8": "int16", "s16": "int16", "s32": "int32", "s64": "float64", "flt": "float32", "dbl": "float64"}
@@ -197,15 +198,12 @@ class Track:
 
     def _samples(self, frame: Any) -> Array:
         """The samples of a decoded frame, (frames, channels)."""
-        if frame.format.packed.name == "s64":
+        wanted = "dbl" if self._sample == "s64" else self._sample
+        # What is probed and what decodes need not agree; and of eight planes PyAV counts nine, and reads beyond them.
+        if frame.format.packed.name != wanted or (frame.format.is_planar and self.channels >= _MOST_PLANES):
             import av
 
-            self._resampler = self._resampler or av.AudioResampler("dbl")
-            frame = self._resampler.resample(frame)[0]
-        elif frame.format.packed.name != self._sample:  # what is probed and what decodes need not agree
-            import av
-
-            self._resampler = self._resampler or av.AudioResampler(self._sample)
+            self._resampler = self._resampler or av.AudioResampler(wanted)
             frame = self._resampler.resample(frame)[0]
         array: Array = frame.to_ndarray()
         array = array.T if frame.format.is_planar else array.reshape(-1, self.channels)

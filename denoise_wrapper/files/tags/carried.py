@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -113,11 +114,11 @@ class Carried:
         why = "where frames were dropped" if kind == "FLAC" else "for which there is no place"
         return kept, [*notes, f"{' and '.join(sorted(lost))} left out, {why}"]
 
-    def finish_media(self, part: Path, held: dict[str, str], same: bool) -> list[str]:
+    def finish_media(self, part: Path, held: Callable[[], dict[str, str]], same: bool) -> list[str]:
         """Write the tags into a finished file of FFmpeg's, where that has not kept them.
 
-        held: what FFmpeg reads of it. same: whether it is of the source's container, so that what mutagen does not know
-        is there already. Returns what was not kept.
+        held: gives what FFmpeg reads of it. same: whether it is of the source's container, so that what mutagen does
+        not know is there already. Returns what was not kept.
         """
         notes: list[str] = self.chunks.notes if self.chunks.kind == "W64" else []
         tags = self._all_texts()
@@ -140,7 +141,7 @@ class Carried:
             if now.texts != wanted or [picture.data for picture in now.pictures] != pictures or now.dropped:
                 notes += write_tags(part, tags)
         elif not same:
-            kept = from_ffmpeg(held).texts
+            kept = from_ffmpeg(held()).texts
             absent = [name for name in tags.texts if name not in kept and name not in ("encoder", *PAIRS.values())]
             if absent:
                 notes.append(f"it has no place for {few(sorted(absent))}")
