@@ -36,10 +36,9 @@ ALLOWED = {
     "finish": {"filing", *GROUND, "denoiser", "files"},
     "segments": {"filing", *GROUND, "denoiser", "files"},
     "cluster": {*GROUND, "cluster", "denoiser", "files", "__version__"},
-    "integrations": {*GROUND, "cluster", "denoiser", "files", "integrations", "stream"},
     "live": {"errors", "live", "stream", "wording"},
     "serve": {*GROUND, "backends", "denoiser", "files", "serve", "stream", "__version__"},
-    "integrations": {*GROUND, "backends", "denoiser", "integrations", "stream"},
+    "integrations": {*GROUND, "backends", "cluster", "denoiser", "files", "integrations", "stream"},
     "compare": {*GROUND, "backends", "compare", "denoiser", "files", "stream", "__version__"},
     "training": {*GROUND, "_native", "backends", "compare", "files", "models", "progress", "training"},
     "cli": {

@@ -1,1 +1,1 @@
-"""Doors into the frameworks of voice agents, one file each; each needs its own extra, and nothing else imports it."""
+"""Doors into frameworks, of voice agents and of clusters: a file each, which needs its own extra and nobody imports."""

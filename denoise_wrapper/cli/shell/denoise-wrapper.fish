@@ -133,7 +133,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l subtype -
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l track -xka "(__fish_complete_path (commandline -ct))" -d 'audio tracks to clean; others go through'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l damaged -xka "(__fish_complete_path (commandline -ct))" -d 'refuse a damaged file, leave out what cannot be read, or keep silence for it'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s n -l dry-run -d 'say what would be written, and write nothing'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s v -l verbose -d 'with --dry-run: each stream by itself'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -s v -l verbose -d 'say each stream of what is, or would be, written'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch; and test $_shtab_denoise_wrapper_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'folder, glob, manifest, shard, file or address'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using; and test $_shtab_denoise_wrapper_npos -eq 0' -a compare -d 'Cleans clips by several candidates, measures what comes out, and writes a page that opens in a browser from disk: who wins what, spectrograms, a player that switches at the same instant, a blind test.'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using compare' -s h -l help -d 'show this help message and exit'

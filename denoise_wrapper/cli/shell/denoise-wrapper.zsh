@@ -106,7 +106,7 @@ _shtab_denoise_wrapper_batch_options=(
   "--track[audio tracks to clean\; others go through]:N|LANG|all:_files"
   "--damaged[refuse a damaged file, leave out what cannot be read, or keep silence for it]:stop|skip|keep:_files"
   {-n,--dry-run}"[say what would be written, and write nothing]"
-  {-v,--verbose}"[with --dry-run\: each stream by itself]"
+  {-v,--verbose}"[say each stream of what is, or would be, written]"
   "(*):folder, glob, manifest, shard, file or address:_files"
 )
 

@@ -130,7 +130,8 @@ class MediaTarget:
         if mask is not None and mask.bit_count() != track.channels:
             mask = None
         layout, left = choose_layout(plan, track, mask)
-        self.notes += [left] * (left is not None)
+        if left is not None:
+            self.notes.append(left)
         if isinstance(track, Track) and (depth := track.facts.depth or 8) % 8 and (plan.depth or 0) > depth:
             self.notes.append(f"its {depth} bits are written as {plan.depth}, as {plan.encoder} is encoded here")
         return add_lane(self._container, plan, track, self._mux, self._muxer, layout)
