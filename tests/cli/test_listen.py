@@ -110,13 +110,16 @@ def test_what_is_heard_is_the_clean_clip_and_after_the_key_the_noisy_one(sound: 
     assert rate == RATE
     noisy = noisy[: int(SECONDS * RATE)]
     soundfile.write(tmp_path / "clip.wav", noisy, RATE, "FLOAT")
-    with recorded(sound, tmp_path / "heard.raw"):
-        code, screen = listen(sound, tmp_path / "clip.wav", {"clean   0:01.": b" ", "noisy   0:03.5": b"q"})
-    assert code == 0, screen
-    assert "space: noisy or clean" in screen
-    heard, clean = np.fromfile(tmp_path / "heard.raw", np.float32), denoise(noisy, RATE)
-    places = np.arange(0.25, SECONDS - 0.5, 0.25)
-    as_clean, as_noisy = ([at for at in places if likeness(heard, clip, at) > 0.99] for clip in (clean, noisy))
+    for _ in range(3):  # a machine without time to spare leaves gaps in every half second
+        with recorded(sound, tmp_path / "heard.raw"):
+            code, screen = listen(sound, tmp_path / "clip.wav", {"clean   0:01.": b" ", "noisy   0:03.5": b"q"})
+        assert code == 0, screen
+        assert "space: noisy or clean" in screen
+        heard, clean = np.fromfile(tmp_path / "heard.raw", np.float32), denoise(noisy, RATE)
+        places = np.arange(0.25, SECONDS - 0.5, 0.25)
+        as_clean, as_noisy = ([at for at in places if likeness(heard, clip, at) > 0.99] for clip in (clean, noisy))
+        if as_clean and as_noisy:
+            break
     assert as_clean
     assert as_noisy
     assert max(as_clean) < min(as_noisy), (as_clean, as_noisy)
