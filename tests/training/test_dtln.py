@@ -322,10 +322,10 @@ def test_rates_follow_the_schedule() -> None:
     assert progress.epochs_since_best == 0
 
 
-@pytest.mark.parametrize("rate", [16, 32])
-def test_shipped_settings_go_on_from_each_other(rate: int) -> None:
+@pytest.mark.parametrize(("rate", "more"), [(16, ("-varied", "-voices")), (32, ())])
+def test_shipped_settings_go_on_from_each_other(rate: int, more: tuple[str, ...]) -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    stages = [train.load(folder / f"dtln-{rate}k{part}.toml") for part in ("-base", "-tuned", "")]
+    stages = [train.load(folder / f"dtln-{rate}k{part}.toml") for part in ("-base", "-tuned", *more, "")]
     for before, after in itertools.pairwise(stages):
         assert after.train.start_from == before.work_dir / LAST
         assert (after.network.frame_length, after.sample_rate) == (rate * 32, rate * 1000)
