@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from denoise_wrapper.wording import visible
 
 DONE = "_denoised"  # what the name of a cleaned file has more
 LIST = ".denoised"
-_known: dict[Path, tuple[tuple[int, int], int, set[str]]] = {}  # folder -> its list: which, bytes read, digests
-_reading = threading.Lock()
+# Folder -> its list: which, bytes read, digests. Two threads that read at once add the same ones.
+_known: dict[Path, tuple[tuple[int, int], int, set[str]]] = {}
 _END = 1 << 16  # bytes of either end of a file that its digest is of
 
 
@@ -75,7 +74,7 @@ def _is_result(path: Path, noted: frozenset[str] | set[str]) -> bool:
 def _noted(folder: Path) -> frozenset[str] | set[str]:
     """The digests in the list of a folder. Of a list that has grown only what is new is read."""
     try:
-        with open(os.path.join(folder, LIST), "rb", buffering=0) as file, _reading:
+        with open(os.path.join(folder, LIST), "rb", buffering=0) as file:
             facts = os.fstat(file.fileno())
             known = _known.get(folder)
             if known is None or known[0] != (facts.st_dev, facts.st_ino) or known[1] > facts.st_size:

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from denoise_wrapper.atomic import atomic_path, make_folder
+from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.training.enhancer.bands import BINS, BLOCK, HOP, RATE
 from denoise_wrapper.training.enhancer.network import Enhancer
@@ -40,7 +40,7 @@ class HopNetwork(nn.Module):
         self.network = network
         angles = torch.arange(BLOCK, dtype=torch.float64).outer(torch.arange(BINS, dtype=torch.float64))
         angles = (angles % BLOCK) * (2.0 * math.pi / BLOCK)
-        window = torch.hann_window(BLOCK, dtype=torch.float64).sqrt().unsqueeze(1)
+        window = network.window.double().unsqueeze(1)
         weights = torch.full((BINS,), 2.0 / BLOCK, dtype=torch.float64)
         weights[0] = weights[-1] = 1.0 / BLOCK  # which stand for one bin of the whole spectrum, the others for two
         self.forwards = nn.ParameterList([(angles.cos() * window).float(), (-angles.sin() * window).float()])
@@ -133,6 +133,5 @@ def run_hops(content: bytes, audio: NDArray[Any], state: list[NDArray[Any]]) -> 
 def write_onnx(network: Enhancer, metadata: Mapping[str, str], target: Path, overwrite: bool) -> None:
     """Write the model. Raises ModelError as `encode_onnx` does, or FileError; then there is none."""
     content = encode_onnx(network, metadata)
-    make_folder(target.parent)
     with atomic_path(target, overwrite) as temporary:
         temporary.write_bytes(content)

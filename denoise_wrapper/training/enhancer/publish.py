@@ -64,12 +64,12 @@ def convert(
     network = read_network(checkpoint)
     licence = str(load_checkpoint(checkpoint)["config"].get("licence", "unknown"))
     notes = {"name": target.stem, "licence": licence, "origin": describe(history(checkpoint)), **(changes or {})}
+    make_folder(target.parent)
     if onnx:
         from denoise_wrapper.training.enhancer.onnx_export import write_onnx  # here, as it needs more packages
 
         write_onnx(network, notes, target, overwrite)
     else:
-        make_folder(target.parent)
         write_network(network, notes, target, overwrite)
     return target
 
