@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
+from corpus import cleaners
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
 from denoise_wrapper.cluster.manifest import NAME
@@ -31,17 +32,6 @@ def cluster() -> Iterator[Any]:
     """Ray on two cores of this machine, for all tests here, as it takes long to start."""
     yield start(os.environ.get("RAY_ADDRESS", "local"), 2)
     ray.shutdown()
-
-
-def cleaners() -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"ray::Cleaner" in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -266,7 +266,7 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
                 if done - known < files if files else time.monotonic() - last < every:
                     continue
                 last, known = time.monotonic(), done
-                found = _cleaners()
+                found = cleaners()
                 if found:
                     os.kill(rng.choice(found), signal.SIGKILL)
                     killed += 1
@@ -296,7 +296,7 @@ def _done(folder: Path) -> int:
         return 0
 
 
-def _cleaners() -> list[int]:
+def cleaners() -> list[int]:
     """Processes of actors that clean, by the names that Ray gives them."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
