@@ -12,7 +12,6 @@ torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 from enhancers import SMALL, settled_network, some_speech  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from denoise_wrapper.errors import ConfigError  # noqa: E402
 from denoise_wrapper.training.enhancer import bands  # noqa: E402
 from denoise_wrapper.training.enhancer.bands import BINS, HOP, LOW, RATE, UPPER  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
@@ -224,9 +223,21 @@ def test_one_batch_is_learned_by_heart() -> None:
     assert losses[-1] < 0.4 * losses[0]
 
 
-def test_pesq_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "torch_pesq", None)
-    with pytest.raises(ConfigError, match="needs torch-pesq"):
-        Judge(LossConfig(pesq=0.001), Enhancer(SMALL))
+def test_what_an_ear_hears_grows_with_the_noise_and_ends_at_8_khz() -> None:
+    network = Enhancer(SMALL)
+    judge = Judge(LossConfig(perceptual=0.1, pesq=0.1), network)
+    clean = torch.nn.functional.pad(some_speech(2.0), (HOP, 0))
+    target = Target(clean, torch.ones(1, 200), torch.ones(1, BINS, dtype=torch.bool))
+    spectrum, _ = network.analyse(clean[:, HOP:], network.new_state(1).recent)
+    noise = torch.randn_like(spectrum.real)
+    lost = []
+    for level in (0.0, 0.1, 1.0):
+        answer = Estimate(spectrum + level * noise, torch.zeros(1, 200), [])
+        lost.append(judge.compare(answer, target, clean[:, HOP:]))
+    for part in ("perceptual", "pesq"):
+        points = [float(getattr(loss, part)) for loss in lost]
+        assert points[0] < 0.01
+        assert points[0] + 0.5 < points[1] < points[2] < 8.0
+    above = spectrum + noise * (torch.arange(BINS) > 180)
+    loss = judge.compare(Estimate(above, torch.zeros(1, 200), []), target, clean[:, HOP:])
+    assert max(float(loss.perceptual), float(loss.pesq)) < 0.01

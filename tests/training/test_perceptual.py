@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from numpy.typing import NDArray
 from require import require
 
 torch = require("torch", reason="training needs torch: pip install denoise-wrapper[training]")
@@ -18,11 +20,13 @@ from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.backends.native import FRAME  # noqa: E402
+from denoise_wrapper.training.enhancer.bands import BLOCK, HOP  # noqa: E402
+from denoise_wrapper.training.enhancer.loss import Ear  # noqa: E402
+from denoise_wrapper.training.perceptual import PESQ, STRICT, Forgiveness, Scale, disturbance  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import LAYOUTS  # noqa: E402
-from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Forgiveness, Scale, disturbance  # noqa: E402
 
 LAYOUT = LAYOUTS["v0.2"]
-SCALE = Scale.of(LAYOUT)
+SCALE = Scale.of(LAYOUT.band_hz)
 ALL = pytest.mark.parametrize("forgiven", [PESQ, STRICT], ids=["pesq", "strict"])
 
 
@@ -86,7 +90,27 @@ def test_clips_without_speech_do_not_count_and_give_no_nan(forgiven: Forgiveness
     assert float(nothing.detach()) == 0.0
 
 
-def test_it_goes_along_with_pesq(shared: Path) -> None:
+def engine_energies(audio: NDArray[np.float32]) -> Tensor:
+    """Energies of the bands of RNNoise's front end, (T, 1, 32)."""
+    extracted = FeatureExtractor("v0.2").extract(
+        audio[: len(audio) // FRAME * FRAME].copy(), audio[: len(audio) // FRAME * FRAME].copy()
+    )
+    return torch.from_numpy(extracted.energy)[:, None] + 1e-3
+
+
+EAR = Ear(torch.device("cpu"))
+
+
+def ear_energies(audio: NDArray[np.float32]) -> Tensor:
+    """Energies of the bands of the enhancer's loss, (T, 1, bands)."""
+    frames = torch.from_numpy(audio).unfold(0, BLOCK, HOP) * torch.hann_window(BLOCK).sqrt()
+    return EAR.energies(torch.fft.rfft(frames).unsqueeze(0))
+
+
+@pytest.mark.parametrize(
+    ("energies", "scale"), [(engine_energies, SCALE), (ear_energies, EAR.scale)], ids=["rnnoise", "enhancer"]
+)
+def test_it_goes_along_with_pesq(shared: Path, energies: Callable[[NDArray[np.float32]], Tensor], scale: Scale) -> None:
     pesq = require("pesq", reason="needs the pesq package: pip install denoise-wrapper[metrics]").pesq
     manifest = json.loads((shared / "dev" / "manifest.json").read_text())["clips"]
     pairs = []
@@ -98,11 +122,7 @@ def test_it_goes_along_with_pesq(shared: Path) -> None:
             score = pesq(16000, *(soxr.resample(part, rate, 16000) for part in (clean, mixture)), "wb")
             raw = (3.8224 - math.log(4.0 / (score - 0.999) - 1.0)) / 1.3669  # P.862.2's mapping undone
             whole = [soxr.resample(part, rate, 48000).astype(np.float32) for part in (clean, mixture)]
-            length = len(whole[0]) // FRAME * FRAME
-            extracted = FeatureExtractor("v0.2").extract(*(part[:length].copy() for part in reversed(whole)))
-            energies = (extracted.clean_energy, extracted.energy)
-            wanted_bands, noisy_bands = (torch.from_numpy(part)[:, None] + 1e-3 for part in energies)
-            pairs.append((4.5 - raw, lost(wanted_bands, noisy_bands, PESQ)))
+            pairs.append((4.5 - raw, float(disturbance(*map(energies, whole), scale, PESQ))))
     wanted, ours = np.array(pairs).T
     assert np.corrcoef(wanted, ours)[0, 1] > 0.75  # 0.79 was found, of 32 pairs
     assert np.mean(ours) == pytest.approx(np.mean(wanted), rel=0.15)

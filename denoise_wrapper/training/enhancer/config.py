@@ -56,7 +56,8 @@ class LossConfig:
     consistency: float = 0.3  # of the same, in the spectra of the waveform that comes out
     waveform: float = 0.2  # of the mean difference of the waveforms
     over: float = 0.3  # of the squared error where a magnitude is less than the clean one
-    pesq: float = 0.0  # of the disturbances that PESQ counts; needs the package torch-pesq
+    perceptual: float = 0.0  # of the disturbances that an ear would hear, in points of PESQ
+    pesq: float = 0.0  # of the same, as forgiving of levels and colouring as PESQ is
     voice: float = 0.02  # of the speech probability's cross entropy
     even_level: float = 1.0  # share of a clip's level that is taken out, so that quiet clips count as loud ones do
     upper_power: float = 0.5  # bins above 4 kHz count (width of a bin / width of their band) to this power
@@ -64,10 +65,20 @@ class LossConfig:
     def __post_init__(self) -> None:
         check_positive(self, "power")
         check_share(self, "even_level")
-        parts = ("magnitude", "complex", "consistency", "waveform", "over", "pesq", "voice", "upper_power")
+        parts = (
+            "magnitude",
+            "complex",
+            "consistency",
+            "waveform",
+            "over",
+            "perceptual",
+            "pesq",
+            "voice",
+            "upper_power",
+        )
         check_not_negative(self, *parts)
-        if not any(getattr(self, part) for part in parts[:6]):
-            raise ConfigError(f"[loss] weighs nothing; set one of {', '.join(parts[:6])} above 0")
+        if not any(getattr(self, part) for part in parts[:7]):
+            raise ConfigError(f"[loss] weighs nothing; set one of {', '.join(parts[:7])} above 0")
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.training.enhancer.bands import BINS, BLOCK, HOP, RATE, bin_weights
+from denoise_wrapper.training.enhancer.bands import BIN_HZ, BINS, BLOCK, HOP, RATE, bark_peaks, bin_weights, triangles
 from denoise_wrapper.training.enhancer.config import LossConfig
 from denoise_wrapper.training.enhancer.network import Enhancer, Estimate
+from denoise_wrapper.training.perceptual import PESQ, STRICT, Scale, disturbance
 
 FLOOR = 1e-8  # power of a bin that counts as none: what its compressed magnitude hangs on has a finite slope
 LEVEL = 0.05  # RMS that clips are brought to, -26 dBFS
 QUIETEST = 1e-3  # RMS; a stretch that is quieter counts as that loud
-PESQ_RATE = 16000  # Hz
+STEPS = 32768.0  # of a full scale of 1, in which the ear's energies are counted
 
 
 class Loss(NamedTuple):
@@ -29,6 +28,7 @@ class Loss(NamedTuple):
     consistency: Tensor
     waveform: Tensor
     over: Tensor
+    perceptual: Tensor
     pesq: Tensor
     voice: Tensor
 
@@ -48,7 +48,7 @@ class Judge:
         self.config = config
         self.window = network.window
         self.weights = bin_weights(config.upper_power).to(self.window.device)
-        self.disturbance = load_pesq(self.window.device) if config.pesq else None
+        self.ear = Ear(self.window.device)
 
     def compare(self, answer: Estimate, target: Target, noisy: Tensor) -> Loss:
         """The loss of a stretch. noisy: (clips, T * HOP), what was heard, by whose level clips are made alike.
@@ -67,8 +67,14 @@ class Judge:
         squares = short.square() * weights
         magnitude, over = squares.sum(), (squares * (short < 0.0)).sum()
         phases = complex_error(compressed, wanted, weights)
-        waveform = consistency = disturbance = nothing
-        if config.waveform or config.consistency or config.pesq:
+        strict = forgiving = waveform = consistency = nothing
+        if config.perceptual or config.pesq:
+            energies = [self.ear.energies(part * scale.unsqueeze(2)) for part in (clean, estimate)]
+            if config.perceptual:
+                strict = disturbance(*energies, self.ear.scale, STRICT)
+            if config.pesq:
+                forgiving = disturbance(*energies, self.ear.scale, PESQ)
+        if config.waveform or config.consistency:
             sound = self.synthesise(estimate) * scale
             clean_sound = target.clean[:, HOP:-HOP] * scale
             waveform = (sound - clean_sound).abs().mean()
@@ -77,10 +83,8 @@ class Judge:
                 inner = Compressed(*(part[:, 1:-1] for part in wanted))
                 few = (known * self.weights).expand_as(again.magnitude)
                 consistency = complex_error(again, inner, few / few.sum().clamp(min=1.0))
-            if self.disturbance is not None:
-                disturbance = self.disturbance(clean_sound, sound).mean()
         voice = voice_error(answer.voice, target.voice)
-        parts = (magnitude, phases, consistency, waveform, over, disturbance, voice)
+        parts = (magnitude, phases, consistency, waveform, over, strict, forgiving, voice)
         names = Loss._fields[1:]
         total = sum((getattr(config, name) * part for name, part in zip(names, parts, strict=True)), nothing)
         return Loss(total, *parts)
@@ -94,6 +98,23 @@ class Judge:
         """The samples that T frames give in full: (clips, (T - 1) * HOP)."""
         frames = torch.fft.irfft(spectrum, BLOCK) * self.window
         return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)
+
+
+class Ear:
+    """Bands of spectra in which an ear tells sounds apart: triangles half a Bark apart."""
+
+    def __init__(self, device: torch.device) -> None:
+        peaks = bark_peaks()
+        weights = triangles(torch.tensor(peaks, dtype=torch.float64), torch.arange(peaks[-1] + 1))
+        self.weights = weights[:-1].T.contiguous().to(device)  # (bins, bands)
+        hertz = [float(place * BIN_HZ) for place in peaks]
+        ends = zip([0.0, *hertz], hertz[1:], strict=False)
+        self.scale = Scale.of(ends, device)
+
+    def energies(self, spectrum: Tensor) -> Tensor:
+        """Energies of the bands, float32 (T, clips, bands). spectrum: complex64 (clips, T, BINS), full scale 1."""
+        power = (spectrum.real.square() + spectrum.imag.square())[..., : len(self.weights)]
+        return (power @ self.weights).transpose(0, 1) * STEPS**2 / BLOCK
 
 
 class Compressed(NamedTuple):
@@ -147,34 +168,3 @@ def voice_error(answer: Tensor, label: Tensor) -> Tensor:
 def known_bins(bandwidth_hz: float) -> Tensor:
     """The bins below a bandwidth: bool (BINS,)."""
     return torch.arange(BINS) * (RATE / BLOCK) <= bandwidth_hz
-
-
-def load_pesq(device: torch.device) -> Any:
-    """The PESQ of the package torch-pesq: (clean, estimate), each (clips, n) at 48 kHz, to (clips,), less is better.
-
-    Raises ConfigError where it is absent or cannot be loaded.
-    """
-    try:
-        from torch_pesq import PesqLoss
-    except (ImportError, OSError) as error:  # OSError: its torchaudio is for another torch
-        raise ConfigError(
-            f"[loss] pesq needs torch-pesq and a torchaudio made for torch {torch.__version__} ({error}); "
-            "install them, or set pesq = 0.0"
-        ) from error
-    pesq = PesqLoss(1.0, sample_rate=PESQ_RATE).to(device)
-    down = third_band().to(device)
-
-    def disturbance(clean: Tensor, estimate: Tensor) -> Tensor:
-        both = [torch.nn.functional.conv1d(part.unsqueeze(1), down, stride=3).squeeze(1) for part in (clean, estimate)]
-        return pesq(*both)  # type: ignore[no-any-return]
-
-    return disturbance
-
-
-@functools.cache
-def third_band(taps: int = 96) -> Tensor:
-    """A low-pass at 7.5 of 48 kHz, a windowed sinc, before every third sample is kept: float32 (1, 1, taps)."""
-    time = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2.0
-    cut = 7500.0 / RATE
-    filtered = 2.0 * cut * torch.sinc(2.0 * cut * time) * torch.hann_window(taps, periodic=False, dtype=torch.float64)
-    return (filtered / filtered.sum()).float().view(1, 1, taps)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from denoise_wrapper.training.perceptual import PESQ, STRICT, Scale, disturbance
 from denoise_wrapper.training.rnnoise.config import RNNoiseTrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
-from denoise_wrapper.training.rnnoise.perceptual import PESQ, STRICT, Scale, disturbance
 from denoise_wrapper.training.rnnoise.synthesis import Synthesis
 
 LN10 = 2.302585
@@ -36,7 +36,7 @@ class Judge:
     ) -> None:
         """look_ahead: how many frames an answer is behind the features that it was given for."""
         self.layout, self.config, self.look_ahead = layout, config, look_ahead
-        self.scale = Scale.of(layout, device)
+        self.scale = Scale.of(layout.band_hz, device)
         self.synthesis = Synthesis(layout, look_ahead, device)
 
     def compare(self, gains: Tensor, voice: Tensor, rows: Tensor, spectra: Tensor | None = None) -> Loss:

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from denoise_wrapper.training.perceptual import bark
 from denoise_wrapper.training.rnnoise.features import Layout
-from denoise_wrapper.training.rnnoise.perceptual import bark
 
 BIN_HZ = 50
 BAND_BINS = 400  # below 20 kHz; those above belong to no band and are silent

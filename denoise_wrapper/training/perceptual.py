@@ -1,19 +1,18 @@
 """Audible difference of two signals, computed from the energies of their bands, with gradients.
 
 The quantities are those of PESQ (ITU-T P.862: loudness densities, a dead zone of a quarter of the softer one, and the
-added parts counted apart), over the network's own bands and frames in place of PESQ's, which is near enough to learn
+added parts counted apart), over bands and frames of a network's own in place of PESQ's, which is near enough to learn
 by. The threshold in quiet is Terhardt's (1979), the Bark scale Traunmueller's (1990).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from denoise_wrapper.training.rnnoise.features import Layout
 
 HIGHEST_HZ = 8000  # bands that begin above it do not count
 LEVEL_DB = 79.0  # sound pressure level at which speech is taken to be heard
@@ -48,9 +47,9 @@ class Scale:
     threshold: Tensor  # linear, 1 being 0 dB of sound pressure level
 
     @staticmethod
-    def of(layout: Layout, device: torch.device | None = None) -> Scale:
-        """The bands of a layout."""
-        edges = [(low, high) for low, high in layout.band_hz if low < HIGHEST_HZ]
+    def of(band_hz: Iterable[tuple[float, float]], device: torch.device | None = None) -> Scale:
+        """band_hz: where each band, a triangle, begins and ends, in Hz, the lowest first."""
+        edges = [(low, high) for low, high in band_hz if low < HIGHEST_HZ]
         width = [0.5 * (bark(high) - bark(low)) for low, high in edges]  # triangles: half of what they reach over
         threshold = [10.0 ** (0.1 * quiet_db(max(0.5 * (low + high), 60.0))) for low, high in edges]
         return Scale(len(edges), torch.tensor(width, device=device), torch.tensor(threshold, device=device))
