@@ -67,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    config.option.loadscopereorder = False  # xdist would begin with the files of most tests, and end with the longest
 
 
 @pytest.fixture(autouse=True)
@@ -80,12 +81,18 @@ def handlers() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, which `make quick` leaves out."""
+    """Mark the slow tests, which `make quick` leaves out; slow files come first, so that no process is left waiting for
+    another's at the end."""
     tests = Path(__file__).parent
-    for item in items:
+
+    def in_slow_file(item: pytest.Item) -> bool:
         path = item.path.relative_to(tests)
-        if {path.parts[0], path.as_posix()} & SLOW or "deepfilternet3" in item.name:
+        return bool({path.parts[0], path.as_posix()} & SLOW)
+
+    for item in items:
+        if in_slow_file(item) or "deepfilternet3" in item.name:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not in_slow_file(item))
 
 
 @pytest.fixture(scope="session")
