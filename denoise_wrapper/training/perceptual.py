@@ -24,6 +24,8 @@ BLOCK = 32  # frames, 320 ms, within which the worst count most
 ACTIVE_DB = -25.0  # frames of speech that are so far below its mean power are no pauses
 LEAST_ACTIVE = 20  # frames; with fewer, nothing can be said of a clip
 LOUDEST = 45.0  # disturbance of a frame
+BIN_HZ = 50  # of the spectra that an `Ear` takes: frames of 20 ms, one each 10
+STEPS = 32768.0  # of a full scale of 1, in which energies are counted
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,55 @@ class Scale:
         width = [0.5 * (bark(high) - bark(low)) for low, high in edges]  # triangles: half of what they reach over
         threshold = [10.0 ** (0.1 * quiet_db(max(0.5 * (low + high), 60.0))) for low, high in edges]
         return Scale(len(edges), torch.tensor(width, device=device), torch.tensor(threshold, device=device))
+
+
+class Ear:
+    """Bands of spectra in which an ear tells sounds apart: triangles half a Bark apart, but two bins at least."""
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        peaks = [0]
+        while peaks[-1] * BIN_HZ < HIGHEST_HZ:
+            least, place = bark(peaks[-1] * BIN_HZ) + 0.5, peaks[-1] + 2
+            while bark(place * BIN_HZ) < least:
+                place += 1
+            peaks.append(place)
+        weights = triangles(torch.tensor(peaks), torch.arange(peaks[-1] + 1))
+        self.weights = weights[:-1].T.contiguous().to(device)  # (bins, bands)
+        hertz = [float(place * BIN_HZ) for place in peaks]
+        self.scale = Scale.of(zip([0.0, *hertz], hertz[1:], strict=False), device)
+
+    def listen(self, sound: Tensor, rate: int) -> Tensor:
+        """The energies of sound, (B, n), at rate Hz, in frames of 20 ms under the root of Hann's window."""
+        block = rate // BIN_HZ
+        window = torch.hann_window(block, device=sound.device).sqrt()
+        return self.energies(torch.fft.rfft(sound.unfold(1, block, block // 2) * window))
+
+    def energies(self, spectrum: Tensor) -> Tensor:
+        """Energies of the bands, float32 (T, B, bands). spectrum: complex64 (B, T, bins), of sound of full scale 1."""
+        power = (spectrum.real.square() + spectrum.imag.square())[..., : len(self.weights)]
+        return (power @ self.weights[: power.shape[2]]).transpose(0, 1) * STEPS**2
+
+    def disturbances(self, clean: Tensor, output: Tensor, strict: float, forgiving: float) -> tuple[Tensor, Tensor]:
+        """Quality points lost, strictly and as PESQ has it; those without a weight are 0. clean, output: energies."""
+        wanted = ((strict, STRICT), (forgiving, PESQ))
+        nothing = output.new_zeros(())
+        first, second = (disturbance(clean, output, self.scale, kind) if weight else nothing for weight, kind in wanted)
+        return first, second
+
+
+def triangles(peaks: Tensor, bins: Tensor) -> Tensor:
+    """Weights of bins, float32 (len(peaks), len(bins)), of a triangle at each of peaks that reaches to those beside it.
+
+    peaks, bins: ascending; none of bins beyond the outermost peaks.
+    """
+    peaks = peaks.double()
+    right = torch.searchsorted(peaks, bins.double(), right=True).clamp(1, len(peaks) - 1)
+    share = (bins - peaks[right - 1]) / (peaks[right] - peaks[right - 1])
+    weights = torch.zeros(len(peaks), len(bins), dtype=torch.float64)
+    columns = torch.arange(len(bins))
+    weights[right - 1, columns] = 1.0 - share
+    weights[right, columns] = share
+    return weights.float()
 
 
 def bark(hertz: float) -> float:

@@ -126,13 +126,19 @@ def test_a_lifted_network_does_in_the_lower_band_what_it_did() -> None:
     assert error < 1e-2
 
 
-@pytest.mark.parametrize("method", ["snr", "si-sdr", "snr+magnitude"])
-def test_silence_and_perfection_have_finite_losses_and_gradients(method: Any) -> None:
-    config = DTLNLossConfig(method=method)
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(DTLNLossConfig(method=method) for method in ("snr", "si-sdr", "snr+magnitude")),
+        DTLNLossConfig(perceptual=0.1, pesq=0.1),
+    ],
+    ids=["snr", "si-sdr", "snr+magnitude", "heard"],
+)
+def test_silence_and_perfection_have_finite_losses_and_gradients(config: DTLNLossConfig) -> None:
     generator = torch.Generator().manual_seed(1)
-    clean = 0.1 * torch.randn(4, 4096, generator=generator)
+    clean = 0.1 * torch.randn(4, 8192, generator=generator)
     clean[0] = 0.0
-    noisy = clean + 0.05 * torch.randn(4, 4096, generator=generator)
+    noisy = clean + 0.05 * torch.randn(4, 8192, generator=generator)
     noisy[1] = clean[1] = 0.0
     for start in (clean, noisy, torch.zeros_like(clean)):
         estimate = start.clone().requires_grad_()
@@ -140,6 +146,21 @@ def test_silence_and_perfection_have_finite_losses_and_gradients(method: Any) ->
         loss.total.backward()
         assert torch.isfinite(loss.total)
         assert torch.isfinite(estimate.grad).all()
+
+
+def test_noise_that_is_heard_costs_points_and_adds_to_the_loss() -> None:
+    generator = torch.Generator().manual_seed(1)
+    syllables = torch.sin(torch.arange(16000) * (2.0 * math.pi * 3.0 / 16000)).clamp(min=0.0)
+    clean = 0.1 * syllables * torch.randn(2, 16000, generator=generator)
+    noisy = clean + 0.05 * torch.randn(2, 16000, generator=generator)
+    config = DTLNLossConfig(perceptual=0.2, pesq=0.1)
+    losses = [compare(clean + share * (noisy - clean), clean, noisy, config, 0) for share in (0.0, 0.3, 1.0)]
+    plain = compare(noisy, clean, noisy, DTLNLossConfig(), 0).total
+    for part in ("perceptual", "pesq"):
+        points = [float(getattr(loss, part)) for loss in losses]
+        assert points[0] < 0.01 < points[1] < points[2]
+    heard = 0.2 * losses[2].perceptual + 0.1 * losses[2].pesq
+    assert float(losses[2].total - plain) == pytest.approx(float(heard), rel=1e-4)
 
 
 def test_the_ratio_is_the_published_loss_up_to_a_constant_of_the_clip() -> None:

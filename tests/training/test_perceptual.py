@@ -20,9 +20,7 @@ from torch import Tensor  # noqa: E402
 
 from denoise_wrapper.backends.features import FeatureExtractor  # noqa: E402
 from denoise_wrapper.backends.native import FRAME  # noqa: E402
-from denoise_wrapper.training.enhancer.bands import BLOCK, HOP  # noqa: E402
-from denoise_wrapper.training.enhancer.loss import Ear  # noqa: E402
-from denoise_wrapper.training.perceptual import PESQ, STRICT, Forgiveness, Scale, disturbance  # noqa: E402
+from denoise_wrapper.training.perceptual import PESQ, STRICT, Ear, Forgiveness, Scale, disturbance  # noqa: E402
 from denoise_wrapper.training.rnnoise.features import LAYOUTS  # noqa: E402
 
 LAYOUT = LAYOUTS["v0.2"]
@@ -98,17 +96,16 @@ def engine_energies(audio: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(extracted.energy)[:, None] + 1e-3
 
 
-EAR = Ear(torch.device("cpu"))
+EAR = Ear()
 
 
 def ear_energies(audio: NDArray[np.float32]) -> Tensor:
-    """Energies of the bands of the enhancer's loss, (T, 1, bands)."""
-    frames = torch.from_numpy(audio).unfold(0, BLOCK, HOP) * torch.hann_window(BLOCK).sqrt()
-    return EAR.energies(torch.fft.rfft(frames).unsqueeze(0))
+    """Energies of the bands of the other families' losses, (T, 1, bands)."""
+    return EAR.listen(torch.from_numpy(audio).unsqueeze(0), 48000)
 
 
 @pytest.mark.parametrize(
-    ("energies", "scale"), [(engine_energies, SCALE), (ear_energies, EAR.scale)], ids=["rnnoise", "enhancer"]
+    ("energies", "scale"), [(engine_energies, SCALE), (ear_energies, EAR.scale)], ids=["rnnoise", "ear"]
 )
 def test_it_goes_along_with_pesq(shared: Path, energies: Callable[[NDArray[np.float32]], Tensor], scale: Scale) -> None:
     pesq = require("pesq", reason="needs the pesq package: pip install denoise-wrapper[metrics]").pesq
@@ -126,3 +123,14 @@ def test_it_goes_along_with_pesq(shared: Path, energies: Callable[[NDArray[np.fl
     wanted, ours = np.array(pairs).T
     assert np.corrcoef(wanted, ours)[0, 1] > 0.75  # 0.79 was found, of 32 pairs
     assert np.mean(ours) == pytest.approx(np.mean(wanted), rel=0.15)
+
+
+@pytest.mark.parametrize("rate", [16000, 32000])
+def test_an_ear_has_the_same_bands_at_every_rate(rate: int) -> None:
+    time = torch.arange(2 * 48000) / 48000.0
+    sound = (torch.sin(2.0 * math.pi * 440.0 * time) + 0.1 * torch.sin(2.0 * math.pi * 3000.0 * time)).unsqueeze(0)
+    resampled = torch.from_numpy(soxr.resample(sound[0].numpy(), 48000, rate)).unsqueeze(0)
+    energies = [EAR.listen(part, at).mean(dim=(0, 1)) / at**2 for part, at in ((sound, 48000), (resampled, rate))]
+    loud = energies[0] > 1e-3 * energies[0].max()
+    assert int(loud.sum()) > 2
+    assert torch.allclose(energies[0][loud], energies[1][loud], rtol=0.05)

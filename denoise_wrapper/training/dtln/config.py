@@ -55,9 +55,11 @@ class DTLNLossConfig:
     power: float = 0.3  # that compresses the magnitudes
     limit_db: float = 30.0  # an error so far below the mixture no longer counts
     sizes: tuple[int, ...] = (320, 512, 1024)  # of the spectra's windows, samples; one of them a step, in turn
+    perceptual: float = 0.0  # of the disturbances that an ear would hear, in points of PESQ
+    pesq: float = 0.0  # of the same, as forgiving of levels and colouring as PESQ is
 
     def __post_init__(self) -> None:
-        check_not_negative(self, "snr_weight", "magnitude_weight")
+        check_not_negative(self, "snr_weight", "magnitude_weight", "perceptual", "pesq")
         check_positive(self, "power", "sizes")
         check_share(self, "complex_share")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 
 from denoise_wrapper.training.dtln.config import DTLNLossConfig
+from denoise_wrapper.training.perceptual import Ear
 
+LEVEL = 0.05  # RMS at which an ear hears the mixture, -26 dBFS
 SILENCE = 1e-9  # power below which a mixture counts as silent, -90 dBFS
 
 
@@ -19,10 +22,16 @@ class Loss(NamedTuple):
     total: Tensor  # the weighted sum, no unit
     snr_db: Tensor  # signal-to-error ratio, a mean over the clips that hold speech; a larger one is better
     magnitude: Tensor  # mean squared error of compressed spectra, no unit
+    perceptual: Tensor  # quality points lost to what an ear hears of the difference
+    pesq: Tensor  # the same, as forgiving as PESQ
 
 
-def compare(estimate: Tensor, clean: Tensor, noisy: Tensor, config: DTLNLossConfig, turn: int) -> Loss:
+def compare(
+    estimate: Tensor, clean: Tensor, noisy: Tensor, config: DTLNLossConfig, turn: int, rate: int = 16000
+) -> Loss:
     """Compare clips, all float32 (batch, n), full scale +-1. turn: the step, which chooses the size of the spectra.
+
+    rate: Hz.
 
     Silent targets and silent mixtures are safe: the ratio's denominator is the mixture's power, which changes the
     published loss (the negative ratio of target to error) by a constant of the clip, so that its gradient is the same.
@@ -34,12 +43,24 @@ def compare(estimate: Tensor, clean: Tensor, noisy: Tensor, config: DTLNLossConf
     if config.method == "snr+magnitude":
         magnitude = spectral_error(estimate, clean, config.sizes[turn % len(config.sizes)], config)
     total = config.snr_weight * ratio.mean() + config.magnitude_weight * magnitude
+    strict = forgiving = estimate.new_zeros(())
+    if config.perceptual or config.pesq:
+        ear = ear_on(estimate.device)
+        heard = (ear.listen(LEVEL * part, rate) for part in (clean, estimate))
+        strict, forgiving = ear.disturbances(*heard, config.perceptual, config.pesq)
+        total = total + config.perceptual * strict + config.pesq * forgiving
     with torch.no_grad():
         wanted = clean.square().mean(dim=1)
         speaking = wanted > 1e-3
         snr_db = 10.0 * torch.log10(wanted / ((estimate - clean).square().mean(dim=1) + 1e-9))
         snr_db = snr_db[speaking].mean() if bool(speaking.any()) else snr_db.new_tensor(math.nan)
-    return Loss(total, snr_db, magnitude)
+    return Loss(total, snr_db, magnitude, strict.detach(), forgiving.detach())
+
+
+@functools.cache
+def ear_on(device: torch.device) -> Ear:
+    """The ear whose bands lie on a device."""
+    return Ear(device)
 
 
 def error_ratio(estimate: Tensor, clean: Tensor, config: DTLNLossConfig) -> Tensor:

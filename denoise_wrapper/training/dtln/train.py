@@ -30,7 +30,7 @@ SCHEDULE = ("decay", "decay_share", "final_rate", "warm_up", "gamma", "step_size
 class DTLNRun(Run[DTLNConfig, DTLN]):
     """One training of a DTLN."""
 
-    losses = ("loss", "snr_db", "magnitude")
+    losses = ("loss", "snr_db", "magnitude", "perceptual", "pesq")
     results = losses
     free = FREE | {("train", name) for name in (*SCHEDULE, "processes", "start_from", "export_from")}
 
@@ -61,7 +61,9 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
             estimate, state = self.network(batch.noisy, self.state.reset(batch.fresh))
         self.state = state.detach()
         self.clock.lap("forward")
-        return compare(estimate, batch.clean, batch.noisy, self.config.loss, self.progress.step)
+        return compare(
+            estimate, batch.clean, batch.noisy, self.config.loss, self.progress.step, self.config.sample_rate
+        )
 
     def open_validation(self) -> list[tuple[Tensor, Tensor]]:
         """The clips that every validation compares, in batches: [(noisy, clean)], float32 (clips, n)."""
@@ -77,11 +79,12 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
         ]
 
     def validate(self, clips: list[tuple[Tensor, Tensor]]) -> tuple[list[float], float]:
-        """Loss, ratio in dB and magnitude error over whole clips, in full precision."""
+        """The means of `losses` over whole clips, in full precision."""
         rows = []
         for turn, batch in enumerate(tracked(clips, len(clips), "validation")):
             noisy, clean = (part.to(self.device) for part in batch)
-            loss = compare(self.averaged.network.denoise(noisy), clean, noisy, self.config.loss, turn)
+            cleaned = self.averaged.network.denoise(noisy)
+            loss = compare(cleaned, clean, noisy, self.config.loss, turn, self.config.sample_rate)
             rows.append([float(part) for part in loss])
         means = [float(value) for value in torch.tensor(rows).nanmean(dim=0)]
         return means, means[0]

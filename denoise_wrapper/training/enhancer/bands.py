@@ -9,13 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from denoise_wrapper.training.perceptual import HIGHEST_HZ, bark
+from denoise_wrapper.training.perceptual import triangles
 
 RATE = 48000  # Hz
 HOP = 480  # samples, 10 ms
 BLOCK = 2 * HOP
 BINS = HOP + 1
-BIN_HZ = RATE // BLOCK
 LOW = 80  # bins, and bands
 UPPER = 48  # bands
 BANDS = LOW + UPPER
@@ -35,31 +34,10 @@ def spread() -> Tensor:
     return triangles(centres(), torch.arange(LOW, BINS))
 
 
-def triangles(peaks: Tensor, bins: Tensor) -> Tensor:
-    """One triangle at each of peaks, ascending, that reaches to those beside it, as weights of bins: float32
-    (len(peaks), len(bins)). bins: ascending, none beyond the outermost peaks."""
-    right = torch.searchsorted(peaks, bins.double(), right=True).clamp(1, len(peaks) - 1)
-    share = (bins - peaks[right - 1]) / (peaks[right] - peaks[right - 1])
-    weights = torch.zeros(len(peaks), len(bins), dtype=torch.float64)
-    columns = torch.arange(len(bins))
-    weights[right - 1, columns] = 1.0 - share
-    weights[right, columns] = share
-    return weights.float()
-
-
 def gather() -> Tensor:
     """Weights of the mean that each upper band is: float32 (BINS - LOW, UPPER), the columns sum to 1."""
     weights = spread()
     return (weights / weights.sum(dim=1, keepdim=True)).T.contiguous()
-
-
-def bark_peaks() -> list[int]:
-    """Bins half a Bark apart, but two at least, from 0 Hz to the first from HIGHEST_HZ on."""
-    peaks = [0]
-    while peaks[-1] * BIN_HZ < HIGHEST_HZ:
-        least = bark(peaks[-1] * BIN_HZ) + 0.5
-        peaks.append(next(place for place in range(peaks[-1] + 2, BINS) if bark(place * BIN_HZ) >= least))
-    return peaks
 
 
 def bin_weights(power: float) -> Tensor:

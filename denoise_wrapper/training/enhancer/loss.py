@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from denoise_wrapper.training.enhancer.bands import BIN_HZ, BINS, BLOCK, HOP, RATE, bark_peaks, bin_weights, triangles
+from denoise_wrapper.training.enhancer.bands import BINS, BLOCK, HOP, RATE, bin_weights
 from denoise_wrapper.training.enhancer.config import LossConfig
 from denoise_wrapper.training.enhancer.network import Enhancer, Estimate
-from denoise_wrapper.training.perceptual import PESQ, STRICT, Scale, disturbance
+from denoise_wrapper.training.perceptual import Ear
 
 FLOOR = 1e-8  # power of a bin that counts as none: what its compressed magnitude hangs on has a finite slope
 LEVEL = 0.05  # RMS that clips are brought to, -26 dBFS
 QUIETEST = 1e-3  # RMS; a stretch that is quieter counts as that loud
-STEPS = 32768.0  # of a full scale of 1, in which the ear's energies are counted
 
 
 class Loss(NamedTuple):
@@ -67,13 +66,9 @@ class Judge:
         squares = short.square() * weights
         magnitude, over = squares.sum(), (squares * (short < 0.0)).sum()
         phases = complex_error(compressed, wanted, weights)
-        strict = forgiving = waveform = consistency = nothing
-        if config.perceptual or config.pesq:
-            energies = [self.ear.energies(part * scale.unsqueeze(2)) for part in (clean, estimate)]
-            if config.perceptual:
-                strict = disturbance(*energies, self.ear.scale, STRICT)
-            if config.pesq:
-                forgiving = disturbance(*energies, self.ear.scale, PESQ)
+        waveform = consistency = nothing
+        heard, wanted_sound = (self.ear.energies(part * scale.unsqueeze(2)) for part in (estimate, clean))
+        strict, forgiving = self.ear.disturbances(wanted_sound, heard, config.perceptual, config.pesq)
         if config.waveform or config.consistency:
             sound = self.synthesise(estimate) * scale
             clean_sound = target.clean[:, HOP:-HOP] * scale
@@ -98,23 +93,6 @@ class Judge:
         """The samples that T frames give in full: (clips, (T - 1) * HOP)."""
         frames = torch.fft.irfft(spectrum, BLOCK) * self.window
         return (frames[:, :-1, HOP:] + frames[:, 1:, :HOP]).flatten(1)
-
-
-class Ear:
-    """Bands of spectra in which an ear tells sounds apart: triangles half a Bark apart."""
-
-    def __init__(self, device: torch.device) -> None:
-        peaks = bark_peaks()
-        weights = triangles(torch.tensor(peaks, dtype=torch.float64), torch.arange(peaks[-1] + 1))
-        self.weights = weights[:-1].T.contiguous().to(device)  # (bins, bands)
-        hertz = [float(place * BIN_HZ) for place in peaks]
-        ends = zip([0.0, *hertz], hertz[1:], strict=False)
-        self.scale = Scale.of(ends, device)
-
-    def energies(self, spectrum: Tensor) -> Tensor:
-        """Energies of the bands, float32 (T, clips, bands). spectrum: complex64 (clips, T, BINS), full scale 1."""
-        power = (spectrum.real.square() + spectrum.imag.square())[..., : len(self.weights)]
-        return (power @ self.weights).transpose(0, 1) * STEPS**2 / BLOCK
 
 
 class Compressed(NamedTuple):

@@ -11,10 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from denoise_wrapper.training.perceptual import bark
+from denoise_wrapper.training.perceptual import BIN_HZ, bark, triangles
 from denoise_wrapper.training.rnnoise.features import Layout
 
-BIN_HZ = 50
 BAND_BINS = 400  # below 20 kHz; those above belong to no band and are silent
 BINS = 481
 HOP = 480  # samples; a window has twice as many
@@ -34,7 +33,7 @@ class Synthesis:
         """look_ahead: how many frames an answer is behind the frame that it was given for; 1 for the v0.2 network."""
         self.look_ahead = look_ahead
         edges = torch.tensor(sorted({hertz // BIN_HZ for band in layout.band_hz for hertz in band}))
-        spread = triangles(edges)
+        spread = triangles(edges, torch.arange(BAND_BINS))
         ends = 2.0  # half triangles at both ends
         if len(edges) > layout.bands:  # the outermost are no bands, and belong to those beside them: one and a half
             spread = torch.cat([spread[:1] + spread[1:2], spread[2:-2], spread[-2:-1] + spread[-1:]])
@@ -96,16 +95,6 @@ class Synthesis:
         square = (1.0 - COMPLEX_SHARE) * magnitude * magnitude + COMPLEX_SHARE * apart
         scale = (weight * (power(noisy) + SOFTEST) ** POWER).sum(dim=(0, 2)).clamp(min=1e-3)
         return ((weight * square).sum(dim=(0, 2)) / scale).mean()
-
-
-def triangles(edges: Tensor) -> Tensor:
-    """(edges, BAND_BINS): one at each edge, which reaches to those beside it."""
-    place = torch.arange(BAND_BINS)
-    low = torch.searchsorted(edges, place, right=True) - 1
-    rise = (place - edges[low]) / (edges[low + 1] - edges[low])
-    weights = torch.zeros(len(edges), BAND_BINS)
-    weights[low, place], weights[low + 1, place] = 1.0 - rise, rise
-    return weights
 
 
 def power(spectrum: Tensor) -> Tensor:
