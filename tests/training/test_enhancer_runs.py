@@ -211,3 +211,12 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
     check_budget(Enhancer(config.body).cost(), config.budget)
     named = replace(other, name=f"enhancer-{kind}", work_dir=Path(f"runs/enhancer-{kind}"), body=config.body)
     assert config == named
+
+
+def test_the_longer_recipe_goes_on_from_rows_with_the_same_network_and_other_clips() -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    before, after = (train.load(folder / f"{name}.toml") for name in ("enhancer-rows", "enhancer"))
+    assert after.train.start_from == before.work_dir / LAST
+    assert (after.body, after.data) == (before.body, before.data)
+    assert after.mix.first_clip > before.train.steps * before.train.batch
+    assert after.loss.perceptual > 0.0
