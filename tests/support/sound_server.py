@@ -24,6 +24,7 @@ class Recording:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._pipe, self._parts = process.stdout, [b""]
+        self._came: list[tuple[float, float]] = []  # frames so far, s of the clock
         self._offset_s = float("inf")
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -33,6 +34,7 @@ class Recording:
         while data := os.read(self._pipe.fileno(), 1 << 16):
             self._parts.append(data)
             frames += len(data) / 4
+            self._came.append((frames, time.perf_counter()))
             self._offset_s = min(self._offset_s, time.perf_counter() - frames / RATE)
 
     def samples(self) -> Float32:
@@ -43,6 +45,10 @@ class Recording:
     def time_of(self, frame: float) -> float:
         """When a frame was recorded, s of the clock, as those blocks tell it that came soonest."""
         return self._offset_s + frame / RATE
+
+    def read_at(self, frame: float) -> float:
+        """When a reader had a frame, s of the clock: later, by what the buffers before it hold back."""
+        return next((at for frames, at in self._came if frames > frame), float("nan"))
 
 
 class SoundServer:
