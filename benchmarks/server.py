@@ -1,16 +1,17 @@
 """Load on `denoise-wrapper serve`: how many live streams of 10 ms chunks it carries, and how late its answers are.
 
-python -m benchmarks.server --backend rnnoise --streams 25 50 100 --seconds 10
+python -m benchmarks.server --streams 25 50 100 --seconds 10        -b rnnoise for one backend
 python -m benchmarks.server --cut 1000          connections that are opened and cut at random
 
-The server runs in a process of its own, the clients in this one: both share the processor. Each client sends a chunk
-every 10 ms by the clock, whether the last was answered or not, and starts at its own moment.
+The server runs in a process of its own, the clients, which are written in C, in another: both share the processor. Each
+client sends a chunk every 10 ms by the clock, whether the last was answered or not, and starts at its own moment.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -119,7 +120,7 @@ def resident_mb(process: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", default="rnnoise")
+    parser.add_argument("--backends", "-b", nargs="*", default=["rnnoise", "dtln-16k"])
     parser.add_argument("--streams", type=int, nargs="*", default=[])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--cut", type=int, default=0)
@@ -139,8 +140,8 @@ def run(program: Path | None, args: argparse.Namespace) -> None:
     try:
         assert server.stderr is not None
         port = int(server.stderr.readline().split()[2].rstrip("/").rsplit(":", 1)[1])
-        for streams in args.streams:
-            print(carry(program, server, port, args.backend, streams, args.seconds), flush=True)
+        for backend, streams in itertools.product(args.backends, args.streams):
+            print(carry(program, server, port, backend, streams, args.seconds), flush=True)
         if args.cut:
             before = resident_mb(server.pid)
             for _ in range(4):
