@@ -2,6 +2,7 @@
 
 python -m benchmarks.server --streams 25 50 100 --seconds 10        -b rnnoise for one backend
 python -m benchmarks.server --cut 1000          connections that are opened and cut at random
+python -m benchmarks.server --upload 2.07       a file of so many GB, of silence, to /v1/denoise
 
 The server runs in a process of its own, the clients, which are written in C, in another: both share the processor. Each
 client sends a chunk every 10 ms by the clock, whether the last was answered or not, and starts at its own moment.
@@ -11,14 +12,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import itertools
 import json
 import os
 import random
 import resource
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -100,6 +104,23 @@ async def cut(port: int, count: int) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
+def upload(port: int, gigabytes: float) -> str:
+    """Have a WAV of so many GB cleaned, 48 kHz stereo of int16; what came of it."""
+    frames = round(gigabytes * 1e9 / 4)
+    with tempfile.TemporaryFile() as file:
+        head = struct.pack("<4sI8sIHHIIHH", b"RIFF", 4 * frames + 36, b"WAVEfmt ", 16, 1, 2, RATE, 4 * RATE, 4, 16)
+        file.write(head + struct.pack("<4sI", b"data", 4 * frames))
+        file.truncate(4 * frames + 44)
+        file.seek(0)
+        began, size = time.perf_counter(), 0
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("POST", "/v1/denoise", file, {"Content-Length": str(4 * frames + 44)})
+        answer = connection.getresponse()
+        while data := answer.read(1 << 20):
+            size += len(data)
+        return f"{answer.status}, {size / 1e9:.2f} GB in {time.perf_counter() - began:.0f} s"
+
+
 def children_s() -> float:
     """Seconds of the processor that programs have had which this one ran to their end."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -112,10 +133,10 @@ def processor_s(process: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_mb(process: int) -> float:
-    """Memory of a process, where the system tells."""
+def resident_mb(process: int, kind: str = "VmRSS") -> float:
+    """Memory of a process, where the system tells. kind: VmHWM for the most that it has had."""
     status = Path(f"/proc/{process}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(kind)) / 1024
 
 
 def main() -> None:
@@ -124,6 +145,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="*", default=[])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--cut", type=int, default=0)
+    parser.add_argument("--upload", type=float, default=0.0)
     args = parser.parse_args()
     with compiled("clients", PLAINLY, alone=True) as program:
         run(program, args)
@@ -133,7 +155,7 @@ def run(program: Path | None, args: argparse.Namespace) -> None:
     """Start a server, and put on it what was asked for."""
     if program is None:
         raise SystemExit("the clients are written in C: no compiler (cc, or what CC names) was found")
-    bounds = ["--per-client", "0", "--per-minute", "0", "--max-streams", "2000"]
+    bounds = ["--per-client", "0", "--per-minute", "0", "--max-streams", "2000", "--max-upload", "4000"]
     server = subprocess.Popen(
         [sys.executable, "-m", "denoise_wrapper", "serve", "--port", "0", *bounds], stderr=subprocess.PIPE, text=True
     )
@@ -150,6 +172,10 @@ def run(program: Path | None, args: argparse.Namespace) -> None:
                 took_s = time.perf_counter() - began
                 time.sleep(12)  # after which the server has let go of them
                 print(f"{args.cut} cut in {took_s:.1f} s: {before:.0f} -> {resident_mb(server.pid):.0f} MB", flush=True)
+        if args.upload:
+            before, said = resident_mb(server.pid), upload(port, args.upload)
+            most = resident_mb(server.pid, "VmHWM")
+            print(f"{said}; {before:.0f} -> {resident_mb(server.pid):.0f} MB, at most {most:.0f}", flush=True)
     finally:
         server.terminate()
         server.wait(30)
