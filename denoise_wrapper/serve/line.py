@@ -10,7 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import apply_mask
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel for this platform
+    from websockets.utils import apply_mask
 
 LINE = "denoise.line"  # in the extensions of the scope
 HELLO_S = 10.0  # for a connection that does not say what it wants, and for the last words
@@ -131,7 +135,8 @@ class Line(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     async def run_asgi(self) -> None:
-        self.scope["extensions"][LINE] = self  # type: ignore[index]
+        extensions: Any = self.scope["extensions"]
+        extensions[LINE] = self
         await super().run_asgi()
         self.loop.call_later(HELLO_S, self.transport.abort)  # who does not read the last of it is not waited for
 

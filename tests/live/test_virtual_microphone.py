@@ -129,7 +129,7 @@ def test_noise_goes_in_and_speech_comes_out(sound: SoundServer, shared: Path) ->
 
 
 def test_what_goes_in_comes_out(either: SoundServer) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)
     process = live(either, "--virtual-mic", "Through", "--atten-lim", "0")
     try:
         source = appears(either, "Through")
