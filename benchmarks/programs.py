@@ -35,17 +35,21 @@ def compiler_version() -> str:
 
 
 @contextlib.contextmanager
-def compiled(name: str, flags: Sequence[str]) -> Iterator[Path | None]:
-    """The program made of benchmarks/NAME.c and the engine, as long as it is needed; None without a compiler."""
+def compiled(name: str, flags: Sequence[str], *, alone: bool = False) -> Iterator[Path | None]:
+    """The program made of benchmarks/NAME.c and the engine, or of that file alone, as long as it is needed; None
+    without a compiler.
+    """
     compiler_path = compiler()
     if compiler_path is None:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
         program, data = Path(folder) / name, Path(folder) / "rnn_data.c"
-        data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
-        engine = sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
-        sources = [ROOT / "benchmarks" / f"{name}.c", *engine, data]
+        sources = [ROOT / "benchmarks" / f"{name}.c"]
+        if not alone:
+            data.write_bytes(c_source((MODELS / "rnnoise.dnnw").read_bytes(), {}))
+            sources += sorted(path for part in (".", "kernels", "models") for path in (NATIVE / part).glob("*.c"))
+            sources.append(data)
         subprocess.run([compiler_path, "-std=c11", *flags, f"-I{NATIVE}", *sources, "-o", program, "-lm"], check=True)
         yield program
 

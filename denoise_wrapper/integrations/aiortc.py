@@ -12,12 +12,12 @@ from av import AudioFrame
 from denoise_wrapper.audio import Array
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError
-from denoise_wrapper.integrations.cleaner import Cleaner
+from denoise_wrapper.integrations.cleaner import Cleaner, Cleaning
 
 FORMATS = ("s16", "s32", "flt", "dbl", "s16p", "s32p", "fltp", "dblp")  # FFmpeg's names of the samples' types
 
 
-class CleanTrack(MediaStreamTrack):
+class CleanTrack(Cleaning, MediaStreamTrack):
     """A track that is another one without its noise, late by a constant.
 
         peer.addTrack(CleanTrack(microphone.audio))                    # what is sent
@@ -52,25 +52,11 @@ class CleanTrack(MediaStreamTrack):
     @property
     def enabled(self) -> bool:
         """Whether the sound is cleaned, not passed as it is."""
-        return self._cleaner.enabled
+        return self.cleans
 
     @enabled.setter
     def enabled(self, value: bool) -> None:
         self._cleaner.enabled = bool(value)
-
-    @property
-    def probability(self) -> float | None:
-        """Of speech in what came last, 0 to 1; None if it is not known."""
-        return self._cleaner.probability
-
-    @property
-    def latency(self) -> int:
-        """Samples of a channel by which frames are late; 0 before the first one."""
-        return self._cleaner.latency
-
-    def update(self, **settings: Any) -> None:
-        """Change enabled, backend, preset or atten_lim_db while frames come: see `Cleaner.update`."""
-        self._cleaner.update(settings)
 
     async def recv(self) -> AudioFrame:
         """Receive the next frame. Raises MediaStreamError after the last, and AudioError for what is no audio."""

@@ -170,6 +170,31 @@ class Cleaner:
         self.reset()
 
 
+class Cleaning:
+    """What the door of a framework says of its cleaner, and passes on to it."""
+
+    _cleaner: Cleaner
+
+    @property
+    def cleans(self) -> bool:
+        """True if the clean sound is asked for, False for the noisy one."""
+        return self._cleaner.enabled
+
+    @property
+    def probability(self) -> float | None:
+        """Of speech in what came last, 0 to 1; None if it is not known."""
+        return self._cleaner.probability
+
+    @property
+    def latency(self) -> int:
+        """Samples of a channel by which the sound is late; 0 before the first ones."""
+        return self._cleaner.latency
+
+    def update(self, **settings: Any) -> None:
+        """Change enabled, backend, preset or atten_lim_db while the sound goes on: see `Cleaner.update`."""
+        self._cleaner.update(settings)
+
+
 def _reformed(frames: Array, old_rate: int, form: Form) -> Array:
     """Bring frames to another rate, number of channels (the mean, or copies of it) and type."""
     rate, channels, dtype = form

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from livekit import rtc
 
 from denoise_wrapper.denoiser import Denoiser
-from denoise_wrapper.integrations.cleaner import Cleaner
+from denoise_wrapper.integrations.cleaner import Cleaner, Cleaning
 
 PROBABILITY = "denoise_wrapper.speech_probability"  # where a frame's userdata has it
 
 
-class Denoise(rtc.FrameProcessor[rtc.AudioFrame]):
+class Denoise(Cleaning, rtc.FrameProcessor[rtc.AudioFrame]):
     """Cleans the frames of a track, late by a constant.
 
         room_options = RoomOptions(audio_input=AudioInputOptions(noise_cancellation=Denoise(Denoiser(preset="voice"))))
@@ -40,25 +38,6 @@ class Denoise(rtc.FrameProcessor[rtc.AudioFrame]):
     @enabled.setter
     def enabled(self, value: bool) -> None:
         self._cleaner.enabled = bool(value)
-
-    @property
-    def cleans(self) -> bool:
-        """True if the clean sound is asked for."""
-        return self._cleaner.enabled
-
-    @property
-    def probability(self) -> float | None:
-        """Of speech in what came last, 0 to 1; None if it is not known."""
-        return self._cleaner.probability
-
-    @property
-    def latency(self) -> int:
-        """Samples of a channel by which frames are late; 0 before the first one."""
-        return self._cleaner.latency
-
-    def update(self, **settings: Any) -> None:
-        """Change enabled, backend, preset or atten_lim_db while frames come: see `Cleaner.update`."""
-        self._cleaner.update(settings)
 
     def flush(self) -> rtc.AudioFrame | None:
         """Return the rest of a track that has ended, as a frame; None if there is none. The next begins anew."""

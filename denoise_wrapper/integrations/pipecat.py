@@ -10,10 +10,10 @@ from pipecat.frames.frames import FilterControlFrame, FilterEnableFrame, FilterU
 from denoise_wrapper.audio import check_channels, check_rate
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import ConfigError
-from denoise_wrapper.integrations.cleaner import Cleaner
+from denoise_wrapper.integrations.cleaner import Cleaner, Cleaning
 
 
-class DenoiseFilter(BaseAudioFilter):
+class DenoiseFilter(Cleaning, BaseAudioFilter):
     """Cleans what a transport hears, late by a constant: as many bytes out as in.
 
         TransportParams(audio_in_enabled=True, audio_in_filter=DenoiseFilter(Denoiser(preset="voice")))
@@ -36,16 +36,6 @@ class DenoiseFilter(BaseAudioFilter):
     ) -> None:
         self._cleaner = Cleaner(denoiser, enabled=enabled, latency_s=latency_s)
         self._channels, self._rate, self._odd = check_channels(channels), 0, b""
-
-    @property
-    def probability(self) -> float | None:
-        """Of speech in what came last, 0 to 1; None if it is not known."""
-        return self._cleaner.probability
-
-    @property
-    def latency(self) -> int:
-        """Samples of a channel by which the sound is late; 0 before the first ones."""
-        return self._cleaner.latency
 
     async def start(self, sample_rate: int) -> None:
         """Begin a session. sample_rate: Hz."""

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,33 +45,44 @@ def virtual_microphone(name: str, rate: int, channels: int) -> Iterator[VirtualM
     mark = f"denoise_wrapper_{os.getpid()}_{_began(os.getpid())}"
     sink, source = f"{mark}_sink", f"{mark}_source"
     form = (f"rate={rate}", f"channels={channels}")
-    made: list[str] = []
     try:
         shown = f"device.description='{name} (what it is made of)'"
-        made.append(_load("module-null-sink", f"sink_name={sink}", *form, f'sink_properties="{shown}"'))
+        pactl("load-module", "module-null-sink", f"sink_name={sink}", *form, f'sink_properties="{shown}"')
         shown = f"device.description='{name}'"
-        made.append(
-            _load(
-                "module-remap-source",
-                f"source_name={source}",
-                f"master={sink}.monitor",
-                *form,
-                f'source_properties="{shown}"',
-            )
+        pactl(
+            "load-module",
+            "module-remap-source",
+            f"source_name={source}",
+            f"master={sink}.monitor",
+            *form,
+            f'source_properties="{shown}"',
         )
         yield VirtualMicrophone(sink, source, name)
     finally:
-        for module in reversed(made):
-            with contextlib.suppress(DenoiseError):
-                pactl("unload-module", module)
+        with contextlib.suppress(DenoiseError):  # by name: another sound server has given the numbers to others
+            _unload(lambda line: mark in line)
+
+
+def is_there(sink: str) -> bool:
+    """True if the sound server has a sink of that name."""
+    return any(line.split("\t")[1:2] == [sink] for line in pactl("list", "short", "sinks").splitlines())
 
 
 def remove_leftovers() -> int:
     """Remove what processes have left that are no more; returns how many modules that were."""
+
+    def is_left(line: str) -> bool:
+        owner = OWNER.search(line)
+        return owner is not None and _began(int(owner[1])) != int(owner[2])
+
+    return _unload(is_left)
+
+
+def _unload(is_one: Callable[[str], bool]) -> int:
+    """Remove modules, the youngest first, by their lines in pactl's list; returns how many those were."""
     removed = 0
     for line in reversed(pactl("list", "short", "modules").splitlines()):
-        owner = OWNER.search(line)
-        if owner is not None and _began(int(owner[1])) != int(owner[2]):
+        if is_one(line):
             with contextlib.suppress(DenoiseError):
                 pactl("unload-module", line.split("\t")[0])
                 removed += 1
@@ -115,10 +126,6 @@ def pactl(*words: str) -> str:
         reason = " ".join(done.stderr.split()) or f"code {done.returncode}"
         raise DenoiseError(f"the sound server refuses (pactl {words[0]}): {reason}")
     return done.stdout
-
-
-def _load(*words: str) -> str:
-    return pactl("load-module", *words).strip()
 
 
 def _listed(kind: str) -> list[dict[str, Any]]:

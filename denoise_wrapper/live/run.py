@@ -47,7 +47,8 @@ class Rig:
     def __init__(self, session: Session, wiring: Wiring, say: Callable[[str], object]) -> None:
         self.session, self._wiring, self._say = session, wiring, say
         self._gone = threading.Event()
-        self._stack = contextlib.ExitStack()
+        self._stack, self._kept = contextlib.ExitStack(), contextlib.ExitStack()  # devices; the virtual microphone
+        self._microphone: pulse.VirtualMicrophone | None = None
         self.opened: Opened | Piped | None = None
         self.lost, self._again = False, 0.0
 
@@ -63,8 +64,7 @@ class Rig:
             if places is not None:
                 source, sink = places
                 if wiring.virtual is not None:
-                    made = pulse.virtual_microphone(wiring.virtual, stream.sample_rate, stream.channels)
-                    sink = stack.enter_context(made).sink
+                    sink = self._sink_of_microphone(wiring.virtual)
                 opened: Any = Piped(self.session.fill, self._gone.set, source=source, sink=sink, **form)
             else:
                 numbers = self._numbers()
@@ -76,8 +76,18 @@ class Rig:
 
     def close(self) -> None:
         """Close all, and undo the virtual microphone."""
-        with contextlib.suppress(Exception):
-            self._stack.close()
+        for each in (self._stack, self._kept):
+            with contextlib.suppress(Exception):
+                each.close()
+
+    def _sink_of_microphone(self, name: str) -> str:
+        """Make the virtual microphone, unless it is there: a meeting keeps it while devices come and go."""
+        if self._microphone is None or not pulse.is_there(self._microphone.sink):
+            self._kept.close()
+            stream = self.session.stream
+            made = pulse.virtual_microphone(name, stream.sample_rate, stream.channels)
+            self._microphone = self._kept.enter_context(made)
+        return self._microphone.sink
 
     def watch(self) -> None:
         """Have devices back that are gone: to be called every now and then."""
@@ -96,7 +106,8 @@ class Rig:
         elif self._gone.is_set() or now - self.session.last > SILENT_S or (self.opened and self.opened.stalled):
             self.lost, self._again = True, now + AGAIN_S
             self._say("the sound device is gone; waiting for it")
-            self.close()
+            with contextlib.suppress(Exception):
+                self._stack.close()
 
     @property
     def latency_s(self) -> float:

@@ -15,20 +15,17 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.serve.app import make_app
 from denoise_wrapper.serve.desk import Desk
 from denoise_wrapper.serve.doors import Doors, is_local
 from denoise_wrapper.serve.limits import CLOSE_S, Limits
-from denoise_wrapper.serve.sessions import MESSAGE_BYTES
+from denoise_wrapper.serve.line import HELLO_S, MESSAGE_BYTES, Line
 from denoise_wrapper.serve.spool import open_spool
 from denoise_wrapper.signals import patience
 
 SWITCH_S = 0.0005  # after which a thread gives way: the loop and the pump hand each other every chunk
-HELLO_S = 10.0  # for a connection that does not say what it wants
-TOGETHER = 1 << 16  # bytes of messages that are taken at once
 SPARE = 256  # connections beyond those of streams and uploads, for the page and what asks how it goes
 
 
@@ -73,7 +70,7 @@ def run_server(
         config = uvicorn.Config(
             make_app(desk, doors),
             http=Impatient,
-            ws=Streams,
+            ws=Line,
             ws_max_size=MESSAGE_BYTES,
             ws_per_message_deflate=False,  # noise does not compress, and what inflates is a trap
             lifespan="on",
@@ -157,37 +154,6 @@ class Impatient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)
-
-
-class Streams(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which gives binary messages that came meanwhile at once, with their "sizes", so that who is
-    behind catches up; and which does not wait for ever until a client reads the last of it.
-    """
-
-    _held: Any = None  # a message that came behind binary ones
-
-    async def receive(self) -> Any:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
-        message: Any = await super().receive()
-        if message.get("bytes") is None or self.queue.empty():
-            return message
-        parts: list[bytes] = [message["bytes"]]
-        while not self.queue.empty() and self._held is None and sum(map(len, parts)) < TOGETHER:
-            following: Any = self.queue.get_nowait()
-            if following.get("bytes") is None:
-                self._held = following
-            else:
-                parts.append(following["bytes"])
-        if self.read_paused and self.queue.empty():
-            self.read_paused = False
-            self.transport.resume_reading()
-        return {**message, "bytes": b"".join(parts), "sizes": [len(part) for part in parts]}
-
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
-        self.loop.call_later(HELLO_S, self.transport.abort)
 
 
 def many_files() -> None:

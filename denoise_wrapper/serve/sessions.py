@@ -1,6 +1,6 @@
 """`WS /v1/stream`: a live signal. Every message of the client gets its answer, in order, before the next one is read.
 
-Binary messages that came while another one was being answered are cleaned as one, and answered each. Nothing piles up
+Binary messages that came while another one was being answered are cleaned as one, and answered each. Little piles up
 here: who sends more than is answered, or does not read, fills the buffers of the connection alone.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from denoise_wrapper.backends import known_names, load_backend
 from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import AudioError, ConfigError, DenoiseError
 from denoise_wrapper.serve.doors import PROTOCOL
+from denoise_wrapper.serve.line import BINARY, LINE, TEXT, Line
 from denoise_wrapper.wording import listed
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from denoise_wrapper.serve.pump import Seat
     from denoise_wrapper.stream.stream import Stream
 
-MESSAGE_BYTES = 1 << 20  # of a message, at most
+TOGETHER = 1 << 16  # bytes of messages that may wait here, and are cleaned at once
 MAX_RATE, MAX_CHANNELS, MAX_LATENCY_S = 192_000, 8, 2.0  # of a stream, that one client may ask for
 DTYPES: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 STRENGTH = ("preset", "atten_lim_db", "mix")
@@ -59,27 +61,40 @@ class Session:
     cut: str | None = None
     seat: Seat | None = None
     dtype: np.dtype[Any] = DTYPES["int16"]
+    width: int = 0  # bytes of a frame
     wants_speech: bool = False
     spoke: float = 0.0
-    unsent: list[bytes] = field(default_factory=list)  # answers that the connection has not taken yet
-    waits: asyncio.Future[Any] | None = None  # for a chunk that is being cleaned
-    sizes: list[int] = field(default_factory=list)  # of the messages that it came in, bytes
+    waiting: list[bytes] = field(default_factory=list)  # binary messages that are to be cleaned
+    came: float = 0.0  # when the first of them did, of the clock that counts finer
+    since: float = 0.0  # likewise, of what is being cleaned
+    cleaning: list[int] = field(default_factory=list)  # bytes of each message that is being cleaned
+    error: BaseException | None = None  # that cleaning ended in
+    quiet: asyncio.Future[None] | None = None  # for the time when nothing waits and nothing is cleaned
+
+    @property
+    def line(self) -> Line:
+        """The connection, for samples, which pass by ASGI."""
+        line: Line = self.socket.scope["extensions"][LINE]
+        return line
 
     async def run(self) -> None:
         """Serve until one of both sides ends it."""
         offered = self.socket.scope.get("subprotocols", [])
-        await self.socket.accept(PROTOCOL if PROTOCOL in offered else None)
         code, words = 1000, None
+        self.line.hand_to(self)
         try:
+            await self.socket.accept(PROTOCOL if PROTOCOL in offered else None)
             while True:
                 message = await self.socket.receive()
                 self.heard = time.monotonic()
                 if message["type"] == "websocket.disconnect":
                     return
-                if (data := message.get("bytes")) is not None:
-                    await self._chunks(data, message.get("sizes", [len(data)]))
-                else:
+                if (data := message.get("bytes")) is None:
+                    await self._settled()
                     await self._command(message.get("text") or "")
+                elif not self.take([data]):
+                    await self._settled()
+                    await self._refuse(data)
                 self.heard = time.monotonic()
         except WebSocketDisconnect:
             return
@@ -87,6 +102,8 @@ class Session:
             code, words = error.code, {"type": "error", "message": str(error)}
             self.desk.metrics.rejections.labels("protocol").inc()
         except asyncio.CancelledError:
+            if self.error is not None:
+                raise self.error from None
             if self.cut is None:
                 raise
             code, words = (RESTART if self.cut == "stop" else REFUSED), None
@@ -96,6 +113,8 @@ class Session:
             else:
                 words = {"type": "error", "message": self.cut}
         finally:
+            self.line.hand_to(None)
+            self.line.hold(False)
             if self.seat is not None:
                 self.seat.close()
         await self._close(code, words)
@@ -110,36 +129,69 @@ class Session:
 
     async def _end(self) -> None:
         """Give what was asked for already, and the tail, as the server stops."""
-        await self._send_all()
+        self.line.hand_to(None)
+        await self._settled()
         if self.seat is None:
             return
-        if self.waits is not None:
-            await self._answer((await self.waits).tobytes(), self.sizes)
         tail = await self.seat.call(_flushed)
         await self._send(tail)
         await self._say({"type": "end", "message": "the server stops; this was the tail", "frames": self._frames(tail)})
 
-    async def _chunks(self, data: bytes, sizes: list[int]) -> None:
-        """Answer binary messages, one or several that came meanwhile. sizes: bytes of each."""
-        seat = self._seated()
-        arrived = time.perf_counter()
-        try:
-            chunk = self._unpacked(data, sizes, seat.stream)
-        except AudioError as error:
-            if len(sizes) == 1:
-                await self._say({"type": "error", "message": str(error)})
-                return
-            for end, size in zip(np.cumsum(sizes).tolist(), sizes, strict=True):
-                await self._chunks(data[end - size : end], [size])
+    def take(self, messages: Sequence[bytes]) -> int:
+        """Clean binary messages and answer each, after those that came before. Returns how many are to be cleaned."""
+        count = 0
+        with contextlib.suppress(ProtocolError, AudioError):
+            for data in messages:
+                self._check(data)
+                count += 1
+        if count == 0:
+            return 0
+        if not self.waiting:
+            self.came = time.perf_counter()
+        self.waiting += messages[:count]
+        if not self.line.is_full:
+            self.heard = time.monotonic()
+        if not self.cleaning:
+            self.go_on()
+        elif sum(map(len, self.waiting)) > TOGETHER:
+            self.line.hold(True)
+        return count
+
+    def go_on(self) -> None:
+        """Clean what waits, once the client reads."""
+        if self.cleaning or not self.waiting or self.line.is_full or self.seat is None:
             return
-        self.waits, self.sizes = seat.process(chunk), sizes
-        cleaned = await asyncio.shield(self.waits)  # a stop in the midst still gets it
-        self.waits = None
-        self.desk.metrics.chunk.observe(time.perf_counter() - arrived)
-        await self._answer(cleaned.tobytes(), sizes)
-        if self.wants_speech and self.heard - self.spoke >= SPEECH_S and len(seat.speech):
+        data = self.waiting[0] if len(self.waiting) == 1 else b"".join(self.waiting)
+        self.cleaning, self.waiting, self.since = [len(each) for each in self.waiting], [], self.came
+        chunk, channels = np.frombuffer(data, self.dtype), self.seat.stream.channels
+        self.seat.process(chunk if channels == 1 else chunk.reshape(-1, channels), self._cleaned)
+        self.line.hold(False)
+
+    def _cleaned(self, chunk: Any, error: BaseException | None) -> None:
+        sizes, self.cleaning = self.cleaning, []
+        if error is None:
+            self._answer(chunk.tobytes(), sizes)
+        else:
+            self.error = error
+            self.task.cancel()
+            self.waiting = []
+        if self.waiting:
+            self.go_on()
+        elif self.quiet is not None and not self.quiet.done():
+            self.quiet.set_result(None)
+
+    def _answer(self, data: bytes, sizes: list[int]) -> None:
+        """Send a binary message for each of those sizes."""
+        at, messages = 0, []
+        for size in sizes:
+            messages.append(data[at : at + size])
+            at += size
+        self.line.write(BINARY, messages)
+        self.desk.metrics.chunk.add(time.perf_counter() - self.since)
+        if self.wants_speech and self.heard - self.spoke >= SPEECH_S and len(speech := self._seated().stream.vad):
             self.spoke = self.heard
-            await self._say({"type": "speech", "probability": round(float(seat.speech.max()), 3)})
+            words = {"type": "speech", "probability": round(float(speech.max()), 3)}
+            self.line.write(TEXT, [json.dumps(words).encode()])
 
     async def _command(self, text: str) -> None:
         try:
@@ -170,6 +222,7 @@ class Session:
         self.dtype = DTYPES[kind]
         self.wants_speech = asked.pop("speech", False) is True
         stream = await asyncio.to_thread(_open, asked)
+        self.width = self.dtype.itemsize * stream.channels
         self.seat = self.desk.pump.open(stream)
         await self._say(
             {"type": "started", "dtype": kind, "sample_rate": stream.sample_rate, "channels": stream.channels}
@@ -213,31 +266,32 @@ class Session:
         }
 
     def _frames(self, tail: bytes) -> int:
-        return len(tail) // (self.dtype.itemsize * self._seated().stream.channels)
+        return len(tail) // self.width
 
-    def _unpacked(self, data: bytes, sizes: list[int], stream: Stream) -> np.ndarray[Any, Any]:
-        width = self.dtype.itemsize * stream.channels
-        odd = next((size for size in sizes if size % width), None)
-        if odd is not None:
-            raise ProtocolError(f"{odd} bytes are not a whole number of frames of {width} bytes", BAD_DATA)
-        chunk = np.frombuffer(data, self.dtype)
-        if self.dtype.kind == "f" and not (np.abs(chunk) <= LOUDEST).all():
+    def _check(self, data: bytes) -> None:
+        """Raise ProtocolError or AudioError for a binary message that cannot be cleaned."""
+        if self.seat is None:
+            self._seated()  # which says so
+        if len(data) % self.width:
+            raise ProtocolError(f"{len(data)} bytes are not a whole number of frames of {self.width} bytes", BAD_DATA)
+        if self.dtype.kind == "f" and not (np.abs(np.frombuffer(data, self.dtype)) <= LOUDEST).all():
             raise AudioError("the chunk holds samples that are NaN, infinite or absurdly loud; it was left out")
-        return chunk if stream.channels == 1 else chunk.reshape(-1, stream.channels)
+
+    async def _refuse(self, data: bytes) -> None:
+        """Say what is wrong with a binary message. Raises ProtocolError if that ends the connection."""
+        try:
+            self._check(data)
+        except AudioError as error:
+            await self._say({"type": "error", "message": str(error)})
+
+    async def _settled(self) -> None:
+        """Wait until all that was taken is answered."""
+        while self.cleaning or self.waiting:
+            self.quiet = asyncio.get_running_loop().create_future()
+            await self.quiet
 
     async def _send(self, data: bytes) -> None:
-        await self._answer(data, [len(data)])
-
-    async def _answer(self, data: bytes, sizes: list[int]) -> None:
-        """Send a binary message for each of those sizes."""
-        ends = np.cumsum(sizes).tolist() if len(sizes) > 1 else sizes
-        self.unsent = [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
-        await self._send_all()
-
-    async def _send_all(self) -> None:
-        while self.unsent:
-            await self.socket.send({"type": "websocket.send", "bytes": self.unsent[0]})
-            self.unsent.pop(0)
+        await self.socket.send({"type": "websocket.send", "bytes": data})
 
     async def _say(self, words: dict[str, Any]) -> None:
         await self.socket.send({"type": "websocket.send", "text": json.dumps(words)})

@@ -19,6 +19,7 @@ enum {
     WARM_UP_PARTS = 5,  /* of a second: a new model listens for a fifth before it is heard, beyond its latency */
     FADE_PARTS = 50,    /* it fades in for a fiftieth */
     FIRST_ID = 5190317, /* of mono; stereo is the next */
+    NAME = 200,         /* bytes of a plugin's name */
 };
 
 typedef enum { BACKEND, LIMIT, MIX, GATE, LATENCY, FIRST_AUDIO } port;
@@ -79,7 +80,7 @@ static void cleanup(LADSPA_Handle handle) {
     dn_delete(self);
 }
 
-static const LADSPA_Descriptor *descriptors(void);
+static LADSPA_Descriptor both[MOST_CHANNELS]; /* of as many channels, less one */
 
 static LADSPA_Handle instantiate(const LADSPA_Descriptor *descriptor, unsigned long rate) {
     instance *self = rate >= DENOISE_MIN_RATE && rate <= DENOISE_MAX_RATE ? dn_new(sizeof(*self)) : NULL;
@@ -88,7 +89,7 @@ static LADSPA_Handle instantiate(const LADSPA_Descriptor *descriptor, unsigned l
         dn_delete(self);
         return NULL;
     }
-    self->channels = 1 + (int)(descriptor - descriptors());
+    self->channels = 1 + (int)(descriptor - both);
     self->rate = (long)rate;
     self->next = -1;
     self->is_fresh = 1;
@@ -207,8 +208,6 @@ static void run(LADSPA_Handle handle, unsigned long count) {
 #define AUDIO_OUT (LADSPA_PORT_OUTPUT | LADSPA_PORT_AUDIO)
 #define BOUNDED (LADSPA_HINT_BOUNDED_BELOW | LADSPA_HINT_BOUNDED_ABOVE)
 
-static char mono_name[200] = "Noise removal from speech, mono", stereo_name[200] = "Noise removal from speech, stereo";
-
 static const LADSPA_PortDescriptor mono_ports[] = {CONTROL_IN,  CONTROL_IN, CONTROL_IN, CONTROL_IN,
                                                    CONTROL_OUT, AUDIO_IN,   AUDIO_OUT};
 static const LADSPA_PortDescriptor stereo_ports[] = {CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_IN, CONTROL_OUT,
@@ -226,43 +225,6 @@ static LADSPA_PortRangeHint hints[MOST_PORTS] = {
     [GATE] = {BOUNDED | LADSPA_HINT_DEFAULT_MINIMUM, 0, 1},
 };
 
-static const LADSPA_Descriptor both[MOST_CHANNELS] = {
-    {.UniqueID = FIRST_ID,
-     .Label = "denoise_mono",
-     .Properties = LADSPA_PROPERTY_HARD_RT_CAPABLE,
-     .Name = mono_name,
-     .Maker = "The denoise_wrapper developers",
-     .Copyright = "MIT",
-     .PortCount = sizeof(mono_ports) / sizeof(mono_ports[0]),
-     .PortDescriptors = mono_ports,
-     .PortNames = mono_names,
-     .PortRangeHints = hints,
-     .instantiate = instantiate,
-     .connect_port = connect_port,
-     .activate = activate,
-     .run = run,
-     .cleanup = cleanup},
-    {.UniqueID = FIRST_ID + 1,
-     .Label = "denoise_stereo",
-     .Properties = LADSPA_PROPERTY_HARD_RT_CAPABLE,
-     .Name = stereo_name,
-     .Maker = "The denoise_wrapper developers",
-     .Copyright = "MIT",
-     .PortCount = sizeof(stereo_ports) / sizeof(stereo_ports[0]),
-     .PortDescriptors = stereo_ports,
-     .PortNames = stereo_names,
-     .PortRangeHints = hints,
-     .instantiate = instantiate,
-     .connect_port = connect_port,
-     .activate = activate,
-     .run = run,
-     .cleanup = cleanup},
-};
-
-static const LADSPA_Descriptor *descriptors(void) {
-    return both;
-}
-
 /* Writes behind a plugin's name which number of a backend is which. Returns how many there are. */
 static int32_t name_models(char *name, size_t size) {
     size_t at = strlen(name);
@@ -275,9 +237,33 @@ static int32_t name_models(char *name, size_t size) {
     return i;
 }
 
+/* name: of NAME bytes, to which the backends are added. */
+static void describe(int channels, const char *label, char *name, const LADSPA_PortDescriptor *ports,
+                     const char *const *port_names) {
+    hints[BACKEND].UpperBound = (float)(name_models(name, NAME) - 1);
+    both[channels - 1] = (LADSPA_Descriptor){
+        .UniqueID = FIRST_ID + (unsigned long)channels - 1,
+        .Label = label,
+        .Properties = LADSPA_PROPERTY_HARD_RT_CAPABLE,
+        .Name = name,
+        .Maker = "The denoise_wrapper developers",
+        .Copyright = "MIT",
+        .PortCount = FIRST_AUDIO + 2 * (unsigned long)channels,
+        .PortDescriptors = ports,
+        .PortNames = port_names,
+        .PortRangeHints = hints,
+        .instantiate = instantiate,
+        .connect_port = connect_port,
+        .activate = activate,
+        .run = run,
+        .cleanup = cleanup,
+    };
+}
+
 __attribute__((constructor)) static void begin(void) {
-    name_models(mono_name, sizeof(mono_name));
-    hints[BACKEND].UpperBound = (float)(name_models(stereo_name, sizeof(stereo_name)) - 1);
+    static char mono[NAME] = "Noise removal from speech, mono", stereo[NAME] = "Noise removal from speech, stereo";
+    describe(1, "denoise_mono", mono, mono_ports, mono_names);
+    describe(2, "denoise_stereo", stereo, stereo_ports, stereo_names);
 }
 
 __attribute__((visibility("default"))) const LADSPA_Descriptor *ladspa_descriptor(unsigned long index) {

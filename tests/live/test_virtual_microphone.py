@@ -1,10 +1,11 @@
-"""A real PulseAudio: what is spoken into one microphone comes clean out of another one, and nothing is left behind."""
+"""A real PulseAudio, and PipeWire: what goes into one microphone comes clean out of another, and nothing is left."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from require import require
 from serving import until
-from sound_server import RATE, SoundServer
+from sound_server import RATE, PipeWire, SoundServer
 
 require("sounddevice", reason="sound devices: pip install 'denoise-wrapper[live]'")
 
@@ -38,6 +39,23 @@ def sound(needs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory)
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module", params=["PulseAudio", "PipeWire"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoundServer]:
+    """Each of the two, one after the other."""
+    if request.param == "PulseAudio":
+        yield request.getfixturevalue("sound")
+        return
+    absent = [program for program in PipeWire.PROGRAMS if shutil.which(program) is None]
+    if absent:
+        pytest.skip(f"{absent[0]} is absent: apt install pipewire pipewire-pulse wireplumber dbus")
+    server = PipeWire(tmp_path_factory.mktemp("pipewire"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def live(sound: SoundServer, *words: str) -> subprocess.Popen[str]:
@@ -110,7 +128,24 @@ def test_noise_goes_in_and_speech_comes_out(sound: SoundServer, shared: Path) ->
     assert "module-remap-source" not in sound.names("modules")
 
 
-def test_two_live_together_and_what_a_crash_leaves_goes_with_the_next(sound: SoundServer) -> None:
+def test_what_goes_in_comes_out(either: SoundServer) -> None:
+    tone = (0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)
+    process = live(either, "--virtual-mic", "Through", "--atten-lim", "0")
+    try:
+        source = appears(either, "Through")
+        with either.recording(source) as heard:
+            until(lambda: len(heard.samples()), 20)
+            assert either.play(tone).wait(30) == 0
+            until(lambda: np.abs(heard.samples()).max() > 0.3, 20)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert not either.described("Through")
+
+
+def test_two_live_together_and_what_a_crash_leaves_goes_with_the_next(either: SoundServer) -> None:
+    sound = either
     first, second = live(sound, "--virtual-mic", "First"), live(sound, "--virtual-mic", "Second")
     try:
         assert appears(sound, "First") != appears(sound, "Second")
@@ -129,6 +164,29 @@ def test_two_live_together_and_what_a_crash_leaves_goes_with_the_next(sound: Sou
             process.kill()
             process.communicate()
     until(lambda: sound.names("modules").count("module-null-sink") == 2)
+
+
+def test_the_microphone_stays_while_the_device_is_away(sound: SoundServer) -> None:
+    form = ("sink_name=stick", f"rate={RATE}", "channels=1")
+    stick = sound.pactl("load-module", "module-null-sink", *form).stdout.strip()
+    command = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--input", "stick.monitor"]
+    process = subprocess.Popen(
+        [*command, "--virtual-mic", "Stays"], env=sound.environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        source = appears(sound, "Stays")
+        sound.pactl("unload-module", stick)
+        assert process.stderr is not None
+        assert "is gone" in process.stderr.readline()
+        assert sound.described("Stays") == source
+        stick = sound.pactl("load-module", "module-null-sink", *form).stdout.strip()
+        assert "is back" in process.stderr.readline()
+        assert sound.described("Stays") == source
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+        sound.pactl("unload-module", stick, check=False)
+    assert not sound.described("Stays")
 
 
 def test_recordings_are_in_time_and_readable_after_a_kill(sound: SoundServer, tmp_path: Path) -> None:

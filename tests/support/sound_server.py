@@ -1,4 +1,4 @@
-"""A real PulseAudio of the tests' own: a null sink whose monitor is a microphone, and ears on everything."""
+"""A real PulseAudio or PipeWire of the tests' own: a null sink whose monitor is a microphone, and ears on all."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Recording:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._pipe, self._parts = process.stdout, [b""]
+        self._came: list[tuple[float, float]] = []  # frames so far, s of the clock
         self._offset_s = float("inf")
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -33,6 +34,7 @@ class Recording:
         while data := os.read(self._pipe.fileno(), 1 << 16):
             self._parts.append(data)
             frames += len(data) / 4
+            self._came.append((frames, time.perf_counter()))
             self._offset_s = min(self._offset_s, time.perf_counter() - frames / RATE)
 
     def samples(self) -> Float32:
@@ -43,6 +45,10 @@ class Recording:
     def time_of(self, frame: float) -> float:
         """When a frame was recorded, s of the clock, as those blocks tell it that came soonest."""
         return self._offset_s + frame / RATE
+
+    def read_at(self, frame: float) -> float:
+        """When a reader had a frame, s of the clock: later, by what the buffers before it hold back."""
+        return next((at for frames, at in self._came if frames > frame), float("nan"))
 
 
 class SoundServer:
@@ -73,10 +79,14 @@ class SoundServer:
             words += ["-L", module]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(words, env=self.environment, stdout=log, stderr=log)
+        self.wait(self.process)
+
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until it answers, as long as that process lives."""
         deadline = time.monotonic() + 20
         while self.pactl("info", check=False).returncode:
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            assert self.process.poll() is None, (self.folder / "log").read_text()
+            assert process.poll() is None, (self.folder / "log").read_text()
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -116,3 +126,43 @@ class SoundServer:
         words = ["pacat", f"--device={sink}", "--raw", "--format=float32le", f"--rate={RATE}", "--channels=1"]
         with open(path, "rb") as file:
             return subprocess.Popen([*words, "--latency-msec=200"], env=self.environment, stdin=file)
+
+
+class PipeWire(SoundServer):
+    """A PipeWire with its PulseAudio protocol, in a session of its own."""
+
+    PROGRAMS = ("dbus-daemon", "pipewire", "wireplumber", "pipewire-pulse")
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "pipewire")
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.environment |= {
+            "PULSE_RUNTIME_PATH": str(folder / "pulse"),
+            "PULSE_SERVER": f"unix:{folder}/pulse/native",
+            "DBUS_SESSION_BUS_ADDRESS": f"unix:path={folder}/bus",
+            "XDG_CONFIG_HOME": str(folder),
+            "XDG_STATE_HOME": str(folder),
+        }
+
+    def start(self) -> None:
+        """Start all of it, with the same sinks."""
+        bus = ["dbus-daemon", "--session", "--nofork", f"--address=unix:path={self.folder}/bus"]
+        with open(self.folder / "log", "ab") as log:
+            for words, made in (
+                (bus, "bus"), (["pipewire"], "pipewire-0"), (["wireplumber"], ""), (["pipewire-pulse"], "pulse/native"),
+            ):  # fmt: skip
+                self._processes.append(subprocess.Popen(words, env=self.environment, stdout=log, stderr=log))
+                deadline = time.monotonic() + 20
+                while not (self.folder / made).exists():
+                    assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                    time.sleep(0.05)
+        self.wait(self._processes[-1])
+        for name in ("room", "ears"):
+            form = (f"rate={RATE}", "channels=1", "channel_map=mono")
+            self.pactl("load-module", "module-null-sink", f"sink_name={name}", *form)
+
+    def stop(self) -> None:
+        """End it."""
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
