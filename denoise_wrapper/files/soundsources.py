@@ -77,7 +77,8 @@ class SoundFileSource:
         self.path, self._damaged, self._stack = path, damaged, stack
         raw = stack.enter_context(open(path, "rb", buffering=0))  # noqa: SIM115 stack closes it
         self._raw, self.data = raw, FileBytes(raw)
-        self._before, self._reader = os.fstat(raw.fileno()), None
+        self._before = os.fstat(raw.fileno())
+        self._reader: Any = None  # of the first part, where its place in the file is asked for later
         self._survey = survey(self.data, path.suffix)
         if self._survey.damage is not None and (damaged == "stop" or not self._survey.parts):
             raise self._refusal(self._survey.damage)
