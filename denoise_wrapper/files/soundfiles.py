@@ -27,8 +27,8 @@ _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, 
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
 # Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
-# depth is to stay in the cache until it is written.
-_OGG_PIECE, _ROUNDED_PIECE = 1 << 13, 1 << 16
+# depth is to be small enough that its memory is not given back to the system each time.
+_OGG_PIECE = _ROUNDED_PIECE = 1 << 13
 _HELD = 1 << 17  # bytes that are written at once: libsndfile makes a write of each 8 kB
 
 
