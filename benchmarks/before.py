@@ -39,16 +39,16 @@ def floats(blocks, rate, channels):
         yield from_float(to_float(block), block.dtype)
 
 for line in sys.stdin:
-    way, source, target = json.loads(line)
+    way, source, target, block_s = json.loads(line)
     begin = time.process_time()
     if way == "read":
         with contextlib.ExitStack() as stack:
             opened = open_source(Path(source), stack)
-            for block in opened.blocks(10 * opened.rate):
+            for block in opened.blocks(block_s * opened.rate):
                 pass
     else:
         process = copy if way == "copy" else floats
-        transform_file(Path(source), Path(target), process, overwrite=True, block_s=10, watch=Watch())
+        transform_file(Path(source), Path(target), process, overwrite=True, block_s=block_s, watch=Watch())
     print(1e3 * (time.process_time() - begin), flush=True)
 """
 
@@ -56,8 +56,8 @@ for line in sys.stdin:
 class Worker:
     """A process of one tree that does what it is asked and says how long that took."""
 
-    def __init__(self, tree: Path, target: Path) -> None:
-        self._target = target
+    def __init__(self, tree: Path, target: Path, block_s: int) -> None:
+        self._target, self._block_s = target, block_s
         self._process = subprocess.Popen(
             [sys.executable, "-c", WORKER],
             cwd=tree,
@@ -71,7 +71,8 @@ class Worker:
         """Milliseconds of the processor."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps([way, str(source), str(self._target / source.name)]), file=self._process.stdin, flush=True)
+        asked = [way, str(source), str(self._target / source.name), self._block_s]
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
         return float(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -90,6 +91,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tree", type=Path, metavar="TREE")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--block", type=int, default=1, metavar="SECONDS", help="read at a time; a denoiser takes 1")
     parser.add_argument("--only", nargs="*", choices=KINDS, default=list(KINDS))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -97,7 +99,7 @@ def main() -> int:
         workers = []
         for number, tree in enumerate((args.tree.resolve(), ROOT)):
             (folder / str(number)).mkdir()
-            workers.append(Worker(tree, folder / str(number)))
+            workers.append(Worker(tree, folder / str(number), args.block))
         print("file, way: ms a file before and now; ms a minute before and now")
         for kind in args.only:
             paths = [make(folder, kind, seconds) for seconds in (SHORT_S, LONG_S)]

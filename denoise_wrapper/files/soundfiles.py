@@ -27,8 +27,9 @@ _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, 
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
 # Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
-# depth is to stay in the cache until it is written.
-_OGG_PIECE, _ROUNDED_PIECE = 1 << 13, 1 << 16
+# depth is to be small enough that its memory is not given back to the system each time.
+_OGG_PIECE = _ROUNDED_PIECE = 1 << 13
+_HELD = 1 << 17  # bytes that are written at once: libsndfile makes a write of each 8 kB
 
 
 class Target(Protocol):
@@ -274,7 +275,8 @@ class Shifted:
 class Recorder:
     """A binary file for libsndfile, which only learns that a write failed: this one remembers why.
 
-    Also Ctrl-C, which comes most often in the middle of a write and cannot pass through libsndfile.
+    Also Ctrl-C, which comes most often in the middle of a write and cannot pass through libsndfile. What is written
+    in small pieces, as libsndfile does, is held until there is enough for one write of the system's.
 
     file: unbuffered, so that nothing but write can fail.
     """
@@ -283,23 +285,44 @@ class Recorder:
         self._file = file
         self.file: Any = file.file if isinstance(file, Shifted) else file
         self._error: BaseException | None = None
-        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+        self._held, self._length = bytearray(_HELD), 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._bring()
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell() + self._length
+
+    def read(self, size: int = -1) -> bytes:
+        self._bring()
+        return self._file.read(size) or b""
 
     def write(self, data: bytes) -> int:
-        """Write all of data; 0, and the reason kept, if that was not possible."""
-        if self._error is not None:
-            return 0
+        """Write all of data, perhaps later; 0, and the reason kept, if that was not possible."""
+        size = len(data)
+        if size > _HELD - self._length:
+            self._bring()
+        if size > _HELD:
+            self._bring(data)
+        elif self._error is None:
+            self._held[self._length : self._length + size] = data
+            self._length += size
+        return size if self._error is None else 0
+
+    def _bring(self, data: bytes | None = None) -> None:
+        """Write what is held, or data, to the file; nothing more after an error, which is kept."""
+        rest = memoryview(self._held)[: self._length] if data is None else memoryview(data)
+        self._length = 0
         try:
-            done, size = self._file.write(data), len(data)
-            while done < size:
-                done += self._file.write(memoryview(data)[done:])
+            while rest and self._error is None:
+                rest = rest[self._file.write(rest) :]
         except BaseException as error:
             self._error = error
-            return 0
-        return size
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did."""
+        """Bring all to the file, and raise what went wrong, if anything did."""
+        self._bring()
         if self._error is not None:
             raise self._error
 

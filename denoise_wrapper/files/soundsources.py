@@ -15,7 +15,7 @@ import numpy as np
 
 from denoise_wrapper.audio import Array, check_channels, check_rate
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.containers.flac import begins_flac, resume_after
+from denoise_wrapper.files.containers.flac import begins_flac, resume_after, survey_flac
 from denoise_wrapper.files.containers.parts import Part, clock
 from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.containers.riff import UNKNOWN, fact_frames, read_riff
@@ -78,6 +78,7 @@ class SoundFileSource:
         raw = stack.enter_context(open(path, "rb", buffering=0))  # noqa: SIM115 stack closes it
         self._raw, self.data = raw, FileBytes(raw)
         self._before = os.fstat(raw.fileno())
+        self._reader: Any = None  # of the first part, where its place in the file is asked for later
         self._survey = survey(self.data, path.suffix)
         if self._survey.damage is not None and (damaged == "stop" or not self._survey.parts):
             raise self._refusal(self._survey.damage)
@@ -112,13 +113,25 @@ class SoundFileSource:
 
         if part.file is not None:
             part.file.seek(0)
-        # As bytes where the system's names are bytes: they need not be UTF-8.
-        name = part.file if part.file is not None else self.path if os.name == "nt" else os.fsencode(self.path)
         try:
-            file = (stack or self._stack).enter_context(forward()(name))
+            file = (stack or self._stack).enter_context(forward()(self._named(part), closefd=False))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise Foreign(_reason(error)) from error
         return file
+
+    def _named(self, part: Part) -> Any:
+        """What soundfile calls a part: a file object, the file's name, or the number of a file that is open.
+
+        That number tells later how far it was read; libraries of Windows do not share them.
+        """
+        if part.file is not None:
+            return part.file
+        if os.name == "nt":
+            return self.path
+        if self._survey.unsearched and self._reader is None:
+            self._reader = self._stack.enter_context(open(self.path, "rb", buffering=0))  # noqa: SIM115 stack closes it
+            return self._reader.fileno()
+        return os.fsencode(self.path)  # names are bytes there, and need not be UTF-8
 
     def _check_promise(self) -> None:
         """Compare what libsndfile noted on opening with what the header promises."""
@@ -201,8 +214,21 @@ class SoundFileSource:
             file = self.file if number == 0 else self._alike(part)
             expected = self._first if number == 0 else self._expected(part, file)
             yield from self._part(file, part, expected if expected < 1 << 62 else None, size)
+        for part in self._unsearched():
+            yield from self._part(self._alike(part), part, part.frames, size)
         yield from self._silence(self._tail, size)
         self._check_unchanged()
+
+    def _unsearched(self) -> list[Part]:
+        """Parts behind the first one, where they were not looked for before that was read."""
+        if not self._survey.unsearched:
+            return []
+        found = survey_flac(self.data, 0 if self._reader is None else self._reader.tell())
+        if found.damage is not None and self._damaged == "stop":
+            raise self._refusal(found.damage)
+        behind = found.parts[1:]
+        self.total, self._tail = self.total + sum(part.frames or 0 for part in behind), found.tail
+        return behind
 
     def _part(self, file: Any, part: Part, expected: int | None, size: int) -> Iterator[Array]:
         """Blocks of one part, exactly as many frames as expected, or as there are for None."""

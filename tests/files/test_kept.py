@@ -487,6 +487,23 @@ def test_vorbis_whose_header_names_no_bit_rate_keeps_its_quality(tmp_path: Path,
     assert vorbis_setup(cleaned.read_bytes()) == vorbis_setup(source.read_bytes()) != b""
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000])
+def test_mp3_of_constant_rate_keeps_it_at_low_rates(tmp_path: Path, rate: int) -> None:
+    content = encoded(tmp_path, "mp3", tone(4 * rate), rate, compression_level=0.3, bitrate_mode="CONSTANT")
+    source = write(tmp_path / "a.mp3", content)
+    cleaned = Denoiser(FakeBackend("plain", gain=1.0, sample_rate=rate)).filter_file(source)
+    assert abs(cleaned.stat().st_size / source.stat().st_size - 1) < 0.05
+
+
+@pytest.mark.fault
+def test_titles_of_wav_in_latin_1_are_read(tmp_path: Path) -> None:
+    info = info_list(INAM="Größe".encode("latin-1"))
+    source = write(tmp_path / "a.wav", riff(form(), info, chunk(b"data", pcm(tone()))))
+    with soundfile.SoundFile(PLAIN.filter_file(source, tmp_path / "b.flac")) as file:
+        assert file.title == "Größe"
+
+
 # ---- times ----
 
 

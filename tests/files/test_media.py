@@ -100,6 +100,7 @@ CODECS = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("name", "options"), CODECS)
 def test_what_comes_out_is_as_long_and_in_time(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str, options: tuple[str, ...]
@@ -113,6 +114,7 @@ def test_what_comes_out_is_as_long_and_in_time(
         assert np.abs(read_floats(path)[0]).max() == pytest.approx(np.abs(sweep()).max(), rel=0.2)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "options", "rate"),
     [
@@ -140,6 +142,7 @@ def test_the_bit_rate_of_the_audio_is_kept(
     assert sizes[1] == pytest.approx(sizes[0], rel=0.05)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["cover.mp3", "cover.ogg"])
 def test_a_picture_does_not_count_as_bit_rate(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str
@@ -159,6 +162,7 @@ def test_a_picture_does_not_count_as_bit_rate(
     assert denoiser.filter_file(source).stat().st_size - 200_000 == pytest.approx(plain, rel=0.1, abs=5000)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "options", "codec", "sample"),
     [
@@ -188,6 +192,7 @@ def test_lossless_stays_lossless_and_as_deep(
     np.testing.assert_array_equal(read_file(cleaned)[0], read_file(source)[0])
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("name", "long_s"), [("film.mkv", 600), ("film.mp4", 600), ("film.mp4", 0)])
 def test_everything_but_the_audio_goes_through(
     tmp_path: Path,
@@ -239,6 +244,7 @@ def film(path: Path, ffmpeg: Callable[..., None]) -> Path:
     return path
 
 
+@pytest.mark.fault
 def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]) -> None:
     for name in ("film.mkv", "film.mp4"):
         source = film(tmp_path / name, ffmpeg)
@@ -252,6 +258,7 @@ def test_audio_that_starts_late_starts_late(tmp_path: Path, denoiser: Denoiser, 
         assert abs(lag(before, after)) <= 48  # FFmpeg's own rounding of Matroska's milliseconds
 
 
+@pytest.mark.fault
 def test_a_gap_stays_a_gap(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
 ) -> None:
@@ -270,6 +277,7 @@ def test_a_gap_stays_a_gap(
     assert widest[1] > 0.9
 
 
+@pytest.mark.fault
 def test_one_track_is_chosen_and_the_others_go_through(tmp_path: Path, ffmpeg: Callable[..., None]) -> None:
     source, silent = film(tmp_path / "film.mkv", ffmpeg), Denoiser(FakeBackend("quiet", gain=0.0))
     for track, loud in (("deu", "0:a:1"), ("2", "0:a:0")):
@@ -289,6 +297,7 @@ DAMAGED = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("how", ["cut", "overwritten"])
 @pytest.mark.parametrize(("name", "options"), DAMAGED)
 def test_a_damaged_file_is_refused_with_the_time(
@@ -324,6 +333,7 @@ def test_damage_is_kept_as_silence_or_left_out(
     assert len(left) < len(kept)
 
 
+@pytest.mark.fault
 def test_a_file_of_nothing_but_promises_is_refused(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
 ) -> None:
@@ -361,6 +371,7 @@ def test_vorbis_beside_a_picture_stays_vorbis(
     assert lag(before, after) == 0
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -379,6 +390,7 @@ def test_a_playlist_is_not_followed(
     assert sorted(tmp_path.iterdir()) == sorted([sound, tmp_path / name])
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("made_as", "named", "codec"),
     [
@@ -403,6 +415,7 @@ def test_the_content_says_what_a_file_is(
     assert lag(first_channel(source), first_channel(cleaned)) == 0
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -428,6 +441,7 @@ def test_codecs_that_libsndfile_does_not_write_keep_their_container(
     assert len(first_channel(cleaned)) == len(first_channel(source))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("name", "form"), [("b.sph", "NIST"), ("b.8svx", "SVX"), ("b.raw", "AIFF"), ("b.txt", "FLAC")])
 def test_a_suffix_that_says_nothing_keeps_the_format_that_came(
     tmp_path: Path, denoiser: Denoiser, name: str, form: str
@@ -437,6 +451,7 @@ def test_a_suffix_that_says_nothing_keeps_the_format_that_came(
     assert soundfile.SoundFile(BytesIO(denoiser.filter_file(source).read_bytes())).format == form
 
 
+@pytest.mark.fault
 def test_a_folder_is_searched_for_everything_that_can_be_cleaned(tmp_path: Path, denoiser: Denoiser) -> None:
     for suffix in "m4b voc wv tta ac3 eac3 spx mp2 bwf 8svx snd avi ts ogv mpg m4a webm".split():
         soundfile.write(tmp_path / f"{suffix}.{suffix}", sweep(4800), RATE, format="WAV")
@@ -455,6 +470,7 @@ def test_a_file_object_gets_the_container_that_came(
     assert len(first_channel(target)) == len(first_channel(source))
 
 
+@pytest.mark.fault
 def test_mpeg_without_a_frame_is_refused(tmp_path: Path, denoiser: Denoiser) -> None:
     source = tmp_path / "a.mp3"
     source.write_bytes(b"ID3\x04\0\0\0\0\0\x10" + bytes(5000))
@@ -463,6 +479,7 @@ def test_mpeg_without_a_frame_is_refused(tmp_path: Path, denoiser: Denoiser) -> 
     assert list(tmp_path.iterdir()) == [source]
 
 
+@pytest.mark.fault
 def test_what_ffmpeg_reads_and_does_not_write_is_refused_with_advice(tmp_path: Path, denoiser: Denoiser) -> None:
     source = tmp_path / "a.dsf"
     blocks, frames = 4096 * 2, 8 * 4096 * 2
@@ -477,6 +494,7 @@ def test_what_ffmpeg_reads_and_does_not_write_is_refused_with_advice(tmp_path: P
     denoiser.filter_file(source, tmp_path / "b.wav")
 
 
+@pytest.mark.fault
 def test_rates_and_channels_do_not_change_in_silence(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
 ) -> None:
@@ -545,6 +563,7 @@ def test_packets_cut_out_of_a_transport_stream_are_damage(
     assert len(first_channel(left)) < FRAMES - 1152
 
 
+@pytest.mark.fault
 def test_nothing_is_printed_by_the_libraries(
     tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,7 @@ from odd_files import (
 
 from denoise_wrapper import Denoiser, FileError
 from denoise_wrapper.files.containers.ogg import checksum
-from denoise_wrapper.files.containers.pieces import FileBytes
+from denoise_wrapper.files.containers.pieces import FileBytes, find_all
 from denoise_wrapper.files.containers.riff import read_riff
 from denoise_wrapper.files.containers.survey import survey
 from denoise_wrapper.files.soundsources import Foreign, SoundFileSource
@@ -131,6 +131,7 @@ def test_flac_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
     assert soundfile.info(PLAIN.filter_file(source)).frames == FRAMES
 
 
+@pytest.mark.fault
 def test_joined_flac_and_joined_wav_are_read_to_their_ends(tmp_path: Path) -> None:
     for suffix in ("flac", "wav"):
         content = encoded(tmp_path, suffix, tone(), subtype="PCM_16")
@@ -139,6 +140,33 @@ def test_joined_flac_and_joined_wav_are_read_to_their_ends(tmp_path: Path) -> No
         np.testing.assert_array_equal(twice, np.concatenate([once, once]))
 
 
+@pytest.mark.fault
+def test_joined_flac_of_one_length_is_cleaned_to_its_end(tmp_path: Path) -> None:
+    content = encoded(tmp_path, "flac")
+    once = read(write(tmp_path / "once.flac", content))
+    cleaned = PLAIN.filter_file(write(tmp_path / "thrice.flac", content * 3))
+    np.testing.assert_array_equal(read(cleaned), np.concatenate([once, once, once]))
+
+
+@pytest.mark.fault
+def test_flac_with_another_behind_it_that_is_cut_is_refused(tmp_path: Path) -> None:
+    content, other = encoded(tmp_path, "flac"), encoded(tmp_path, "flac", tone(2 * FRAMES))
+    with pytest.raises(FileError, match="was cut short"):
+        read(write(tmp_path / "a.flac", content + other[: len(other) // 2] + content))
+
+
+def test_a_word_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    size = 3 << 17  # three blocks that are read at a time
+    for places in ([0, 5, 9], [(1 << 17) - at for at in (9, 4)], [(1 << 17) - 3, (1 << 18) - 6], [size - 4]):
+        content = bytearray(size)
+        for place in places:
+            content[place : place + 4] = b"fLaC"
+        with open(write(tmp_path / "a", bytes(content)), "rb") as file:
+            assert find_all(FileBytes(file), b"fLaC") == places
+            assert find_all(FileBytes(file), b"fLaC", places[-1]) == places[-1:]
+
+
+@pytest.mark.fault
 @pytest.mark.parametrize("in_data", [0, 0x7FFFF000, 0xFFFFFFFF])
 @pytest.mark.parametrize("in_riff", [0, 0x7FFFF024, 0xFFFFFFFF])
 def test_wav_whose_sizes_were_never_written_is_read_to_its_end(tmp_path: Path, in_data: int, in_riff: int) -> None:
@@ -275,6 +303,7 @@ def test_mp3_with_bytes_gone_is_refused_with_the_time(tmp_path: Path) -> None:
     refused(write(tmp_path / "a.mp3", content[:3000] + content[3300:]), r"damaged at 0\.\d\d s")
 
 
+@pytest.mark.fault
 def test_flac_damaged_in_the_middle_says_so_and_when(tmp_path: Path) -> None:
     content = bytearray(encoded(tmp_path, "flac"))
     middle = len(content) // 2

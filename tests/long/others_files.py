@@ -26,7 +26,7 @@ import soundfile  # noqa: F401
 
 from denoise_wrapper.cli.main import main as main_of_cli
 
-TIMEOUT_S = 60
+TIMEOUT_S = 300  # a file takes one second; a machine may be busy
 FROM_PYPI, FROM_DEBIAN = ("mutagen",), ("taglib", "quodlibet")
 NO_AUDIO = {
     ".py",

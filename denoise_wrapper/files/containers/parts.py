@@ -31,8 +31,9 @@ class Survey:
     damage: what is missing, as a clause with a subject; None for a file that is whole. tail: frames that are gone
     behind the last part. foreign: why libsndfile is not the one to read it, as a clause; None if it is.
     sound: bytes of a lossy file without its tags and headers, 0 if not known. constant: all its frames have one bit
-    rate. nominal: bit/s that its headers name, None if they do not. wrapped: its
-    parts are FLAC that was taken out of Ogg. head: the headers of Vorbis that names no bit rate.
+    rate. nominal: bit/s that its headers name, None if they do not. wrapped: its parts are FLAC that was taken out of
+    Ogg. head: the headers of Vorbis that names no bit rate. unsearched: other files of the same length may lie behind
+    the first.
     """
 
     parts: list[Part] = field(default_factory=lambda: [Part()])
@@ -44,6 +45,7 @@ class Survey:
     nominal: int | None = None
     wrapped: bool = False
     head: bytes = b""
+    unsearched: bool = False
 
 
 def clock(frames: float, rate: int) -> str:
