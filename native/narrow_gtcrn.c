@@ -107,10 +107,6 @@ static void run_block(const dn_narrow_block *b, const dn_kernels *k, int spread,
     }
 }
 
-static void add(float *x, const float *y, int n) {
-    for (int i = 0; i < n; i++) x[i] += y[i];
-}
-
 static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, dn_spectrum *X, float min_gain) {
     enum { VALUES = ROWS * CHANNELS };
     gtcrn_memory *m = (gtcrn_memory *)(void *)memory;
@@ -133,14 +129,14 @@ static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, 
     past = m->past[1];
     for (int i = 0; i < BLOCKS; i++) {
         int spread = spreads[BLOCKS - 1 - i];
-        add(x, skip[BLOCKS - i], VALUES);
+        dn_add(x, skip[BLOCKS - i], VALUES);
         run_block(&net->decoder[i], k, spread, past, m->power[BLOCKS + i], x);
         past += 2 * spread * FRAME;
     }
-    add(x, skip[0], VALUES);
+    dn_add(x, skip[0], VALUES);
     double_bands(&net->decoder[3].conv, k, x, ROWS, wide, CHANNELS);
     dn_bend_run(&net->decoder[3].bend, k, wide, DN_NARROW_HALVED, CHANNELS);
-    add(wide, first, WIDE);
+    dn_add(wide, first, WIDE);
     double_bands(&net->decoder[4].conv, k, wide, DN_NARROW_HALVED, of_bands, 8);
     for (int part = 0; part < 2; part++) {
         for (int i = 0; i < DN_NARROW_BANDS; i++) bands[part][i] = of_bands[8 * i + part];

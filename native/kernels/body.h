@@ -280,6 +280,7 @@ const dn_kernels DN_TABLE = {
     .filter_places = filter_places,
     .bend_places = bend_places,
     .gru_places = gru_places,
+    .gru_lines = gru_lines,
     .power_places = power_places,
     .gain_places = gain_places,
     .add_normal = add_normal,

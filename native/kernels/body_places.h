@@ -91,6 +91,39 @@ static void gru_places(float *y, const float *from_x, const float *w, const floa
     }
 }
 
+/* Makes a step of one direction, eight units at a time. */
+static inline void line_step(float *y, const float *h, const float *from_x, const float *w, const float *bias,
+                             int inputs, int units) {
+    for (int c = 0; c < units; c += 8) {
+        v8 z = v8_load(from_x + c), r = v8_load(from_x + units + c), n = v8_load(bias + c);
+        const float *at = w + c;
+        for (int j = 0; j < inputs; j++, at += 3 * units) {
+            v8 in = v8_set(h[j]);
+            z = v8_muladd(in, v8_load(at), z);
+            r = v8_muladd(in, v8_load(at + units), r);
+            n = v8_muladd(in, v8_load(at + 2 * units), n);
+        }
+        v8 keep = sigmoid_vector(z);
+        v8 next = tanh_vector(v8_muladd(sigmoid_vector(r), n, v8_load(from_x + 2 * units + c)));
+        v8_store(y + c, v8_muladd(keep, v8_sub(v8_load(h + c), next), next));
+    }
+}
+
+static void gru_lines(float *y, const float *from_x, const float *w, const float *bias, int inputs, int units,
+                      int places) {
+    float start[DN_LINE_UNITS] = {0};
+    const float *up = start, *down = start, *x_up = from_x, *x_down = from_x + (6 * places - 3) * units;
+    float *y_up = y, *y_down = y + (2 * places - 1) * units;
+    for (int i = 0; i < places; i++, x_up += 6 * units, x_down -= 6 * units) {
+        line_step(y_up, up, x_up, w, bias, inputs, units);
+        line_step(y_down, down, x_down, w + 3 * inputs * units, bias + units, inputs, units);
+        up = y_up;
+        down = y_down;
+        y_up += 2 * units;
+        y_down -= 2 * units;
+    }
+}
+
 /* Powers of eight rows at a time: their sums over channels as the columns of a square that is turned. */
 static void power_places(float *of_channels, float *of_rows, const float *x, int rows, int channels) {
     v8 per_channel = v8_set(1 / (float)rows);

@@ -11,8 +11,8 @@ static inline int dn_round_up_8(int n) {
     return (n + 7) / 8 * 8;
 }
 
-/* Channels that go through a network together, at most. */
-enum { DN_BATCH = 8 };
+/* Channels that go through a network together, and units of gru_lines, at most. */
+enum { DN_BATCH = 8, DN_LINE_UNITS = 64 };
 
 /* A map of rows: y[r][c] = bias[r][c] + sum over j < inputs of x[r][j] * w[j][c], added one after the other, and to
  * what was in y where add; kept within +-DN_ROWS_MOST, so that no network drives its numbers out of range. The numbers
@@ -206,6 +206,13 @@ typedef struct dn_kernels {
      * w[chains][z, r, n][4 units][up, down][4]: those of z and r halved; bias[chains][up, down][4]: of n within the
      * reset gate. */
     void (*gru_places)(float *y, const float *from_x, const float *w, const float *bias, int chains, int places);
+
+    /* Runs two GRUs of inputs units along places, one up and one down, from zeros; the reset gate acts after U. units,
+     * a multiple of 8, is inputs or more. y[places][up, down][units]; from_x[places][up, down][z, r, n][units], of the
+     * inputs, biases in them; w[up, down][inputs][z, r, n][units]; bias[up, down][units]: of n within the reset gate.
+     */
+    void (*gru_lines)(float *y, const float *from_x, const float *w, const float *bias, int inputs, int units,
+                      int places);
 
     /* Means of the squares of x[rows][channels] over all rows, of_channels[channels], and their sums over channels,
      * of_rows[rows]; channels is a multiple of 8. */

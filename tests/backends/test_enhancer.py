@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_enhancer
-from enhancer_files import FEW_ROWS, FULL, MANY_HEADS, ROWS, SINGLE, SMALL, TINY, random_enhancer
+from enhancer_files import (
+    DEPTHWISE,
+    FEW_HALVED,
+    FEW_ROWS,
+    FULL,
+    MANY_HEADS,
+    ROWS,
+    SINGLE,
+    SMALL,
+    TINY,
+    WIDE_HALVED,
+    random_enhancer,
+)
 from numpy.typing import NDArray
 from recorded import ISAS, signal_to_difference_db
 from speech import speechlike
@@ -28,7 +40,8 @@ from denoise_wrapper.models.shipped import MODELS
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS,
-         "rows": ROWS, "few rows": FEW_ROWS}  # fmt: skip
+         "rows": ROWS, "few rows": FEW_ROWS,
+         "depthwise": DEPTHWISE, "few halved": FEW_HALVED, "wide halved": WIDE_HALVED}  # fmt: skip
 
 
 def make_backend(data: bytes, isa: str) -> EnhancerBackend:
@@ -76,7 +89,7 @@ def test_random_networks_change_what_comes_in(name: str) -> None:
     assert np.ptp(voice) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["tiny", "rows"])
+@pytest.mark.parametrize("name", ["tiny", "rows", "few halved"])
 def test_every_weight_of_random_networks_matters(name: str) -> None:
     """So that agreement above means something: no map could be left out, or be a tenth smaller."""
     wanted, voice = by_formulas(name)
@@ -115,8 +128,9 @@ def test_silence_stays_silent() -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_channels_and_hops_may_be_cut_anyhow(isa: str) -> None:
-    backend = make_backend(random_enhancer(TINY), isa)
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_channels_and_hops_may_be_cut_anyhow(name: str, isa: str) -> None:
+    backend = make_backend(random_enhancer(SIZES[name]), isa)
     audio = np.stack([voiced(), -0.1 * voiced()[::-1], np.roll(voiced(), 777)])
     whole, voice = backend.new_state(3).process(audio)
     for channel, row in enumerate(audio):
@@ -197,6 +211,11 @@ def with_sizes(**changes: int) -> bytes:
         ({"kind": 1, "convolutions": -1}, "-1 convolutions"),
         ({"kind": 1, "heads": 3}, "3 heads of 8 channels"),
         ({"kind": 1}, "layer first: record first_weights has"),
+        ({"kind": 2}, "0 convolutions; 1 to 4"),
+        ({"kind": 2, "convolutions": 5}, "5 convolutions; 1 to 4"),
+        ({"kind": 2, "convolutions": 1, "rows": 24}, "rows divide 128"),
+        ({"kind": 2, "convolutions": 1}, "layer first: record first_weights has"),
+        ({"kind": 2, "convolutions": 4, "channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
         ({"channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
         ({"channels": 16}, "layer first: record first_weights has"),
         ({"blocks": 3}, "layer block1_queries: there is no record"),
@@ -216,8 +235,9 @@ def test_weights_that_could_drive_numbers_out_of_range_are_refused(bad: float) -
         EnhancerBackend(bytes(data))
 
 
-def test_the_greatest_weights_and_samples_give_finite_samples() -> None:
-    data = bytearray(random_enhancer(SMALL))
+@pytest.mark.parametrize("name", ["small", "few rows", "few halved"])
+def test_the_greatest_weights_and_samples_give_finite_samples(name: str) -> None:
+    data = bytearray(random_enhancer(SIZES[name]))
     rng = np.random.default_rng(3)
     place = 0
     while place < len(data):
