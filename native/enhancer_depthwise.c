@@ -100,24 +100,12 @@ static float *run_block(const dn_depthwise_block *b, const dn_kernels *k, shape 
     float *power = memory + (s.times - 1) * size, *now = work, *made = work + size, *middle = now + margin, *left = now;
     float mean[DN_MAX_CHANNELS], gain[DN_MAX_CHANNELS], of_bands[DN_ENHANCER_BANDS];
     const float *const frames[] = {memory, kept ? memory + size : now, now};
-    const dn_places filter = {.x = frames,
-                              .x_row = s.before / s.after * width,
-                              .x_tap = width,
-                              .w = b->filter,
-                              .bias = b->filter_bias,
-                              .w_time = s.taps * width,
-                              .w_tap = width,
-                              .y = made,
-                              .y_row = width,
-                              .times = s.times,
-                              .taps = s.taps,
-                              .rows = s.after,
-                              .channels = width};
+    const dn_filter filter = {b->filter, b->filter_bias, s.times, s.taps, width};
     memset(now, 0, (size_t)margin * sizeof(*now));
     memset(now + size - margin, 0, (size_t)margin * sizeof(*now));
     dn_dense_run(&b->enter, k, x, s.inputs, middle, width, s.before, 0);
     dn_bend_run(&b->bend_first, k, middle, s.before, width);
-    k->filter_places(&filter);
+    dn_filter_run(&filter, k, frames, s.before / s.after, made, s.after);
     memmove(memory, memory + size, (size_t)(kept * size) * sizeof(*memory));
     memcpy(memory + kept * size, now, (size_t)size * sizeof(*memory));
     dn_bend_run(&b->bend, k, made, s.after, width);

@@ -68,7 +68,8 @@ static void run_filter(const hop *h, const dn_mixed_block *b, float *past) {
     float *newest = h->now + MARGIN * s->channels;
     run_dense(h, &b->enter, h->x, newest, 0);
     h->k->hard_swish(newest, count);
-    h->k->filter_rows(h->y, times, b->filter.w, b->filter.bias, TIMES, TAPS, s->rows, s->channels);
+    const dn_filter filter = {b->filter.w, b->filter.bias, TIMES, TAPS, s->channels};
+    dn_filter_run(&filter, h->k, times, 1, h->y, s->rows);
     memcpy(past, past + size, (size_t)size * sizeof(*past));
     memcpy(past + size, h->now, (size_t)size * sizeof(*past));
     h->k->hard_swish(h->y, count);

@@ -28,6 +28,23 @@ void dn_bend_run(const dn_bend *b, const dn_kernels *k, float *x, int rows, int 
     k->bend_places(x, b->scale, b->offset, b->slope, rows, channels);
 }
 
+void dn_filter_run(const dn_filter *f, const dn_kernels *k, const float *const *x, int step, float *y, int rows) {
+    const dn_places places = {.x = x,
+                              .x_row = step * f->channels,
+                              .x_tap = f->channels,
+                              .w = f->w,
+                              .bias = f->bias,
+                              .w_time = f->taps * f->channels,
+                              .w_tap = f->channels,
+                              .y = y,
+                              .y_row = f->channels,
+                              .times = f->times,
+                              .taps = f->taps,
+                              .rows = rows,
+                              .channels = f->channels};
+    k->filter_places(&places);
+}
+
 void dn_pad_features(const float *features, int stride, float *frame) {
     int margin = stride / 2 * DN_ENHANCER_FEATURES, size = DN_ENHANCER_BANDS * DN_ENHANCER_FEATURES;
     memset(frame, 0, (size_t)margin * sizeof(*frame));

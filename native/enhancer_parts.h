@@ -13,6 +13,15 @@ void dn_add(float *x, const float *y, int n);
 
 void dn_bend_run(const dn_bend *b, const dn_kernels *k, float *x, int rows, int channels);
 
+/* A convolution of each channel by itself: weights [times][taps][channels]. */
+typedef struct {
+    const float *w, *bias;
+    int times, taps, channels;
+} dn_filter;
+
+/* y[rows][channels] = filter of x[times][(rows - 1) * step + taps][channels]; step: of rows of x for each of y's. */
+void dn_filter_run(const dn_filter *f, const dn_kernels *k, const float *const *x, int step, float *y, int rows);
+
 /* Lays out a frame of features with stride / 2 bands of zeros at either end: [DN_ENHANCER_BANDS + stride][features]. */
 void dn_pad_features(const float *features, int stride, float *frame);
 

@@ -76,20 +76,8 @@ static void run_block(const dn_narrow_block *b, const dn_kernels *k, int spread,
     dn_dense_run(&b->enter, k, seen, HALF, now + CHANNELS, CHANNELS, ROWS, 0);
     dn_bend_run(&b->bend_first, k, now + CHANNELS, ROWS, CHANNELS);
     const float *const frames[3] = {past, past + spread * FRAME, now};
-    const dn_places filter = {.x = frames,
-                              .x_row = CHANNELS,
-                              .x_tap = CHANNELS,
-                              .w = b->filter,
-                              .bias = b->filter_bias,
-                              .w_time = 3 * CHANNELS,
-                              .w_tap = CHANNELS,
-                              .y = made,
-                              .y_row = CHANNELS,
-                              .times = 3,
-                              .taps = 3,
-                              .rows = ROWS,
-                              .channels = CHANNELS};
-    k->filter_places(&filter);
+    const dn_filter filter = {b->filter, b->filter_bias, 3, 3, CHANNELS};
+    dn_filter_run(&filter, k, frames, 1, made, ROWS);
     memmove(past, past + FRAME, (size_t)(2 * spread - 1) * FRAME * sizeof(*past));
     memcpy(past + (2 * spread - 1) * FRAME, now, sizeof(now));
     dn_bend_run(&b->bend, k, made, ROWS, CHANNELS);

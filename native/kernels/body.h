@@ -263,7 +263,6 @@ const dn_kernels DN_TABLE = {
     .scale = scale,
     .add_scaled = add_scaled,
     .map_rows = map_rows,
-    .filter_rows = filter_rows,
     .hard_swish = hard_swish,
     .blend = blend,
     .gru = gru,

@@ -59,6 +59,7 @@ typedef struct {
     int inputs, columns, rows;
     int add;
 } dn_steps;
+
 /* A convolution of each channel by itself over times and places: y[row][c] = bias[c] + sum over t < times, tap < taps
  * of w[t][tap][c] * x[t][row * x_row + tap * x_tap + c]; c < channels, a multiple of 8. The numbers that end in row,
  * tap or time are those of floats from one to the next. */
@@ -148,11 +149,6 @@ typedef struct dn_kernels {
     void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
 
     void (*map_rows)(const dn_rows *map);
-
-    /* y[row][c] = bias[c] + sum over t < times, tap < taps of w[t][tap][c] * x[t][row + tap][c]: row < rows, c <
-     * channels, multiples of 8. */
-    void (*filter_rows)(float *y, const float *const *x, const float *w, const float *bias, int times, int taps,
-                        int rows, int channels);
 
     /* v[i] *= min(max(v[i] + 3, 0), 6) / 6, i < n, a multiple of 8. */
     void (*hard_swish)(float *v, int n);
