@@ -107,7 +107,11 @@ def depthwise_blocks(sizes: Sizes) -> dict[str, tuple[int, int, int, tuple[int, 
 def _depthwise_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
     """Likewise."""
     channels, units, half, (*halved, _) = sizes.channels, sizes.units, sizes.units // 2, halvings(sizes)
-    maps: Shapes = {"first": (TIMES, 3, FEATURES, channels // 2), "narrow": (channels, units), "widen": (units, channels)}
+    maps: Shapes = {
+        "first": (TIMES, 3, FEATURES, channels // 2),
+        "narrow": (channels, units),
+        "widen": (units, channels),
+    }
     biases: Shapes = {}
     for name, (inputs, _, _, taps) in depthwise_blocks(sizes).items():
         maps |= {f"{name}_enter": (inputs, channels), f"{name}_filter": (*taps, channels)}

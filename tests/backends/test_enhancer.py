@@ -140,6 +140,47 @@ def test_channels_and_hops_may_be_cut_anyhow(name: str, isa: str) -> None:
         np.testing.assert_array_equal(np.concatenate([probability[0] for _, probability in hops]), voice[channel])
 
 
+# ---- as any backend; the contract suite has the rest ----
+
+
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_a_stream_goes_over_to_an_enhancer_and_back(name: str) -> None:
+    model, signal = random_enhancer(SIZES[name], mild=True), np.tile(voiced(), 3)
+    at, late = 24000, 2 * 24000
+    stream = Denoiser("rnnoise").stream(48000)
+    made = [stream.process(signal[:at])]
+    stream.switch("enhancer", model=model)
+    made.append(stream.process(signal[at : at + late]))
+    stream.switch("rnnoise")
+    made.append(stream.process(signal[at + late :]))
+    alone = Denoiser("enhancer", model=model).stream(48000, latency=stream.latency).process(signal[at:])
+    faded = stream.latency + 24000 // 2
+    np.testing.assert_array_equal(made[1][faded:], alone[faded:late])
+    last = Denoiser("rnnoise").stream(48000).process(signal[at + late :])
+    np.testing.assert_array_equal(made[2][faded:], last[faded:])
+    step = np.abs(np.diff(np.concatenate(made))).max()
+    assert step <= 1.5 * max(np.abs(np.diff(part)).max() for part in (signal, alone, last))
+
+
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_speech_probabilities_are_those_of_the_network(name: str) -> None:
+    denoiser = Denoiser("enhancer", model=random_enhancer(SIZES[name]))
+    times, voice = denoiser.speech_probability(voiced(), 48000)
+    _, wanted = by_formulas(name)
+    assert len(times) == len(voice) == len(voiced()) // FRAME
+    np.testing.assert_allclose(voice, wanted, atol=1e-5)
+
+
+def test_limits_and_mixes_are_steps_between_the_original_and_what_is_cleaned() -> None:
+    model = random_enhancer(SIZES["depthwise"], mild=True)
+    cleaned = Denoiser("enhancer", model=model).filter(voiced(), 48000)
+    half = Denoiser("enhancer", model=model, mix=0.5).filter(voiced(), 48000)
+    np.testing.assert_allclose(half, 0.5 * (voiced() + cleaned), atol=1e-6)
+    limited = Denoiser("enhancer", model=model, atten_lim_db=6).filter(voiced(), 48000)
+    wanted = 10 ** (-6 / 20) * voiced() + (1 - 10 ** (-6 / 20)) * cleaned
+    assert signal_to_difference_db(wanted, limited) >= 100
+
+
 # ---- files ----
 
 

@@ -30,9 +30,7 @@ from denoise_wrapper.training.run.checkpoint import BEST, LAST, load_checkpoint,
 
 SMALL = BodyConfig("mixed", channels=8, width=3, rows=8, recurrent_blocks=2, recurrent_width=8, heads=1)
 SMALL_ROWS = BodyConfig("rows", channels=8, width=3, blocks=1, rows=8, recurrent_blocks=1, recurrent_width=8, heads=2)
-SMALL_DEPTHWISE = BodyConfig(
-    "depthwise", channels=8, width=2, blocks=1, rows=8, recurrent_blocks=1, recurrent_width=8
-)
+SMALL_DEPTHWISE = BodyConfig("depthwise", channels=8, width=2, blocks=1, rows=8, recurrent_blocks=1, recurrent_width=8)
 UNKNOWN = BodyConfig("depthwise", channels=16, width=2, blocks=1, rows=64, recurrent_blocks=1, recurrent_width=8)
 BODIES = {
     "enhancer": SIZES["mixed", "enhancer"],
