@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.classic import metadata_record
-from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
+from denoise_wrapper.models.records import FLOAT, FLOAT16, INT32, read_records, record
 
 Array = NDArray[Any]
 KINDS = ("mixed", "rows", "depthwise")  # of bodies, by their number in the file
@@ -141,8 +141,10 @@ def _bend_shapes(sizes: Sizes) -> Shapes:
     return shapes
 
 
-def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
-    """The bytes of a model file. weights: by the names of their records, of any shape.
+def encode_enhancer(
+    sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any], float16: bool = False
+) -> bytes:
+    """The bytes of a model file. weights: by the names of their records, of any shape. float16: in 16 bits, not 32.
 
     Raises ModelError for a body that the engine has not, and for weights that are not finite.
     """
@@ -152,7 +154,9 @@ def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mappin
         if not np.isfinite(array).all():
             raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
     numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
-    floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
+    kind, dtype = (FLOAT16, "<f2") if float16 else (FLOAT, "<f4")
+    with np.errstate(over="ignore"):  # what is too large for 16 bits is too large for the engine, which says so
+        floats = [record(name, kind, np.ascontiguousarray(array, dtype).tobytes()) for name, array in weights.items()]
     return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
 
 

@@ -17,7 +17,7 @@ static float *take_parts(dn_taker *t, const char *layer, const char *array, int 
     size_t padded = (size_t)dn_round_up_8(columns), width = (size_t)columns, row = width * (size_t)parts;
     size_t count = (size_t)rows * row;
     if (t->status != DN_OK) return NULL;
-    t->status = dn_record_want(t->file, layer, array, DN_RECORD_FLOAT, count, &r, t->message);
+    t->status = dn_record_want_floats(t->file, layer, array, count, &r, t->message);
     if (t->status != DN_OK) return NULL;
     float *to = t->room ? t->room + t->used : NULL;
     t->used += (size_t)rows * (size_t)parts * padded;

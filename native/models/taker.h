@@ -14,8 +14,8 @@ typedef struct {
     char *message;
 } dn_taker;
 
-/* Takes the record LAYER_ARRAY of rows times columns floats, and rounds columns up to a multiple of 8. NULL while they
- * are counted, and after a failure. */
+/* Takes the record LAYER_ARRAY of rows times columns floats, of 32 or 16 bits, and rounds columns up to a multiple
+ * of 8. NULL while they are counted, and after a failure. */
 float *dn_take(dn_taker *t, const char *layer, const char *array, int rows, int columns);
 
 /* Takes weights of [inputs][parts][columns], each part likewise; and in groups of 8 columns: for matvec_add. */

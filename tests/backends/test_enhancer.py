@@ -33,7 +33,7 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.compare.candidates import parse_candidate
 from denoise_wrapper.errors import ConfigError, ModelError
-from denoise_wrapper.models.enhancer import Sizes
+from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, encode_enhancer
 from denoise_wrapper.models.records import HEAD, record
 from denoise_wrapper.models.shipped import MODELS
 
@@ -265,6 +265,27 @@ def with_sizes(**changes: int) -> bytes:
 def test_sizes_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         EnhancerBackend(with_sizes(**changes))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_weights_of_16_bits_are_the_floats_that_they_stand_for(name: str) -> None:
+    half = random_enhancer(SIZES[name], float16=True)
+    assert len(half) < 0.8 * len(random_enhancer(SIZES[name]))  # a record has a head, and fills 64 bytes
+    sizes, weights = decode_enhancer(half)
+    assert all(values.dtype == np.float16 for values in weights.values())
+    exact = encode_enhancer(sizes, {name: values.astype(np.float32) for name, values in weights.items()}, {})
+    one, other = (EnhancerBackend(data).new_state(1).process(voiced()[None]) for data in (half, exact))
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0xFC00, 0x7E00, 0x7BFF])
+def test_weights_of_16_bits_that_are_too_large_are_refused(bits: int) -> None:
+    data = bytearray(random_enhancer(SMALL, float16=True))
+    at = data.index(b"block0_leave_weights") - 20 + HEAD.size + 2 * 5
+    data[at : at + 2] = np.uint16(bits).tobytes()
+    with pytest.raises(ModelError, match=r"layer block0_leave: value 5 of weights is .*; it is to be within \+-10000"):
+        EnhancerBackend(bytes(data))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 10001.0])

@@ -22,10 +22,10 @@ FEW_HALVED = Sizes("depthwise", 8, 3, 8, blocks=1, units=8, heads=1, convolution
 WIDE_HALVED = Sizes("depthwise", 16, 2, 16, blocks=1, units=40, heads=1, convolutions=1)
 
 
-def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> bytes:
+def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, float16: bool = False) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
 
-    mild: the masks let most through and turn no phase far, as those of trained networks do.
+    float16: weights in 16 bits. mild: the masks let most through and turn no phase far, as those of trained networks do.
     """
     rng = np.random.default_rng(seed)
     # Sums that neither die away nor saturate what follows, with features of 0 to 4; branches beside a stream are weak.
@@ -56,4 +56,4 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> 
         for head, usual in (("low_head", [0.8, 0.0]), ("upper_head", [1.5, -2.0])):
             weights[f"{head}_weights"] *= 0.1
             weights[f"{head}_bias"] = np.array(usual)
-    return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"})
+    return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"}, float16)

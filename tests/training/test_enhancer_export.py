@@ -99,6 +99,10 @@ def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path, capsys: pytest.Cap
     assert cli_main(words) == 0
     assert cli_main(["convert", str(folder / LAST), "-o", str(tmp_path / "new/last.dnnw")]) == 0
     assert EnhancerBackend(tmp_path / "new/last.dnnw").metadata["name"] == "last"
+    assert cli_main(["convert", str(folder), "-o", str(tmp_path / "half.dnnw"), "--to", "float16"]) == 0
+    assert (tmp_path / "half.dnnw").stat().st_size < 0.8 * (folder / "mine.dnnw").stat().st_size
+    rounded = Denoiser("enhancer", model=tmp_path / "half.dnnw").filter(audio.numpy()[0], 48000)
+    assert 45 <= signal_to_difference_db(wanted, rounded) < 100
     assert cli_main(["convert", str(folder), "-o", str(tmp_path)]) == 2
     assert "name the file by --name NAME" in capsys.readouterr().err
     other = EnhancerBackend(tmp_path / "other.dnnw")

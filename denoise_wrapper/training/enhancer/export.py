@@ -31,8 +31,8 @@ Array = NDArray[Any]
 Named = Iterator[tuple[str, Array]]
 
 
-def encode_network(network: Enhancer, metadata: Mapping[str, Any]) -> bytes:
-    """The bytes of a model file of the network as it is in evaluation mode.
+def encode_network(network: Enhancer, metadata: Mapping[str, Any], float16: bool = False) -> bytes:
+    """The bytes of a model file of the network as it is in evaluation mode. float16: weights in 16 bits.
 
     metadata: `name`, `licence`, `origin` should be there. Raises ModelError for a body that the engine has not, and for
     weights that are not finite.
@@ -47,7 +47,7 @@ def encode_network(network: Enhancer, metadata: Mapping[str, Any]) -> bytes:
         sizes, weights = depthwise_sizes(body), depthwise_weights(body)
     else:
         raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}; train one of these")
-    return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), metadata)
+    return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), metadata, float16)
 
 
 def mixed_sizes(body: Mixed) -> Sizes:
