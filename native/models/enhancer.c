@@ -1,9 +1,11 @@
 /* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows, 2 depthwise),
  * channels, width, rows, blocks, units, heads, convolutions on either side (of rows; blocks, of depthwise; or else 0).
- * All others are floats, norms folded in; a map L has L_weights [inputs][outputs] and L_bias [outputs], or
- * [rows][outputs] where it says so. Of a body of kind 'mixed', with stride = 128 / rows: first                   [3
- * times][2 * stride bands][3 features] to channels blockN_memory           channels to [gates, candidates][units],
- * biases of each row; N from 0 blockN_after_memory     units to channels blockN_enter, _leave    channels to channels
+ * All others are floats of 32 or 16 bits, norms folded in; a map L has L_weights [inputs][outputs] and L_bias
+ * [outputs], or [rows][outputs] where it says so. Of a body of kind 'mixed', with stride = 128 / rows:
+ *     first                   [3 times][2 * stride bands][3 features] to channels
+ *     blockN_memory           channels to [gates, candidates][units], biases of each row; N from 0
+ *     blockN_after_memory     units to channels
+ *     blockN_enter, _leave    channels to channels
  *     blockN_filter           weights [3 times][5 rows][channels]
  *     blockN_queries          channels to [queries, keys][heads][8], biases of each row; scaled; not of the last block
  *     blockN_after_attention  channels to channels; likewise

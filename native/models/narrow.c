@@ -1,24 +1,36 @@
-/* Reader of UL-UNAS's and GTCRN's records. `narrow_network` is int32: 0 UL-UNAS, 1 GTCRN. All others are floats, with
- * norms folded in and the groups and shuffles of channels in the order of the weights; a map L has L_weights
- * [inputs][outputs] and L_bias [outputs]. SIDEn is a block, SIDE encoder or decoder, n from 0 to 4. Of UL-UNAS:
+/* Reader of UL-UNAS's and GTCRN's records. `narrow_network` is int32: 0 UL-UNAS, 1 GTCRN. All others are floats of 32
+ * or 16 bits, with norms folded in and the groups and shuffles of channels in the order of the weights; a map L has
+ * L_weights [inputs][outputs] and L_bias [outputs]. SIDEn is a block, SIDE encoder or decoder, n from 0 to 4.
+ * Of UL-UNAS:
  *     SIDEn_enter             channels in to out; not of encoder0 and decoder4
- *     SIDEn_bend_first        x to max(x, 0) + slope min(x, 0) + scale x + offset: scale, offset [bands in][channels],
- * slope [channels]: of what enters; likewise SIDEn_filter            weights [times, the oldest first][taps][channels],
- * bias; likewise. Where bands double, tap 1 falls on a band, 0 and 2 on the one below and above a place between two
- * encoder0_conv           [3 taps][3 times] to channels decoder4_conv           weights [3 times][channels][3 taps],
- * bias [1] SIDEn_bend [bands out]; not of decoder4 SIDEn_leave             channels to channels; of encoder1, 3,
- * decoder1, 3 SIDEn_bands_input       4 to [z, r, n][up, down][4], n from the mean power of bands SIDEn_bands_recurrent
- * weights [z, r, n][4][up, down][4]; bias, [up, down][4], within n's reset gate SIDEn_bands_map         [up, down][4]
- * to 4 of GTCRN, whose blocks 2 to 4 of the encoder and 0 to 2 of the decoder work on 8 channels: SIDEn_conv
- * [taps][channels] to channels, of the other blocks; see narrow_gtcrn.c SIDEn_enter             [3 bands][8] to 16
- * SIDEn_filter            weights [3 times][3 taps][16], bias SIDEn_bend_first, _bend slope alone SIDEn_leave 16 to 8
- * and of both, of all blocks that have it: SIDEn_time_input        channels to [z, r, n][units], units twice the
- * channels; biases of z and r of U, too SIDEn_time_recurrent    units to the same SIDEn_time_map          units to
- * channels pathN_rows_input weights [halves][8][z, r, n][up, down][4], bias [halves][z, r, n][up, down][4]; N 0 and 1
- * pathN_rows_recurrent weights [halves][z, r, n][4][up, down][4], bias [halves][up, down][4] pathN_rows_map
- * [halves][up, down][4] to 16 pathN_rows_norm         scale, offset [33 rows][16] pathN_time_input        weights
- * [halves][8][z, r, n][8], bias [halves][z, r, n][8] pathN_time_recurrent    likewise pathN_time_map, _norm   as of the
- * rows
+ *     SIDEn_bend_first        of what enters: x to max(x, 0) + slope min(x, 0) + scale x + offset: scale, offset
+ *                             [bands in][channels], slope [channels]; likewise
+ *     SIDEn_filter            weights [times, the oldest first][taps][channels], bias; likewise. Where bands double,
+ *                             tap 1 falls on a band, 0 and 2 on the one below and above a place between two
+ *     encoder0_conv           [3 taps][3 times] to channels
+ *     decoder4_conv           weights [3 times][channels][3 taps], bias [1]
+ *     SIDEn_bend              [bands out]; not of decoder4
+ *     SIDEn_leave             channels to channels; of encoder1, 3, decoder1, 3
+ *     SIDEn_bands_input       4 to [z, r, n][up, down][4], n from the mean power of bands
+ *     SIDEn_bands_recurrent   weights [z, r, n][4][up, down][4]; bias, [up, down][4], within n's reset gate
+ *     SIDEn_bands_map         [up, down][4] to 4
+ * of GTCRN, whose blocks 2 to 4 of the encoder and 0 to 2 of the decoder work on 8 channels:
+ *     SIDEn_conv              [taps][channels] to channels, of the other blocks; see narrow_gtcrn.c
+ *     SIDEn_enter             [3 bands][8] to 16
+ *     SIDEn_filter            weights [3 times][3 taps][16], bias
+ *     SIDEn_bend_first, _bend slope alone
+ *     SIDEn_leave             16 to 8
+ * and of both, of all blocks that have it:
+ *     SIDEn_time_input        channels to [z, r, n][units], units twice the channels; biases of z and r of U, too
+ *     SIDEn_time_recurrent    units to the same
+ *     SIDEn_time_map          units to channels
+ *     pathN_rows_input        weights [halves][8][z, r, n][up, down][4], bias [halves][z, r, n][up, down][4]; N 0 and 1
+ *     pathN_rows_recurrent    weights [halves][z, r, n][4][up, down][4], bias [halves][up, down][4]
+ *     pathN_rows_map          [halves][up, down][4] to 16
+ *     pathN_rows_norm         scale, offset [33 rows][16]
+ *     pathN_time_input        weights [halves][8][z, r, n][8], bias [halves][z, r, n][8]
+ *     pathN_time_recurrent    likewise
+ *     pathN_time_map, _norm   as of the rows
  */
 #include "models/narrow.h"
 

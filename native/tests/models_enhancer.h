@@ -4,7 +4,7 @@
 
 #include "models_v02.h"
 
-enum { ENHANCER_KINDS = 7 };
+enum { ENHANCER_KINDS = 8 }; /* the last in 16 bits */
 
 typedef struct {
     int kind, channels, width, rows, blocks, units, heads, convolutions;
@@ -13,7 +13,7 @@ typedef struct {
 static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
     {0, 8, 3, 8, 2, 8, 1, 0},    {0, 24, 5, 16, 2, 16, 2, 0}, /* a head's channels fill no whole vector */
     {0, 40, 4, 32, 1, 24, 4, 0}, {1, 8, 3, 8, 1, 24, 2, 0},   {1, 16, 4, 24, 2, 16, 1, 2},
-    {2, 8, 3, 8, 1, 8, 1, 1},    {2, 24, 4, 32, 2, 24, 1, 1},
+    {2, 8, 3, 8, 1, 8, 1, 1},    {2, 24, 4, 32, 2, 24, 1, 1}, {2, 16, 2, 16, 1, 8, 1, 1},
 };
 
 /* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
@@ -151,7 +151,9 @@ static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
 }
 
 static inline void make_enhancer(model_file *f, int kind) {
+    in_halves = kind == ENHANCER_KINDS - 1;
     make_enhancer_of(f, enhancers[kind]);
+    in_halves = 0;
 }
 
 #endif

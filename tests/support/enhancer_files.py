@@ -25,7 +25,8 @@ WIDE_HALVED = Sizes("depthwise", 16, 2, 16, blocks=1, units=40, heads=1, convolu
 def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, float16: bool = False) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
 
-    float16: weights in 16 bits. mild: the masks let most through and turn no phase far, as those of trained networks do.
+    mild: the masks let most through and turn no phase far, as those of trained networks do. float16: weights in 16
+    bits.
     """
     rng = np.random.default_rng(seed)
     # Sums that neither die away nor saturate what follows, with features of 0 to 4; branches beside a stream are weak.

@@ -211,3 +211,11 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
     check_budget(Enhancer(config.body).cost(), config.budget)
     named = replace(other, name=f"enhancer-{kind}", work_dir=Path(f"runs/enhancer-{kind}"), body=config.body)
     assert config == named
+
+
+def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    config, other = (train.load(folder / f"enhancer-{name}.toml") for name in ("tiny", "rows"))
+    assert (config.budget, config.body) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
+    check_budget(Enhancer(config.body).cost(), config.budget)
+    assert (config.data, config.mix, config.loss) == (other.data, other.mix, other.loss)
