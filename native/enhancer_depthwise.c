@@ -79,9 +79,11 @@ static int x_size(const dn_body_sizes *s) {
     return most;
 }
 
-/* Floats of all that is worked with at a time: x and a block, the last map, or the rows and a path. */
+/* Floats of all that is worked with at a time: x and another as large, a block, the last map, or the rows and a path.
+ */
 static int work_size(const dn_body_sizes *s) {
-    int rows = s->rows * s->units, x = x_size(s), most = larger(dn_padded_features(FIRST_STRIDE), x + rows);
+    int rows = s->rows * s->units, x = x_size(s);
+    int most = larger(dn_padded_features(FIRST_STRIDE), x + larger(rows, x));
     int wide = bands_after(0), last = wide + LAST_TAPS - 1;
     for (int i = 0; i + 1 < halvings(s); i++) most = larger(most, block_work(halving_shape(s, i)));
     most = larger(most, x + last * channels_after(s, 0) + wide * dn_round_up_8(2 * s->width));
