@@ -32,7 +32,7 @@ def time_in_c(backend: EngineBackend, block: Float32) -> float:
 
 def by_instruction_set(options: Options) -> Iterator[Table]:
     """Microseconds a frame, as the wheel has the engine, and plain C at -O2."""
-    made = {networks.FULL: networks.full_size(), networks.ENHANCER: networks.enhancer()}
+    made = {networks.FULL: networks.full_size()} | networks.enhancers()
     models = networks.shipped() | made | options.models
     sets, effort = instruction_sets(), options.effort
     audio = frames_of_clip(effort.frames)
@@ -84,7 +84,7 @@ def _engine_table(
         ["network", "kind", "weights", *sets, *(["scalar, cc -O2"] if has_plain else []), f"x {networks.CLASSIC}"],
         rows,
         f"The best of the rounds, in one call for many frames. {networks.FULL}: random weights in the sizes and at the "
-        f"sparseness of RNNoise 0.2's own; {networks.ENHANCER}: random ones in the sizes that are trained. The last "
+        f"sparseness of RNNoise 0.2's own; enhancers: random ones in the sizes that are trained. The last "
         f"column: the time with {sets[0]}, as a multiple.",
         facts,
     )

@@ -1,4 +1,4 @@
-"""The engine's networks that are timed: the shipped ones, one of the original's size, an enhancer, those asked for."""
+"""The engine's networks that are timed: the shipped ones, one of the original's size, enhancers, those asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer,
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
-ENHANCER = "enhancer full size"
+ENHANCER, TINY = "enhancer", "enhancer-tiny"
+ENHANCERS = {  # sizes that are trained
+    ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2),
+    TINY: Sizes("rows", channels=16, width=16, rows=16, blocks=2, units=16, heads=2, convolutions=2),
+    "enhancer, mixed": Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2),
+    "enhancer, depthwise": Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2),
+}
 FEATURES, BANDS, TAPS, GATES = 65, 32, 3, 3
 # The share of weights that the released network of RNNoise 0.2 keeps in its block-sparse maps, as near as is known.
 DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "gru3_input": 0.25}
@@ -32,18 +38,21 @@ def full_size() -> bytes:
     return random_network(128, 384, True, DENSITIES)
 
 
-def enhancer() -> bytes:
-    """An enhancer of the size that is trained, with random weights."""
+def enhancers() -> dict[str, bytes]:
+    """Enhancers of the sizes that are trained, with random weights, by their names."""
+    return {name: _random_enhancer(name, sizes) for name, sizes in ENHANCERS.items()}
+
+
+def _random_enhancer(name: str, sizes: Sizes) -> bytes:
     rng = np.random.default_rng(1)
-    sizes = Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2)
     shapes = weight_shapes(sizes).items()
     weights = {name: rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1], initial=4)) for name, shape in shapes}
-    return encode_enhancer(sizes, weights, {"name": ENHANCER})
+    return encode_enhancer(sizes, weights, {"name": name})
 
 
 def make_backend(name: str, model: ModelSource | None, isa: str | None = None) -> EngineBackend:
     if isinstance(model, bytes) and is_enhancer(model):
-        return EnhancerBackend(model, ENHANCER, isa)
+        return EnhancerBackend(model, isa=isa)
     return RNNoiseBackend(model, name if model is None else DEFAULT, isa)
 
 

@@ -10,16 +10,18 @@ enum {
     DN_ENHANCER_BANDS = DN_LOW + DN_UPPER,
     DN_ENHANCER_FEATURES = 3, /* of each band */
     DN_VOICE_UNITS = 12,
-    DN_MAX_WIDTH = 16, /* channels of a band that a body makes */
+    DN_MAX_WIDTH = 16,     /* channels of a band that a body makes */
+    DN_MAX_CHANNELS = 128, /* and units of a memory */
     DN_MAX_BLOCKS = 8,
     DN_MAX_CONVOLUTIONS = 4, /* on either side of the rows */
+    DN_MAX_HALVINGS = 4,     /* of bands, until rows are left */
     DN_GROUP = 4,            /* bands that a body of rows makes one of */
     DN_KEYS = 8,             /* channels of a query or a key */
     DN_BODY_ROOM = 11264,    /* floats of the stack that a body takes */
     DN_PADDED_BINS = DN_BINS + 7,
 };
 
-typedef enum { DN_MIXED, DN_ROW_BODY, DN_BODIES } dn_body_kind;
+typedef enum { DN_MIXED, DN_ROW_BODY, DN_DEPTHWISE, DN_BODIES } dn_body_kind;
 
 /* The sizes of a body, as the file has them. */
 typedef struct {
@@ -32,6 +34,26 @@ typedef struct {
     const float *w, *bias;
     int inputs, columns, bias_row;
 } dn_dense;
+
+/* A GRU along time in each row, whose map is added to what comes in. */
+typedef struct {
+    dn_dense input, recurrent; /* [units][3 * units]: z, r, n */
+    dn_dense after;
+} dn_row_gru;
+
+/* A bend of units as bend_places has it; scale NULL: by slopes alone. */
+typedef struct {
+    const float *scale, *offset; /* [rows][channels] */
+    const float *slope;          /* [channels] */
+} dn_bend;
+
+/* Gains of channels by a GRU along time over their power. Weights in groups of 8 columns, for matvec_add. */
+typedef struct {
+    const float *input, *input_bias;         /* channels to [z, r, n][padded] */
+    const float *recurrent, *recurrent_bias; /* units to the same */
+    const float *map, *map_bias;             /* units to channels */
+    int channels, units, padded;             /* padded: units in whole vectors */
+} dn_time_attention;
 
 /* A memory of each row, a convolution over its neighbourhood in time and rows, and attention over all rows. */
 typedef struct {
@@ -52,9 +74,8 @@ typedef struct {
 
 /* A GRU along time in each row, then attention over the rows. */
 typedef struct {
-    dn_dense input, recurrent; /* [units][3 * units]: z, r, n */
-    dn_dense after_gru;        /* in the first block its biases tell the rows apart */
-    dn_dense queries;          /* [units][3 * units]: all queries, all keys, all values */
+    dn_row_gru gru;   /* in the first block the biases of its map tell the rows apart */
+    dn_dense queries; /* [units][3 * units]: all queries, all keys, all values */
     dn_dense after_attention;
 } dn_row_block;
 
@@ -71,6 +92,37 @@ typedef struct {
     const float *last_bias;
 } dn_row_body;
 
+/* A map, a convolution of each channel over times and bands, another map, and gains of channels. */
+typedef struct {
+    dn_dense enter;
+    dn_bend bend_first;
+    const float *filter, *filter_bias; /* [times][taps][channels] */
+    dn_bend bend;
+    dn_dense leave;
+    dn_time_attention time;
+} dn_depthwise_block;
+
+/* GRUs along the rows of a frame, then one along time in each row. */
+typedef struct {
+    dn_dense along_rows;                     /* units to [up, down][z, r, n][half], half in whole vectors */
+    const float *rows_recurrent, *rows_bias; /* as gru_lines has them */
+    dn_dense after_up, after_down;
+    dn_row_gru along_time;
+} dn_dual_path;
+
+/* Halves the bands until few rows are left, and back; channels / 2 in whole vectors after the first halving. */
+typedef struct {
+    dn_dense first; /* [3 times][3 bands][features] */
+    dn_bend first_bend;
+    dn_depthwise_block halving[DN_MAX_HALVINGS - 1];
+    dn_depthwise_block encoder[DN_MAX_CONVOLUTIONS], decoder[DN_MAX_CONVOLUTIONS];
+    dn_dense narrow, widen;
+    dn_dual_path path[DN_MAX_BLOCKS];
+    dn_dense doubling[DN_MAX_HALVINGS - 1]; /* to two bands for each */
+    dn_bend doubling_bend[DN_MAX_HALVINGS - 1];
+    dn_dense last; /* [3 bands][channels / 2][2 bands * width] */
+} dn_depthwise;
+
 typedef struct dn_enhancer dn_enhancer;
 
 /* Bodies by kind. */
@@ -83,8 +135,9 @@ typedef struct {
     void (*run)(const dn_enhancer *net, const dn_kernels *k, float *memory, const float *features, float *hidden);
 } dn_body;
 
-extern const dn_body dn_rows_body;  /* few products, and a GRU's step a block */
-extern const dn_body dn_mixed_body; /* a hop has no steps that wait for each other but its layers */
+extern const dn_body dn_rows_body;      /* few products, and a GRU's step a block */
+extern const dn_body dn_mixed_body;     /* a hop has no steps that wait for each other but its layers */
+extern const dn_body dn_depthwise_body; /* most weights, and steps along the rows */
 
 struct dn_enhancer {
     dn_network base;
@@ -92,6 +145,7 @@ struct dn_enhancer {
     dn_body_sizes sizes;
     dn_mixed mixed; /* of the kind that the sizes say */
     dn_row_body rows;
+    dn_depthwise depthwise;
     dn_dense low_head, upper_head;       /* [width][2] */
     dn_dense voice_hidden, voice_output; /* [2 * width][DN_VOICE_UNITS], [DN_VOICE_UNITS][1] */
     float *room;                         /* all weights, from dn_new */

@@ -4,7 +4,7 @@
 
 #include "enhancer_parts.h"
 
-enum { FIRST_TIMES = 3, TIMES = 3, TAPS = 5, MARGIN = TAPS / 2 };
+enum { TIMES = 3, TAPS = 5, MARGIN = TAPS / 2 };
 
 static int larger(int a, int b) {
     return a > b ? a : b;
@@ -39,7 +39,7 @@ static int work_size(const dn_body_sizes *s) {
 }
 
 static int mixed_memory(const dn_body_sizes *s) {
-    return (FIRST_TIMES - 1) * frame_size(s) + s->blocks * (s->rows * s->units + (TIMES - 1) * rows_size(s));
+    return (DN_FIRST_TIMES - 1) * frame_size(s) + s->blocks * (s->rows * s->units + (TIMES - 1) * rows_size(s));
 }
 
 static int mixed_room(const dn_body_sizes *s) {
@@ -60,23 +60,6 @@ static void run_dense(const hop *h, const dn_dense *d, const float *x, float *y,
     dn_dense_run(d, h->k, x, d->inputs, y, d->columns, h->s->rows, add);
 }
 
-/* y = first of the frames before and this one; past is moved on. */
-static void run_first(const hop *h, const dn_dense *first, float *past, const float *features) {
-    const dn_body_sizes *s = h->s;
-    int stride = stride_of(s), size = frame_size(s);
-    float *frame = h->work;
-    dn_pad_features(features, stride, frame);
-    const float *const times[FIRST_TIMES] = {past, past + size, frame};
-    dn_dense part = *first;
-    part.inputs = first->inputs / FIRST_TIMES;
-    for (int t = 0; t < FIRST_TIMES; t++, part.w += part.inputs * part.columns) {
-        dn_dense_run(&part, h->k, times[t], stride * DN_ENHANCER_FEATURES, h->y, s->channels, s->rows, t > 0);
-        part.bias = NULL; /* once is enough */
-    }
-    memmove(past, past + size, (size_t)size * sizeof(*past));
-    memcpy(past + size, frame, (size_t)size * sizeof(*past));
-}
-
 /* x += leave(bend(filter(bend(enter(x))))); past is moved on. */
 static void run_filter(const hop *h, const dn_mixed_block *b, float *past) {
     const dn_body_sizes *s = h->s;
@@ -85,7 +68,8 @@ static void run_filter(const hop *h, const dn_mixed_block *b, float *past) {
     float *newest = h->now + MARGIN * s->channels;
     run_dense(h, &b->enter, h->x, newest, 0);
     h->k->hard_swish(newest, count);
-    h->k->filter_rows(h->y, times, b->filter.w, b->filter.bias, TIMES, TAPS, s->rows, s->channels);
+    const dn_filter filter = {b->filter.w, b->filter.bias, TIMES, TAPS, s->channels};
+    dn_filter_run(&filter, h->k, times, 1, h->y, s->rows);
     memcpy(past, past + size, (size_t)size * sizeof(*past));
     memcpy(past + size, h->now, (size_t)size * sizeof(*past));
     h->k->hard_swish(h->y, count);
@@ -126,8 +110,8 @@ static void mixed_run(const dn_enhancer *net, const dn_kernels *k, float *memory
     h.work = h.now + rows_size(s);
     memset(h.x + count, 0, 8 * sizeof(*room));
     memset(h.now, 0, (size_t)rows_size(s) * sizeof(*room));
-    run_first(&h, &body->first, memory, features);
-    memory += (FIRST_TIMES - 1) * frame_size(s);
+    dn_first_run(&body->first, k, memory, features, stride_of(s), h.work, h.y);
+    memory += (DN_FIRST_TIMES - 1) * frame_size(s);
     k->hard_swish(h.y, count);
     memcpy(h.x, h.y, (size_t)count * sizeof(*room));
     memcpy(skip, h.y, (size_t)count * sizeof(*room));

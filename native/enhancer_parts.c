@@ -20,11 +20,75 @@ void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_
     k->map_rows(&map);
 }
 
+void dn_add(float *x, const float *y, int n) {
+    for (int i = 0; i < n; i++) x[i] += y[i];
+}
+
+void dn_bend_run(const dn_bend *b, const dn_kernels *k, float *x, int rows, int channels) {
+    k->bend_places(x, b->scale, b->offset, b->slope, rows, channels);
+}
+
+void dn_filter_run(const dn_filter *f, const dn_kernels *k, const float *const *x, int step, float *y, int rows) {
+    const dn_places places = {.x = x,
+                              .x_row = step * f->channels,
+                              .x_tap = f->channels,
+                              .w = f->w,
+                              .bias = f->bias,
+                              .w_time = f->taps * f->channels,
+                              .w_tap = f->channels,
+                              .y = y,
+                              .y_row = f->channels,
+                              .times = f->times,
+                              .taps = f->taps,
+                              .rows = rows,
+                              .channels = f->channels};
+    k->filter_places(&places);
+}
+
 void dn_pad_features(const float *features, int stride, float *frame) {
     int margin = stride / 2 * DN_ENHANCER_FEATURES, size = DN_ENHANCER_BANDS * DN_ENHANCER_FEATURES;
     memset(frame, 0, (size_t)margin * sizeof(*frame));
     memcpy(frame + margin, features, (size_t)size * sizeof(*frame));
     memset(frame + margin + size, 0, (size_t)margin * sizeof(*frame));
+}
+
+void dn_first_run(const dn_dense *first, const dn_kernels *k, float *past, const float *features, int stride,
+                  float *work, float *y) {
+    int size = dn_padded_features(stride);
+    dn_pad_features(features, stride, work);
+    const float *const times[DN_FIRST_TIMES] = {past, past + size, work};
+    dn_dense part = *first;
+    part.inputs = first->inputs / DN_FIRST_TIMES;
+    for (int t = 0; t < DN_FIRST_TIMES; t++, part.w += part.inputs * part.columns) {
+        dn_dense_run(&part, k, times[t], stride * DN_ENHANCER_FEATURES, y, part.columns, DN_ENHANCER_BANDS / stride,
+                     t > 0);
+        part.bias = NULL; /* once is enough */
+    }
+    memmove(past, past + size, (size_t)size * sizeof(*past));
+    memcpy(past + size, work, (size_t)size * sizeof(*past));
+}
+
+void dn_row_gru_run(const dn_row_gru *g, const dn_kernels *k, float *x, float *h, int units, int rows, float *work) {
+    int wide = 3 * units;
+    float *from_h = work + rows * wide;
+    dn_dense_run(&g->input, k, x, units, work, wide, rows, 0);
+    dn_dense_run(&g->recurrent, k, h, units, from_h, wide, rows, 0);
+    k->gru(h, work, from_h, units, rows);
+    dn_dense_run(&g->after, k, h, units, x, units, rows, 1);
+}
+
+void dn_time_attention_run(const dn_time_attention *a, const dn_kernels *k, float *memory, const float *power,
+                           float *gain) {
+    float from_x[3 * DN_MAX_CHANNELS], from_h[3 * DN_MAX_CHANNELS];
+    int columns = 3 * a->padded, channels = dn_round_up_8(a->channels);
+    memcpy(from_x, a->input_bias, (size_t)columns * sizeof(*from_x));
+    memcpy(from_h, a->recurrent_bias, (size_t)columns * sizeof(*from_h));
+    memcpy(gain, a->map_bias, (size_t)channels * sizeof(*gain));
+    k->matvec_add(from_x, a->input, power, a->channels, columns);
+    k->matvec_add(from_h, a->recurrent, memory, a->units, columns);
+    k->gru(memory, from_x, from_h, a->padded, 1);
+    k->matvec_add(gain, a->map, memory, a->units, channels);
+    k->sigmoid(gain, channels);
 }
 
 /* Scores lie with the rows that are looked at one below the other, so that each row that looks is a column. */

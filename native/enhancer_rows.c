@@ -58,12 +58,7 @@ static void regrid(const dn_dense *w, const dn_kernels *k, const float *x, int c
 static void run_block(const dn_row_block *b, const dn_body_sizes *s, const dn_kernels *k, float *x, float *h,
                       float *work) {
     int rows = s->rows, units = s->units, wide = 3 * units, depth = units / s->heads, mixed_row = units + 8;
-    float *from_h = work + rows * wide;
-    dn_dense_run(&b->input, k, x, units, work, wide, rows, 0);
-    dn_dense_run(&b->recurrent, k, h, units, from_h, wide, rows, 0);
-    k->gru(h, work, from_h, units, rows);
-    dn_dense_run(&b->after_gru, k, h, units, x, units, rows, 1);
-
+    dn_row_gru_run(&b->gru, k, x, h, units, rows, work);
     float *beside = work + rows * wide + 8, *mixed = beside + rows * (depth + rows);
     memset(work + rows * wide, 0, 8 * sizeof(*work));
     dn_dense_run(&b->queries, k, x, units, work, wide, rows, 0);

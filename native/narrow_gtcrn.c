@@ -76,20 +76,8 @@ static void run_block(const dn_narrow_block *b, const dn_kernels *k, int spread,
     dn_dense_run(&b->enter, k, seen, HALF, now + CHANNELS, CHANNELS, ROWS, 0);
     dn_bend_run(&b->bend_first, k, now + CHANNELS, ROWS, CHANNELS);
     const float *const frames[3] = {past, past + spread * FRAME, now};
-    const dn_places filter = {.x = frames,
-                              .x_row = CHANNELS,
-                              .x_tap = CHANNELS,
-                              .w = b->filter,
-                              .bias = b->filter_bias,
-                              .w_time = 3 * CHANNELS,
-                              .w_tap = CHANNELS,
-                              .y = made,
-                              .y_row = CHANNELS,
-                              .times = 3,
-                              .taps = 3,
-                              .rows = ROWS,
-                              .channels = CHANNELS};
-    k->filter_places(&filter);
+    const dn_filter filter = {b->filter, b->filter_bias, 3, 3, CHANNELS};
+    dn_filter_run(&filter, k, frames, 1, made, ROWS);
     memmove(past, past + FRAME, (size_t)(2 * spread - 1) * FRAME * sizeof(*past));
     memcpy(past + (2 * spread - 1) * FRAME, now, sizeof(now));
     dn_bend_run(&b->bend, k, made, ROWS, CHANNELS);
@@ -105,10 +93,6 @@ static void run_block(const dn_narrow_block *b, const dn_kernels *k, int spread,
             at[2 * i + 1] = kept[i];
         }
     }
-}
-
-static void add(float *x, const float *y, int n) {
-    for (int i = 0; i < n; i++) x[i] += y[i];
 }
 
 static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, dn_spectrum *X, float min_gain) {
@@ -133,14 +117,14 @@ static void gtcrn_run(const dn_narrow *net, const dn_kernels *k, float *memory, 
     past = m->past[1];
     for (int i = 0; i < BLOCKS; i++) {
         int spread = spreads[BLOCKS - 1 - i];
-        add(x, skip[BLOCKS - i], VALUES);
+        dn_add(x, skip[BLOCKS - i], VALUES);
         run_block(&net->decoder[i], k, spread, past, m->power[BLOCKS + i], x);
         past += 2 * spread * FRAME;
     }
-    add(x, skip[0], VALUES);
+    dn_add(x, skip[0], VALUES);
     double_bands(&net->decoder[3].conv, k, x, ROWS, wide, CHANNELS);
     dn_bend_run(&net->decoder[3].bend, k, wide, DN_NARROW_HALVED, CHANNELS);
-    add(wide, first, WIDE);
+    dn_add(wide, first, WIDE);
     double_bands(&net->decoder[4].conv, k, wide, DN_NARROW_HALVED, of_bands, 8);
     for (int part = 0; part < 2; part++) {
         for (int i = 0; i < DN_NARROW_BANDS; i++) bands[part][i] = of_bands[8 * i + part];

@@ -159,7 +159,7 @@ static void ulunas_run(const dn_narrow *net, const dn_kernels *k, float *memory,
     }
     memcpy(x, skip[DN_SIDE - 1], VALUES * sizeof(*x));
     for (int i = 0; i < DN_PATHS; i++) dn_path_run(&net->path[i], k, m->rows[i], x);
-    for (int i = 0; i < VALUES; i++) x[i] += skip[DN_SIDE - 1][i];
+    dn_add(x, skip[DN_SIDE - 1], VALUES);
     for (int i = 0; i + 1 < DN_SIDE; i++) {
         run_block(&net->decoder[i], k, dn_narrow_turned(s[DN_SIDE - 1 - i]), decoder_past[i], m->power[DN_SIDE + i], x,
                   skip[DN_SIDE - 2 - i], y);

@@ -75,10 +75,6 @@ void dn_narrow_to_bins(const dn_narrow *net, const dn_kernels *k, const float *b
     k->band_spread(bins, bands + DN_NARROW_LOW, net->rise, net->edge, DN_NARROW_UPPER - 1);
 }
 
-void dn_bend_run(const dn_bend *b, const dn_kernels *k, float *x, int rows, int channels) {
-    k->bend_places(x, b->scale, b->offset, b->slope, rows, channels);
-}
-
 void dn_path_run(const dn_path *p, const dn_kernels *k, float *memory, float *x) {
     enum { GATES = 3 * DN_HALF_PATH, VALUES = DN_NARROW_ROWS * DN_NARROW_CHANNELS };
     float from_x[DN_NARROW_ROWS * 2 * GATES], from_h[DN_NARROW_ROWS * GATES], made[VALUES], mapped[VALUES];
@@ -98,20 +94,6 @@ void dn_path_run(const dn_path *p, const dn_kernels *k, float *memory, float *x)
                      DN_NARROW_ROWS, half);
     }
     k->add_normal(x, mapped, p->time_scale, p->time_offset, norm_floor, VALUES);
-}
-
-void dn_time_attention_run(const dn_time_attention *a, const dn_kernels *k, float *memory, const float *power,
-                           float *gain) {
-    float from_x[3 * 2 * DN_NARROW_MOST], from_h[3 * 2 * DN_NARROW_MOST];
-    int columns = 3 * a->padded, channels = dn_round_up_8(a->channels);
-    memcpy(from_x, a->input_bias, (size_t)columns * sizeof(*from_x));
-    memcpy(from_h, a->recurrent_bias, (size_t)columns * sizeof(*from_h));
-    memcpy(gain, a->map_bias, (size_t)channels * sizeof(*gain));
-    k->matvec_add(from_x, a->input, power, a->channels, columns);
-    k->matvec_add(from_h, a->recurrent, memory, a->units, columns);
-    k->gru(memory, from_x, from_h, a->padded, 1);
-    k->matvec_add(gain, a->map, memory, a->units, channels);
-    k->sigmoid(gain, channels);
 }
 
 void dn_band_attention_run(const dn_band_attention *a, const dn_kernels *k, float *power, int bands, float *gain) {

@@ -26,20 +26,6 @@ enum {
 
 typedef enum { DN_ULUNAS, DN_GTCRN, DN_NARROW_KINDS } dn_narrow_kind;
 
-/* A bend of units as bend_places has it; scale NULL: by slopes alone. */
-typedef struct {
-    const float *scale, *offset; /* [rows][channels] */
-    const float *slope;          /* [channels] */
-} dn_bend;
-
-/* Gains of channels by a GRU along time over their power. Weights in groups of 8 columns, for matvec_add. */
-typedef struct {
-    const float *input, *input_bias;         /* channels to [z, r, n][padded] */
-    const float *recurrent, *recurrent_bias; /* units to the same */
-    const float *map, *map_bias;             /* units to channels */
-    int channels, units, padded;             /* padded: units in whole vectors */
-} dn_time_attention;
-
 /* Gains of bands by a pair of GRUs along them, DN_TOGETHER a step; power is a sum, by a weight that makes it a mean. */
 typedef struct {
     dn_dense input; /* DN_TOGETHER to [z, r, n][up, down][4] */
@@ -121,13 +107,7 @@ void dn_narrow_to_bins(const dn_narrow *net, const dn_kernels *k, const float *b
 /* x[DN_NARROW_ROWS][DN_NARROW_CHANNELS] through a path, in place. memory[2 halves][DN_NARROW_ROWS][DN_HALF_PATH] */
 void dn_path_run(const dn_path *p, const dn_kernels *k, float *memory, float *x);
 
-/* Gains, in whole vectors, for power[channels]; memory[padded] */
-void dn_time_attention_run(const dn_time_attention *a, const dn_kernels *k, float *memory, const float *power,
-                           float *gain);
-
 /* gain[bands] for power[bands]; both with room for whole steps of DN_TOGETHER and a vector more. */
 void dn_band_attention_run(const dn_band_attention *a, const dn_kernels *k, float *power, int bands, float *gain);
-
-void dn_bend_run(const dn_bend *b, const dn_kernels *k, float *x, int rows, int channels);
 
 #endif

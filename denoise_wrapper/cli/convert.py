@@ -48,7 +48,7 @@ def add_convert(verbs: Any) -> None:
         metavar="FORM",
         help=f"{', '.join(RNNOISE_FORMS)} of RNNoise (default: by OUT's suffix); {', '.join(DTLN_FORMS)} of a DTLN "
         "(default: float32; float16: half the size, same speed; int8: LSTMs in 8 bits, faster, slightly other output), "
-        f"or {', '.join(NCNN_FORMS)}; dnnw, onnx of an enhancer",
+        f"or {', '.join(NCNN_FORMS)}; dnnw, float16, onnx of an enhancer (float16: a .dnnw of half the size)",
     )
     verb.add_argument("--precision", dest="to", help=argparse.SUPPRESS)  # as --to of a DTLN was called
     verb.add_argument("--name", help="what the model is called, and the files of a DTLN begin with")
@@ -169,11 +169,14 @@ def _changes(args: argparse.Namespace, target: Path) -> dict[str, str]:
 def _convert_enhancer(args: argparse.Namespace) -> int:
     _refuse_ncnn(args, "an enhancer")
     onnx = args.to == "onnx" or (args.to is None and args.output.suffix.lower() == ".onnx")
+    float16 = args.to == "float16"
+    if float16:
+        args.to = "dnnw"
     target = _file_target(args, "onnx" if onnx else "dnnw", "an enhancer", 48000)
     with loading():
         from denoise_wrapper.training.enhancer.publish import convert
     try:
-        show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite, onnx))
+        show(convert(Path(args.sources[0]), target, _changes(args, target), args.overwrite, onnx, float16))
     except ModuleNotFoundError as error:  # some are imported when they are needed
         raise missing_extra(error) from error
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.errors import ModelError
 from denoise_wrapper.models.classic import metadata_record
-from denoise_wrapper.models.records import FLOAT, INT32, read_records, record
+from denoise_wrapper.models.records import FLOAT, FLOAT16, INT32, read_records, record
 
 Array = NDArray[Any]
-KINDS = ("mixed", "rows")  # of bodies, by their number in the file
+KINDS = ("mixed", "rows", "depthwise")  # of bodies, by their number in the file
 BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
 TIMES, TAPS = 3, 5  # of the convolutions of a mixed body, in time and over rows
 GROUP = 4  # bands that a body of rows makes one of
@@ -29,7 +30,7 @@ class Sizes(NamedTuple):
     blocks: int
     units: int  # of a memory, for each row
     heads: int  # of the attention
-    convolutions: int = 0  # on either side of the rows; of kind 'rows' alone
+    convolutions: int = 0  # on either side of the rows, or blocks of kind 'depthwise'; 0 of kind 'mixed'
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -37,11 +38,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 def weight_shapes(sizes: Sizes) -> Shapes:
     """The shapes of all weights by the names of their records: inputs first, outputs last."""
-    maps, biases = (_mixed_shapes if sizes.kind == "mixed" else _rows_shapes)(sizes)
+    maps, biases = {"mixed": _mixed_shapes, "rows": _rows_shapes, "depthwise": _depthwise_shapes}[sizes.kind](sizes)
     width = sizes.width
     maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
     maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
-    shapes: Shapes = {}
+    shapes = _bend_shapes(sizes) if sizes.kind == "depthwise" else {}
     for name, shape in maps.items():
         shapes[f"{name}_weights"] = shape
         if bias := biases.get(name, shape[-1:]):
@@ -86,8 +87,64 @@ def _rows_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
     return maps, biases
 
 
-def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any]) -> bytes:
-    """The bytes of a model file. weights: by the names of their records, of any shape.
+def halvings(sizes: Sizes) -> list[tuple[int, int]]:
+    """The bands and the channels that each halving of a body of kind 'depthwise' leaves."""
+    count = (BANDS // sizes.rows).bit_length() - 1
+    return [(BANDS >> (number + 1), sizes.channels if number else sizes.channels // 2) for number in range(count)]
+
+
+def depthwise_blocks(sizes: Sizes) -> dict[str, tuple[int, int, int, tuple[int, int]]]:
+    """Of the blocks by their names: channels that come in, bands before and after, taps in time and over bands."""
+    left = halvings(sizes)
+    steps = enumerate(itertools.pairwise(left))
+    blocks = {f"halving{number}": (channels, bands, after, (2, 3)) for number, ((bands, channels), (after, _)) in steps}
+    for number in range(sizes.convolutions):
+        block = (sizes.channels, sizes.rows, sizes.rows, (TIMES, TAPS))
+        blocks |= {f"{side}{number}": block for side in ("encoder", "decoder")}
+    return blocks
+
+
+def _depthwise_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
+    """Likewise."""
+    channels, units, half, (*halved, _) = sizes.channels, sizes.units, sizes.units // 2, halvings(sizes)
+    maps: Shapes = {
+        "first": (TIMES, 3, FEATURES, channels // 2),
+        "narrow": (channels, units),
+        "widen": (units, channels),
+    }
+    biases: Shapes = {}
+    for name, (inputs, _, _, taps) in depthwise_blocks(sizes).items():
+        maps |= {f"{name}_enter": (inputs, channels), f"{name}_filter": (*taps, channels)}
+        maps |= {f"{name}_{part}": (channels, 3 * channels) for part in ("time_input", "time_recurrent")}
+        maps |= {f"{name}_{part}": (channels, channels) for part in ("leave", "time_map")}
+    for number in range(sizes.blocks):
+        path = f"path{number}"
+        maps |= {f"{path}_rows_input": (units, 2 * 3 * half), f"{path}_rows_recurrent": (2, half, 3 * half)}
+        maps |= {f"{path}_{part}": (units, 3 * units) for part in ("time_input", "time_recurrent")}
+        maps |= {f"{path}_{part}": (units, units) for part in ("rows_map", "time_map")}
+        biases[f"{path}_rows_recurrent"] = (2, half)
+    maps |= {f"doubling{number}_map": (channels, 2 * outputs) for number, (_, outputs) in enumerate(halved)}
+    maps["last"] = (3, channels // 2, 2 * sizes.width)
+    return maps, biases
+
+
+def _bend_shapes(sizes: Sizes) -> Shapes:
+    """Those of the bends of a body of kind 'depthwise'."""
+    (bands, half), channels = halvings(sizes)[0], sizes.channels
+    places = {"first_bend": (bands, half)}
+    for name, (_, before, after, _) in depthwise_blocks(sizes).items():
+        places |= {f"{name}_bend_first": (before, channels), f"{name}_bend": (after, channels)}
+    places |= {f"doubling{number}_bend": place for number, place in enumerate(halvings(sizes)[:-1])}
+    shapes: Shapes = {}
+    for name, place in places.items():
+        shapes |= {f"{name}_scale": place, f"{name}_offset": place, f"{name}_slope": place[1:]}
+    return shapes
+
+
+def encode_enhancer(
+    sizes: Sizes, weights: Mapping[str, Array], metadata: Mapping[str, Any], float16: bool = False
+) -> bytes:
+    """The bytes of a model file. weights: by the names of their records, of any shape. float16: in 16 bits, not 32.
 
     Raises ModelError for a body that the engine has not, and for weights that are not finite.
     """
@@ -97,7 +154,9 @@ def encode_enhancer(sizes: Sizes, weights: Mapping[str, Array], metadata: Mappin
         if not np.isfinite(array).all():
             raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
     numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
-    floats = (record(name, FLOAT, np.ascontiguousarray(array, "<f4").tobytes()) for name, array in weights.items())
+    kind, dtype = (FLOAT16, "<f2") if float16 else (FLOAT, "<f4")
+    with np.errstate(over="ignore"):  # what is too large for 16 bits is too large for the engine, which says so
+        floats = [record(name, kind, np.ascontiguousarray(array, dtype).tobytes()) for name, array in weights.items()]
     return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
 
 

@@ -20,8 +20,8 @@ Float32 = NDArray[np.float32]
 MAP_NAMES = ("conv1", "conv2", "gru1_input", "gru1_recurrent", "gru2_input", "gru2_recurrent", "gru3_input",
              "gru3_recurrent", "dense_out", "vad_dense")  # fmt: skip
 HEAD = struct.Struct("<4siiii44s")
-FLOAT, INT32, INT8 = 0, 1, 3
-_DTYPES = {FLOAT: "<f4", INT32: "<i4", INT8: "i1"}
+FLOAT, INT32, INT8, FLOAT16 = 0, 1, 3, 4
+_DTYPES = {FLOAT: "<f4", INT32: "<i4", INT8: "i1", FLOAT16: "<f2"}
 STEPS, PAIR_STEPS = 127, 129  # of int8: the largest weight of a column, and the sum of two neighbours
 
 
@@ -35,7 +35,7 @@ class MapWeights:
 
 
 def record(name: str, kind: int, payload: bytes) -> bytes:
-    """A head of 64 bytes, and the payload padded with zeros to a multiple of 64. kind: FLOAT, INT32 or INT8."""
+    """A head of 64 bytes, and the payload padded with zeros to a multiple of 64. kind: FLOAT, INT32, INT8, FLOAT16."""
     room = -(-len(payload) // 64) * 64
     return HEAD.pack(b"DNNw", 0, kind, len(payload), room, name.encode("ascii")) + payload.ljust(room, b"\0")
 

@@ -6,39 +6,36 @@ static inline v8 within(v8 x) {
     return v8_min(v8_max(x, v8_set(-DN_ROWS_MOST)), v8_set(DN_ROWS_MOST));
 }
 
-/* Convolves four rows at a time, whose sums do not wait for each other, in eight channels. */
+/* Convolves rows whose sums do not wait for each other, in eight channels: one row, or eight by EACH_ROW. */
+#define DN_FILTER(name, EACH_ROW)                                                                                      \
+    static inline void name(const dn_places *f, int row, int c) {                                                      \
+        const v8 bias = v8_load(f->bias + c);                                                                          \
+        EACH_ROW(DN_START)                                                                                             \
+        for (int t = 0; t < f->times; t++) {                                                                           \
+            const float *in = f->x[t] + row * f->x_row + c, *w = f->w + t * f->w_time + c;                             \
+            for (int tap = 0; tap < f->taps; tap++, in += f->x_tap, w += f->w_tap) {                                   \
+                v8 weight = v8_load(w);                                                                                \
+                EACH_ROW(DN_STEP)                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        float *y = f->y + row * f->y_row + c;                                                                          \
+        EACH_ROW(DN_STORE)                                                                                             \
+    }
+#define DN_START(r) v8 sum##r = bias;
+#define DN_STEP(r) sum##r = v8_muladd(weight, v8_load(in + (r)*f->x_row), sum##r);
+#define DN_STORE(r) v8_store(y + (r)*f->y_row, sum##r);
+DN_FILTER(filter_one, DN_ONE_ROW)
+DN_FILTER(filter_eight, DN_EIGHT_ROWS)
+#undef DN_START
+#undef DN_STEP
+#undef DN_STORE
+#undef DN_FILTER
+
 static void filter_places(const dn_places *f) {
-    int fours = f->rows - f->rows % 4;
+    int eights = f->rows - f->rows % 8;
     for (int c = 0; c < f->channels; c += 8) {
-        v8 bias = v8_load(f->bias + c);
-        for (int row = 0; row < fours; row += 4) {
-            v8 a0 = bias, a1 = bias, a2 = bias, a3 = bias;
-            for (int t = 0; t < f->times; t++) {
-                const float *in = f->x[t] + row * f->x_row + c, *w = f->w + t * f->w_time + c;
-                for (int tap = 0; tap < f->taps; tap++, in += f->x_tap, w += f->w_tap) {
-                    v8 weight = v8_load(w);
-                    a0 = v8_muladd(weight, v8_load(in), a0);
-                    a1 = v8_muladd(weight, v8_load(in + f->x_row), a1);
-                    a2 = v8_muladd(weight, v8_load(in + 2 * f->x_row), a2);
-                    a3 = v8_muladd(weight, v8_load(in + 3 * f->x_row), a3);
-                }
-            }
-            float *y = f->y + row * f->y_row + c;
-            v8_store(y, a0);
-            v8_store(y + f->y_row, a1);
-            v8_store(y + 2 * f->y_row, a2);
-            v8_store(y + 3 * f->y_row, a3);
-        }
-        for (int row = fours; row < f->rows; row++) {
-            v8 sum = bias;
-            for (int t = 0; t < f->times; t++) {
-                const float *in = f->x[t] + row * f->x_row + c, *w = f->w + t * f->w_time + c;
-                for (int tap = 0; tap < f->taps; tap++, in += f->x_tap, w += f->w_tap) {
-                    sum = v8_muladd(v8_load(w), v8_load(in), sum);
-                }
-            }
-            v8_store(f->y + row * f->y_row + c, sum);
-        }
+        for (int row = 0; row < eights; row += 8) filter_eight(f, row, c);
+        for (int row = eights; row < f->rows; row++) filter_one(f, row, c);
     }
 }
 
@@ -88,6 +85,43 @@ static void gru_places(float *y, const float *from_x, const float *w, const floa
             h = v8_muladd(v8_fnma(half, z, half), n, v8_mul(v8_muladd(half, z, half), h));
             v8_store_fours(y_up, y_down + 4, h);
         }
+    }
+}
+
+static inline v8 next_of(v8 h, v8 z, v8 r, v8 inner, v8 x) {
+    v8 half = v8_set(0.5f);
+    v8 keep = v8_muladd(half, tanh_soon(v8_mul(half, z)), half), within_reset = v8_mul(half, inner);
+    v8 n = tanh_soon(v8_muladd(tanh_soon(v8_mul(half, r)), within_reset, v8_add(within_reset, x)));
+    return v8_muladd(keep, v8_sub(h, n), n);
+}
+
+/* Makes a step up and a step down, which do not wait for each other, eight units at a time. */
+static void gru_lines(float *y, const float *from_x, const float *w, const float *bias, int inputs, int units,
+                      int places) {
+    const float start[DN_LINE_UNITS] = {0}, *before_up = start, *before_down = start;
+    const float *x_up = from_x, *x_down = from_x + (6 * places - 3) * units;
+    float *up = y, *down = y + (2 * places - 1) * units;
+    for (int i = 0; i < places; i++, x_up += 6 * units, x_down -= 6 * units) {
+        for (int c = 0; c < units; c += 8) {
+            v8 z0 = v8_load(x_up + c), r0 = v8_load(x_up + units + c), n0 = v8_load(bias + c);
+            v8 z1 = v8_load(x_down + c), r1 = v8_load(x_down + units + c), n1 = v8_load(bias + units + c);
+            const float *w0 = w + c, *w1 = w0 + 3 * inputs * units;
+            for (int j = 0; j < inputs; j++, w0 += 3 * units, w1 += 3 * units) {
+                v8 in0 = v8_set(before_up[j]), in1 = v8_set(before_down[j]);
+                z0 = v8_muladd(in0, v8_load(w0), z0);
+                r0 = v8_muladd(in0, v8_load(w0 + units), r0);
+                n0 = v8_muladd(in0, v8_load(w0 + 2 * units), n0);
+                z1 = v8_muladd(in1, v8_load(w1), z1);
+                r1 = v8_muladd(in1, v8_load(w1 + units), r1);
+                n1 = v8_muladd(in1, v8_load(w1 + 2 * units), n1);
+            }
+            v8_store(up + c, next_of(v8_load(before_up + c), z0, r0, n0, v8_load(x_up + 2 * units + c)));
+            v8_store(down + c, next_of(v8_load(before_down + c), z1, r1, n1, v8_load(x_down + 2 * units + c)));
+        }
+        before_up = up;
+        before_down = down;
+        up += 2 * units;
+        down -= 2 * units;
     }
 }
 

@@ -1,6 +1,6 @@
-/* The loops of networks whose values are rows of channels: matrices over the rows of a frame, depthwise convolutions,
- * memories, attention, and what lies between spectra and bands. Included by body.h. DN_WIDE: the vec_*.h has a v16.
- * Nothing is rounded to steps here, so that products may be added as each processor does it quickest. */
+/* The loops of networks whose values are rows of channels: matrices over the rows of a frame, memories, attention, and
+ * what lies between spectra and bands. Included by body.h. DN_WIDE: the vec_*.h has a v16. Nothing is rounded to steps
+ * here, so that products may be added as each processor does it quickest. */
 
 #define DN_ONE_ROW(DO) DO(0)
 #define DN_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
@@ -80,40 +80,6 @@ static void map_rows(const dn_rows *m) {
             }
         }
         column += two ? 16 : 8;
-    }
-}
-
-/* Convolves eight rows at a time, whose sums do not wait for each other, in eight channels. */
-static void filter_rows(float *y, const float *const *x, const float *w, const float *bias, int times, int taps,
-                        int rows, int channels) {
-    for (int c = 0; c < channels; c += 8) {
-        for (int row = 0; row < rows; row += 8) {
-            v8 a0 = v8_load(bias + c), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-            const float *at = w + c;
-            for (int t = 0; t < times; t++) {
-                const float *in = x[t] + row * channels + c;
-                for (int tap = 0; tap < taps; tap++, at += channels, in += channels) {
-                    v8 weight = v8_load(at);
-                    a0 = v8_muladd(weight, v8_load(in), a0);
-                    a1 = v8_muladd(weight, v8_load(in + channels), a1);
-                    a2 = v8_muladd(weight, v8_load(in + 2 * channels), a2);
-                    a3 = v8_muladd(weight, v8_load(in + 3 * channels), a3);
-                    a4 = v8_muladd(weight, v8_load(in + 4 * channels), a4);
-                    a5 = v8_muladd(weight, v8_load(in + 5 * channels), a5);
-                    a6 = v8_muladd(weight, v8_load(in + 6 * channels), a6);
-                    a7 = v8_muladd(weight, v8_load(in + 7 * channels), a7);
-                }
-            }
-            float *out = y + row * channels + c;
-            v8_store(out, a0);
-            v8_store(out + channels, a1);
-            v8_store(out + 2 * channels, a2);
-            v8_store(out + 3 * channels, a3);
-            v8_store(out + 4 * channels, a4);
-            v8_store(out + 5 * channels, a5);
-            v8_store(out + 6 * channels, a6);
-            v8_store(out + 7 * channels, a7);
-        }
     }
 }
 

@@ -11,8 +11,8 @@ static inline int dn_round_up_8(int n) {
     return (n + 7) / 8 * 8;
 }
 
-/* Channels that go through a network together, at most. */
-enum { DN_BATCH = 8 };
+/* Channels that go through a network together, and units of gru_lines, at most. */
+enum { DN_BATCH = 8, DN_LINE_UNITS = 64 };
 
 /* A map of rows: y[r][c] = bias[r][c] + sum over j < inputs of x[r][j] * w[j][c], added one after the other, and to
  * what was in y where add; kept within +-DN_ROWS_MOST, so that no network drives its numbers out of range. The numbers
@@ -59,6 +59,7 @@ typedef struct {
     int inputs, columns, rows;
     int add;
 } dn_steps;
+
 /* A convolution of each channel by itself over times and places: y[row][c] = bias[c] + sum over t < times, tap < taps
  * of w[t][tap][c] * x[t][row * x_row + tap * x_tap + c]; c < channels, a multiple of 8. The numbers that end in row,
  * tap or time are those of floats from one to the next. */
@@ -149,11 +150,6 @@ typedef struct dn_kernels {
 
     void (*map_rows)(const dn_rows *map);
 
-    /* y[row][c] = bias[c] + sum over t < times, tap < taps of w[t][tap][c] * x[t][row + tap][c]: row < rows, c <
-     * channels, multiples of 8. */
-    void (*filter_rows)(float *y, const float *const *x, const float *w, const float *bias, int times, int taps,
-                        int rows, int channels);
-
     /* v[i] *= min(max(v[i] + 3, 0), 6) / 6, i < n, a multiple of 8. */
     void (*hard_swish)(float *v, int n);
 
@@ -206,6 +202,13 @@ typedef struct dn_kernels {
      * w[chains][z, r, n][4 units][up, down][4]: those of z and r halved; bias[chains][up, down][4]: of n within the
      * reset gate. */
     void (*gru_places)(float *y, const float *from_x, const float *w, const float *bias, int chains, int places);
+
+    /* Runs two GRUs of inputs units along places, one up and one down, from zeros; the reset gate acts after U. units,
+     * a multiple of 8, is inputs or more. y[places][up, down][units]; from_x[places][up, down][z, r, n][units], of the
+     * inputs, biases in them; w[up, down][inputs][z, r, n][units]; bias[up, down][units]: of n within the reset gate.
+     */
+    void (*gru_lines)(float *y, const float *from_x, const float *w, const float *bias, int inputs, int units,
+                      int places);
 
     /* Means of the squares of x[rows][channels] over all rows, of_channels[channels], and their sums over channels,
      * of_rows[rows]; channels is a multiple of 8. */

@@ -1,7 +1,8 @@
-/* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows), channels, width,
- * rows, blocks, units, heads, convolutions on either side (of rows, or else 0). All others are floats, norms folded in;
- * a map L has L_weights [inputs][outputs] and L_bias [outputs], or [rows][outputs] where it says so. Of a body of kind
- * 'mixed', with stride = 128 / rows: first                   [3 times][2 * stride bands][3 features] to channels
+/* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows, 2 depthwise),
+ * channels, width, rows, blocks, units, heads, convolutions on either side (of rows; blocks, of depthwise; or else 0).
+ * All others are floats of 32 or 16 bits, norms folded in; a map L has L_weights [inputs][outputs] and L_bias
+ * [outputs], or [rows][outputs] where it says so. Of a body of kind 'mixed', with stride = 128 / rows:
+ *     first                   [3 times][2 * stride bands][3 features] to channels
  *     blockN_memory           channels to [gates, candidates][units], biases of each row; N from 0
  *     blockN_after_memory     units to channels
  *     blockN_enter, _leave    channels to channels
@@ -23,6 +24,27 @@
  *     joinN                   [of below, of the encoder][channels] to channels; one more than there are of the next
  *     decoderN                as encoderN
  *     last                    as above
+ * of one of kind 'depthwise', whose groups and shuffles of channels are in the order of the weights, bands halved until
+ * rows are left, first to channels / 2 each:
+ *     first                   [3 times][3 bands][3 features] to channels / 2
+ *     first_bend              x to max(x, 0) + slope min(x, 0) + scale x + offset: scale, offset [bands][channels],
+ *                             slope [channels]; likewise each bend
+ *     BLOCKn_enter, _leave    channels to channels; BLOCK halving, encoder or decoder, n from 0; the first halving's
+ *                             enter channels / 2 to channels
+ *     BLOCKn_bend_first       of what enters
+ *     BLOCKn_filter           weights [3 times][5 bands][channels], of a halving [2 times][3 bands][channels]
+ *     BLOCKn_bend             of what the filter makes
+ *     BLOCKn_time_input       channels to [z, r, n][channels], the biases of z and r are those of U, too
+ *     BLOCKn_time_recurrent   channels to the same
+ *     BLOCKn_time_map         channels to channels
+ *     narrow, widen           channels to units, and back
+ *     pathN_rows_input        units to [up, down][z, r, n][units / 2], likewise
+ *     pathN_rows_recurrent    weights [up, down][units / 2][z, r, n][units / 2], bias [up, down][units / 2] of n
+ *     pathN_rows_map          [up, down][units / 2] to units
+ *     pathN_time_input, _time_recurrent, _time_map    as blockN_input, _recurrent and _after_gru
+ *     doublingN_map           channels to [2 bands][channels], the last, 0, to [2 bands][channels / 2]
+ *     doublingN_bend
+ *     last                    [3 bands][channels / 2] to [2 bands][width]
  * and of all bodies low_head and upper_head, width to 2; voice_hidden, [low, upper][width] to 12; voice_output, to 1.
  */
 #include "models/enhancer.h"
@@ -35,23 +57,31 @@
 #include "models/message.h"
 #include "models/taker.h"
 
-enum { SIZES = 8, MOST_CHANNELS = 128, MOST_HEADS = 8 };
+enum { SIZES = 8, MOST_HEADS = 8 };
 
-static const dn_body *const bodies[DN_BODIES] = {[DN_MIXED] = &dn_mixed_body, [DN_ROW_BODY] = &dn_rows_body};
+static const dn_body *const bodies[DN_BODIES] = {
+    [DN_MIXED] = &dn_mixed_body, [DN_ROW_BODY] = &dn_rows_body, [DN_DEPTHWISE] = &dn_depthwise_body};
 
 static dn_dense take_of_block(dn_taker *t, int block, const char *part, int inputs, int columns, int bias_rows) {
-    char name[DN_RECORD_NAME];
-    snprintf(name, sizeof(name), "block%d_%s", block, part);
-    return dn_take_dense(t, name, inputs, columns, bias_rows);
+    return dn_take_dense(t, dn_name_of("block", block, part).text, inputs, columns, bias_rows);
 }
 
-/* Takes a map of two times as many channels, as one for each half. */
-static void take_join(dn_taker *t, const char *layer, int channels, dn_dense *join, dn_dense *join_skip) {
-    *join = dn_take_dense(t, layer, 2 * channels, channels, 1);
-    join->inputs = channels;
-    *join_skip = *join;
-    if (join->w) join_skip->w += channels * channels;
-    join_skip->bias = NULL;
+/* Takes a map of two times so many inputs, as one for each half. */
+static void take_join(dn_taker *t, const char *layer, int inputs, int columns, dn_dense *join, dn_dense *join_second) {
+    *join = dn_take_dense(t, layer, 2 * inputs, columns, 1);
+    join->inputs = inputs;
+    *join_second = *join;
+    if (join->w) join_second->w += inputs * join->columns;
+    join_second->bias = NULL;
+}
+
+static dn_row_gru take_row_gru(dn_taker *t, const char *owner, int number, const char *const parts[3], int units,
+                               int bias_rows) {
+    return (dn_row_gru){
+        .input = dn_take_map(t, owner, number, parts[0], units, 3 * units),
+        .recurrent = dn_take_map(t, owner, number, parts[1], units, 3 * units),
+        .after = dn_take_dense(t, dn_name_of(owner, number, parts[2]).text, units, units, bias_rows),
+    };
 }
 
 static void take_mixed(dn_taker *t, const dn_body_sizes *s, dn_mixed *m) {
@@ -68,19 +98,16 @@ static void take_mixed(dn_taker *t, const dn_body_sizes *s, dn_mixed *m) {
         b->queries = take_of_block(t, i, "queries", channels, 2 * s->heads * DN_KEYS, s->rows);
         b->after_attention = take_of_block(t, i, "after_attention", channels, channels, 1);
     }
-    take_join(t, "join", channels, &m->join, &m->join_skip);
+    take_join(t, "join", channels, channels, &m->join, &m->join_skip);
     m->last = dn_take_alone(t, "last", channels, 2 * stride * s->width);
     m->last_bias = dn_take(t, "last", "bias", 1, s->width);
 }
 
 static void take_row_block(dn_taker *t, const dn_body_sizes *s, int i, dn_row_block *b) {
     int units = s->units;
-    char queries[DN_RECORD_NAME];
-    snprintf(queries, sizeof(queries), "block%d_queries", i);
-    b->input = take_of_block(t, i, "input", units, 3 * units, 1);
-    b->recurrent = take_of_block(t, i, "recurrent", units, 3 * units, 1);
-    b->after_gru = take_of_block(t, i, "after_gru", units, units, i ? 1 : s->rows);
-    b->queries = dn_take_alone(t, queries, units, 3 * units);
+    static const char *const parts[3] = {"input", "recurrent", "after_gru"};
+    b->gru = take_row_gru(t, "block", i, parts, units, i ? 1 : s->rows);
+    b->queries = dn_take_alone(t, dn_name_of("block", i, "queries").text, units, 3 * units);
     b->after_attention = take_of_block(t, i, "after_attention", units, units, 1);
 }
 
@@ -95,7 +122,7 @@ static void take_rows(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
     for (int i = 0; i < s->blocks; i++) take_row_block(t, s, i, &body->block[i]);
     for (int i = 0; i <= s->convolutions; i++) {
         snprintf(name, sizeof(name), "join%d", i);
-        take_join(t, name, channels, &body->join[i], &body->join_skip[i]);
+        take_join(t, name, channels, channels, &body->join[i], &body->join_skip[i]);
         if (i == s->convolutions) break;
         snprintf(name, sizeof(name), "encoder%d", i);
         body->encoder[i] = dn_take_dense(t, name, 3 * channels, channels, 1);
@@ -106,11 +133,61 @@ static void take_rows(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
     body->last_bias = dn_take(t, "last", "bias", 1, s->width);
 }
 
+static dn_depthwise_block take_depthwise_block(dn_taker *t, const char *owner, int i, int inputs, int channels,
+                                               int before, int after, int taps) {
+    dn_depthwise_block b = {.enter = dn_take_map(t, owner, i, "enter", inputs, channels)};
+    b.bend_first = dn_take_bend(t, dn_name_of(owner, i, "bend_first").text, before, channels);
+    b.filter = dn_take(t, dn_name_of(owner, i, "filter").text, "weights", taps, channels);
+    b.filter_bias = dn_take(t, dn_name_of(owner, i, "filter").text, "bias", 1, channels);
+    b.bend = dn_take_bend(t, dn_name_of(owner, i, "bend").text, after, channels);
+    b.leave = dn_take_map(t, owner, i, "leave", channels, channels);
+    b.time = dn_take_time(t, owner, i, channels, channels);
+    return b;
+}
+
+static dn_dual_path take_dual_path(dn_taker *t, int i, int units) {
+    static const char *const parts[3] = {"time_input", "time_recurrent", "time_map"};
+    dn_part_name input = dn_name_of("path", i, "rows_input"), recurrent = dn_name_of("path", i, "rows_recurrent");
+    int half = units / 2;
+    dn_dual_path p = {.along_rows = {.inputs = units, .columns = 2 * 3 * dn_round_up_8(half)}};
+    p.along_rows.w = dn_take_parts(t, input.text, units, 2 * 3, half);
+    p.along_rows.bias = dn_take(t, input.text, "bias", 2 * 3, half);
+    p.rows_recurrent = dn_take_parts(t, recurrent.text, 2 * half, 3, half);
+    p.rows_bias = dn_take(t, recurrent.text, "bias", 2, half);
+    take_join(t, dn_name_of("path", i, "rows_map").text, half, units, &p.after_up, &p.after_down);
+    p.along_time = take_row_gru(t, "path", i, parts, units, 1);
+    return p;
+}
+
+static void take_depthwise(dn_taker *t, const dn_body_sizes *s, dn_depthwise *body) {
+    int channels = s->channels, half = channels / 2, bands = DN_ENHANCER_BANDS / 2;
+    body->first = dn_take_dense(t, "first", 3 * 3 * DN_ENHANCER_FEATURES, half, 1);
+    body->first_bend = dn_take_bend(t, "first_bend", bands, half);
+    for (int i = 0; bands > s->rows; i++, bands /= 2) {
+        int inputs = i ? channels : half;
+        dn_part_name map = dn_name_of("doubling", i, "map");
+        body->halving[i] = take_depthwise_block(t, "halving", i, inputs, channels, bands, bands / 2, 2 * 3);
+        body->doubling[i] = (dn_dense){.inputs = channels, .columns = 2 * dn_round_up_8(inputs)};
+        body->doubling[i].w = dn_take_parts(t, map.text, channels, 2, inputs);
+        body->doubling[i].bias = dn_take(t, map.text, "bias", 2, inputs);
+        body->doubling_bend[i] = dn_take_bend(t, dn_name_of("doubling", i, "bend").text, bands, inputs);
+    }
+    for (int i = 0; i < s->convolutions; i++) {
+        body->encoder[i] = take_depthwise_block(t, "encoder", i, channels, channels, s->rows, s->rows, 3 * 5);
+        body->decoder[i] = take_depthwise_block(t, "decoder", i, channels, channels, s->rows, s->rows, 3 * 5);
+    }
+    body->narrow = dn_take_dense(t, "narrow", channels, s->units, 1);
+    body->widen = dn_take_dense(t, "widen", s->units, channels, 1);
+    for (int i = 0; i < s->blocks; i++) body->path[i] = take_dual_path(t, i, s->units);
+    body->last = dn_take_dense(t, "last", 3 * half, 2 * s->width, 1);
+}
+
 static void take_network(dn_taker *t, void *of) {
     dn_enhancer *net = of;
     int width = net->sizes.width;
     if (net->sizes.kind == DN_MIXED) take_mixed(t, &net->sizes, &net->mixed);
     if (net->sizes.kind == DN_ROW_BODY) take_rows(t, &net->sizes, &net->rows);
+    if (net->sizes.kind == DN_DEPTHWISE) take_depthwise(t, &net->sizes, &net->depthwise);
     net->low_head = dn_take_dense(t, "low_head", width, 2, 1);
     net->upper_head = dn_take_dense(t, "upper_head", width, 2, 1);
     net->voice_hidden = dn_take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
@@ -133,24 +210,26 @@ static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, c
     for (int i = 0; i < SIZES; i++) *values[i] = (int)dn_record_int(&r, (size_t)i);
     *hash = dn_hash(dn_hash(DN_HASH_START, "enhancer", 8), r.payload, r.size);
     if (s->kind < 0 || s->kind >= DN_BODIES) {
-        return dn_bad_model(message, "enhancer_sizes: a body of kind %d; 0 (mixed) and 1 (rows) are known", s->kind);
+        return dn_bad_model(
+            message, "enhancer_sizes: a body of kind %d; 0 (mixed), 1 (rows) and 2 (depthwise) are known", s->kind);
     }
-    status = check_size("channels", s->channels, 8, MOST_CHANNELS, message);
+    status = check_size("channels", s->channels, 8, DN_MAX_CHANNELS, message);
     if (status == DN_OK) status = check_size("channels of a band", s->width, 1, DN_MAX_WIDTH, message);
     if (status == DN_OK) status = check_size("rows", s->rows, 8, 32, message);
     if (status == DN_OK) status = check_size("blocks", s->blocks, 1, DN_MAX_BLOCKS, message);
-    if (status == DN_OK) status = check_size("units", s->units, 8, MOST_CHANNELS, message);
+    if (status == DN_OK) status = check_size("units", s->units, 8, DN_MAX_CHANNELS, message);
     if (status == DN_OK) status = check_size("heads", s->heads, 1, MOST_HEADS, message);
     if (status != DN_OK) return status;
-    int is_mixed = s->kind == DN_MIXED, looking = is_mixed ? s->channels : s->units;
-    if ((is_mixed && DN_ENHANCER_BANDS % s->rows) || looking % s->heads) {
+    int looking = s->kind == DN_MIXED ? s->channels : s->units;
+    if ((s->kind != DN_ROW_BODY && DN_ENHANCER_BANDS % s->rows) || looking % s->heads) {
         return dn_bad_model(message,
                             "enhancer_sizes: %d rows and %d heads of %d channels; rows divide 128, and heads channels",
                             s->rows, s->heads, looking);
     }
-    if (s->convolutions < 0 || s->convolutions > (is_mixed ? 0 : DN_MAX_CONVOLUTIONS)) {
-        return dn_bad_model(message, "enhancer_sizes: %d convolutions; 0 to %d are possible", s->convolutions,
-                            is_mixed ? 0 : DN_MAX_CONVOLUTIONS);
+    int least = s->kind == DN_DEPTHWISE, most = s->kind == DN_MIXED ? 0 : DN_MAX_CONVOLUTIONS;
+    if (s->convolutions < least || s->convolutions > most) {
+        return dn_bad_model(message, "enhancer_sizes: %d convolutions; %d to %d are possible", s->convolutions, least,
+                            most);
     }
     net->body = bodies[s->kind];
     if (net->body->room(s) <= DN_BODY_ROOM) return DN_OK;

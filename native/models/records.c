@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "halves.h"
 #include "models/message.h"
 
 enum { HEAD = 64 };
@@ -20,6 +21,9 @@ int32_t dn_record_int(const dn_record *r, size_t i) {
 }
 
 float dn_record_float(const dn_record *r, size_t i) {
+    if (r->type == DN_RECORD_HALF) {
+        return dn_half_to_float((uint16_t)(r->payload[2 * i] | r->payload[2 * i + 1] << 8));
+    }
     int32_t bits = dn_record_int(r, i);
     float value;
     memcpy(&value, &bits, sizeof(value));
@@ -38,8 +42,8 @@ static dn_status next_record(dn_records file, size_t *at, dn_record *r, char *me
     int32_t version = little_endian(head + 4), type = little_endian(head + 8);
     int32_t payload = little_endian(head + 12), block = little_endian(head + 16);
     if (version != 0) return dn_bad_model(message, "record %s has version %ld; 0 is known", r->name, (long)version);
-    if (type < 0 || type > DN_RECORD_INT8) {
-        return dn_bad_model(message, "record %s has type %ld; 0 to 3 are known", r->name, (long)type);
+    if (type < 0 || type > DN_RECORD_HALF) {
+        return dn_bad_model(message, "record %s has type %ld; 0 to 4 are known", r->name, (long)type);
     }
     if (payload <= 0 || block < payload) {
         return dn_bad_model(
@@ -71,19 +75,37 @@ dn_status dn_record_find(dn_records file, const char *name, dn_record *record, c
     return DN_OK;
 }
 
+/* Finds the record LAYER_ARRAY, which is to be there; name has room for its name. */
+static dn_status find_of_layer(dn_records file, const char *layer, const char *array, char *name, dn_record *record,
+                               char *message) {
+    snprintf(name, DN_RECORD_NAME, "%s_%s", layer, array);
+    dn_status status = dn_record_find(file, name, record, message);
+    if (status != DN_OK || record->payload) return status;
+    return dn_bad_model(message, "layer %s: there is no record %s", layer, name);
+}
+
+static dn_status check_record(const char *layer, const char *name, const dn_record *r, dn_record_type type,
+                              size_t count, char *message) {
+    static const char *const type_names[] = {"float", "int32", "qweight", "int8", "float16"};
+    static const size_t sizes[] = {4, 4, 4, 1, 2};
+    size_t wanted = count * sizes[type];
+    if (r->type == type && r->size == wanted) return DN_OK;
+    return dn_bad_model(message, "layer %s: record %s has %lu bytes of type %d; %lu of type %d (%s) are wanted", layer,
+                        name, (unsigned long)r->size, (int)r->type, (unsigned long)wanted, (int)type, type_names[type]);
+}
+
 dn_status dn_record_want(dn_records file, const char *layer, const char *array, dn_record_type type, size_t count,
                          dn_record *record, char *message) {
-    static const char *const type_names[] = {"float", "int32", "qweight", "int8"};
     char name[DN_RECORD_NAME];
-    snprintf(name, sizeof(name), "%s_%s", layer, array);
-    dn_status status = dn_record_find(file, name, record, message);
+    dn_status status = find_of_layer(file, layer, array, name, record, message);
+    return status == DN_OK ? check_record(layer, name, record, type, count, message) : status;
+}
+
+dn_status dn_record_want_floats(dn_records file, const char *layer, const char *array, size_t count, dn_record *record,
+                                char *message) {
+    char name[DN_RECORD_NAME];
+    dn_status status = find_of_layer(file, layer, array, name, record, message);
     if (status != DN_OK) return status;
-    if (!record->payload) return dn_bad_model(message, "layer %s: there is no record %s", layer, name);
-    size_t wanted = count * (type == DN_RECORD_INT8 ? 1 : 4);
-    if (record->type != type || record->size != wanted) {
-        return dn_bad_model(message, "layer %s: record %s has %lu bytes of type %d; %lu of type %d (%s) are wanted",
-                            layer, name, (unsigned long)record->size, (int)record->type, (unsigned long)wanted,
-                            (int)type, type_names[type]);
-    }
-    return DN_OK;
+    dn_record_type type = record->type == DN_RECORD_HALF ? DN_RECORD_HALF : DN_RECORD_FLOAT;
+    return check_record(layer, name, record, type, count, message);
 }

@@ -7,7 +7,7 @@
 
 enum { DN_RECORD_NAME = 44 };
 
-typedef enum { DN_RECORD_FLOAT, DN_RECORD_INT32, DN_RECORD_OTHER, DN_RECORD_INT8 } dn_record_type;
+typedef enum { DN_RECORD_FLOAT, DN_RECORD_INT32, DN_RECORD_OTHER, DN_RECORD_INT8, DN_RECORD_HALF } dn_record_type;
 
 typedef struct {
     const char *name; /* NUL within DN_RECORD_NAME bytes */
@@ -31,7 +31,11 @@ dn_status dn_record_find(dn_records file, const char *name, dn_record *record, c
 dn_status dn_record_want(dn_records file, const char *layer, const char *array, dn_record_type type, size_t count,
                          dn_record *record, char *message);
 
-/* Value number i of a record of int32 or float. */
+/* The same of floats of 32 or of 16 bits, those of dn_record_float. */
+dn_status dn_record_want_floats(dn_records file, const char *layer, const char *array, size_t count, dn_record *record,
+                                char *message);
+
+/* Value number i of a record of int32, or of floats. */
 int32_t dn_record_int(const dn_record *r, size_t i);
 float dn_record_float(const dn_record *r, size_t i);
 

@@ -1,6 +1,7 @@
 #include "models/taker.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "hash.h"
 #include "memory.h"
@@ -16,7 +17,7 @@ static float *take_parts(dn_taker *t, const char *layer, const char *array, int 
     size_t padded = (size_t)dn_round_up_8(columns), width = (size_t)columns, row = width * (size_t)parts;
     size_t count = (size_t)rows * row;
     if (t->status != DN_OK) return NULL;
-    t->status = dn_record_want(t->file, layer, array, DN_RECORD_FLOAT, count, &r, t->message);
+    t->status = dn_record_want_floats(t->file, layer, array, count, &r, t->message);
     if (t->status != DN_OK) return NULL;
     float *to = t->room ? t->room + t->used : NULL;
     t->used += (size_t)rows * (size_t)parts * padded;
@@ -44,6 +45,10 @@ float *dn_take_groups(dn_taker *t, const char *layer, int inputs, int parts, int
     return take_parts(t, layer, "weights", inputs, parts, columns, 1);
 }
 
+float *dn_take_parts(dn_taker *t, const char *layer, int inputs, int parts, int columns) {
+    return take_parts(t, layer, "weights", inputs, parts, columns, 0);
+}
+
 dn_dense dn_take_dense(dn_taker *t, const char *layer, int inputs, int columns, int bias_rows) {
     dn_dense d = {.inputs = inputs, .columns = dn_round_up_8(columns)};
     d.w = dn_take(t, layer, "weights", inputs, columns);
@@ -55,6 +60,43 @@ dn_dense dn_take_dense(dn_taker *t, const char *layer, int inputs, int columns, 
 dn_dense dn_take_alone(dn_taker *t, const char *layer, int inputs, int columns) {
     return (dn_dense){
         .w = dn_take(t, layer, "weights", inputs, columns), .inputs = inputs, .columns = dn_round_up_8(columns)};
+}
+
+dn_part_name dn_name_of(const char *owner, int number, const char *part) {
+    dn_part_name name;
+    snprintf(name.text, sizeof(name.text), "%s%d_%s", owner, number, part);
+    return name;
+}
+
+dn_dense dn_take_map(dn_taker *t, const char *owner, int number, const char *part, int inputs, int columns) {
+    return dn_take_dense(t, dn_name_of(owner, number, part).text, inputs, columns, 1);
+}
+
+static void add_to(float *v, int n, float more) {
+    for (int i = 0; v && i < n; i++) v[i] += more;
+}
+
+dn_bend dn_take_bend(dn_taker *t, const char *layer, int rows, int channels) {
+    float *scale = rows ? dn_take(t, layer, "scale", rows, channels) : NULL;
+    const float *offset = rows ? dn_take(t, layer, "offset", rows, channels) : NULL;
+    float *slope = dn_take(t, layer, "slope", 1, channels);
+    /* max(x, 0) + slope min(x, 0) is x + (slope - 1) min(x, 0) */
+    add_to(scale, rows * dn_round_up_8(channels), 1);
+    add_to(slope, dn_round_up_8(channels), -1);
+    return (dn_bend){scale, offset, slope};
+}
+
+dn_time_attention dn_take_time(dn_taker *t, const char *owner, int number, int channels, int units) {
+    dn_part_name input = dn_name_of(owner, number, "time_input"), map = dn_name_of(owner, number, "time_map");
+    dn_part_name recurrent = dn_name_of(owner, number, "time_recurrent");
+    dn_time_attention a = {.channels = channels, .units = units, .padded = dn_round_up_8(units)};
+    a.input = dn_take_groups(t, input.text, channels, 3, units);
+    a.input_bias = dn_take(t, input.text, "bias", 3, units);
+    a.recurrent = dn_take_groups(t, recurrent.text, units, 3, units);
+    a.recurrent_bias = dn_take(t, recurrent.text, "bias", 3, units);
+    a.map = dn_take_groups(t, map.text, units, 1, channels);
+    a.map_bias = dn_take(t, map.text, "bias", 1, channels);
+    return a;
 }
 
 dn_status dn_take_all(dn_records file, dn_take_network *take, void *net, float **room, uint32_t *hash, char *message) {

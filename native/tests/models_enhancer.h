@@ -4,7 +4,7 @@
 
 #include "models_v02.h"
 
-enum { ENHANCER_KINDS = 5 };
+enum { ENHANCER_KINDS = 8 }; /* the last in 16 bits */
 
 typedef struct {
     int kind, channels, width, rows, blocks, units, heads, convolutions;
@@ -13,6 +13,7 @@ typedef struct {
 static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
     {0, 8, 3, 8, 2, 8, 1, 0},    {0, 24, 5, 16, 2, 16, 2, 0}, /* a head's channels fill no whole vector */
     {0, 40, 4, 32, 1, 24, 4, 0}, {1, 8, 3, 8, 1, 24, 2, 0},   {1, 16, 4, 24, 2, 16, 1, 2},
+    {2, 8, 3, 8, 1, 8, 1, 1},    {2, 24, 4, 32, 2, 24, 1, 1}, {2, 16, 2, 16, 1, 8, 1, 1},
 };
 
 /* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
@@ -23,10 +24,23 @@ static inline void put_dense(model_file *f, const char *layer, int inputs, int o
     put_floats(f, layer, "bias", bias_rows * outputs, 0, 0.5f);
 }
 
+/* Name of a part of something of which there are several. */
+typedef struct {
+    char text[32];
+} model_part;
+
+static inline model_part part_of(const char *owner, int number, const char *part) {
+    model_part name;
+    snprintf(name.text, sizeof(name.text), "%s%c_%s", owner, '0' + number, part);
+    return name;
+}
+
+static inline void put_part(model_file *f, const char *owner, int number, const char *part, int inputs, int outputs) {
+    put_dense(f, part_of(owner, number, part).text, inputs, outputs, 1);
+}
+
 static inline void put_of_block(model_file *f, int block, const char *part, int inputs, int outputs, int bias_rows) {
-    char name[32];
-    snprintf(name, sizeof(name), "block%c_%s", '0' + block, part);
-    put_dense(f, name, inputs, outputs, bias_rows);
+    put_dense(f, part_of("block", block, part).text, inputs, outputs, bias_rows);
 }
 
 static inline void put_mixed(model_file *f, enhancer_sizes s) {
@@ -74,6 +88,53 @@ static inline void put_rows(model_file *f, enhancer_sizes s) {
     put_floats(f, "last", "bias", s.width, 0, 0.5f);
 }
 
+static inline void put_bend_of(model_file *f, const char *layer, int rows, int channels) {
+    if (rows) put_floats(f, layer, "scale", rows * channels, 0, 0.5f);
+    if (rows) put_floats(f, layer, "offset", rows * channels, 0, 0.3f);
+    put_floats(f, layer, "slope", channels, 0.3f, 0.3f);
+}
+
+static inline void put_depthwise_block(model_file *f, const char *owner, int number, int inputs, int channels,
+                                       int before, int after, int taps) {
+    put_part(f, owner, number, "enter", inputs, channels);
+    put_bend_of(f, part_of(owner, number, "bend_first").text, before, channels);
+    put_part(f, owner, number, "filter", taps, channels);
+    put_bend_of(f, part_of(owner, number, "bend").text, after, channels);
+    put_part(f, owner, number, "leave", channels, channels);
+    put_part(f, owner, number, "time_input", channels, 3 * channels);
+    put_part(f, owner, number, "time_recurrent", channels, 3 * channels);
+    put_part(f, owner, number, "time_map", channels, channels);
+}
+
+static inline void put_depthwise(model_file *f, enhancer_sizes s) {
+    int channels = s.channels, half = channels / 2, units = s.units, bands = 64;
+    put_dense(f, "first", 27, half, 1);
+    put_bend_of(f, "first_bend", bands, half);
+    for (int i = 0; bands > s.rows; i++, bands /= 2) {
+        int inputs = i ? channels : half;
+        put_depthwise_block(f, "halving", i, inputs, channels, bands, bands / 2, 6);
+        put_part(f, "doubling", i, "map", channels, 2 * inputs);
+        put_bend_of(f, part_of("doubling", i, "bend").text, bands, inputs);
+    }
+    for (int i = 0; i < s.convolutions; i++) {
+        put_depthwise_block(f, "encoder", i, channels, channels, s.rows, s.rows, 15);
+        put_depthwise_block(f, "decoder", i, channels, channels, s.rows, s.rows, 15);
+    }
+    put_dense(f, "narrow", channels, units, 1);
+    put_dense(f, "widen", units, channels, 1);
+    for (int i = 0; i < s.blocks; i++) {
+        model_part recurrent = part_of("path", i, "rows_recurrent");
+        put_part(f, "path", i, "rows_input", units, 3 * units);
+        put_floats(f, recurrent.text, "weights", units * 3 * units / 2, 0, 0.4f);
+        put_floats(f, recurrent.text, "bias", units, 0, 0.5f);
+        put_part(f, "path", i, "rows_map", units, units);
+        put_part(f, "path", i, "time_input", units, 3 * units);
+        put_part(f, "path", i, "time_recurrent", units, 3 * units);
+        put_part(f, "path", i, "time_map", units, units);
+    }
+    put_dense(f, "last", 3 * half, 2 * s.width, 1);
+}
+
 static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
     const int values[] = {s.kind, s.channels, s.width, s.rows, s.blocks, s.units, s.heads, s.convolutions};
     unsigned char sizes[sizeof(values)];
@@ -81,7 +142,8 @@ static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
     f->size = 0;
     put_record(f, "metadata", 3, "{\"name\": \"random\"}", 18);
     put_record(f, "enhancer_sizes", 1, sizes, (int)sizeof(sizes));
-    (s.kind == 0 ? put_mixed : put_rows)(f, s);
+    void (*const put_body[])(model_file *, enhancer_sizes) = {put_mixed, put_rows, put_depthwise};
+    put_body[s.kind](f, s);
     put_dense(f, "low_head", s.width, 2, 1);
     put_dense(f, "upper_head", s.width, 2, 1);
     put_dense(f, "voice_hidden", 2 * s.width, 12, 1);
@@ -89,7 +151,9 @@ static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
 }
 
 static inline void make_enhancer(model_file *f, int kind) {
+    in_halves = kind == ENHANCER_KINDS - 1;
     make_enhancer_of(f, enhancers[kind]);
+    in_halves = 0;
 }
 
 #endif

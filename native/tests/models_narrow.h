@@ -6,47 +6,26 @@
 
 enum { NARROW_KINDS = 2, NARROW_HOP = 256, NARROW_ROWS = 33 };
 
-typedef struct {
-    char text[32];
-} narrow_name;
-
-static inline narrow_name narrow_part(const char *owner, int number, const char *part) {
-    narrow_name name;
-    snprintf(name.text, sizeof(name.text), "%s%c_%s", owner, '0' + number, part);
-    return name;
-}
-
-static inline void put_narrow(model_file *f, const char *owner, int number, const char *part, int inputs, int outputs) {
-    put_dense(f, narrow_part(owner, number, part).text, inputs, outputs, 1);
-}
-
-static inline void put_bend(model_file *f, const char *owner, int number, const char *part, int rows, int channels) {
-    narrow_name name = narrow_part(owner, number, part);
-    if (rows) put_floats(f, name.text, "scale", rows * channels, 0, 0.5f);
-    if (rows) put_floats(f, name.text, "offset", rows * channels, 0, 0.3f);
-    put_floats(f, name.text, "slope", channels, 0.3f, 0.3f);
-}
-
 static inline void put_time(model_file *f, const char *owner, int number, int channels) {
-    put_narrow(f, owner, number, "time_input", channels, 3 * 2 * channels);
-    put_narrow(f, owner, number, "time_recurrent", 2 * channels, 3 * 2 * channels);
-    put_narrow(f, owner, number, "time_map", 2 * channels, channels);
+    put_part(f, owner, number, "time_input", channels, 3 * 2 * channels);
+    put_part(f, owner, number, "time_recurrent", 2 * channels, 3 * 2 * channels);
+    put_part(f, owner, number, "time_map", 2 * channels, channels);
 }
 
 static inline void put_path(model_file *f, int number) {
-    narrow_name name;
-    name = narrow_part("path", number, "rows_input");
+    model_part name;
+    name = part_of("path", number, "rows_input");
     put_floats(f, name.text, "weights", 2 * 8 * 24, 0, 0.5f);
     put_floats(f, name.text, "bias", 2 * 24, 0, 0.5f);
-    name = narrow_part("path", number, "rows_recurrent");
+    name = part_of("path", number, "rows_recurrent");
     put_floats(f, name.text, "weights", 2 * 3 * 4 * 8, 0, 0.7f);
     put_floats(f, name.text, "bias", 2 * 8, 0, 0.5f);
     for (int i = 0; i < 2; i++) {
-        name = narrow_part("path", number, i ? "time_recurrent" : "time_input");
+        name = part_of("path", number, i ? "time_recurrent" : "time_input");
         put_floats(f, name.text, "weights", 2 * 8 * 24, 0, 0.5f);
         put_floats(f, name.text, "bias", 2 * 24, 0, 0.5f);
-        put_narrow(f, "path", number, i ? "time_map" : "rows_map", 16, 16);
-        name = narrow_part("path", number, i ? "time_norm" : "rows_norm");
+        put_part(f, "path", number, i ? "time_map" : "rows_map", 16, 16);
+        name = part_of("path", number, i ? "time_norm" : "rows_norm");
         put_floats(f, name.text, "scale", NARROW_ROWS * 16, 0.5f, 0.5f);
         put_floats(f, name.text, "offset", NARROW_ROWS * 16, 0, 0.3f);
     }
@@ -54,24 +33,24 @@ static inline void put_path(model_file *f, int number) {
 
 static inline void put_ulunas_block(model_file *f, const char *side, int i, const int s[6], int leaves) {
     int inputs = s[0], outputs = s[1], before = s[2], after = s[3], taps = s[4] * s[5];
-    if (inputs == 1) put_narrow(f, side, i, "conv", taps, outputs);
+    if (inputs == 1) put_part(f, side, i, "conv", taps, outputs);
     if (outputs == 1) {
-        put_floats(f, narrow_part(side, i, "conv").text, "weights", inputs * taps, 0, 0.5f);
-        put_floats(f, narrow_part(side, i, "conv").text, "bias", 1, 0, 0.5f);
+        put_floats(f, part_of(side, i, "conv").text, "weights", inputs * taps, 0, 0.5f);
+        put_floats(f, part_of(side, i, "conv").text, "bias", 1, 0, 0.5f);
     }
     if (inputs > 1 && outputs > 1) {
-        put_narrow(f, side, i, "enter", inputs, outputs);
-        put_bend(f, side, i, "bend_first", before, outputs);
-        put_floats(f, narrow_part(side, i, "filter").text, "weights", taps * outputs, 0, 0.6f);
-        put_floats(f, narrow_part(side, i, "filter").text, "bias", outputs, 0, 0.3f);
+        put_part(f, side, i, "enter", inputs, outputs);
+        put_bend_of(f, part_of(side, i, "bend_first").text, before, outputs);
+        put_floats(f, part_of(side, i, "filter").text, "weights", taps * outputs, 0, 0.6f);
+        put_floats(f, part_of(side, i, "filter").text, "bias", outputs, 0, 0.3f);
     }
-    if (outputs > 1) put_bend(f, side, i, "bend", after, outputs);
-    if (leaves) put_narrow(f, side, i, "leave", outputs, outputs);
+    if (outputs > 1) put_bend_of(f, part_of(side, i, "bend").text, after, outputs);
+    if (leaves) put_part(f, side, i, "leave", outputs, outputs);
     put_time(f, side, i, outputs);
-    put_narrow(f, side, i, "bands_input", 4, 24);
-    put_floats(f, narrow_part(side, i, "bands_recurrent").text, "weights", 3 * 4 * 8, 0, 0.7f);
-    put_floats(f, narrow_part(side, i, "bands_recurrent").text, "bias", 8, 0, 0.5f);
-    put_narrow(f, side, i, "bands_map", 8, 4);
+    put_part(f, side, i, "bands_input", 4, 24);
+    put_floats(f, part_of(side, i, "bands_recurrent").text, "weights", 3 * 4 * 8, 0, 0.7f);
+    put_floats(f, part_of(side, i, "bands_recurrent").text, "bias", 8, 0, 0.5f);
+    put_part(f, side, i, "bands_map", 8, 4);
 }
 
 static inline void put_ulunas(model_file *f) {
@@ -88,22 +67,22 @@ static inline void put_ulunas(model_file *f) {
 }
 
 static inline void put_gtcrn_block(model_file *f, const char *side, int i) {
-    put_narrow(f, side, i, "enter", 24, 16);
-    put_bend(f, side, i, "bend_first", 0, 16);
-    put_narrow(f, side, i, "filter", 9, 16);
-    put_bend(f, side, i, "bend", 0, 16);
-    put_narrow(f, side, i, "leave", 16, 8);
+    put_part(f, side, i, "enter", 24, 16);
+    put_bend_of(f, part_of(side, i, "bend_first").text, 0, 16);
+    put_part(f, side, i, "filter", 9, 16);
+    put_bend_of(f, part_of(side, i, "bend").text, 0, 16);
+    put_part(f, side, i, "leave", 16, 8);
     put_time(f, side, i, 8);
 }
 
 static inline void put_gtcrn(model_file *f) {
-    put_narrow(f, "encoder", 0, "conv", 5 * 9, 16);
-    put_narrow(f, "encoder", 1, "conv", 5 * 16, 16);
-    put_narrow(f, "decoder", 3, "conv", 5 * 16, 16);
-    put_narrow(f, "decoder", 4, "conv", 5 * 16, 2);
-    put_bend(f, "encoder", 0, "bend", 0, 16);
-    put_bend(f, "encoder", 1, "bend", 0, 16);
-    put_bend(f, "decoder", 3, "bend", 0, 16);
+    put_part(f, "encoder", 0, "conv", 5 * 9, 16);
+    put_part(f, "encoder", 1, "conv", 5 * 16, 16);
+    put_part(f, "decoder", 3, "conv", 5 * 16, 16);
+    put_part(f, "decoder", 4, "conv", 5 * 16, 2);
+    put_bend_of(f, part_of("encoder", 0, "bend").text, 0, 16);
+    put_bend_of(f, part_of("encoder", 1, "bend").text, 0, 16);
+    put_bend_of(f, part_of("decoder", 3, "bend").text, 0, 16);
     for (int i = 0; i < 3; i++) {
         put_gtcrn_block(f, "encoder", 2 + i);
         put_gtcrn_block(f, "decoder", i);

@@ -16,18 +16,31 @@ static const v02_kind v02_kinds[V02_KINDS] = {
     {16, 24, 1, 0, 0}, {24, 32, 1, 1, 1}, {8, 16, 0, 1, 1}, {1, 1, 0, 0, 0},
 };
 
+static int in_halves; /* floats are put in 16 bits */
+
+/* The bits of a float in 16 bits, cut off; zero where it is too small for a normal one. */
+static inline unsigned half_of(int32_t bits) {
+    uint32_t sign = (uint32_t)bits >> 16 & 0x8000, rest = (uint32_t)bits & 0x7fffffff;
+    return sign | (rest < 113u << 23 ? 0 : (rest - (112u << 23)) >> 13);
+}
+
 /* Puts count floats within size of middle. */
 static inline void put_floats(model_file *f, const char *layer, const char *array, int count, float middle,
                               float size) {
     char name[44];
     snprintf(name, sizeof(name), "%s_%s", layer, array);
     unsigned char *values = f->data + f->size + 64;
-    put_record(f, name, 0, NULL, 4 * count);
+    put_record(f, name, in_halves ? 4 : 0, NULL, (in_halves ? 2 : 4) * count);
     for (int i = 0; i < count; i++) {
         float value = middle + size * random_float();
         int32_t bits;
         memcpy(&bits, &value, sizeof(bits));
-        put_int(values + 4 * i, bits);
+        if (in_halves) {
+            values[2 * i] = (unsigned char)half_of(bits);
+            values[2 * i + 1] = (unsigned char)(half_of(bits) >> 8);
+        } else {
+            put_int(values + 4 * i, bits);
+        }
     }
 }
 

@@ -369,23 +369,6 @@ static void test_rows(const dn_kernels *k) {
     }
 }
 
-static void test_filter_rows(const dn_kernels *k) {
-    enum { ROWS = 16, CHANNELS = 24, TIMES = 3, TAPS = 5 };
-    static float frame[TIMES][(ROWS + TAPS - 1) * CHANNELS], w[TIMES * TAPS * CHANNELS], out[ROWS * CHANNELS];
-    const float *const x[TIMES] = {frame[0], frame[1], frame[2]};
-    fill(frame[0], (int)(sizeof(frame) / sizeof(float)));
-    fill(w, TIMES * TAPS * CHANNELS);
-    fill(b, CHANNELS);
-    k->filter_rows(out, x, w, b, TIMES, TAPS, ROWS, CHANNELS);
-    for (int i = 0; i < ROWS * CHANNELS; i++) {
-        double sum = (double)b[i % CHANNELS];
-        for (int t = 0; t < TIMES * TAPS; t++) {
-            sum += (double)w[t * CHANNELS + i % CHANNELS] * (double)x[t / TAPS][i + t % TAPS * CHANNELS];
-        }
-        CHECK(fabs(sum - (double)out[i]) < 1e-5);
-    }
-}
-
 static void test_rows_one_by_one(const dn_kernels *k) {
     enum { UNITS = 24, ROWS = 8, PLACES = 40, COLUMNS = 24 };
     static float gates[2 * UNITS * ROWS], from_x[3 * UNITS * ROWS], from_h[3 * UNITS * ROWS];
@@ -572,11 +555,10 @@ static void test_cells(const dn_kernels *k) {
 /* Kernels of networks along places. */
 
 static void test_filter_places(const dn_kernels *k) {
-    enum { ROWS = 13, CHANNELS = 16, TIMES = 2, TAPS = 3, LONG = (2 * ROWS + TAPS) * CHANNELS };
-    static float x0[LONG], x1[LONG], w[TIMES * TAPS * CHANNELS], out[ROWS * 2 * CHANNELS];
-    const float *const frames[TIMES] = {x0, x1};
-    fill(x0, LONG);
-    fill(x1, LONG);
+    enum { ROWS = 13, CHANNELS = 16, TIMES = 3, TAPS = 5, LONG = (2 * ROWS + TAPS) * CHANNELS };
+    static float x[TIMES][LONG], w[TIMES * TAPS * CHANNELS], out[ROWS * 2 * CHANNELS];
+    const float *const frames[TIMES] = {x[0], x[1], x[2]};
+    fill(x[0], TIMES * LONG);
     fill(w, TIMES * TAPS * CHANNELS);
     fill(a, CHANNELS);
     for (int step = 1; step <= 2; step++) { /* every place, every second one */
@@ -657,6 +639,36 @@ static void test_gru_places(const dn_kernels *k) {
                     step_gru(h, x + place * 24 + 4 * down, w + chain * 96 + 4 * down, bias + chain * 8 + 4 * down);
                     for (int j = 0; j < 4; j++) CHECK(fabs(h[j] - (double)out[place * 8 + 4 * down + j]) < 5e-6);
                 }
+            }
+        }
+    }
+}
+
+static void test_gru_lines(const dn_kernels *k) {
+    enum { PLACES = 9, INPUTS = 12, UNITS = 16, GATES = 3 * UNITS };
+    static float x[PLACES * 2 * GATES], w[2 * INPUTS * GATES], bias[2 * UNITS], out[PLACES * 2 * UNITS];
+    for (float size = 0.5f; size < 300; size *= 8) {
+        fill(x, PLACES * 2 * GATES);
+        fill(w, 2 * INPUTS * GATES);
+        fill(bias, 2 * UNITS);
+        for (int i = 0; i < PLACES * 2 * GATES; i++) x[i] *= size;
+        k->gru_lines(out, x, w, bias, INPUTS, UNITS, PLACES);
+        for (int down = 0; down < 2; down++) {
+            double h[UNITS] = {0}, next[UNITS];
+            for (int i = 0; i < PLACES; i++) {
+                int at = 2 * (down ? PLACES - 1 - i : i) + down;
+                for (int unit = 0; unit < UNITS; unit++) {
+                    const float *of_x = x + at * GATES + unit;
+                    double sum[3] = {of_x[0], of_x[UNITS], bias[down * UNITS + unit]};
+                    for (int j = 0; j < INPUTS; j++) {
+                        const float *of_h = w + (down * INPUTS + j) * GATES + unit;
+                        for (int gate = 0; gate < 3; gate++) sum[gate] += h[j] * (double)of_h[gate * UNITS];
+                    }
+                    double z = sigmoid_of(sum[0]), n = tanh((double)of_x[2 * UNITS] + sigmoid_of(sum[1]) * sum[2]);
+                    next[unit] = (1 - z) * n + z * h[unit];
+                }
+                memcpy(h, next, sizeof(h));
+                for (int unit = 0; unit < UNITS; unit++) CHECK(fabs(h[unit] - (double)out[at * UNITS + unit]) < 5e-6);
             }
         }
     }
@@ -773,13 +785,13 @@ int main(int argc, char **argv) {
         test_dct(k, &tables->bands, 1);
         test_dct(k, &v02->bands, 32.0 / 22);
         test_rows(k);
-        test_filter_rows(k);
         test_rows_one_by_one(k);
         test_panels(k);
         test_cells(k);
         test_filter_places(k);
         test_bend_places(k);
         test_gru_places(k);
+        test_gru_lines(k);
         test_powers_and_gains(k);
         test_norms_and_decades(k);
         test_fourier_512(k);

@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference_enhancer
-from enhancer_files import FEW_ROWS, FULL, MANY_HEADS, ROWS, SINGLE, SMALL, TINY, random_enhancer
+from enhancer_files import (
+    DEPTHWISE,
+    FEW_HALVED,
+    FEW_ROWS,
+    FULL,
+    MANY_HEADS,
+    ROWS,
+    SINGLE,
+    SMALL,
+    TINY,
+    WIDE_HALVED,
+    random_enhancer,
+)
 from numpy.typing import NDArray
 from recorded import ISAS, signal_to_difference_db
 from speech import speechlike
@@ -21,14 +33,15 @@ from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.compare.candidates import parse_candidate
 from denoise_wrapper.errors import ConfigError, ModelError
-from denoise_wrapper.models.enhancer import Sizes
+from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, encode_enhancer
 from denoise_wrapper.models.records import HEAD, record
 from denoise_wrapper.models.shipped import MODELS
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS,
-         "rows": ROWS, "few rows": FEW_ROWS}  # fmt: skip
+         "rows": ROWS, "few rows": FEW_ROWS,
+         "depthwise": DEPTHWISE, "few halved": FEW_HALVED, "wide halved": WIDE_HALVED}  # fmt: skip
 
 
 def make_backend(data: bytes, isa: str) -> EnhancerBackend:
@@ -76,7 +89,7 @@ def test_random_networks_change_what_comes_in(name: str) -> None:
     assert np.ptp(voice) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["tiny", "rows"])
+@pytest.mark.parametrize("name", ["tiny", "rows", "few halved"])
 def test_every_weight_of_random_networks_matters(name: str) -> None:
     """So that agreement above means something: no map could be left out, or be a tenth smaller."""
     wanted, voice = by_formulas(name)
@@ -115,8 +128,9 @@ def test_silence_stays_silent() -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_channels_and_hops_may_be_cut_anyhow(isa: str) -> None:
-    backend = make_backend(random_enhancer(TINY), isa)
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_channels_and_hops_may_be_cut_anyhow(name: str, isa: str) -> None:
+    backend = make_backend(random_enhancer(SIZES[name]), isa)
     audio = np.stack([voiced(), -0.1 * voiced()[::-1], np.roll(voiced(), 777)])
     whole, voice = backend.new_state(3).process(audio)
     for channel, row in enumerate(audio):
@@ -124,6 +138,47 @@ def test_channels_and_hops_may_be_cut_anyhow(isa: str) -> None:
         hops = [state.process(np.ascontiguousarray(hop[None])) for hop in np.split(row, len(row) // FRAME)]
         np.testing.assert_array_equal(np.concatenate([out[0] for out, _ in hops]), whole[channel])
         np.testing.assert_array_equal(np.concatenate([probability[0] for _, probability in hops]), voice[channel])
+
+
+# ---- as any backend; the contract suite has the rest ----
+
+
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_a_stream_goes_over_to_an_enhancer_and_back(name: str) -> None:
+    model, signal = random_enhancer(SIZES[name], mild=True), np.tile(voiced(), 3)
+    at, late = 24000, 2 * 24000
+    stream = Denoiser("rnnoise").stream(48000)
+    made = [stream.process(signal[:at])]
+    stream.switch("enhancer", model=model)
+    made.append(stream.process(signal[at : at + late]))
+    stream.switch("rnnoise")
+    made.append(stream.process(signal[at + late :]))
+    alone = Denoiser("enhancer", model=model).stream(48000, latency=stream.latency).process(signal[at:])
+    faded = stream.latency + 24000 // 2
+    np.testing.assert_array_equal(made[1][faded:], alone[faded:late])
+    last = Denoiser("rnnoise").stream(48000).process(signal[at + late :])
+    np.testing.assert_array_equal(made[2][faded:], last[faded:])
+    step = np.abs(np.diff(np.concatenate(made))).max()
+    assert step <= 1.5 * max(np.abs(np.diff(part)).max() for part in (signal, alone, last))
+
+
+@pytest.mark.parametrize("name", ["tiny", "rows", "depthwise"])
+def test_speech_probabilities_are_those_of_the_network(name: str) -> None:
+    denoiser = Denoiser("enhancer", model=random_enhancer(SIZES[name]))
+    times, voice = denoiser.speech_probability(voiced(), 48000)
+    _, wanted = by_formulas(name)
+    assert len(times) == len(voice) == len(voiced()) // FRAME
+    np.testing.assert_allclose(voice, wanted, atol=1e-5)
+
+
+def test_limits_and_mixes_are_steps_between_the_original_and_what_is_cleaned() -> None:
+    model = random_enhancer(SIZES["depthwise"], mild=True)
+    cleaned = Denoiser("enhancer", model=model).filter(voiced(), 48000)
+    half = Denoiser("enhancer", model=model, mix=0.5).filter(voiced(), 48000)
+    np.testing.assert_allclose(half, 0.5 * (voiced() + cleaned), atol=1e-6)
+    limited = Denoiser("enhancer", model=model, atten_lim_db=6).filter(voiced(), 48000)
+    wanted = 10 ** (-6 / 20) * voiced() + (1 - 10 ** (-6 / 20)) * cleaned
+    assert signal_to_difference_db(wanted, limited) >= 100
 
 
 # ---- files ----
@@ -197,6 +252,11 @@ def with_sizes(**changes: int) -> bytes:
         ({"kind": 1, "convolutions": -1}, "-1 convolutions"),
         ({"kind": 1, "heads": 3}, "3 heads of 8 channels"),
         ({"kind": 1}, "layer first: record first_weights has"),
+        ({"kind": 2}, "0 convolutions; 1 to 4"),
+        ({"kind": 2, "convolutions": 5}, "5 convolutions; 1 to 4"),
+        ({"kind": 2, "convolutions": 1, "rows": 24}, "rows divide 128"),
+        ({"kind": 2, "convolutions": 1}, "layer first: record first_weights has"),
+        ({"kind": 2, "convolutions": 4, "channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
         ({"channels": 128, "rows": 32, "units": 128}, "works with .* floats a hop"),
         ({"channels": 16}, "layer first: record first_weights has"),
         ({"blocks": 3}, "layer block1_queries: there is no record"),
@@ -205,6 +265,27 @@ def with_sizes(**changes: int) -> bytes:
 def test_sizes_that_cannot_be_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         EnhancerBackend(with_sizes(**changes))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_weights_of_16_bits_are_the_floats_that_they_stand_for(name: str) -> None:
+    half = random_enhancer(SIZES[name], float16=True)
+    assert len(half) < 0.8 * len(random_enhancer(SIZES[name]))  # a record has a head, and fills 64 bytes
+    sizes, weights = decode_enhancer(half)
+    assert all(values.dtype == np.float16 for values in weights.values())
+    exact = encode_enhancer(sizes, {name: values.astype(np.float32) for name, values in weights.items()}, {})
+    one, other = (EnhancerBackend(data).new_state(1).process(voiced()[None]) for data in (half, exact))
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0xFC00, 0x7E00, 0x7BFF])
+def test_weights_of_16_bits_that_are_too_large_are_refused(bits: int) -> None:
+    data = bytearray(random_enhancer(SMALL, float16=True))
+    at = data.index(b"block0_leave_weights") - 20 + HEAD.size + 2 * 5
+    data[at : at + 2] = np.uint16(bits).tobytes()
+    with pytest.raises(ModelError, match=r"layer block0_leave: value 5 of weights is .*; it is to be within \+-10000"):
+        EnhancerBackend(bytes(data))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 10001.0])
@@ -216,8 +297,9 @@ def test_weights_that_could_drive_numbers_out_of_range_are_refused(bad: float) -
         EnhancerBackend(bytes(data))
 
 
-def test_the_greatest_weights_and_samples_give_finite_samples() -> None:
-    data = bytearray(random_enhancer(SMALL))
+@pytest.mark.parametrize("name", ["small", "few rows", "few halved"])
+def test_the_greatest_weights_and_samples_give_finite_samples(name: str) -> None:
+    data = bytearray(random_enhancer(SIZES[name]))
     rng = np.random.default_rng(3)
     place = 0
     while place < len(data):

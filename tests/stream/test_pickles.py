@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
-from every_backend import SHIPPED
+from every_backend import ENHANCERS, SHIPPED
 from numpy.typing import NDArray
 from pairs import make_pair
 
@@ -31,6 +31,7 @@ BACKENDS: tuple[Backend, ...] = (
     DTLNBackend(make_pair(512), "dtln-16k", runtime="onnxruntime"),
     DTLNBackend(make_pair(512), "dtln-16k", precision="int8"),
     RNNoiseBackend(isa="scalar"),
+    *ENHANCERS,
 )
 
 

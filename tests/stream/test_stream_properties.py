@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
-from every_backend import SHIPPED
+from every_backend import ENHANCERS, SHIPPED
 from fakes import FAKES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,6 +32,7 @@ BACKENDS: tuple[Backend, ...] = (
     *(load_backend(name) for name in SHIPPED),
     RNNoiseBackend(random_blob(16, 24, sparse=True, quantised=True), "v0.2"),
     DTLNBackend(make_pair(512, free=False), "dtln-16k"),
+    *ENHANCERS,
     *FAKES,
 )
 VOICED = tuple(backend for backend in BACKENDS if backend.has_vad)

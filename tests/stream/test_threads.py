@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from blobs import random_blob
-from every_backend import SHIPPED
+from every_backend import ENHANCERS, SHIPPED
 from fakes import FAKES
 from numpy.typing import NDArray
 from pairs import make_pair
@@ -84,7 +84,7 @@ def run_at_once(work: list[Any]) -> None:
 
 
 def test_threads_that_open_use_and_close_streams_hear_what_each_would_alone() -> None:
-    backends = [*(load_backend(name) for name in SHIPPED), *MADE]
+    backends = [*(load_backend(name) for name in SHIPPED), *ENHANCERS, *MADE]
     kinds = [(backend, rate) for backend in backends for rate in (backend.sample_rate, 44100, 11025)]
     wanted = [alone(backend, rate) for backend, rate in kinds]
 

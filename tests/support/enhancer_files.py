@@ -17,12 +17,16 @@ MANY_HEADS = Sizes("mixed", channels=16, width=4, rows=32, blocks=2, units=16, h
 
 ROWS = Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2)  # as it is trained
 FEW_ROWS = Sizes("rows", channels=8, width=3, rows=8, blocks=1, units=24, heads=2, convolutions=0)
+DEPTHWISE = Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2)  # as it is trained
+FEW_HALVED = Sizes("depthwise", 8, 3, 8, blocks=1, units=8, heads=1, convolutions=1)
+WIDE_HALVED = Sizes("depthwise", 16, 2, 16, blocks=1, units=40, heads=1, convolutions=1)
 
 
-def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> bytes:
+def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, float16: bool = False) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
 
-    mild: the masks let most through and turn no phase far, as those of trained networks do.
+    mild: the masks let most through and turn no phase far, as those of trained networks do. float16: weights in 16
+    bits.
     """
     rng = np.random.default_rng(seed)
     # Sums that neither die away nor saturate what follows, with features of 0 to 4; branches beside a stream are weak.
@@ -53,4 +57,4 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False) -> 
         for head, usual in (("low_head", [0.8, 0.0]), ("upper_head", [1.5, -2.0])):
             weights[f"{head}_weights"] *= 0.1
             weights[f"{head}_bias"] = np.array(usual)
-    return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"})
+    return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"}, float16)

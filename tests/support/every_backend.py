@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from blobs import random_blob
-from enhancer_files import TINY, random_enhancer
+from enhancer_files import FEW_HALVED, FEW_ROWS, TINY, random_enhancer
 from fakes import FAKES
 from narrow_files import random_narrow
 from pairs import make_pair
@@ -26,9 +26,9 @@ PAIRS = tuple(  # one of which takes one channel and one hop at a time in ONNX R
 )
 ROUNDED = DTLNBackend(make_pair(512, units=20), "dtln-16k", precision="int8")
 SHIPPED = [name for name in backend_names() if name != "deepfilternet3"]
-ENHANCER = EnhancerBackend(random_enhancer(TINY, mild=True), "enhancer")
+ENHANCERS = [EnhancerBackend(random_enhancer(sizes, mild=True)) for sizes in (TINY, FEW_ROWS, FEW_HALVED)]
 NARROW = [NarrowBackend(random_narrow(kind, mild=True), kind) for kind in ("ulunas", "gtcrn")]
-ALL: list[str | Backend] = [*backend_names(), V02, ENHANCER, *PAIRS, ROUNDED, *FAKES, *NARROW]
+ALL: list[str | Backend] = [*backend_names(), V02, *ENHANCERS, *PAIRS, ROUNDED, *FAKES, *NARROW]
 NEEDS_COPIES = (
     "test_a_bad_chunk_is_named_and_leaves_all_streams_as_they_were",
     "test_a_pickled_or_copied_stream_goes_on_bit_for_bit",
@@ -51,7 +51,9 @@ def called(chosen: str | Backend) -> str:
         return chosen
     if isinstance(chosen, DTLNBackend):
         return f"made-{chosen.name}-{chosen.options.get('precision', chosen.runtime)}"
-    return f"made-{chosen.name}" if isinstance(chosen, EnhancerBackend | NarrowBackend) else chosen.name
+    if isinstance(chosen, EnhancerBackend):
+        return f"made-{chosen.name}-{chosen.sizes.kind}"
+    return f"made-{chosen.name}" if isinstance(chosen, NarrowBackend) else chosen.name
 
 
 def opened(request: pytest.FixtureRequest) -> Backend:

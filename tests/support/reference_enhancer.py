@@ -41,6 +41,14 @@ def attend(query: Float64, key: Float64, value: Float64) -> Float64:
     return np.concatenate(mixed, axis=1)
 
 
+def step(from_x: Float64, from_h: Float64, h: Float64) -> Float64:
+    """The next state of a GRU: (rows, units), of products (rows, [z, r, n][units])."""
+    update, reset, new = np.split(from_x, 3, axis=1)
+    update_h, reset_h, new_h = np.split(from_h, 3, axis=1)
+    keep = sigmoid(update + update_h)
+    return keep * h + (1 - keep) * np.tanh(new + sigmoid(reset + reset_h) * new_h)
+
+
 class Network:
     """A network as its file has it, and the memory of one channel."""
 
@@ -49,6 +57,8 @@ class Network:
         self.w = {name: values.astype(np.float64) for name, values in records.items()}
         sizes = self.sizes
         self.stride, self.times = (BANDS // sizes.rows, TIMES) if sizes.kind == "mixed" else (GROUP, 1)
+        self.frames: dict[str, list[Float64]] = {}  # that convolutions have seen, by the names of these
+        self.powers: dict[str, Float64] = {}  # memories of the channels' power, by the names of their blocks
         self.window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(BLOCK) / BLOCK))
         self.spread = triangles()
         self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
@@ -106,6 +116,8 @@ class Network:
 
     def body(self, features: Float64) -> Float64:
         """(BANDS, width)."""
+        if self.sizes.kind == "depthwise":
+            return self.depthwise(features)
         x = self.mixed(features) if self.sizes.kind == "mixed" else self.rows(features)
         width, half = self.sizes.width, self.stride // 2
         answers = (x @ self.w["last_weights"].reshape(self.sizes.channels, -1)).reshape(-1, 2 * self.stride, width)
@@ -136,15 +148,75 @@ class Network:
 
     def row_block(self, number: int, x: Float64) -> Float64:
         name, units, h = f"block{number}", self.sizes.units, self.memory[number]
-        from_x, from_h = self.dense(f"{name}_input", x), self.dense(f"{name}_recurrent", h)
-        update = sigmoid(from_x[:, :units] + from_h[:, :units])
-        reset = sigmoid(from_x[:, units : 2 * units] + from_h[:, units : 2 * units])
-        new = np.tanh(from_x[:, 2 * units :] + reset * from_h[:, 2 * units :])
-        self.memory[number] = update * h + (1 - update) * new
+        self.memory[number] = step(self.dense(f"{name}_input", x), self.dense(f"{name}_recurrent", h), h)
         x = x + self.dense(f"{name}_after_gru", self.memory[number])
         joined = x @ self.w[f"{name}_queries_weights"].reshape(units, -1)
         query, key, value = joined.reshape(len(x), 3, self.sizes.heads, -1).transpose(1, 2, 0, 3)
         return x + self.dense(f"{name}_after_attention", attend(query, key, value))
+
+    def depthwise(self, features: Float64) -> Float64:
+        """(BANDS, width)."""
+        sizes = self.sizes
+        windows = self.windows("first", features, TIMES, 3, 2)
+        x = self.bent("first_bend", self.dense("first", windows.reshape(BANDS // 2, -1)))
+        skips = [x]
+        while len(skips[-1]) > sizes.rows:
+            skips.append(self.gated(f"halving{len(skips) - 1}", skips[-1], 2))
+        halvings = len(skips) - 1
+        for number in range(sizes.convolutions):
+            skips.append(skips[-1] + self.gated(f"encoder{number}", skips[-1], 1))
+        rows = self.dense("narrow", skips[-1])
+        for number in range(sizes.blocks):
+            rows = self.path(number, rows)
+        x = self.dense("widen", rows)
+        for number in range(sizes.convolutions):
+            x = x + skips.pop()
+            x = x + self.gated(f"decoder{number}", x, 1)
+        for number in range(halvings - 1, -1, -1):
+            both = self.dense(f"doubling{number}_map", x + skips.pop())
+            x = self.bent(f"doubling{number}_bend", both.reshape(2 * len(both), -1))
+        windows = self.windows("last", x + skips.pop(), 1, 3, 1)
+        return self.dense("last", windows.reshape(BANDS // 2, -1)).reshape(BANDS, -1)
+
+    def windows(self, name: str, x: Float64, times: int, taps: int, stride: int) -> Float64:
+        """The taps around each stride-th row in the last frames: (rows / stride, times, taps, channels)."""
+        past = self.frames.get(name, [np.zeros_like(x)] * (times - 1))
+        self.frames[name] = [*past, x][1:]
+        margin = taps // 2
+        padded = np.stack([np.pad(frame, ((margin, margin), (0, 0))) for frame in (*past, x)])
+        return np.stack([padded[:, row : row + taps] for row in range(0, len(x), stride)])
+
+    def bent(self, name: str, x: Float64) -> Float64:
+        scale, offset = (self.w[f"{name}_{part}"].reshape(x.shape) for part in ("scale", "offset"))
+        return np.maximum(x, 0) + self.w[f"{name}_slope"] * np.minimum(x, 0) + scale * x + offset
+
+    def gated(self, name: str, x: Float64, stride: int) -> Float64:
+        """A block of two maps around a convolution, with a gain for each channel."""
+        entered = self.bent(f"{name}_bend_first", self.dense(f"{name}_enter", x))
+        times, taps = (TIMES, TAPS) if stride == 1 else (2, 3)
+        weights = self.w[f"{name}_filter_weights"].reshape(times, taps, -1)
+        filtered = (self.windows(name, entered, times, taps, stride) * weights).sum(axis=(1, 2))
+        y = self.dense(f"{name}_leave", self.bent(f"{name}_bend", filtered + self.w[f"{name}_filter_bias"]))
+        h = self.powers.get(name, np.zeros((1, y.shape[1])))
+        from_x = self.dense(f"{name}_time_input", (y**2).mean(axis=0, keepdims=True))
+        self.powers[name] = step(from_x, self.dense(f"{name}_time_recurrent", h), h)
+        return y * sigmoid(self.dense(f"{name}_time_map", self.powers[name]))
+
+    def path(self, number: int, x: Float64) -> Float64:
+        name, half = f"path{number}", self.sizes.units // 2
+        inputs = self.dense(f"{name}_rows_input", x).reshape(len(x), 2, 3 * half)
+        recurrent = self.w[f"{name}_rows_recurrent_weights"].reshape(2, half, 3 * half)
+        biases = self.w[f"{name}_rows_recurrent_bias"].reshape(2, half)
+        made = np.zeros((len(x), 2, half))
+        for way, order in enumerate((range(len(x)), range(len(x) - 1, -1, -1))):
+            h = np.zeros((1, half))
+            for row in order:
+                from_h = h @ recurrent[way] + np.concatenate([np.zeros(2 * half), biases[way]])
+                made[row, way] = h = step(inputs[row, way][None], from_h, h)
+        x = x + self.dense(f"{name}_rows_map", made.reshape(len(x), -1))
+        h = self.memory[number]
+        self.memory[number] = step(self.dense(f"{name}_time_input", x), self.dense(f"{name}_time_recurrent", h), h)
+        return x + self.dense(f"{name}_time_map", self.memory[number])
 
     def mixed(self, features: Float64) -> Float64:
         """Rows of channels, before the last convolution."""

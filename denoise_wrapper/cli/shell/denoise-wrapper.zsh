@@ -145,7 +145,7 @@ _shtab_denoise_wrapper_completion_defaults_added=0
 _shtab_denoise_wrapper_convert_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   {-o,--output}"[the file of a model\; of a DTLN the folder]:OUT:_files"
-  "--to[rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default\: by OUT\'s suffix)\; float32, float16, int8 of a DTLN (default\: float32\; float16\: half the size, same speed\; int8\: LSTMs in 8 bits, faster, slightly other output), or ncnn, ncnn-float16, ncnn-int8\; dnnw, onnx of an enhancer]:FORM:_files"
+  "--to[rnnn, rnn, dnnw, bin, c, dnnw.c of RNNoise (default\: by OUT\'s suffix)\; float32, float16, int8 of a DTLN (default\: float32\; float16\: half the size, same speed\; int8\: LSTMs in 8 bits, faster, slightly other output), or ncnn, ncnn-float16, ncnn-int8\; dnnw, float16, onnx of an enhancer (float16\: a .dnnw of half the size)]:FORM:_files"
   "--name[what the model is called, and the files of a DTLN begin with]:name:_files"
   "--rate[of a DTLN, where the source does not say]:HZ:_files"
   "--licence[of a DTLN\'s weights, to be kept in the files]:TEXT:_files"

@@ -53,8 +53,11 @@ def convert(
     changes: Mapping[str, str] | None = None,
     overwrite: bool = False,
     onnx: bool = False,
+    float16: bool = False,
 ) -> Path:
-    """Write a model file, the folder of which is made if need be, and return its path. onnx: one for ONNX Runtime.
+    """Write a model file, the folder of which is made if need be, and return its path.
+
+    onnx: one for ONNX Runtime. float16: weights in 16 bits, for the engine.
 
     source: the folder of a run, of which the best checkpoint is taken, or a checkpoint. changes: metadata in place of
     what the source says: name (or else the file's), licence, origin. Raises ConfigError, FileError or ModelError as
@@ -70,13 +73,15 @@ def convert(
 
         write_onnx(network, notes, target, overwrite)
     else:
-        write_network(network, notes, target, overwrite)
+        write_network(network, notes, target, overwrite, float16)
     return target
 
 
-def write_network(network: Enhancer, notes: Mapping[str, str], target: Path, overwrite: bool) -> None:
+def write_network(
+    network: Enhancer, notes: Mapping[str, str], target: Path, overwrite: bool, float16: bool = False
+) -> None:
     """Write a model file that the engine has loaded. Raises FileError or ModelError; then there is none."""
-    content = encode_network(network, notes)
+    content = encode_network(network, notes, float16)
     EnhancerBackend(content)
     with atomic_path(target, overwrite) as temporary:
         temporary.write_bytes(content)
