@@ -93,6 +93,8 @@ def run_batch(args: argparse.Namespace) -> int:
         say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
     if args.dry_run:
         return _preview(made)
+    if not made.tasks:
+        return 2
     counts = Counts()
     with patience(GRACE_S), _Progress(counts, args.quiet) as progress, _metrics(args, counts):
         engine = _engine(args, progress)

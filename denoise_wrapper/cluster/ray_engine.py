@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,7 +29,9 @@ PATIENCE_S = 8.0  # for workers to give up what they are at, before they are end
 LATE_S = 60.0  # after which it is said that no worker has come
 LOST_S = 900.0  # after which none is waited for
 FAILURES = 10  # of workers to start, one after the other, after which none is tried
+CONNECT_S = 10.0  # for the machine at an address to answer
 STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
+_NO_CLUSTER = "--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
 
 
 def start(address: str, cores: int | None = None) -> Any:
@@ -39,14 +42,14 @@ def start(address: str, cores: int | None = None) -> Any:
     Raises ConfigError if Ray is not installed, FileError if there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # Ray's own gives up where a machine is busy
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     try:
         import ray
     except ImportError as error:
         raise ConfigError(needs_package("--ray needs", error, "ray")) from error
     if ray.is_initialized():
         return ray
+    where = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    _check_listens(where.removeprefix("ray://"), address)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     options: dict[str, Any] = {"address": address}
     if address == "local":
@@ -55,14 +58,28 @@ def start(address: str, cores: int | None = None) -> Any:
         ray.init(**options, logging_level="ERROR", log_to_driver=False)
     except Exception as error:  # a node that does not come up raises no narrower one
         why = redacted(" ".join(str(error).split()))[:200]
-        raise FileError(
-            f"--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
-        ) from error
+        if address == "local":
+            raise FileError(
+                f"--ray local: Ray did not start here ({why}); a machine that is busy may be why"
+            ) from error
+        raise FileError(_NO_CLUSTER.format(address=address, why=why)) from error
     finally:
         for number, handler in before.items():  # Ray has one of its own for TERM
             with contextlib.suppress(ValueError):  # in another thread than the first one there are none
                 signal.signal(number, handler)
     return ray
+
+
+def _check_listens(where: str, address: str) -> None:
+    """Raise FileError if nothing listens at where, host:port: Ray itself would wait for many minutes."""
+    host, _, port = where.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise FileError(_NO_CLUSTER.format(address=address, why=f"{where}: {why}".lower())) from error
 
 
 @dataclass

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +18,14 @@ import numpy as np
 import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
-from corpus import cleaners
+from ray_nodes import add_node, cleaners, head, patiently
+from storms import free_port
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
 from denoise_wrapper.cluster.manifest import NAME
 from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.store import scheme_of
+from denoise_wrapper.errors import FileError
 
 ray = pytest.importorskip("ray", reason="Ray is large, and installed apart: make cluster")
 RATE = 16000
@@ -29,9 +33,10 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Ray on two cores of this machine, for all tests here, as it takes long to start."""
-    yield start(os.environ.get("RAY_ADDRESS", "local"), 2)
-    ray.shutdown()
+    """Ray on two cores of this machine, for all tests here, as it takes long to start; --ray finds it connected."""
+    with head(cores=2) as nodes:
+        yield start(nodes.address)
+        ray.shutdown()
 
 
 def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,15 +52,40 @@ def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pyt
     assert "3 were done before" in capsys.readouterr().err
 
 
+def test_ray_is_started_here_for_a_run_and_ends_with_it(tmp_path: Path) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2, "b.wav": 0.3})
+    words = [sys.executable, "-m", "denoise_wrapper", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+
+    def run() -> str:
+        answer = subprocess.run([*words, "--ray", "local", "--jobs", "2"], capture_output=True, text=True)
+        if "did not start here" in answer.stderr:  # a machine that is too busy for Ray
+            raise FileError(answer.stderr)
+        return answer.stderr
+
+    assert "2 done" in patiently(run, FileError)
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+
+
+def test_a_cluster_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2})
+    words = [sys.executable, "-m", "denoise_wrapper", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    answer = subprocess.run([*words, "--ray", f"127.0.0.1:{free_port()}"], capture_output=True, text=True)
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert "no cluster answers there" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tmp_path: Path) -> None:
-    make_files(tmp_path / "in", {f"{number:02}.wav": 20.0 for number in range(8)})
+    make_files(tmp_path / "in", {f"{number:02}.wav": 60.0 for number in range(8)})
     killed: list[int] = []
 
     def kill() -> None:
         deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("out/.*.wav")) and time.monotonic() < deadline:
+        while not (found := cleaners(tmp_path / "out")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        for pid in cleaners()[:1]:
+        for pid in found[:1]:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 
@@ -70,6 +100,28 @@ def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tm
     assert len(done) == 8
     assert [line["final"] for line in failed] == [False]
     assert "the worker that cleaned it died" in failed[0]["error"]
+
+
+def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> None:
+    """Two nodes in processes of their own; one is taken away while it works, and another one added."""
+    make_files(tmp_path / "in", {f"{number:02}.wav": 60.0 for number in range(12)})
+    with head(cores=0) as nodes:
+        first = add_node(nodes)
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address]
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 120
+            while not cleaners(tmp_path / "out") and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.01)
+            nodes.remove_node(first, allow_graceful=False)
+            assert process.poll() is None
+            add_node(nodes)
+            _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said.decode()
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    targets = [line["target"] for line in records(tmp_path / "out")]
+    assert len(targets) == len(set(targets)) == 12
+    assert len({line["worker"] for line in records(tmp_path / "out")}) > 1
 
 
 def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 RATE = 16000
 BROKEN = 100  # one file in so many is no audio
 
@@ -109,14 +110,10 @@ def started(said: str) -> float:
 
 def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> None:
     """The same clips by `filter` and by `batch`, in turns; seconds without the start, and processor time."""
-    sources = sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sources:
-        os.link(path, few / path.name)
-    one = fresh(work / "one")
-    one.mkdir()
-    os.link(sources[0], one / sources[0].name)
+    few = some(work, clips, broken=False)
+    one = _made(fresh(work / "one"))
+    first = min(few.iterdir())
+    os.link(first, one / first.name)
     kinds: dict[str, list[object]] = {"filter": [], "batch": []}
     if ray:
         kinds["batch --ray local"] = ["--ray", "local"]
@@ -137,9 +134,7 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
     for name in kinds:
         ratio = min(took[name]) / min(took["filter"])
         used = min(cpu[name]) / min(cpu["filter"])
-        print(
-            f"{backend}, {len(sources)} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time"
-        )
+        print(f"{backend}, {clips} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time")
 
 
 def resume(work: Path, backend: str) -> None:
@@ -213,60 +208,37 @@ def ledger(work: Path, clips: int) -> None:
 
 def workers(work: Path, numbers: list[int], clips: int) -> None:
     """Clips by Ray with so many workers each: what a worker does."""
-    overhead_clips = fresh(work / "few")
-    overhead_clips.mkdir()
-    for path in sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]:
-        os.link(path, overhead_clips / path.name)
+    few = some(work, clips, broken=False)
     for number in numbers:
-        took, _, code, said = run(
-            "batch", overhead_clips, "-o", fresh(work / "out"), "--ray", "local", "--jobs", number
-        )
+        took, _, code, said = run("batch", few, "-o", fresh(work / "out"), "--ray", "local", "--jobs", number)
         assert code == 0, said
         steady = took - started(said)
         each = clips / steady / number
         print(f"{number} workers: {steady:.1f} s, {each:.2f} files/s each; {started(said):.1f} s to start")
 
 
-def node() -> dict[str, Any]:
-    """Arguments of a node of two cores; its ports are known, so that it does not wait for agents to say them."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-    from storms import free_port
-
-    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
-    return {"num_cpus": 2, "object_store_memory": 200 << 20, **ports}
-
-
 def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> None:
     """Two nodes; a worker is killed every so many seconds or files, one node goes and one comes; then all bits."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
-    from ray.cluster_utils import Cluster
+    from ray_nodes import add_node, cleaners, head
 
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sorted((work / "clips").rglob("*.wav"), key=lambda path: (path.name != "long.wav", path))[:clips]:
-        os.link(path, few / path.name)
+    few = some(work, clips, longest=True)
     _, _, _, said = run("batch", few, "-o", work / "calm", "--jobs", 2, "--resume")
     print(f"calm: {said.splitlines()[-1]}")
-    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
-    other = cluster.add_node(**node())
-    fresh(work / "stormy")
-    words = [
-        sys.executable, "-m", "denoise_wrapper", "batch", str(few), "-o", str(work / "stormy"), "--ray",
-        cluster.address, "--attempts", "30",
-    ]  # fmt: skip
+    words = ["batch", str(few), "-o", str(fresh(work / "stormy")), "--attempts", "30", "--ray"]
     killed, begin, moved = 0, time.monotonic(), 0
-    try:
+    rng = random.Random(5)
+    with head(cores=2) as cluster:
+        other = add_node(cluster)
+        words = [sys.executable, "-m", "denoise_wrapper", *words, cluster.address]
         with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
             last, known = time.monotonic(), 0
-            rng = random.Random(5)
             while process.poll() is None and time.monotonic() - begin < seconds:
                 time.sleep(0.2)
                 done = _done(work / "stormy")
                 if done - known < files if files else time.monotonic() - last < every:
                     continue
                 last, known = time.monotonic(), done
-                found = cleaners()
+                found = cleaners(work / "stormy") or cleaners()
                 if found:
                     os.kill(rng.choice(found), signal.SIGKILL)
                     killed += 1
@@ -274,19 +246,27 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
                     cluster.remove_node(other, allow_graceful=False)
                     moved = 1
                 elif killed == 4 and moved == 1:
-                    cluster.add_node(**node())
+                    add_node(cluster)
                     moved = 2
             assert process.stderr is not None
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             said = process.stderr.read()
-        print(
-            f"stormy: exit {process.returncode}, {killed} workers killed, node moves {moved}: {said.splitlines()[-1]}"
-        )
+        took = time.monotonic() - begin
+        print(f"stormy: exit {process.returncode} after {took:.0f} s, {killed} workers killed, node moves {moved}: "
+              f"{said.splitlines()[-1]}")  # fmt: skip
         compare(work / "calm", work / "stormy")
         once(work / "stormy")
-    finally:
-        cluster.shutdown()
+
+
+def some(work: Path, clips: int, *, longest: bool = False, broken: bool = True) -> Path:
+    """A folder with the first so many of the clips, the long one among them or not."""
+    few = _made(fresh(work / "few"))
+    found = [path for path in (work / "clips").rglob("*.wav") if longest or path.name != "long.wav"]
+    found = [path for path in found if broken or path.stat().st_size > 1000]
+    for path in sorted(found, key=lambda path: (path.name != "long.wav", path))[:clips]:
+        os.link(path, few / path.name)
+    return few
 
 
 def _done(folder: Path) -> int:
@@ -294,18 +274,6 @@ def _done(folder: Path) -> int:
         return (folder / ".denoise-batch.jsonl").read_bytes().count(b'"event": "done"')
     except OSError:
         return 0
-
-
-def cleaners() -> list[int]:
-    """Processes of actors that clean, by the names that Ray gives them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"ray::Cleaner" in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def compare(calm: Path, stormy: Path) -> None:
@@ -325,14 +293,10 @@ def once(folder: Path) -> None:
 
 def storage(work: Path, clips: int) -> None:
     """S3 of moto behind a proxy that answers 500 to one request in ten, and is slow."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
     import boto3
     from storms import Proxy, moto_server
 
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sorted(path for path in (work / "clips").rglob("*.wav"))[:clips]:
-        os.link(path, few / path.name)
+    few = some(work, clips)
     _, _, _, said = run("batch", few, "-o", fresh(work / "calm"), "--jobs", 2)
     print(f"calm, here: {said.splitlines()[-1]}")
     with moto_server() as port, Proxy(port, failing=0.1, delay_s=0.02) as proxy:

@@ -1,0 +1,61 @@
+"""Nodes of Ray on this machine, and the processes on them that clean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest import mock
+
+from storms import free_port
+
+TRIES = 4  # to start a node: its raylet gives up where its agent takes more than 15 s to come, as on a busy machine
+Started = TypeVar("Started")
+
+
+def patiently(start: Callable[[], Started], error: type[Exception]) -> Started:
+    """What start returns, called again where it raises error."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(error):
+            return start()
+    return start()
+
+
+def add_node(cluster: Any, cores: int = 2, **more: Any) -> Any:
+    """Add a node to a ray.cluster_utils.Cluster, the head if it has none.
+
+    Its agent is the small one, without the dashboard's part, and its ports are known, so that little is waited for.
+    """
+    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
+    words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
+    with mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out"):
+        return patiently(lambda: cluster.add_node(**words), Exception)
+
+
+@contextlib.contextmanager
+def head(cores: int) -> Iterator[Any]:
+    """A cluster of one node, to which others can be added."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    try:
+        add_node(cluster, cores, include_dashboard=False)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def cleaners(folder: Path | None = None) -> list[int]:
+    """Processes of actors that clean, by the names that Ray gives them; those with an open file below folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # one that has ended meanwhile
+            if b"ray::Cleaner" not in (path / "cmdline").read_bytes():
+                continue
+            names = [os.readlink(each) for each in (path / "fd").iterdir()] if folder else []
+            if folder is None or any(name.startswith(f"{folder}/") for name in names):
+                found.append(int(path.name))
+    return found
