@@ -23,6 +23,8 @@ if [[ -n ${VENV:-} ]]; then
     source "$VENV/bin/activate"
 fi
 export OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
+# Others on the network run nothing here: one token for all nodes, in the home that they share.
+ray get-auth-token --generate >/dev/null && export RAY_AUTH_MODE=token
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}

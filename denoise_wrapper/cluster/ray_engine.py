@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.arguments import warn_caller
@@ -42,6 +43,8 @@ def start(address: str, cores: int | None = None) -> Any:
     Raises ConfigError if Ray is not installed, FileError if there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    if _has_token():  # which `ray start` asks for from then on; a cluster without one does not mind
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -68,6 +71,12 @@ def start(address: str, cores: int | None = None) -> Any:
             with contextlib.suppress(ValueError):  # in another thread than the first one there are none
                 signal.signal(number, handler)
     return ray
+
+
+def _has_token() -> bool:
+    """True if this machine has a token for clusters, where Ray looks for one."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return "RAY_AUTH_TOKEN" in os.environ or Path(named or Path.home() / ".ray/auth_token").is_file()
 
 
 def _check_listens(where: str, address: str) -> None:

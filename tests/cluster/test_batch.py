@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batch_runs import batch, contents, make_files, records
@@ -22,6 +23,7 @@ from denoise_wrapper.cli import main as cli
 from denoise_wrapper.cluster.manifest import NAME, Manifest
 from denoise_wrapper.cluster.metrics import served
 from denoise_wrapper.cluster.plan import Task, make_tasks
+from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import FileError
@@ -278,6 +280,22 @@ def test_counters_are_served_while_a_run_goes_on() -> None:
             pass
     assert 'denoise_batch_files_total{outcome="done"} 2.0' in text
     assert "denoise_batch_files_left 2.0" in text
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_token_for_clusters_is_sent_where_there_is_one(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ray's own `start` asks for it, and `init` does not send it. With a Ray that is connected already."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    if there:
+        (tmp_path / "token").write_text("0" * 32)
+    start("auto")
+    assert os.environ.get("RAY_AUTH_MODE") == ("token" if there else None)
 
 
 def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,11 +27,26 @@ def patiently(start: Callable[[], Started], error: type[Exception]) -> Started:
 def add_node(cluster: Any, cores: int = 2, **more: Any) -> Any:
     """Add a node to a ray.cluster_utils.Cluster, the head if it has none.
 
-    Its agent is the small one, without the dashboard's part, and its ports are known, so that little is waited for.
+    Its agents are small, without the dashboard's part; their ports are known and written down where its raylet looks,
+    so that it waits for none.
     """
-    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
+    from ray import _raylet
+    from ray._private import services
+
+    names = ("metrics_agent", "metrics_export", "runtime_env_agent", "dashboard_agent_listen")
+    ports = {f"{name}_port": free_port() for name in names}
+    start = services.start_raylet
+
+    def start_raylet(*given: Any, **words: Any) -> Any:
+        known = inspect.signature(start).bind(*given, **words).arguments
+        for name in names:
+            key = getattr(_raylet, f"{name.upper()}_PORT_NAME")
+            _raylet.persist_port(known["session_dir"], known["node_id"], key, ports[f"{name}_port"])
+        return start(*given, **words)
+
     words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
-    with mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out"):
+    small = mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out")
+    with small, mock.patch.object(services, "start_raylet", start_raylet):
         return patiently(lambda: cluster.add_node(**words), Exception)
 
 
