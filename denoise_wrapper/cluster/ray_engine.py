@@ -33,6 +33,7 @@ FAILURES = 10  # of workers to start, one after the other, after which none is t
 CONNECT_S = 10.0  # for the machine at an address to answer
 STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
 _NO_CLUSTER = "--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
+_TOKEN = ", or set RAY_AUTH_MODE=token: this machine has a token, which a cluster that 'ray start' began then asks for"
 
 
 def start(address: str, cores: int | None = None) -> Any:
@@ -43,8 +44,6 @@ def start(address: str, cores: int | None = None) -> Any:
     Raises ConfigError if Ray is not installed, FileError if there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    if _has_token():  # which `ray start` asks for from then on; a cluster without one does not mind
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -65,7 +64,8 @@ def start(address: str, cores: int | None = None) -> Any:
             raise FileError(
                 f"--ray local: Ray did not start here ({why}); a machine that is busy may be why"
             ) from error
-        raise FileError(_NO_CLUSTER.format(address=address, why=why)) from error
+        hint = _TOKEN if _has_token() and "RAY_AUTH_MODE" not in os.environ else ""
+        raise FileError(_NO_CLUSTER.format(address=address, why=why) + hint) from error
     finally:
         for number, handler in before.items():  # Ray has one of its own for TERM
             with contextlib.suppress(ValueError):  # in another thread than the first one there are none

@@ -283,19 +283,21 @@ def test_counters_are_served_while_a_run_goes_on() -> None:
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_token_for_clusters_is_sent_where_there_is_one(
-    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As Ray's own `start` asks for it, and `init` does not send it. With a Ray that is connected already."""
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
+def test_a_cluster_that_wants_a_token_is_told_how(tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Ray that answers as it does to who sends none."""
+
+    def init(**_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
     if there:
         (tmp_path / "token").write_text("0" * 32)
-    start("auto")
-    assert os.environ.get("RAY_AUTH_MODE") == ("token" if there else None)
+    with pytest.raises(FileError, match="no cluster answers there") as caught:
+        start("auto")
+    assert ("RAY_AUTH_MODE=token" in str(caught.value)) is there
 
 
 def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ WORK gets `clips`, and results beside it. Every figure is of one machine at one 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -68,7 +69,8 @@ def clip(seconds: float, seed: int) -> np.ndarray[Any, Any]:
 
 @dataclass
 class Run:
-    """What a verb took and said. took: seconds by the clock. own: of the processor, by the process itself.
+    """What a verb took and said. took: seconds by the clock. own: of the processor, by the process itself; all: and by
+    what Ray has started for it.
 
     resident: its memory in MB, every twentieth of a second; cleaning: most of a worker of Ray, every second.
     """
@@ -77,6 +79,7 @@ class Run:
     code: int
     said: str
     own: float
+    all: float
     resident: list[int]
     cleaning: list[int]
 
@@ -99,7 +102,8 @@ def run(*words: object) -> Run:
     verb = [sys.executable, "-m", "denoise_wrapper", *map(str, words)]
     with subprocess.Popen(verb, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        done = Run(0.0, 0, "", 0.0, [], [])
+        done = Run(0.0, 0, "", 0.0, 0.0, [], [])
+        others: dict[int, float] = {}
         text: list[str] = []
         reader = threading.Thread(target=lambda: text.append(process.stderr.read()))  # type: ignore[union-attr]
         reader.start()
@@ -108,8 +112,10 @@ def run(*words: object) -> Run:
             done.own = max(done.own, _processor(process.pid))
             if "--ray" in words and len(done.resident) % 20 == 0:
                 done.cleaning += [max((_resident(pid) for pid in cleaners()), default=[0])[0]]
+                others |= {pid: _processor(pid) for pid in _of_ray()}
             time.sleep(0.05)
         reader.join()
+    done.all = done.own + sum(others.values())
     done.took, done.code, done.said = time.perf_counter() - begin, process.returncode, text[0]
     return done
 
@@ -119,6 +125,16 @@ def _resident(pid: int) -> list[int]:
         return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >> 20]
     except (OSError, IndexError):
         return []
+
+
+def _of_ray() -> list[int]:
+    """Processes of Ray on this machine: workers, and what serves them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if re.search(rb"^ray::|/ray/core/src/|/ray/(dashboard|_private|autoscaler)/", path.read_bytes()):
+                found.append(int(path.parent.name))
+    return found
 
 
 def _processor(pid: int) -> float:
@@ -161,18 +177,12 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
     cpu: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, words in kinds.items():
-            verb = name.split()[0]
-            start = os.times()
-            base = run(verb, one, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, "-q", *words)
-            middle = os.times()
-            whole = run(verb, few, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, *words)
-            end = os.times()
+            verb = [name.split()[0], *words, "--jobs", 2, "-b", backend, "-o"]
+            base, whole = run(*verb, fresh(work / "out"), one), run(*verb, fresh(work / "out"), few)
             assert whole.code == 0, whole.said
             took[name].append(whole.took - (started(whole.said) if "batch" in name else base.took))
-            cpu[name].append((end[2] + end[3] - middle[2] - middle[3]) - (middle[2] + middle[3] - start[2] - start[3]))
-            print(
-                f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; {base.took:.1f} s with one file"
-            )
+            cpu[name].append(whole.all - base.all)
+            print(f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; one file {base.took:.1f} s")
     for name in kinds:
         ratio = min(took[name]) / min(took["filter"])
         used = min(cpu[name]) / min(cpu["filter"])
@@ -309,7 +319,7 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
     from ray_nodes import add_node, cleaners, head
 
     few = some(work, clips, longest=True)
-    print(f"calm: {run('batch', few, '-o', work / 'calm', '--jobs', 2, '--overwrite').told()}")
+    print(f"calm: {run('batch', few, '-o', work / 'calm', '--jobs', 2, '--resume').told()}")
     words = ["batch", str(few), "-o", str(fresh(work / "stormy")), "--attempts", "30", "--ray"]
     killed, begin, moved = 0, time.monotonic(), 0
     rng = random.Random(5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
-from storms import free_port
+from storms import free_port, wait_for
 
 TRIES = 4  # to start a node: its raylet gives up where its agent takes more than 15 s to come, as on a busy machine
 Started = TypeVar("Started")
@@ -47,7 +47,9 @@ def add_node(cluster: Any, cores: int = 2, **more: Any) -> Any:
     words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
     small = mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out")
     with small, mock.patch.object(services, "start_raylet", start_raylet):
-        return patiently(lambda: cluster.add_node(**words), Exception)
+        node = patiently(lambda: cluster.add_node(**words), Exception)
+    wait_for(ports["runtime_env_agent_port"], node.node_ip_address)  # which every actor asks for its environment
+    return node
 
 
 @contextlib.contextmanager

@@ -28,6 +28,19 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def wait_for(port: int, host: str = "127.0.0.1") -> None:
+    """Wait until something listens at a port."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection((host, port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def moto_server() -> Iterator[int]:
     """Run moto's server in a process of its own; yields its port."""
@@ -57,15 +70,7 @@ def _server(*words: str) -> Iterator[int]:
     port = free_port()
     with subprocess.Popen([*words, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 120
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
+            wait_for(port)
             yield port
         finally:
             process.kill()
