@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,26 @@ def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> Non
     targets = [line["target"] for line in records(tmp_path / "out")]
     assert len(targets) == len(set(targets)) == 12
     assert len({line["worker"] for line in records(tmp_path / "out")}) > 1
+
+
+def test_rays_own_metrics_tell_what_workers_have_done(tmp_path: Path) -> None:
+    """They are what its dashboard and Prometheus read."""
+    make_files(tmp_path / "in", {"a.wav": 0.5, "b.wav": 0.5})
+    (tmp_path / "in/bad.wav").write_text("this is text")
+    told = {"files": 2.0, "audio_seconds": 1.0, "failures": 1.0}
+    with head(cores=2, small=False) as nodes:
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
+            assert process.wait(300) == 2
+        place = f"http://{nodes.head_node.node_ip_address}:{nodes.head_node.metrics_export_port}/metrics"
+        deadline, found = time.monotonic() + 120, dict[str, float]()
+        while found != told and time.monotonic() < deadline:
+            time.sleep(0.5)
+            lines = urllib.request.urlopen(place).read().decode().splitlines()
+            for name in told:
+                of = [line for line in lines if line.startswith(f"ray_denoise_{name}_total")]
+                found[name] = sum(float(line.split()[-1]) for line in of)
+        assert found == told
 
 
 def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:

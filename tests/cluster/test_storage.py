@@ -98,6 +98,25 @@ def test_addresses_that_are_none_are_refused(place: str, words: str) -> None:
     assert "sig=abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [
+        ("s3://b/raw", "s3://b/raw"),
+        ("s3://b/raw/", "s3a://b/raw/clean"),
+        ("s3://b/raw/*.wav", "s3://b/raw/clean"),
+        ("gs://b", "gcs://b/clean"),
+        ("abfs://c/raw", "az://c/raw/clean"),
+    ],
+)
+def test_an_output_in_an_input_of_storage_is_refused_before_anything_is_asked(
+    given: str, output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "opened", lambda place: pytest.fail(f"{place} was opened"))
+    assert batch(given, "-o", output) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is the input" in line or "lies inside the input" in line
+
+
 def test_credentials_are_taken_out_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     text = f"403 for {SECRET} AKIAABCDEFGHIJKLMNOP https://u:p@host/x?sig=abc%3D&X-Amz-Signature=99 AccountKey=abc;"

@@ -84,7 +84,7 @@ class Run:
     cleaning: list[int]
 
     def told(self) -> str:
-        return f"{self.took:.2f} s, {self.flat(self.resident)}, exit {self.code}: {self.said.splitlines()[-1]}"
+        return f"{self.took:.2f} s, {self.flat(self.resident)}, exit {self.code}: {self.said.strip()[-200:]}"
 
     def flat(self, found: list[int]) -> str:
         """Memory while it ran: at a tenth, the half and nine tenths of its time, and the most."""
@@ -190,9 +190,9 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
 
 
 def resume(work: Path, backend: str, words: list[object]) -> None:
-    """All clips by `batch`, then --resume twice, with memory."""
-    out = fresh(work / "all")
-    verb = ["batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, *words]
+    """All clips by `batch`, from where an earlier call of this stopped, then --resume twice, with memory."""
+    out = work / "all"
+    verb = ["batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume", *words]
     done = run(*verb)
     print(f"all: {done.told()}")
     if words:
@@ -205,7 +205,7 @@ def resume(work: Path, backend: str, words: list[object]) -> None:
     assert {str(path.resolve()) for path in whole} == set(targets)
     print(f"each of {len(targets)} done once, and there; {sum(line.get('aside', False) for line in lines)} set aside")
     for _ in range(2):
-        print(f"--resume: {run(*verb, '--resume').told()}")
+        print(f"--resume: {run(*verb).told()}")
 
 
 def finished(work: Path, clips: int) -> None:

@@ -24,11 +24,11 @@ def patiently(start: Callable[[], Started], error: type[Exception]) -> Started:
     return start()
 
 
-def add_node(cluster: Any, cores: int = 2, **more: Any) -> Any:
+def add_node(cluster: Any, cores: int = 2, *, small: bool = True, **more: Any) -> Any:
     """Add a node to a ray.cluster_utils.Cluster, the head if it has none.
 
-    Its agents are small, without the dashboard's part; their ports are known and written down where its raylet looks,
-    so that it waits for none.
+    small: its agents do without the dashboard's part and metrics. Their ports are known and written down where its
+    raylet looks, so that it waits for none; a node's metrics_export_port says where its metrics are.
     """
     from ray import _raylet
     from ray._private import services
@@ -45,22 +45,22 @@ def add_node(cluster: Any, cores: int = 2, **more: Any) -> Any:
         return start(*given, **words)
 
     words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
-    small = mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out")
-    with small, mock.patch.object(services, "start_raylet", start_raylet):
+    left_out = mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out")
+    with left_out if small else contextlib.nullcontext(), mock.patch.object(services, "start_raylet", start_raylet):
         node = patiently(lambda: cluster.add_node(**words), Exception)
     wait_for(ports["runtime_env_agent_port"], node.node_ip_address)  # which every actor asks for its environment
     return node
 
 
 @contextlib.contextmanager
-def head(cores: int) -> Iterator[Any]:
-    """A cluster of one node, to which others can be added."""
+def head(cores: int, *, small: bool = True) -> Iterator[Any]:
+    """A cluster of one node, as `add_node` makes it, to which others can be added."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
-        add_node(cluster, cores, include_dashboard=False)
+        add_node(cluster, cores, small=small, include_dashboard=False)
         yield cluster
     finally:
         cluster.shutdown()
