@@ -62,7 +62,12 @@ def add_batch(verbs: Any) -> None:
     )
     again.add_argument("--manifest", metavar="FILE", help="of results (default: OUTPUT/.denoise-batch.jsonl)")
     where = verb.add_argument_group("where it is done")
-    where.add_argument("--jobs", type=int, metavar="N", help="files at a time on this machine (default: one a core)")
+    where.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="files at a time here, or workers of --ray (default: all cores)",
+    )
     where.add_argument(
         "--ray", metavar="auto|ADDRESS|local", help="on a cluster; needs pip install 'denoise-wrapper[ray]'"
     )

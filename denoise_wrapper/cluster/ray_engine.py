@@ -28,7 +28,7 @@ WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
 LATE_S = 60.0  # after which it is said that no worker has come
-LOST_S = 900.0  # after which none is waited for
+LOST_S = 900.0  # without any, after which none is waited for
 FAILURES = 10  # of workers to start, one after the other, after which none is tried
 CONNECT_S = 10.0  # for the machine at an address to answer
 STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
@@ -128,7 +128,7 @@ class _Run:
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
         self._hired = self._failures = 0.0
-        self._begin, self._said, self._came = time.monotonic(), False, False
+        self._alone, self._said = time.monotonic(), False  # since when no worker is there, and whether that was said
 
     def run(self) -> None:
         try:
@@ -137,6 +137,9 @@ class _Run:
                 self._hire()
                 self._hand_out()
                 self._collect()
+        except self._ray.exceptions.RayError as error:
+            why = redacted(" ".join(str(error).split()))[:300]
+            raise FileError(f"the cluster answers no more ({why}); --resume goes on") from error
         finally:
             self._end()
 
@@ -153,17 +156,19 @@ class _Run:
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
             actor = self._class.options(**options).remote(self._how, self._key)
             self._workers.append(_Worker(actor, actor.hello.remote()))
-        if not any(worker.came for worker in self._workers):
-            self._miss(now - self._begin, cores)
+        if any(worker.came for worker in self._workers):
+            self._alone, self._said = now, False
+        else:
+            self._miss(now - self._alone, cores)
 
     def _miss(self, waited: float, cores: float) -> None:
-        """Say that no worker has come, and give up in the end: nodes may still be starting."""
+        """Say that there is no worker, and give up in the end: nodes may still be starting, or come again."""
         why = (
             f"no worker has come within {waited:.0f} s: each wants {self._cpus} free cores of one machine, and the "
             f"cluster has {cores:g} in all; see 'ray status', or --cpus-per-worker"
         )
-        if waited > LOST_S and not self._came:
-            raise FileError(why)
+        if waited > LOST_S:
+            raise FileError(f"{why}; --resume goes on")
         if waited > LATE_S and not self._said:
             self._said = True
             warn_caller(why)
@@ -212,7 +217,7 @@ class _Run:
             self._lost(worker, error)
         else:
             if reference is worker.hello:
-                worker.came, self._came, self._failures = True, True, 0
+                worker.came, self._failures = True, 0
                 return
             task, replace = worker.tasks.pop(reference)
             self._answer(answer, replace)

@@ -151,7 +151,7 @@ LISTS = {
     '{"id": "2", "recording": {"sources": [{"type": "file", "source": "sub/b.flac"}]}}\n',
     "table.csv": "id,path\n1,a.wav\n2,sub/b.flac\n",
     "table.tsv": "id\tfile_name\n1\ta.wav\n2\t./sub/b.flac\n",
-    "wav.scp": "one a.wav\ntwo sub/b.flac\n",
+    "wav.scp": "one a.wav\ntwo\tsub/b.flac\n",
 }
 
 

@@ -187,7 +187,10 @@ def test_files_are_cleaned_from_within_a_program_on_ray(cluster: Any, tmp_path: 
     assert all(scheme_of(line.get("target", "")) is None for line in lines)
 
 
-def test_more_cores_than_there_are_is_said(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_cores_than_there_are_is_said(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOST_S", 3.0)
     make_files(tmp_path / "in", {"a.wav": 0.2})
     assert batch(tmp_path / "in", "-o", tmp_path / "out", "--ray", "local", "--cpus-per-worker", 64) == 2
+    assert "each wants 64 free cores of one machine" in capsys.readouterr().err

@@ -152,7 +152,7 @@ def test_every_file_is_whole_although_requests_fail(cloud: tuple[str, Proxy], tm
         store.store(tmp_path / "in" / name, f"{address}/in/{name}")
     assert batch(tmp_path / "in", "-o", tmp_path / "out") == 0
     words, before = (f"{address}/in", "-o", f"{address}/out", "--manifest", tmp_path / "book.jsonl"), proxy.failed
-    proxy.storm(failing=0.2)
+    proxy.storm(failing=0.2, delay_s=0.02)
     try:
         assert batch(*words, "--attempts", 9) == 0
     finally:

@@ -318,7 +318,7 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
     """Two nodes; a worker is killed every so many seconds or files, one node goes and one comes; then all bits."""
     from ray_nodes import add_node, cleaners, head
 
-    few = some(work, clips, longest=True)
+    few = some(work, clips)
     print(f"calm: {run('batch', few, '-o', work / 'calm', '--jobs', 2, '--resume').told()}")
     words = ["batch", str(few), "-o", str(fresh(work / "stormy")), "--attempts", "30", "--ray"]
     killed, begin, moved = 0, time.monotonic(), 0
@@ -355,12 +355,11 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
         once(work / "stormy")
 
 
-def some(work: Path, clips: int, *, longest: bool = False, broken: bool = True) -> Path:
-    """A folder with the first so many of the clips, the long one among them or not."""
+def some(work: Path, clips: int, *, broken: bool = True) -> Path:
+    """A folder with the first so many of the clips, without the long one, and those that are broken or not."""
     few = _made(fresh(work / "few"))
-    found = [path for path in (work / "clips").rglob("*.wav") if longest or path.name != "long.wav"]
-    found = [path for path in found if broken or path.stat().st_size > 1000]
-    for path in sorted(found, key=lambda path: (path.name != "long.wav", path))[:clips]:
+    found = sorted(path for path in (work / "clips").glob("*/*.wav") if broken or path.stat().st_size > 1000)
+    for path in found[:clips]:
         os.link(path, few / path.name)
     return few
 
