@@ -112,7 +112,7 @@ def run(*words: object) -> Run:
             done.own = max(done.own, _processor(process.pid))
             if "--ray" in words and len(done.resident) % 20 == 0:
                 done.cleaning += [max((_resident(pid) for pid in cleaners()), default=[0])[0]]
-                others |= {pid: _processor(pid) for pid in _of_ray()}
+                others |= {pid: _processor(pid) for pid in _below(process.pid)}
             time.sleep(0.05)
         reader.join()
     done.all = done.own + sum(others.values())
@@ -127,14 +127,17 @@ def _resident(pid: int) -> list[int]:
         return []
 
 
-def _of_ray() -> list[int]:
-    """Processes of Ray on this machine: workers, and what serves them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if re.search(rb"^ray::|/ray/core/src/|/ray/(dashboard|_private|autoscaler)/", path.read_bytes()):
-                found.append(int(path.parent.name))
-    return found
+def _below(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have: by Ray its workers and what serves them."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found[1:]
 
 
 def _processor(pid: int) -> float:
