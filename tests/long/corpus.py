@@ -299,7 +299,8 @@ def calls(number: int, pending: int) -> None:
 
     actor = ray.remote(Answers).remote()
     ray.get(actor.clean.remote(task, True))
-    waiting, left, begin, wall = [], number, time.process_time(), time.perf_counter()
+    waiting: list[Any] = []
+    left, begin, wall = number, time.process_time(), time.perf_counter()
     while left or waiting:
         while left and len(waiting) < 64:
             waiting.append(actor.clean.remote(task, True))
