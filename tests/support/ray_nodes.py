@@ -24,11 +24,11 @@ def patiently(start: Callable[[], Started], error: type[Exception]) -> Started:
     return start()
 
 
-def add_node(cluster: Any, cores: int = 2, *, small: bool = True, **more: Any) -> Any:
-    """Add a node to a ray.cluster_utils.Cluster, the head if it has none.
+@contextlib.contextmanager
+def at_once(small: bool = True) -> Iterator[dict[str, int]]:
+    """Start nodes of Ray in this block without waiting for their agents, whose ports are known; yields the ports.
 
-    small: its agents do without the dashboard's part and metrics. Their ports are known and written down where its
-    raylet looks, so that it waits for none; a node's metrics_export_port says where its metrics are.
+    They are written down where a raylet looks for them. small: agents do without the dashboard's part and metrics.
     """
     from ray import _raylet
     from ray._private import services
@@ -38,15 +38,25 @@ def add_node(cluster: Any, cores: int = 2, *, small: bool = True, **more: Any) -
     start = services.start_raylet
 
     def start_raylet(*given: Any, **words: Any) -> Any:
-        known = inspect.signature(start).bind(*given, **words).arguments
+        known = inspect.signature(start).bind(*given, **(words | ports))
         for name in names:
             key = getattr(_raylet, f"{name.upper()}_PORT_NAME")
-            _raylet.persist_port(known["session_dir"], known["node_id"], key, ports[f"{name}_port"])
-        return start(*given, **words)
+            place = known.arguments["session_dir"], known.arguments["node_id"]
+            _raylet.persist_port(*place, key, ports[f"{name}_port"])
+        return start(*known.args, **known.kwargs)
 
-    words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
     left_out = mock.patch("ray._private.utils.get_dashboard_dependency_error", return_value="left out")
     with left_out if small else contextlib.nullcontext(), mock.patch.object(services, "start_raylet", start_raylet):
+        yield ports
+
+
+def add_node(cluster: Any, cores: int = 2, *, small: bool = True, **more: Any) -> Any:
+    """Add a node to a ray.cluster_utils.Cluster, the head if it has none; see `at_once`.
+
+    A node's metrics_export_port says where its metrics are.
+    """
+    with at_once(small) as ports:
+        words = {"num_cpus": cores, "object_store_memory": 200 << 20, **ports, **more}
         node = patiently(lambda: cluster.add_node(**words), Exception)
     wait_for(ports["runtime_env_agent_port"], node.node_ip_address)  # which every actor asks for its environment
     return node
