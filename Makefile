@@ -14,7 +14,7 @@ test:  ## all tests
 quick:  ## all tests but the slow ones, in under two minutes
 	$(PYTEST) -m "not slow" -n auto --dist loadfile
 
-cluster:  ## tests with Ray and S3, which need pip install -e '.[ray,s3]' 'moto[server]'
+cluster:  ## tests with Ray and storage: pip install -e '.[ray,s3,gcs,azure]' 'moto[server]' gcp-storage-emulator; Azurite
 	$(PYTEST) tests/cluster
 
 lint:  ## formatting, style and types

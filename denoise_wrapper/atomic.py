@@ -74,13 +74,16 @@ def atomic_path(target: str | os.PathLike[str], overwrite: Overwrite = False) ->
 def scratch(target: Path) -> Iterator[Path]:
     """Make a folder beside target that is gone at the end of the block.
 
-    Raises FileError about target for an OSError about what lies in the folder, and for a FileError.
+    Raises FileError about target for an OSError about what lies in the folder, and for a FileError, but not for one
+    from within `aside`.
     """
     folder = None
     try:
         with _claimed(target.absolute(), "", _new_folder) as folder:
             yield folder
     except FileError as error:
+        if is_aside(error):
+            raise
         raise file_error(f"cannot make {target}: {error}", error) from error
     except OSError as error:
         if folder is not None and not str(error.filename or folder).startswith(str(folder)):
@@ -115,7 +118,7 @@ def remove_transient() -> None:
 
 @contextlib.contextmanager
 def aside(kind: type[Exception] = Exception) -> Iterator[None]:
-    """Let an error from within come out of `atomic_path` as it is: it is not about the file that is written.
+    """Let an error from within come out of `atomic_path` and `scratch` as it is: it is not about what is made there.
 
         with atomic_path("out.wav") as path:
             ...

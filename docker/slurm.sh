@@ -23,6 +23,8 @@ if [[ -n ${VENV:-} ]]; then
     source "$VENV/bin/activate"
 fi
 export OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
+# Others on the network run nothing here: one token for all nodes, in the home that they share.
+ray get-auth-token --generate >/dev/null && export RAY_AUTH_MODE=token
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
@@ -30,7 +32,7 @@ head=${nodes[0]}
 port=$((20000 + SLURM_JOB_ID % 10000))
 address=$(srun --nodes=1 --ntasks=1 -w "$head" hostname --ip-address | awk '{print $1}'):$port
 
-# shellcheck disable=SC2329
+# shellcheck disable=SC2317,SC2329
 stop() {
     # The run gives up what it is at, within ten seconds; then the nodes.
     [[ -n ${run:-} ]] && kill -TERM "$run" 2>/dev/null && wait "$run"

@@ -62,7 +62,12 @@ def add_batch(verbs: Any) -> None:
     )
     again.add_argument("--manifest", metavar="FILE", help="of results (default: OUTPUT/.denoise-batch.jsonl)")
     where = verb.add_argument_group("where it is done")
-    where.add_argument("--jobs", type=int, metavar="N", help="files at a time on this machine (default: one a core)")
+    where.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="files at a time here, or workers of --ray (default: all cores)",
+    )
     where.add_argument(
         "--ray", metavar="auto|ADDRESS|local", help="on a cluster; needs pip install 'denoise-wrapper[ray]'"
     )
@@ -93,6 +98,8 @@ def run_batch(args: argparse.Namespace) -> int:
         say(f"left out: {count(len(made.left_out), 'result')} of earlier runs, such as {made.left_out[0]}")
     if args.dry_run:
         return _preview(made)
+    if not made.tasks:
+        return 2
     counts = Counts()
     with patience(GRACE_S), _Progress(counts, args.quiet) as progress, _metrics(args, counts):
         engine = _engine(args, progress)

@@ -108,8 +108,7 @@ def _kaldi(text: str, place: str, column: str | None) -> Found:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        _, _, name = line.strip().partition(" ")
-        name = name.strip()
+        name = "".join(line.split(maxsplit=1)[1:]).strip()
         if name.endswith("|"):
             raise DataError(
                 f"line {number} of {place} is a command, and none is run; write its sound into a file first"

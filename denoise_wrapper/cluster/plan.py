@@ -129,17 +129,15 @@ def _find(entry: str, out: str, root: str | None, column: str | None, made: Task
         found = store.matching(normal(entry))
         yield _Found(fixed, _kept({place[len(fixed) + 1 :]: seen for place, seen in found.items()}, entry))
         return
-    place = normal(entry)
-    seen = None
+    place, seen = normal(entry), None
+    _check_output(entry, place, out)
     if not entry.endswith("/"):
         with contextlib.suppress(store.StorageError):  # listing says why, as a look at one file has no words for it
             seen = store.look(place)
     if seen is not None:
-        _check_output(entry, place, out)
         folder = store.parent(place)
         yield _Found(folder, {place[len(folder) + 1 :]: seen})
         return
-    _check_output(entry, place, out)
     yield _Found(place, _kept(store.below(place), entry))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.arguments import warn_caller
@@ -26,9 +28,12 @@ WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
 LATE_S = 60.0  # after which it is said that no worker has come
-LOST_S = 900.0  # after which none is waited for
+LOST_S = 900.0  # without any, after which none is waited for
 FAILURES = 10  # of workers to start, one after the other, after which none is tried
+CONNECT_S = 10.0  # for the machine at an address to answer
 STORE_BYTES = 200_000_000  # of a cluster that is started here: tasks and outcomes are small
+_NO_CLUSTER = "--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
+_TOKEN = ", or set RAY_AUTH_MODE=token: this machine has a token, which a cluster that 'ray start' began then asks for"
 
 
 def start(address: str, cores: int | None = None) -> Any:
@@ -39,14 +44,14 @@ def start(address: str, cores: int | None = None) -> Any:
     Raises ConfigError if Ray is not installed, FileError if there is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # Ray's own gives up where a machine is busy
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     try:
         import ray
     except ImportError as error:
         raise ConfigError(needs_package("--ray needs", error, "ray")) from error
     if ray.is_initialized():
         return ray
+    where = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
+    _check_listens(where.removeprefix("ray://"), address)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     options: dict[str, Any] = {"address": address}
     if address == "local":
@@ -55,14 +60,35 @@ def start(address: str, cores: int | None = None) -> Any:
         ray.init(**options, logging_level="ERROR", log_to_driver=False)
     except Exception as error:  # a node that does not come up raises no narrower one
         why = redacted(" ".join(str(error).split()))[:200]
-        raise FileError(
-            f"--ray {address}: no cluster answers there ({why}); start one with 'ray start --head'"
-        ) from error
+        if address == "local":
+            raise FileError(
+                f"--ray local: Ray did not start here ({why}); a machine that is busy may be why"
+            ) from error
+        hint = _TOKEN if _has_token() and "RAY_AUTH_MODE" not in os.environ else ""
+        raise FileError(_NO_CLUSTER.format(address=address, why=why) + hint) from error
     finally:
         for number, handler in before.items():  # Ray has one of its own for TERM
             with contextlib.suppress(ValueError):  # in another thread than the first one there are none
                 signal.signal(number, handler)
     return ray
+
+
+def _has_token() -> bool:
+    """True if this machine has a token for clusters, where Ray looks for one."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return "RAY_AUTH_TOKEN" in os.environ or Path(named or Path.home() / ".ray/auth_token").is_file()
+
+
+def _check_listens(where: str, address: str) -> None:
+    """Raise FileError if nothing listens at where, host:port: Ray itself would wait for many minutes."""
+    host, _, port = where.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise FileError(_NO_CLUSTER.format(address=address, why=f"{where}: {why}".lower())) from error
 
 
 @dataclass
@@ -102,7 +128,7 @@ class _Run:
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
         self._hired = self._failures = 0.0
-        self._begin, self._said, self._came = time.monotonic(), False, False
+        self._alone, self._said = time.monotonic(), False  # since when no worker is there, and whether that was said
 
     def run(self) -> None:
         try:
@@ -111,6 +137,9 @@ class _Run:
                 self._hire()
                 self._hand_out()
                 self._collect()
+        except self._ray.exceptions.RayError as error:
+            why = redacted(" ".join(str(error).split()))[:300]
+            raise FileError(f"the cluster answers no more ({why}); --resume goes on") from error
         finally:
             self._end()
 
@@ -127,17 +156,19 @@ class _Run:
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
             actor = self._class.options(**options).remote(self._how, self._key)
             self._workers.append(_Worker(actor, actor.hello.remote()))
-        if not any(worker.came for worker in self._workers):
-            self._miss(now - self._begin, cores)
+        if any(worker.came for worker in self._workers):
+            self._alone, self._said = now, False
+        else:
+            self._miss(now - self._alone, cores)
 
     def _miss(self, waited: float, cores: float) -> None:
-        """Say that no worker has come, and give up in the end: nodes may still be starting."""
+        """Say that there is no worker, and give up in the end: nodes may still be starting, or come again."""
         why = (
             f"no worker has come within {waited:.0f} s: each wants {self._cpus} free cores of one machine, and the "
             f"cluster has {cores:g} in all; see 'ray status', or --cpus-per-worker"
         )
-        if waited > LOST_S and not self._came:
-            raise FileError(why)
+        if waited > LOST_S:
+            raise FileError(f"{why}; --resume goes on")
         if waited > LATE_S and not self._said:
             self._said = True
             warn_caller(why)
@@ -186,7 +217,7 @@ class _Run:
             self._lost(worker, error)
         else:
             if reference is worker.hello:
-                worker.came, self._came, self._failures = True, True, 0
+                worker.came, self._failures = True, 0
                 return
             task, replace = worker.tasks.pop(reference)
             self._answer(answer, replace)

@@ -22,7 +22,8 @@ from denoise_wrapper.wording import duration
 
 ATTEMPTS = 5
 PAUSE_S = 1.0  # before storage that failed is tried again; twice as long each time
-COPY_S = 30.0  # between two copies of the manifest in object storage
+COPY_S = 30.0  # between two copies of the manifest in object storage, or
+COPY_SHARE = 20  # so many times as long as the last one took, as a manifest grows
 REFUSALS = 3  # one after the other, after which storage is thought to refuse all
 
 
@@ -53,7 +54,10 @@ class Counts:
 
 
 class Ledger:
-    """Knows of each task how often it was tried, and writes down what became of it. Threads may call its methods."""
+    """Knows of each task how often it was tried, and writes down what became of it.
+
+    Threads may call begin; answer and forgive are for one alone.
+    """
 
     def __init__(
         self, manifest: Manifest, key: str, attempts: int, told: Callable[[Outcome, bool], object], counts: Counts
@@ -194,8 +198,11 @@ def opened_manifest(output: str, path: str | None, resume: bool, overwrite: bool
     ended = threading.Event()
 
     def keep() -> None:
-        while not ended.wait(COPY_S):
+        pause = COPY_S
+        while not ended.wait(pause):
+            begin = time.monotonic()
             _copied(book, copy)
+            pause = max(COPY_S, COPY_SHARE * (time.monotonic() - begin))
 
     thread = threading.Thread(target=keep, name="denoise-manifest", daemon=True) if copy is not None else None
     try:

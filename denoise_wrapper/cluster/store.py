@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import posixpath
 import re
@@ -16,7 +17,8 @@ from typing import Any
 from denoise_wrapper.errors import ConfigError, FileError, needs_package
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")  # memory: of this process, for trying things
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+_SAME = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az"}  # other names of the same storage
+_EXTRAS = {"s3": "s3", "gs": "gcs", "az": "azure"}
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # Errors of storage by the names of their classes, as no library of theirs is imported for telling.
 _REFUSED = {
@@ -25,7 +27,8 @@ _REFUSED = {
 }  # fmt: skip
 _REFUSALS = re.compile(
     r"AccessDenied|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|InvalidToken|NoSuchBucket"
-    r"|Forbidden|Unauthorized|ContainerNotFound|specified bucket does not exist|RequestTimeTooSkewed",
+    r"|Forbidden|Unauthorized|ContainerNotFound|specified bucket does not exist|RequestTimeTooSkewed"
+    r"|AuthorizationFailure|AuthorizationPermissionMismatch|failed to authenticate",
     re.IGNORECASE,
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -81,13 +84,15 @@ def normal(place: str) -> str:
         return os.path.realpath(path)
     rest = place.partition("://")[2]
     bucket = rest.partition("/")[0]
-    if ("@" in bucket and scheme != "abfss" and scheme != "abfs") or ":" in bucket or "?" in rest:
+    if ("@" in bucket and scheme not in ("abfs", "abfss")) or ":" in bucket or "?" in rest:
         raise ConfigError(
             f"{scheme}://...: an address holds no key, password or query, as it is written into manifests and logs; "
             "give credentials by the environment, as the storage's own library reads them"
         )
     if not bucket or ".." in rest.split("/"):
         raise ConfigError(f"{place}: an address names a bucket, and has no '..' in it")
+    if "@" not in bucket:  # abfs://container@account... is another form than az://container
+        scheme = _SAME.get(scheme, scheme)
     return f"{scheme}://{rest.rstrip('/')}"
 
 
@@ -123,15 +128,16 @@ def opened(place: str) -> tuple[Any, str]:
         import fsspec
 
         with _told("cannot reach", place):
+            for name in ("gcsfs", "google", "azure"):  # they log each try, with tracebacks; what fails is told anyway
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             # Listings are not kept: others may write meanwhile, and so do our own workers elsewhere.
             system, path = fsspec.core.url_to_fs(place, use_listings_cache=False)
             return system, path
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and (error.name or "") == "fsspec":
             raise ConfigError(needs_package(f"{scheme}:// needs", error, "cluster")) from error
-        raise ConfigError(
-            f"{scheme}:// needs a package of its own: pip install 'denoise-wrapper[{_EXTRAS.get(scheme, 'cluster')}]'"
-        ) from error
+        extra = _EXTRAS.get(_SAME.get(scheme, scheme), "cluster")
+        raise ConfigError(f"{scheme}:// needs a package of its own: pip install 'denoise-wrapper[{extra}]'") from error
 
 
 def look(place: str) -> Look | None:
@@ -147,7 +153,7 @@ def look(place: str) -> Look | None:
     system, path = opened(place)
     with _told("cannot look at", place):
         try:
-            facts = system.info(path, refresh=True) if scheme_of(place) in ("s3", "s3a") else system.info(path)
+            facts = system.info(path, refresh=True) if scheme_of(place) == "s3" else system.info(path)
         except FileNotFoundError:
             return None
         return None if facts.get("type") == "directory" else _look(facts)
@@ -173,10 +179,10 @@ def below(place: str) -> dict[str, Look]:
         try:
             found = system.find(path, detail=True)
         except FileNotFoundError:
-            if scheme_of(place) in ("s3", "s3a"):
+            if scheme_of(place) == "s3":
                 system.ls(path.split("/")[0])  # says of a bucket that is not there what cannot be said of a prefix
             return {}
-        if not found and scheme_of(place) in ("s3", "s3a"):
+        if not found and scheme_of(place) == "s3":
             with contextlib.suppress(FileNotFoundError):
                 system.ls(path.split("/")[0])
     root = path.strip("/") + "/"
@@ -266,6 +272,14 @@ def _look(facts: dict[str, Any]) -> Look:
     return Look(int(facts.get("size") or 0), str(mark).strip('"'))
 
 
+def _is_refusal(error: Exception) -> bool:
+    """True for an error by which storage says that it knows whoever asks not, or lets them not."""
+    code = getattr(error, "code", None) or getattr(error, "status_code", None)
+    if isinstance(error, PermissionError) or type(error).__name__ in _REFUSED or str(code) in ("401", "403"):
+        return True
+    return _REFUSALS.search(str(error)) is not None
+
+
 @contextlib.contextmanager
 def _told(what: str, place: str, writing: bool = False) -> Iterator[None]:
     """Say what storage could not do, in a line, without credentials."""
@@ -278,9 +292,9 @@ def _told(what: str, place: str, writing: bool = False) -> Iterator[None]:
             raise AccessError(f"{what} {place}: there is no such bucket or container") from error
         raise FileError(f"{what} {place}: there is no such file, bucket or container") from error
     except Exception as error:  # of whatever library the storage has
-        reason = redacted(" ".join(str(error).split()) or type(error).__name__)[:300]
-        refused = isinstance(error, PermissionError) or type(error).__name__ in _REFUSED or _REFUSALS.search(str(error))
-        if refused:
+        words = str(error).partition("Content: <?xml")[0]  # Azure's library adds the whole answer
+        reason = redacted(" ".join(words.split()) or type(error).__name__)[:300]
+        if _is_refusal(error):
             raise AccessError(f"{what} {place}: {reason}; see whether bucket, key and its date are right") from error
         if is_full(error):
             raise AccessError(f"{what} {place}: the disk is full") from error

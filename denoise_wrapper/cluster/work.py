@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from denoise_wrapper import __version__
-from denoise_wrapper.atomic import scratch, transient
+from denoise_wrapper.atomic import aside, scratch, transient
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.plan import Task
 from denoise_wrapper.cluster.store import AccessError, Look, StorageError, redacted, scheme_of
@@ -105,7 +105,7 @@ class _Local:
         self._work: dict[Path, _Work] = {}  # by the plain file to read
 
     def run(self, jobs: int | None, done: Report, check: Callable[[], object] | None) -> None:
-        with scratch(Path(tempfile.gettempdir()) / "denoise-batch") as folder:
+        with scratch(Path(tempfile.gettempdir()) / "denoise-batch") as folder, aside(FileError):
             for number, (task, replace) in enumerate(self._tasks):
                 work = _Work(task, replace, folder / f"{number}")
                 self._work[work.source] = work

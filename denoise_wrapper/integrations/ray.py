@@ -103,7 +103,7 @@ def denoise_files(
     """
     from denoise_wrapper.cluster.plan import make_tasks
     from denoise_wrapper.cluster.ray_engine import ray_engine, start
-    from denoise_wrapper.cluster.run import Counts, run_tasks
+    from denoise_wrapper.cluster.run import run_tasks
     from denoise_wrapper.cluster.store import normal
     from denoise_wrapper.cluster.work import How
     from denoise_wrapper.denoiser import Denoiser
@@ -112,11 +112,12 @@ def denoise_files(
     how = How(Denoiser() if denoiser is None else denoiser, Wishes(**wishes))
     places = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     made = make_tasks([os.fspath(place) for place in places], os.fspath(output), root=root, column=column)
-    counts = Counts(failed=len(made.failed))
+    if made.failed:
+        raise made.failed[0][1]
     engine = ray_engine(start("auto"), cpus_per_worker, workers=workers)
     return run_tasks(
         made, normal(os.fspath(output)), how, engine, resume=resume, overwrite=overwrite, attempts=attempts,
-        manifest=manifest, told=told, counts=counts,
+        manifest=manifest, told=told,
     )  # fmt: skip
 
 

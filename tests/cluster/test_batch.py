@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batch_runs import batch, contents, make_files, records
@@ -22,6 +23,7 @@ from denoise_wrapper.cli import main as cli
 from denoise_wrapper.cluster.manifest import NAME, Manifest
 from denoise_wrapper.cluster.metrics import served
 from denoise_wrapper.cluster.plan import Task, make_tasks
+from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import FileError
@@ -149,7 +151,7 @@ LISTS = {
     '{"id": "2", "recording": {"sources": [{"type": "file", "source": "sub/b.flac"}]}}\n',
     "table.csv": "id,path\n1,a.wav\n2,sub/b.flac\n",
     "table.tsv": "id\tfile_name\n1\ta.wav\n2\t./sub/b.flac\n",
-    "wav.scp": "one a.wav\ntwo sub/b.flac\n",
+    "wav.scp": "one a.wav\ntwo\tsub/b.flac\n",
 }
 
 
@@ -278,6 +280,24 @@ def test_counters_are_served_while_a_run_goes_on() -> None:
             pass
     assert 'denoise_batch_files_total{outcome="done"} 2.0' in text
     assert "denoise_batch_files_left 2.0" in text
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_cluster_that_wants_a_token_is_told_how(tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Ray that answers as it does to who sends none."""
+
+    def init(**_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    if there:
+        (tmp_path / "token").write_text("0" * 32)
+    with pytest.raises(FileError, match="no cluster answers there") as caught:
+        start("auto")
+    assert ("RAY_AUTH_MODE=token" in str(caught.value)) is there
 
 
 def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,8 @@ import numpy as np
 import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
-from corpus import cleaners
+from ray_nodes import add_node, cleaners, head
+from storms import free_port
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
 from denoise_wrapper.cluster.manifest import NAME
@@ -29,9 +33,10 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Ray on two cores of this machine, for all tests here, as it takes long to start."""
-    yield start(os.environ.get("RAY_ADDRESS", "local"), 2)
-    ray.shutdown()
+    """Ray on two cores of this machine, for all tests here, as it takes long to start; --ray finds it connected."""
+    with head(cores=2) as nodes:
+        yield start(nodes.address)
+        ray.shutdown()
 
 
 def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,15 +52,43 @@ def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pyt
     assert "3 were done before" in capsys.readouterr().err
 
 
+def test_ray_is_started_here_for_a_run_and_ends_with_it(tmp_path: Path) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2, "b.wav": 0.3})
+    lines = (
+        "from ray_nodes import at_once",
+        "from denoise_wrapper.cli import main",
+        "with at_once(): exit(main.main())",
+    )
+    words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", "local", "--jobs", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path])}
+    answer = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines), *words], capture_output=True, text=True, env=environment
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "2 done" in answer.stderr
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+
+
+def test_a_cluster_that_is_not_there_is_said_in_a_line(tmp_path: Path) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2})
+    words = [sys.executable, "-m", "denoise_wrapper", "batch", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    answer = subprocess.run([*words, "--ray", f"127.0.0.1:{free_port()}"], capture_output=True, text=True)
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert "no cluster answers there" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tmp_path: Path) -> None:
-    make_files(tmp_path / "in", {f"{number:02}.wav": 20.0 for number in range(8)})
+    make_files(tmp_path / "in", {f"{number:02}.wav": 60.0 for number in range(8)})
     killed: list[int] = []
 
     def kill() -> None:
         deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("out/.*.wav")) and time.monotonic() < deadline:
+        while not (found := cleaners(tmp_path / "out")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        for pid in cleaners()[:1]:
+        for pid in found[:1]:
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 
@@ -70,6 +103,48 @@ def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tm
     assert len(done) == 8
     assert [line["final"] for line in failed] == [False]
     assert "the worker that cleaned it died" in failed[0]["error"]
+
+
+def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> None:
+    """Two nodes in processes of their own; one is taken away while it works, and another one added."""
+    make_files(tmp_path / "in", {f"{number:02}.wav": 60.0 for number in range(12)})
+    with head(cores=0) as nodes:
+        first = add_node(nodes)
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address]
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 120
+            while not cleaners(tmp_path / "out") and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.01)
+            nodes.remove_node(first, allow_graceful=False)
+            assert process.poll() is None
+            add_node(nodes)
+            _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said.decode()
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    targets = [line["target"] for line in records(tmp_path / "out")]
+    assert len(targets) == len(set(targets)) == 12
+    assert len({line["worker"] for line in records(tmp_path / "out")}) > 1
+
+
+def test_rays_own_metrics_tell_what_workers_have_done(tmp_path: Path) -> None:
+    """They are what its dashboard and Prometheus read."""
+    make_files(tmp_path / "in", {"a.wav": 0.5, "b.wav": 0.5})
+    (tmp_path / "in/bad.wav").write_text("this is text")
+    told = {"files": 2.0, "audio_seconds": 1.0, "failures": 1.0}
+    with head(cores=2, small=False) as nodes:
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
+            assert process.wait(300) == 2
+        place = f"http://{nodes.head_node.node_ip_address}:{nodes.head_node.metrics_export_port}/metrics"
+        deadline, found = time.monotonic() + 120, dict[str, float]()
+        while found != told and time.monotonic() < deadline:
+            time.sleep(0.5)
+            lines = urllib.request.urlopen(place).read().decode().splitlines()
+            for name in told:
+                of = [line for line in lines if line.startswith(f"ray_denoise_{name}_total")]
+                found[name] = sum(float(line.split()[-1]) for line in of)
+        assert found == told
 
 
 def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:
@@ -114,7 +189,10 @@ def test_files_are_cleaned_from_within_a_program_on_ray(cluster: Any, tmp_path: 
     assert all(scheme_of(line.get("target", "")) is None for line in lines)
 
 
-def test_more_cores_than_there_are_is_said(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_cores_than_there_are_is_said(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOST_S", 3.0)
     make_files(tmp_path / "in", {"a.wav": 0.2})
     assert batch(tmp_path / "in", "-o", tmp_path / "out", "--ray", "local", "--cpus-per-worker", 64) == 2
+    assert "each wants 64 free cores of one machine" in capsys.readouterr().err

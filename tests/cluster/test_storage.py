@@ -1,9 +1,10 @@
-"""`batch` on object storage: fsspec's own in memory, and S3 as moto emulates it, where that is installed."""
+"""`batch` on object storage: fsspec's own in memory, and emulators of S3, Google's and Azure's that are installed."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,13 @@ from typing import Any
 import pytest
 from batch_runs import batch, contents, make_files
 from require import require
-from storms import Proxy, moto_server
+from storms import AZURE_KEY, SECRET, Proxy, bucket
 
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME
 from denoise_wrapper.errors import ConfigError, FileError
 
 fsspec = require("fsspec")
-SECRET = "not-a-real-secret-1234"
 
 
 @pytest.fixture
@@ -98,6 +98,25 @@ def test_addresses_that_are_none_are_refused(place: str, words: str) -> None:
     assert "sig=abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [
+        ("s3://b/raw", "s3://b/raw"),
+        ("s3://b/raw/", "s3a://b/raw/clean"),
+        ("s3://b/raw/*.wav", "s3://b/raw/clean"),
+        ("gs://b", "gcs://b/clean"),
+        ("abfs://c/raw", "az://c/raw/clean"),
+    ],
+)
+def test_an_output_in_an_input_of_storage_is_refused_before_anything_is_asked(
+    given: str, output: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "opened", lambda place: pytest.fail(f"{place} was opened"))
+    assert batch(given, "-o", output) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is the input" in line or "lies inside the input" in line
+
+
 def test_credentials_are_taken_out_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     text = f"403 for {SECRET} AKIAABCDEFGHIJKLMNOP https://u:p@host/x?sig=abc%3D&X-Amz-Signature=99 AccountKey=abc;"
@@ -107,80 +126,86 @@ def test_credentials_are_taken_out_of_messages(monkeypatch: pytest.MonkeyPatch) 
     assert told.startswith("403 for *** ")
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """S3 on the loopback: (client, proxy before it), and the environment that leads there."""
-    for package in ("moto", "s3fs", "flask"):
-        pytest.importorskip(package, reason="S3 on the loopback wants moto[server] and s3fs: make cluster")
-    import boto3
-
-    with moto_server() as port, Proxy(port) as proxy, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing-access", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.create_bucket(Bucket="corpus")
-        yield client, proxy
-        fsspec.filesystem("s3").clear_instance_cache()
+NEEDS = {"s3": ("moto", "flask", "s3fs"), "gs": ("gcp_storage_emulator", "gcsfs"), "az": ("adlfs",)}
+REFUSAL = {  # what each storage says to a key that has expired
+    "s3": (400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
+    "gs": (401, b'{"error": {"code": 401, "message": "Invalid Credentials: the token has expired"}}'),
+    "az": (403, b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code><Message>Expired.</Message></Error>"),
+}  # fmt: skip
 
 
-class TestS3:
-    def test_every_file_is_whole_although_requests_fail(self, s3: Any, tmp_path: Path) -> None:
-        client, proxy = s3
-        make_files(tmp_path / "in", {f"sub/{number}.wav": 0.2 for number in range(6)})
-        for name, data in contents(tmp_path / "in").items():
-            client.put_object(Bucket="corpus", Key=f"in/{name}", Body=data)
-        assert batch(tmp_path / "in", "-o", tmp_path / "out") == 0
-        proxy._failing, book = 0.2, tmp_path / "book.jsonl"
-        try:
-            assert batch("s3://corpus/in", "-o", "s3://corpus/out", "--manifest", book, "--attempts", 9) == 0
-        finally:
-            proxy._failing = 0.0
-        assert proxy.failed > 0
-        got = {}
-        for each in client.list_objects_v2(Bucket="corpus", Prefix="out/sub")["Contents"]:
-            got[each["Key"].removeprefix("out/")] = client.get_object(Bucket="corpus", Key=each["Key"])["Body"].read()
-        assert got == contents(tmp_path / "out")
-        assert SECRET not in book.read_text()
-        assert batch("s3://corpus/in", "-o", "s3://corpus/out", "--manifest", book, "--resume") == 0
-        events = [json.loads(line) for line in book.read_text().splitlines()]
-        done = [event["target"] for event in events if event["event"] == "done"]
-        assert len(done) == len(set(done)) == 6
+@pytest.fixture(scope="module", params=["s3", "gs", "az"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[tuple[str, Proxy]]:
+    """(address of a bucket, proxy before its storage), and the environment that leads there."""
+    for package in NEEDS[request.param]:
+        pytest.importorskip(package, reason="emulators of storage are installed apart: make cluster")
+    if request.param == "az" and shutil.which(os.environ.get("AZURITE", "azurite-blob")) is None:
+        pytest.skip("Azure's storage is emulated by Azurite, a package of npm: AZURITE=.../azurite-blob make cluster")
+    with bucket(request.param) as (address, _, proxy):
+        yield address, proxy
 
-    @pytest.mark.parametrize("bucket", ["absent-bucket", "corpus/absent"])
-    def test_a_bucket_that_is_not_there_is_said_in_a_line(
-        self, s3: Any, tmp_path: Path, bucket: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert batch(f"s3://{bucket}", "-o", tmp_path / "out") == 2
-        said = capsys.readouterr().err.splitlines()
-        assert len([line for line in said if bucket in line]) == 1
-        assert "Traceback" not in "".join(said)
 
-    def test_a_bucket_to_write_to_that_is_not_there_is_said_in_a_line(
-        self, s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        make_files(tmp_path / "in", {"a.wav": 0.2})
-        assert batch(tmp_path / "in", "-o", "s3://absent-bucket/x", "--manifest", tmp_path / "book") == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert "absent-bucket" in line
+def test_every_file_is_whole_although_requests_fail(cloud: tuple[str, Proxy], tmp_path: Path) -> None:
+    address, proxy = cloud
+    make_files(tmp_path / "in", {f"sub/{number}.wav": 0.2 for number in range(6)})
+    for name in contents(tmp_path / "in"):
+        store.store(tmp_path / "in" / name, f"{address}/in/{name}")
+    assert batch(tmp_path / "in", "-o", tmp_path / "out") == 0
+    words, before = (f"{address}/in", "-o", f"{address}/out", "--manifest", tmp_path / "book.jsonl"), proxy.failed
+    proxy.storm(failing=0.2, delay_s=0.02)
+    try:
+        assert batch(*words, "--attempts", 9) == 0
+    finally:
+        proxy.storm()
+    assert proxy.failed > before
+    for name, data in contents(tmp_path / "out").items():
+        store.fetch(f"{address}/out/{name}", tmp_path / "got")
+        assert (tmp_path / "got").read_bytes() == data
+    assert len(store.below(f"{address}/out")) == 6 + 1
+    assert batch(*words, "--resume") == 0
+    lines = (tmp_path / "book.jsonl").read_text().splitlines()
+    done = [line["target"] for line in map(json.loads, lines) if line["event"] == "done"]
+    assert len(done) == len(set(done)) == 6
+    for secret in (SECRET, AZURE_KEY):
+        assert secret not in "".join(lines)
 
-    def test_a_key_that_has_expired_is_said_in_a_line(
-        self, s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        _, proxy = s3
-        words = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
-        proxy.answer = 400, words.encode()
-        try:
-            assert batch("s3://corpus/in", "-o", tmp_path / "out") == 2
-        finally:
-            proxy.answer = None
-        (line,) = capsys.readouterr().err.splitlines()
-        assert "has expired" in line
-        assert "see whether bucket, key and its date are right" in line
-        assert os.environ["AWS_SECRET_ACCESS_KEY"] not in line
-        assert not (tmp_path / "out").exists()
+
+@pytest.mark.parametrize("place", ["absent-bucket", "corpus/absent"])
+def test_a_bucket_that_is_not_there_is_said_in_a_line(
+    cloud: tuple[str, Proxy], tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheme = cloud[0].partition(":")[0]
+    assert batch(f"{scheme}://{place}", "-o", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert place in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bucket_to_write_to_that_is_not_there_is_said_in_a_line(
+    cloud: tuple[str, Proxy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_files(tmp_path / "in", {"a.wav": 0.2})
+    absent = f"{cloud[0].partition(':')[0]}://absent-bucket/x"
+    assert batch(tmp_path / "in", "-o", absent, "--manifest", tmp_path / "book") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("denoise-wrapper: cannot ")
+    assert "absent-bucket" in line
+
+
+def test_a_key_that_has_expired_is_said_in_a_line(
+    cloud: tuple[str, Proxy], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, proxy = cloud
+    proxy.answer = REFUSAL[address.partition(":")[0]]
+    try:
+        assert batch(f"{address}/in", "-o", tmp_path / "out") == 2
+    finally:
+        proxy.answer = None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "see whether bucket, key and its date are right" in line
+    assert SECRET not in line
+    assert AZURE_KEY not in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,13 @@
 
     python tests/long/corpus.py make WORK --clips 10000 --least 2 --most 20 --long 10800
     python tests/long/corpus.py overhead WORK --clips 300 --backend dtln-16k [--ray]
-    python tests/long/corpus.py resume WORK
+    python tests/long/corpus.py resume WORK [--ray]            # all clips, memory, and --resume
     python tests/long/corpus.py finished WORK --clips 10000    # --resume where all is done already
     python tests/long/corpus.py ledger WORK --clips 10000      # what the manifest costs for each file
     python tests/long/corpus.py workers WORK 1 2               # by Ray; and what leading costs for each file
+    python tests/long/corpus.py calls WORK --clips 20000       # what a call of Ray costs the process that leads
     python tests/long/corpus.py faults WORK --seconds 300      # two nodes of Ray, killed workers, a node that goes
-    python tests/long/corpus.py storage WORK                   # S3 of moto, behind a proxy that fails
+    python tests/long/corpus.py storage WORK --kind az [--ray] # emulated, behind a proxy that fails; s3, gs or az
 
 WORK gets `clips`, and results beside it. Every figure is of one machine at one time: compare within a run only.
 """
@@ -15,6 +16,7 @@ WORK gets `clips`, and results beside it. Every figure is of one machine at one 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -26,12 +28,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 RATE = 16000
 BROKEN = 100  # one file in so many is no audio
 
@@ -63,30 +67,86 @@ def clip(seconds: float, seed: int) -> np.ndarray[Any, Any]:
     return 0.1 * voice + 0.02 * rng.standard_normal(len(at))
 
 
-def run(*words: object, env: dict[str, str] | None = None) -> tuple[float, int, int, str]:
-    """Run a verb: (seconds by the clock, peak memory in MB, exit code, what it said)."""
+@dataclass
+class Run:
+    """What a verb took and said. took: seconds by the clock. own: of the processor, by the process itself; all: and by
+    what Ray has started for it.
+
+    resident: its memory in MB, every twentieth of a second; cleaning: most of a worker of Ray, every second.
+    """
+
+    took: float
+    code: int
+    said: str
+    own: float
+    all: float
+    resident: list[int]
+    cleaning: list[int]
+
+    def told(self) -> str:
+        return f"{self.took:.2f} s, {self.flat(self.resident)}, exit {self.code}: {self.said.strip()[-200:]}"
+
+    def flat(self, found: list[int]) -> str:
+        """Memory while it ran: at a tenth, the half and nine tenths of its time, and the most."""
+        if not found:
+            return "no memory seen"
+        at = [found[len(found) * tenth // 10] for tenth in (1, 5, 9)]
+        return f"{at[0]}, {at[1]}, {at[2]} MB, peak {max(found)}"
+
+
+def run(*words: object) -> Run:
+    """Run a verb of the command."""
+    from ray_nodes import cleaners
+
     begin = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "denoise_wrapper", *map(str, words)], stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **(env or {})},
-    ) as process:  # fmt: skip
+    verb = [sys.executable, "-m", "denoise_wrapper", *map(str, words)]
+    with subprocess.Popen(verb, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        peak = 0
+        done = Run(0.0, 0, "", 0.0, 0.0, [], [])
+        others: dict[int, float] = {}
         text: list[str] = []
         reader = threading.Thread(target=lambda: text.append(process.stderr.read()))  # type: ignore[union-attr]
         reader.start()
         while process.poll() is None:
-            peak = max(peak, _resident(process.pid))
+            done.resident += _resident(process.pid)
+            done.own = max(done.own, _processor(process.pid))
+            if "--ray" in words and len(done.resident) % 20 == 0:
+                done.cleaning += [max((_resident(pid) for pid in cleaners()), default=[0])[0]]
+                others |= {pid: _processor(pid) for pid in _below(process.pid)}
             time.sleep(0.05)
         reader.join()
-    return time.perf_counter() - begin, peak, process.returncode, text[0]
+    done.all = done.own + sum(others.values())
+    done.took, done.code, done.said = time.perf_counter() - begin, process.returncode, text[0]
+    return done
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int) -> list[int]:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >> 20
+        return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >> 20]
     except (OSError, IndexError):
-        return 0
+        return []
+
+
+def _below(pid: int) -> list[int]:
+    """Processes that a process has started, and those that they have: by Ray its workers and what serves them."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found[1:]
+
+
+def _processor(pid: int) -> float:
+    """Seconds of processor that a process has taken itself."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
 
 
 def fresh(folder: Path) -> Path:
@@ -109,14 +169,10 @@ def started(said: str) -> float:
 
 def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> None:
     """The same clips by `filter` and by `batch`, in turns; seconds without the start, and processor time."""
-    sources = sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sources:
-        os.link(path, few / path.name)
-    one = fresh(work / "one")
-    one.mkdir()
-    os.link(sources[0], one / sources[0].name)
+    few = some(work, clips, broken=False)
+    one = _made(fresh(work / "one"))
+    first = min(few.iterdir())
+    os.link(first, one / first.name)
     kinds: dict[str, list[object]] = {"filter": [], "batch": []}
     if ray:
         kinds["batch --ray local"] = ["--ray", "local"]
@@ -124,34 +180,35 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
     cpu: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, words in kinds.items():
-            verb = name.split()[0]
-            start = os.times()
-            base, _, _, _ = run(verb, one, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, "-q", *words)
-            middle = os.times()
-            whole, _, code, said = run(verb, few, "-o", fresh(work / "out"), "--jobs", 2, "-b", backend, *words)
-            end = os.times()
-            assert code == 0, said
-            took[name].append(whole - started(said) if "batch" in name else whole - base)
-            cpu[name].append((end[2] + end[3] - middle[2] - middle[3]) - (middle[2] + middle[3] - start[2] - start[3]))
-            print(f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; {base:.1f} s with one file")
+            verb = [name.split()[0], *words, "--jobs", 2, "-b", backend, "-o"]
+            base, whole = run(*verb, fresh(work / "out"), one), run(*verb, fresh(work / "out"), few)
+            assert whole.code == 0, whole.said
+            took[name].append(whole.took - (started(whole.said) if "batch" in name else base.took))
+            cpu[name].append(whole.all - base.all)
+            print(f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; one file {base.took:.1f} s")
     for name in kinds:
         ratio = min(took[name]) / min(took["filter"])
         used = min(cpu[name]) / min(cpu["filter"])
-        print(
-            f"{backend}, {len(sources)} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time"
-        )
+        print(f"{backend}, {clips} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time")
 
 
-def resume(work: Path, backend: str) -> None:
-    """All clips by `batch`, then --resume twice, with memory."""
-    out = fresh(work / "all")
-    took, peak, code, said = run("batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend)
-    print(f"all: {took:.1f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+def resume(work: Path, backend: str, words: list[object]) -> None:
+    """All clips by `batch`, from where an earlier call of this stopped, then --resume twice, with memory."""
+    out = work / "all"
+    verb = ["batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume", *words]
+    done = run(*verb)
+    print(f"all: {done.told()}")
+    if words:
+        print(f"a worker: {done.flat(done.cleaning)}")
     lines = [json.loads(line) for line in (out / ".denoise-batch.jsonl").read_text().splitlines()]
     print(f"manifest: {len(lines)} lines, {(out / '.denoise-batch.jsonl').stat().st_size >> 10} kB")
+    whole = {path for path in out.rglob("*.wav") if path.stat().st_size > 1000}
+    targets = [line["target"] for line in lines if line["event"] == "done"]
+    assert len(targets) == len(set(targets))
+    assert {str(path.resolve()) for path in whole} == set(targets)
+    print(f"each of {len(targets)} done once, and there; {sum(line.get('aside', False) for line in lines)} set aside")
     for _ in range(2):
-        took, peak, code, said = run("batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume")
-        print(f"--resume: {took:.2f} s, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+        print(f"--resume: {run(*verb).told()}")
 
 
 def finished(work: Path, clips: int) -> None:
@@ -160,7 +217,7 @@ def finished(work: Path, clips: int) -> None:
     sources = fresh(work / "names")
     first.mkdir(parents=True)
     soundfile.write(first / "0.wav", clip(2.0, 0), RATE, subtype="PCM_16")
-    assert run("batch", first, "-o", work / "first-out", "--overwrite", "-q")[2] == 0
+    assert run("batch", first, "-o", work / "first-out", "--overwrite", "-q").code == 0
     lines = [json.loads(line) for line in (work / "first-out/.denoise-batch.jsonl").read_text().splitlines()]
     (done,) = [line for line in lines if line["event"] == "done"]
     with open(_made(out) / ".denoise-batch.jsonl", "w") as book:
@@ -172,11 +229,8 @@ def finished(work: Path, clips: int) -> None:
             book.write(json.dumps({"event": "begin", "target": line["target"], "attempt": 1}) + "\n")
             book.write(json.dumps(line) + "\n")
     for _ in range(2):
-        before = os.times()
-        took, peak, code, said = run("batch", sources, "-o", out, "--resume")
-        used = os.times()
-        cpu = used[2] + used[3] - before[2] - before[3]
-        print(f"--resume: {took:.2f} s, {cpu:.2f} s of processor, peak {peak} MB, exit {code}: {said.splitlines()[-1]}")
+        done = run("batch", sources, "-o", out, "--resume")
+        print(f"--resume: {done.own:.2f} s of processor, {done.told()}")
 
 
 def _made(folder: Path) -> Path:
@@ -213,60 +267,78 @@ def ledger(work: Path, clips: int) -> None:
 
 def workers(work: Path, numbers: list[int], clips: int) -> None:
     """Clips by Ray with so many workers each: what a worker does."""
-    overhead_clips = fresh(work / "few")
-    overhead_clips.mkdir()
-    for path in sorted(path for path in (work / "clips").rglob("*.wav") if path.stat().st_size > 1000)[:clips]:
-        os.link(path, overhead_clips / path.name)
+    few = some(work, clips, broken=False)
+    one = run("batch", min(few.iterdir()), "-o", fresh(work / "out"), "--ray", "local", "--jobs", 1)
     for number in numbers:
-        took, _, code, said = run(
-            "batch", overhead_clips, "-o", fresh(work / "out"), "--ray", "local", "--jobs", number
+        done = run("batch", few, "-o", fresh(work / "out"), "--ray", "local", "--jobs", number)
+        assert done.code == 0, done.said
+        start, lead = started(done.said), done.own - one.own
+        steady = done.took - start
+        print(
+            f"{number} workers: {steady:.1f} s, {clips / steady / number:.2f} files/s each; {start:.1f} s to start; "
+            f"the leading process {1e6 * lead / clips:.0f} us of processor a file"
         )
-        assert code == 0, said
-        steady = took - started(said)
-        each = clips / steady / number
-        print(f"{number} workers: {steady:.1f} s, {each:.2f} files/s each; {started(said):.1f} s to start")
 
 
-def node() -> dict[str, Any]:
-    """Arguments of a node of two cores; its ports are known, so that it does not wait for agents to say them."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-    from storms import free_port
+def calls(number: int, pending: int) -> None:
+    """What Ray takes of the process that leads: for a call of an actor and its answer, and for a look at many calls."""
+    from denoise_wrapper.cluster.plan import Task
+    from denoise_wrapper.cluster.ray_engine import start
+    from denoise_wrapper.cluster.work import Outcome
 
-    ports = {f"{name}_port": free_port() for name in ("metrics_agent", "metrics_export", "runtime_env_agent")}
-    return {"num_cpus": 2, "object_store_memory": 200 << 20, **ports}
+    ray = start("local", 2)
+    task = Task("s3://corpus/raw/000000000.flac", "s3://corpus/clean/000000000.flac")
+    made = Outcome(task, "done", None, 10.0, {"seen": [1, "2"], "made": [1, "2"], "input_sha256": "0" * 64})
+
+    class Answers:
+        def clean(self, task: Task, replace: bool) -> Outcome:
+            return made
+
+        def rest(self) -> None:
+            time.sleep(60)
+
+    actor = ray.remote(Answers).remote()
+    ray.get(actor.clean.remote(task, True))
+    waiting: list[Any] = []
+    left, begin, wall = number, time.process_time(), time.perf_counter()
+    while left or waiting:
+        while left and len(waiting) < 64:
+            waiting.append(actor.clean.remote(task, True))
+            left -= 1
+        ready, waiting = ray.wait(waiting, num_returns=1)
+        ray.get(ready)
+    used, wall = time.process_time() - begin, time.perf_counter() - wall
+    print(
+        f"a call and its answer: {1e6 * used / number:.0f} us of processor, {number / wall:.0f} a second by the clock"
+    )
+    many = [actor.rest.remote() for _ in range(pending)]
+    begin = time.process_time()
+    for _ in range(20):
+        ray.wait(many, num_returns=pending, timeout=0)
+    print(f"a look at {pending} calls: {1e3 * (time.process_time() - begin) / 20:.1f} ms of processor")
 
 
 def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> None:
     """Two nodes; a worker is killed every so many seconds or files, one node goes and one comes; then all bits."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")
-    from ray.cluster_utils import Cluster
+    from ray_nodes import add_node, cleaners, head
 
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sorted((work / "clips").rglob("*.wav"), key=lambda path: (path.name != "long.wav", path))[:clips]:
-        os.link(path, few / path.name)
-    _, _, _, said = run("batch", few, "-o", work / "calm", "--jobs", 2, "--resume")
-    print(f"calm: {said.splitlines()[-1]}")
-    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
-    other = cluster.add_node(**node())
-    fresh(work / "stormy")
-    words = [
-        sys.executable, "-m", "denoise_wrapper", "batch", str(few), "-o", str(work / "stormy"), "--ray",
-        cluster.address, "--attempts", "30",
-    ]  # fmt: skip
+    few = some(work, clips)
+    print(f"calm: {run('batch', few, '-o', work / 'calm', '--jobs', 2, '--resume').told()}")
+    words = ["batch", str(few), "-o", str(fresh(work / "stormy")), "--attempts", "30", "--ray"]
     killed, begin, moved = 0, time.monotonic(), 0
-    try:
+    rng = random.Random(5)
+    with head(cores=2) as cluster:
+        other = add_node(cluster)
+        words = [sys.executable, "-m", "denoise_wrapper", *words, cluster.address]
         with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
             last, known = time.monotonic(), 0
-            rng = random.Random(5)
             while process.poll() is None and time.monotonic() - begin < seconds:
                 time.sleep(0.2)
                 done = _done(work / "stormy")
                 if done - known < files if files else time.monotonic() - last < every:
                     continue
                 last, known = time.monotonic(), done
-                found = cleaners()
+                found = cleaners(work / "stormy") or cleaners()
                 if found:
                     os.kill(rng.choice(found), signal.SIGKILL)
                     killed += 1
@@ -274,19 +346,26 @@ def faults(work: Path, seconds: float, every: float, files: int, clips: int) -> 
                     cluster.remove_node(other, allow_graceful=False)
                     moved = 1
                 elif killed == 4 and moved == 1:
-                    cluster.add_node(**node())
+                    add_node(cluster)
                     moved = 2
             assert process.stderr is not None
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             said = process.stderr.read()
-        print(
-            f"stormy: exit {process.returncode}, {killed} workers killed, node moves {moved}: {said.splitlines()[-1]}"
-        )
+        took = time.monotonic() - begin
+        print(f"stormy: exit {process.returncode} after {took:.0f} s, {killed} workers killed, node moves {moved}: "
+              f"{said.splitlines()[-1]}")  # fmt: skip
         compare(work / "calm", work / "stormy")
         once(work / "stormy")
-    finally:
-        cluster.shutdown()
+
+
+def some(work: Path, clips: int, *, broken: bool = True) -> Path:
+    """A folder with the first so many of the clips, without the long one, and those that are broken or not."""
+    few = _made(fresh(work / "few"))
+    found = sorted(path for path in (work / "clips").glob("*/*.wav") if broken or path.stat().st_size > 1000)
+    for path in found[:clips]:
+        os.link(path, few / path.name)
+    return few
 
 
 def _done(folder: Path) -> int:
@@ -294,18 +373,6 @@ def _done(folder: Path) -> int:
         return (folder / ".denoise-batch.jsonl").read_bytes().count(b'"event": "done"')
     except OSError:
         return 0
-
-
-def cleaners() -> list[int]:
-    """Processes of actors that clean, by the names that Ray gives them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"ray::Cleaner" in path.read_bytes():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
 
 
 def compare(calm: Path, stormy: Path) -> None:
@@ -323,57 +390,39 @@ def once(folder: Path) -> None:
     print(f"each of {len(done)} done once by the manifest; {again} tries came to nothing")
 
 
-def storage(work: Path, clips: int) -> None:
-    """S3 of moto behind a proxy that answers 500 to one request in ten, and is slow."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-    import boto3
-    from storms import Proxy, moto_server
+def storage(work: Path, clips: int, kind: str, words: list[object]) -> None:
+    """Storage of a kind, emulated behind a proxy that answers 500 to one request in ten, and is slow."""
+    from storms import AZURE_KEY, SECRET, bucket
 
-    few = fresh(work / "few")
-    few.mkdir()
-    for path in sorted(path for path in (work / "clips").rglob("*.wav"))[:clips]:
-        os.link(path, few / path.name)
-    _, _, _, said = run("batch", few, "-o", fresh(work / "calm"), "--jobs", 2)
-    print(f"calm, here: {said.splitlines()[-1]}")
-    with moto_server() as port, Proxy(port, failing=0.1, delay_s=0.02) as proxy:
-        env = {
-            "AWS_ACCESS_KEY_ID": "testing-key", "AWS_SECRET_ACCESS_KEY": "testing-secret",
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
-        }  # fmt: skip
-        client = boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port}", aws_access_key_id="a", aws_secret_access_key="b",
-            region_name="us-east-1",
-        )  # fmt: skip
-        client.create_bucket(Bucket="corpus")
+    few = some(work, clips)
+    print(f"calm, here: {run('batch', few, '-o', fresh(work / 'calm'), '--jobs', 2).told()}")
+    with bucket(kind) as (address, _, proxy):
+        from denoise_wrapper.cluster import store
+
         for path in few.iterdir():
-            client.upload_file(str(path), "corpus", f"in/{path.name}")
-        book = work / "s3.jsonl"
+            store.store(path, f"{address}/in/{path.name}")
+        proxy.storm(failing=0.1, delay_s=0.02)
+        seen, failed, book = proxy.seen, proxy.failed, work / "remote.jsonl"
         book.unlink(missing_ok=True)
-        took, peak, code, said = run(
-            "batch", "s3://corpus/in", "-o", "s3://corpus/out", "--jobs", 2, "--manifest", book, env=env
-        )
-        print(f"S3: {took:.1f} s, peak {peak} MB, exit {code}, {proxy.failed} of {proxy.seen} requests failed: "
-              f"{said.splitlines()[-1]}")  # fmt: skip
-        got = fresh(work / "stormy")
-        got.mkdir()
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket="corpus", Prefix="out/"):
-            for each in page.get("Contents", []):
-                if each["Key"].endswith(".wav"):
-                    client.download_file("corpus", each["Key"], str(got / Path(each["Key"]).name))
+        verb = ["batch", f"{address}/in", "-o", f"{address}/out", "--jobs", 2, "--manifest", book, *words]
+        done = run(*verb)
+        print(f"{kind}: {proxy.failed - failed} of {proxy.seen - seen} requests failed, {done.told()}")
+        got = _made(fresh(work / "stormy"))
+        proxy.storm()
+        for name in store.below(f"{address}/out"):
+            if name.endswith(".wav"):
+                store.fetch(f"{address}/out/{name}", got / name)
         shutil.copy(book, got / ".denoise-batch.jsonl")
         compare(work / "calm", got)
         once(got)
-        assert "testing-secret" not in book.read_text() + said
-        took, _, code, said = run(
-            "batch", "s3://corpus/in", "-o", "s3://corpus/out", "--jobs", 2, "--manifest", book, "--resume", env=env
-        )
-        print(f"S3 --resume: {took:.1f} s, exit {code}: {said.splitlines()[-1]}")
+        assert not any(secret in book.read_text() + done.said for secret in (SECRET, AZURE_KEY))
+        print(f"{kind} --resume: {run(*verb, '--resume').told()}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=("make", "overhead", "resume", "finished", "ledger", "workers", "faults", "storage")
+        "what", choices=("make", "overhead", "resume", "finished", "ledger", "workers", "calls", "faults", "storage")
     )
     parser.add_argument("work", type=Path)
     parser.add_argument("numbers", type=int, nargs="*", default=[1, 2])
@@ -384,26 +433,30 @@ def main() -> None:
     parser.add_argument("--backend", default="rnnoise")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--kind", default="s3", choices=("s3", "gs", "az"))
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--every", type=float, default=10.0)
     parser.add_argument("--files", type=int, default=0)
     args = parser.parse_args()
+    words: list[object] = ["--ray", "local"] if args.ray else []
     if args.what == "make":
         make(fresh(args.work / "clips"), args.clips, args.least, args.most, args.long)
     elif args.what == "overhead":
         overhead(args.work, args.clips, args.backend, args.rounds, args.ray)
     elif args.what == "resume":
-        resume(args.work, args.backend)
+        resume(args.work, args.backend, words)
     elif args.what == "finished":
         finished(args.work, args.clips)
     elif args.what == "ledger":
         ledger(args.work, args.clips)
     elif args.what == "workers":
         workers(args.work, args.numbers, args.clips)
+    elif args.what == "calls":
+        calls(args.clips, pending=3200)
     elif args.what == "faults":
         faults(args.work, args.seconds, args.every, args.files, args.clips)
     else:
-        storage(args.work, args.clips)
+        storage(args.work, args.clips, args.kind, words)
 
 
 if __name__ == "__main__":

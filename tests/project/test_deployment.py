@@ -31,11 +31,27 @@ def test_the_job_runs_a_command_that_the_parser_takes() -> None:
     assert (args.ray, args.resume) == ("auto", True)
 
 
+def templates() -> list[Any]:
+    """Those of all pods of the job."""
+    cluster = job()["spec"]["rayClusterSpec"]
+    return [cluster["headGroupSpec"]["template"], *(each["template"] for each in cluster["workerGroupSpecs"])]
+
+
+def test_its_pods_are_pods_by_the_schema_of_kubernetes() -> None:
+    schemas = require("kubernetes_validate")
+    for template in templates():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", **template.get("metadata", {})}}
+        schemas.validate(pod | {"spec": template["spec"]}, schemas.latest_version(), strict=True)
+        with pytest.raises(schemas.ValidationError):
+            schemas.validate(
+                pod | {"spec": template["spec"] | {"contaners": []}}, schemas.latest_version(), strict=True
+            )
+
+
 def test_the_head_cleans_nothing_and_no_pod_is_root() -> None:
     cluster = job()["spec"]["rayClusterSpec"]
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
-    templates = [cluster["headGroupSpec"]["template"], *(each["template"] for each in cluster["workerGroupSpecs"])]
-    for template in templates:
+    for template in templates():
         assert template["spec"]["securityContext"]["runAsNonRoot"] is True
         for container in template["spec"]["containers"]:
             assert container["image"] == "denoise-wrapper:ray"
@@ -50,6 +66,18 @@ def test_the_image_has_all_that_the_run_needs() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert '".[ray,media,tags,${EXTRAS}]"' in text
     assert {"ray", "media", "tags", "s3", "gcs", "azure"} <= set(extras)
+
+
+def test_the_image_copies_what_there_is() -> None:
+    text = (ROOT / "docker/Dockerfile.ray").read_text(encoding="utf-8")
+    sources = [name for line in text.splitlines() if line.startswith("COPY ") for name in line.split()[1:-1]]
+    assert sources
+    assert all((ROOT / name).exists() for name in sources)
+
+
+def test_the_script_passes_shellcheck(needs: Any) -> None:
+    answer = subprocess.run([needs("shellcheck"), str(SLURM)], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout
 
 
 def test_the_script_says_how_it_is_used(needs: Any) -> None:

@@ -1,9 +1,11 @@
-"""Object storage on the loopback: S3 as moto's server emulates it, and a proxy before it that is slow and fails."""
+"""Object storage on the loopback, as emulators make it, and a proxy before it that is slow and fails."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
+import os
 import random
 import socket
 import subprocess
@@ -13,8 +15,10 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from unittest import mock
 
 ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>An internal error.</Message></Error>"
+SECRET = "not-a-real-secret-1234"
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
@@ -24,36 +28,102 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def wait_for(port: int, host: str = "127.0.0.1") -> None:
+    """Wait until something listens at a port."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection((host, port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def moto_server() -> Iterator[int]:
     """Run moto's server in a process of its own; yields its port."""
+    with _server(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p") as port:
+        yield port
+
+
+@contextlib.contextmanager
+def azurite() -> Iterator[int]:
+    """Run Azurite, an emulator of Azure's storage, as AZURITE or PATH names it (azurite-blob); yields its port."""
+    program = os.environ.get("AZURITE", "azurite-blob")
+    with _server(program, "--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--blobPort") as port:
+        yield port
+
+
+@contextlib.contextmanager
+def gcs_server() -> Iterator[int]:
+    """Run an emulator of Google's storage, the package gcp-storage-emulator; yields its port."""
+    program = [sys.executable, "-m", "gcp_storage_emulator", "start", "-q", "-M", "-H", "127.0.0.1", "--port"]
+    with _server(*program) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def _server(*words: str) -> Iterator[int]:
+    """Run a program with a free port as its last word, until something listens there."""
     port = free_port()
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([*words, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 120
-            while True:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
+            wait_for(port)
             yield port
         finally:
             process.kill()
 
 
-class Proxy:
-    """Passes requests on to a port of this machine; of each so many fail with 500, and all are late.
+AZURE_KEY = base64.b64encode(b"not a real key").decode()
 
-    failing: share of the requests, drawn with a seed. delay_s: before each. seen, failed: requests so far.
-    answer: a status and a body that all get in place of an answer; None for none.
+
+@contextlib.contextmanager
+def bucket(kind: str, **storms: float) -> Iterator[tuple[str, dict[str, str], Proxy]]:
+    """Storage of a kind, s3, gs or az, emulated on the loopback, with a bucket in it, behind a proxy.
+
+    storms: of the proxy. Yields the address of the bucket, the environment that leads there, and the proxy.
+    """
+    server = {"s3": moto_server, "gs": gcs_server, "az": azurite}[kind]
+    with (
+        mock.patch.dict(os.environ, {"AZURITE_ACCOUNTS": f"testing:{AZURE_KEY}"}),
+        server() as port,
+        Proxy(port) as proxy,
+    ):
+        words = environment(kind, proxy.port)
+        with mock.patch.dict(os.environ, words):
+            import fsspec
+
+            fsspec.filesystem(kind, skip_instance_cache=True).mkdir("corpus")
+            proxy.storm(**storms)
+            yield f"{kind}://corpus", words, proxy
+            fsspec.filesystem(kind).clear_instance_cache()
+
+
+def environment(kind: str, port: int) -> dict[str, str]:
+    """Variables that lead the libraries of a kind of storage to a port of this machine."""
+    where = f"http://127.0.0.1:{port}"
+    if kind == "s3":
+        return {
+            "AWS_ACCESS_KEY_ID": "testing-access", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": where,
+        }  # fmt: skip
+    if kind == "gs":
+        return {"STORAGE_EMULATOR_HOST": where}
+    account = f"DefaultEndpointsProtocol=http;AccountName=testing;AccountKey={AZURE_KEY};"
+    return {"AZURE_STORAGE_CONNECTION_STRING": f"{account}BlobEndpoint={where}/testing;"}
+
+
+class Proxy:
+    """Passes requests on to a port of this machine; in a storm some fail with 500, and all are late.
+
+    seen, failed: requests so far. answer: a status and a body that all get in place of an answer; None for none.
     """
 
-    def __init__(self, port: int, failing: float = 0.0, delay_s: float = 0.0) -> None:
-        self._to, self._failing, self._delay_s = port, failing, delay_s
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.storm()
         self._rng, self._lock = random.Random(3), threading.Lock()
         self.seen = self.failed = 0
         self.answer: tuple[int, bytes] | None = None
@@ -84,6 +154,10 @@ class Proxy:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def storm(self, failing: float = 0.0, delay_s: float = 0.0) -> None:
+        """From now on a share of the requests fails, drawn with a seed, and each is passed on so much later."""
+        self._failing, self._delay_s = failing, delay_s
 
     def _pass(self, request: BaseHTTPRequestHandler) -> None:
         body = self._body(request)

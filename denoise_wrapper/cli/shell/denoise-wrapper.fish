@@ -111,7 +111,7 @@ complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l retry-fai
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l overwrite -d 'replace results, and begin the manifest anew'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l attempts -xka "(__fish_complete_path (commandline -ct))" -d 'of a file, before it is set aside (default: 5)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l manifest -xka "(__fish_complete_path (commandline -ct))" -d 'of results (default: OUTPUT/.denoise-batch.jsonl)'
-complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'files at a time on this machine (default: one a core)'
+complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l jobs -xka "(__fish_complete_path (commandline -ct))" -d 'files at a time here, or workers of --ray (default: all cores)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l ray -xka "(__fish_complete_path (commandline -ct))" -d 'on a cluster; needs pip install '"'"'denoise-wrapper[ray]'"'"''
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l cpus-per-worker -xka "(__fish_complete_path (commandline -ct))" -d 'with --ray: cores of a process (default: 1)'
 complete -c denoise-wrapper -n '_shtab_denoise_wrapper_using batch' -l metrics-port -xka "(__fish_complete_path (commandline -ct))" -d 'serve counters for Prometheus there'

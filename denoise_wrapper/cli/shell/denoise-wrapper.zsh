@@ -84,7 +84,7 @@ _shtab_denoise_wrapper_batch_options=(
   "--overwrite[replace results, and begin the manifest anew]"
   "--attempts[of a file, before it is set aside (default\: 5)]:N:_files"
   "--manifest[of results (default\: OUTPUT\/.denoise-batch.jsonl)]:FILE:_files"
-  "--jobs[files at a time on this machine (default\: one a core)]:N:_files"
+  "--jobs[files at a time here, or workers of --ray (default\: all cores)]:N:_files"
   "--ray[on a cluster\; needs pip install \'denoise-wrapper\[ray\]\']:auto|ADDRESS|local:_files"
   "--cpus-per-worker[with --ray\: cores of a process (default\: 1)]:N:_files"
   "--metrics-port[serve counters for Prometheus there]:PORT:_files"
