@@ -220,6 +220,8 @@ def test_the_longer_recipe_goes_on_from_rows_with_the_same_network_and_other_cli
     assert (after.body, after.data) == (before.body, before.data)
     assert after.mix.first_clip > before.train.steps * before.train.batch
     assert after.loss.perceptual > 0.0
+
+
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
     config, other = (train.load(folder / f"enhancer-{name}.toml") for name in ("tiny", "rows"))
