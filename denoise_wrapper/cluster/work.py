@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from denoise_wrapper import __version__
-from denoise_wrapper.atomic import aside, scratch, transient
+from denoise_wrapper.atomic import transient
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.plan import Task
 from denoise_wrapper.cluster.store import AccessError, Look, StorageError, redacted, scheme_of
@@ -105,7 +105,9 @@ class _Local:
         self._work: dict[Path, _Work] = {}  # by the plain file to read
 
     def run(self, jobs: int | None, done: Report, check: Callable[[], object] | None) -> None:
-        with scratch(Path(tempfile.gettempdir()) / "denoise-batch") as folder, aside(FileError):
+        # A name of its own: many workers of one machine do this at the same moment.
+        with tempfile.TemporaryDirectory(prefix="denoise-batch-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
             for number, (task, replace) in enumerate(self._tasks):
                 work = _Work(task, replace, folder / f"{number}")
                 self._work[work.source] = work
