@@ -138,9 +138,7 @@ def test_the_command_line_writes_and_says_how_near_it_is(tmp_path: Path, capsys:
     assert agreement.startswith("hop by hop in ncnn the first core is ")
 
 
-@pytest.mark.parametrize(
-    "source", ["rnnoise", "rnnoise-classic", "deepfilternet3", str(ROOT / "weights/enhancer.pt")]
-)
+@pytest.mark.parametrize("source", ["rnnoise", "rnnoise-classic", "deepfilternet3", str(ROOT / "weights/enhancer.pt")])
 def test_other_families_are_refused_in_a_line(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", source, "-o", str(tmp_path / "out"), "--name", "n", "--to", "ncnn-int8"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
