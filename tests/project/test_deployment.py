@@ -44,7 +44,7 @@ def test_its_pods_are_pods_by_the_schema_of_kubernetes() -> None:
         schemas.validate(pod | {"spec": template["spec"]}, schemas.latest_version(), strict=True)
         with pytest.raises(schemas.ValidationError):
             schemas.validate(
-                pod | {"spec": template["spec"] | {"contaners": []}}, schemas.latest_version(), strict=True
+                pod | {"spec": template["spec"] | {"kontainers": []}}, schemas.latest_version(), strict=True
             )
 
 
