@@ -46,8 +46,8 @@ def compare(
     strict = forgiving = estimate.new_zeros(())
     if config.perceptual or config.pesq:
         ear = ear_on(estimate.device)
-        heard = (ear.listen(LEVEL * part, rate) for part in (clean, estimate))
-        strict, forgiving = ear.disturbances(*heard, config.perceptual, config.pesq)
+        wanted_sound, heard = (ear.listen(LEVEL * part, rate) for part in (clean, estimate))
+        strict, forgiving = ear.disturbances(wanted_sound, heard, config.perceptual, config.pesq)
         total = total + config.perceptual * strict + config.pesq * forgiving
     with torch.no_grad():
         wanted = clean.square().mean(dim=1)

@@ -66,9 +66,10 @@ class Judge:
         squares = short.square() * weights
         magnitude, over = squares.sum(), (squares * (short < 0.0)).sum()
         phases = complex_error(compressed, wanted, weights)
-        waveform = consistency = nothing
-        heard, wanted_sound = (self.ear.energies(part * scale.unsqueeze(2)) for part in (estimate, clean))
-        strict, forgiving = self.ear.disturbances(wanted_sound, heard, config.perceptual, config.pesq)
+        strict = forgiving = waveform = consistency = nothing
+        if config.perceptual or config.pesq:
+            wanted_sound, heard = (self.ear.energies(part * scale.unsqueeze(2)) for part in (clean, estimate))
+            strict, forgiving = self.ear.disturbances(wanted_sound, heard, config.perceptual, config.pesq)
         if config.waveform or config.consistency:
             sound = self.synthesise(estimate) * scale
             clean_sound = target.clean[:, HOP:-HOP] * scale
