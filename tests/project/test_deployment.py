@@ -94,7 +94,10 @@ def test_the_script_leads_a_run_and_gives_its_exit_code(tmp_path: Path, needs: A
         "scontrol": "echo one; echo two",
         "srun": 'while [[ $1 == -* ]]; do [[ $1 == -w ]] && shift; shift; done; exec "$@"',
         "hostname": "echo 10.0.0.1",
-        "ray": f'echo "ray $*" >> {log}; [[ $1 == start ]] && exec sleep 60; exit 0',
+        "ray": (
+            f'echo "ray $*" >> {log}; [[ $1 == start ]] && exec sleep 60; '
+            f"[[ $1 != health-check ]] || exec grep -q -- --head {log}"  # a node answers once it has begun
+        ),
         "denoise-wrapper": f'echo "denoise-wrapper $*" >> {log}; exit {code}',
     }
     for name, text in programs.items():
