@@ -18,7 +18,7 @@ FAMILIES = {
     "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
     "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
 }
-RECIPES = {"rnnoise": "rnnoise", "dtln": "dtln-16k", "enhancer": "enhancer-mixed"}  # to begin with
+RECIPES = {"rnnoise": "rnnoise", "dtln": "dtln-16k", "enhancer": "enhancer-rows"}  # to begin with
 CONFIGS = Path(__file__).resolve().parents[1] / "training/configs"
 
 

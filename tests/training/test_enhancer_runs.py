@@ -91,6 +91,16 @@ def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
     assert BUDGETS["enhancer-tiny"] == Cost(400_000, 4_000, 33)
 
 
+def test_a_network_that_the_engine_cannot_run_is_told_before_the_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config(tmp_path)
+    train.EnhancerRun(replace(config, body=SIZES["rows", "enhancer-tiny"])).start(None)
+    assert "no model file" not in capsys.readouterr().err
+    train.EnhancerRun(replace(config, body=SMALL)).start(None)
+    assert "no model file will be written: the model given as bytes cannot be used" in capsys.readouterr().err
+
+
 def test_norms_learn_in_the_end_with_the_statistics_that_they_run_with(tmp_path: Path) -> None:
     config = small_config(tmp_path, freeze_norms=0.5)
     run = train.EnhancerRun(config)

@@ -27,11 +27,11 @@ class BodyConfig:
 
     kind: Literal["rows", "depthwise", "mixed"] = "rows"
     channels: int = 24  # of the convolutions over frequency
-    width: int = 24  # of the body's output for each band
+    width: int = 16  # of the body's output for each band
     blocks: int = 2  # of convolutions, on each side of the recurrent ones
     rows: int = 24  # that the bands are reduced to for the recurrent blocks
     recurrent_blocks: int = 2
-    recurrent_width: int = 20  # channels of a row in them
+    recurrent_width: int = 32  # channels of a row in them
     heads: int = 4  # of the attention
 
     def __post_init__(self) -> None:

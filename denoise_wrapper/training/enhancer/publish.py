@@ -77,6 +77,11 @@ def convert(
     return target
 
 
+def check_engine(network: Enhancer) -> None:
+    """Raise ModelError if the engine cannot run a network of these sizes."""
+    EnhancerBackend(encode_network(network, {"name": "untrained"}))
+
+
 def write_network(
     network: Enhancer, notes: Mapping[str, str], target: Path, overwrite: bool, float16: bool = False
 ) -> None:

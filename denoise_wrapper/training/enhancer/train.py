@@ -20,7 +20,7 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
-from denoise_wrapper.training.enhancer.publish import publish
+from denoise_wrapper.training.enhancer.publish import check_engine, publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
 from denoise_wrapper.training.run.processes import Processes
@@ -53,7 +53,11 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         return network
 
     def begin(self) -> None:
-        """Take the weights that start_from names."""
+        """Say if the engine cannot run a network of these sizes, and take the weights that start_from names."""
+        try:
+            check_engine(self.network)
+        except ModelError as error:
+            print(f"the engine cannot run this [body], so no model file will be written: {error}", file=sys.stderr)
         if (path := self.config.train.start_from) is not None:
             path = find_start(path)
             self.history = history(path)
