@@ -33,6 +33,7 @@ from denoise_wrapper.training.run.lineage import describe  # noqa: E402
 from denoise_wrapper.training.run.run import Run, flushed_denormals  # noqa: E402
 
 FIXTURES = Path(__file__).parent / "fixtures"
+LATER = {"dtln": ("perceptual", "pesq"), "enhancer": ("perceptual",)}  # parts of the loss that there were not then
 
 
 def random(seed: int, *shape: int) -> Tensor:
@@ -101,7 +102,9 @@ def check(name: str, run: Run[Any, Any], rows: list[list[float]]) -> None:
     before = np.load(FIXTURES / f"{name}.npz")
     alike = list(before["machine"]) == [torch.__version__, torch.backends.cpu.get_cpu_capability()]
     tolerance = 0.0 if alike else 1e-5
-    np.testing.assert_allclose(rows, before["rows"], rtol=tolerance, atol=tolerance)
+    later = [run.losses.index(part) for part in LATER.get(name, ())]
+    assert not np.array(rows)[:, later].any()
+    np.testing.assert_allclose(np.delete(rows, later, axis=1), before["rows"], rtol=tolerance, atol=tolerance)
     networks: dict[str, nn.Module] = {"network": run.network, "averaged": run.averaged.network}
     for kind, network in networks.items():
         for key, values in network.state_dict().items():
