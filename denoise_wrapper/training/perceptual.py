@@ -84,11 +84,8 @@ class Ear:
         return (power @ self.weights[: power.shape[2]]).transpose(0, 1) * STEPS**2
 
     def disturbances(self, clean: Tensor, output: Tensor, strict: float, forgiving: float) -> tuple[Tensor, Tensor]:
-        """Quality points lost, strictly and as PESQ has it; those without a weight are 0. clean, output: energies."""
-        wanted = ((strict, STRICT), (forgiving, PESQ))
-        nothing = output.new_zeros(())
-        first, second = (disturbance(clean, output, self.scale, kind) if weight else nothing for weight, kind in wanted)
-        return first, second
+        """As the function `disturbances`, by these bands."""
+        return disturbances(clean, output, self.scale, strict, forgiving)
 
 
 def triangles(peaks: Tensor, bins: Tensor) -> Tensor:
@@ -137,6 +134,13 @@ def disturbance(clean: Tensor, output: Tensor, scale: Scale, forgiven: Forgivene
     weight = ((clean.sum(dim=2) + 1e5) / 1e7) ** -0.04
     points = (over_time(part * weight) for part in (symmetric, added))
     return sum(factor * part.mean() for factor, part in zip((SYMMETRIC, ASYMMETRIC), points, strict=True))  # type: ignore[return-value]
+
+
+def disturbances(clean: Tensor, output: Tensor, scale: Scale, strict: float, forgiving: float) -> tuple[Tensor, Tensor]:
+    """Quality points lost, strictly and as PESQ has it, by energies; those without a weight are 0."""
+    nothing, weights = output.new_zeros(()), ((strict, STRICT), (forgiving, PESQ))
+    first, second = (disturbance(clean, output, scale, kind) if weight else nothing for weight, kind in weights)
+    return first, second
 
 
 def colouring(clean: Tensor, output: Tensor, active: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from denoise_wrapper.training.perceptual import PESQ, STRICT, Scale, disturbance
+from denoise_wrapper.training.perceptual import Scale, disturbances
 from denoise_wrapper.training.rnnoise.config import RNNoiseTrainConfig
 from denoise_wrapper.training.rnnoise.features import Layout
 from denoise_wrapper.training.rnnoise.synthesis import Synthesis
@@ -82,21 +82,18 @@ class Judge:
         error: Tensor = (weight * (square + self.config.fourth * square * square)).sum() / known.sum().clamp(min=1.0)
         return error
 
-    def disturbances(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> list[Tensor]:
+    def disturbances(self, log_gain: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
         """Disturbances of clean bands' energies by what the gains leave, strict and as PESQ has it, in its points.
 
         Those without a weight are 0. log_gain, target (T, B, bands) as in `gain_error`; energy: log10 of the clean
         ones.
         """
-        wanted = ((self.config.perceptual, STRICT), (self.config.pesq, PESQ))
-        if not any(weight for weight, _ in wanted):
-            return [log_gain.new_zeros(()) for _ in wanted]
+        strict, forgiving = self.config.perceptual, self.config.pesq
+        if not (strict or forgiving):
+            return log_gain.new_zeros(()), log_gain.new_zeros(())
         clean = torch.exp(LN10 * energy)
         output = clean * torch.exp(2.0 * (log_gain - torch.log(target)))
-        return [
-            disturbance(clean, output, self.scale, forgiven) if weight else log_gain.new_zeros(())
-            for weight, forgiven in wanted
-        ]
+        return disturbances(clean, output, self.scale, strict, forgiving)
 
 
 def loudness_error(
