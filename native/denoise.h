@@ -347,6 +347,36 @@ dn_status dn_lane_look(dn_lane *lane, dn_lane_facts *facts);
 dn_status dn_lane_save(dn_lane *lane, void *bytes, size_t size);
 dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size);
 
+/* ---- an enhancer's body of kind 'rows' while it learns ---- */
+
+/* Sizes of it, as the settings of a training name them. units, channels, rows, bands / 4 and units / heads are
+ * multiples of 8; bands is one of 4. */
+typedef struct {
+    int32_t features, bands, channels, width, convolutions, rows, blocks, units, heads;
+} dn_rows_sizes;
+
+/* Return how many floats all weights are, and what is kept of a frame; 0 where there is no body of these sizes.
+ *
+ * The weights, matrices [inputs][outputs] each followed by what is added, inputs of a convolution [tap][channel]: the
+ * first convolution; those of the encoder; the matrix that makes rows of groups, [rows][groups], with nothing added;
+ * channels to units; for each block the GRU's two maps, r, z and n, the map behind it, to which [rows][units] are
+ * added, queries, keys and values, with nothing added, and the map behind attention; units to channels; rows to groups,
+ * [groups][rows]; for each convolution of the decoder the map that joins what comes from below and from the encoder,
+ * and it; the last such map; the last convolution, [channels][tap][width], with [width] added. */
+size_t dn_rows_weights(const dn_rows_sizes *sizes);
+size_t dn_rows_kept(const dn_rows_sizes *sizes);
+
+/* Runs the body on features [clips][features][frames][bands]: hidden [clips][frames][bands][width]. states
+ * [clips][blocks][rows][units] are moved on. kept: for dn_rows_backward. DN_BAD_RANGE: no such sizes. */
+dn_status dn_rows_forward(const dn_rows_sizes *sizes, size_t clips, size_t frames, const float *weights,
+                          const float *features, float *states, float *hidden, float *kept);
+
+/* Adds the derivatives of a loss by the weights to weight_slopes, of those by hidden. states: those before the first
+ * frame, which count as given. */
+dn_status dn_rows_backward(const dn_rows_sizes *sizes, size_t clips, size_t frames, const float *weights,
+                           const float *features, const float *states, const float *kept, const float *hidden_slopes,
+                           float *weight_slopes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -34,11 +34,15 @@ def normed(product: Callable[[Tensor, Tensor | None], Tensor], weight: Tensor, n
     """
     if norm.training or not torch.is_grad_enabled():
         return norm(product(weight, None))  # type: ignore[no-any-return]
+    return product(*folded(weight, norm))
+
+
+def folded(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A weight, (channels, ...), with the norm of its answer in it, and what is added to that, (channels,)."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    scaled = weight * scale.view(-1, *[1] * (weight.ndim - 1))
-    return product(scaled, norm.bias - norm.running_mean * scale)
+    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias - norm.running_mean * scale
 
 
 def convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

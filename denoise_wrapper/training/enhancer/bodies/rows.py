@@ -7,12 +7,13 @@ frames and far bands; all else is small matrices over the bands of one frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.training.enhancer.bodies import compiled
 from denoise_wrapper.training.enhancer.bodies.body import Body
 from denoise_wrapper.training.enhancer.bodies.parts import (
     BandConv,
@@ -22,6 +23,7 @@ from denoise_wrapper.training.enhancer.bodies.parts import (
     activate,
     as_maps,
     as_rows,
+    folded,
 )
 from denoise_wrapper.training.enhancer.bodies.recurrent import TimeGRU
 from denoise_wrapper.training.enhancer.budget import Cost
@@ -46,6 +48,18 @@ class RowBlock(nn.Module):
         if self.places is not None:
             x = x + self.places
         return x + self.after_attention(self.attention(x)), state
+
+    def all_weights(self, rows: int) -> Iterator[Tensor]:
+        """The weights in the order of native/denoise.h, the norms in them."""
+        gru = self.gru.gru
+        for matrix, bias in ((gru.weight_ih_l0, gru.bias_ih_l0), (gru.weight_hh_l0, gru.bias_hh_l0)):
+            yield matrix.t()
+            yield bias
+        matrix, bias = map_weights(self.after_gru)
+        yield matrix
+        yield bias.expand(rows, -1) if self.places is None else self.places + bias
+        yield self.attention.queries.weight.t()
+        yield from map_weights(self.after_attention)
 
     def cost(self, rows: int) -> Cost:
         """Cost of a frame of so many rows."""
@@ -97,8 +111,15 @@ class Rows(Body):
         self.decoder = nn.ModuleList(DecoderBlock(channels, 3, bend) for _ in range(config.blocks))
         self.decoder.append(DecoderBlock(channels, 0, bend))
         self.last = nn.ConvTranspose2d(channels, self.width, (1, 2 * STRIDE), (1, STRIDE), (0, STRIDE // 2))
+        sizes = compiled.Sizes(
+            features, bands, channels, config.width, config.blocks, config.rows, config.recurrent_blocks, units,
+            config.heads,
+        )  # fmt: skip
+        self.compiled = sizes if bend is activate and compiled.has_kernels(sizes) else None
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        if self.compiled and self.learns_weights_alone(x, state):
+            return compiled.run(self.compiled, x, state, self.all_weights())
         x = self.bend(self.first(x.contiguous(memory_format=torch.channels_last)))
         skips = [x]
         for conv in self.encoder:
@@ -114,6 +135,36 @@ class Rows(Body):
             x = block(x, skips.pop())
         return self.last(x), after
 
+    def learns_weights_alone(self, x: Tensor, state: list[Tensor]) -> bool:
+        """True where a pass is for slopes of the weights, on the processor, in float32, and the norms are at rest."""
+        given = (x, *state)
+        if not torch.is_grad_enabled() or any(part.requires_grad for part in given):
+            return False
+        if any(part.device.type != "cpu" or part.dtype != torch.float32 for part in (*given, self.last.weight)):
+            return False
+        return not any(part.training for part in self.modules() if isinstance(part, nn.BatchNorm2d))
+
+    def all_weights(self) -> Iterator[Tensor]:
+        """The weights in the order of native/denoise.h, the norms in them."""
+        yield from conv_weights(self.first)
+        for conv in self.encoder:
+            yield from conv_weights(conv)
+        yield self.gather.weight
+        yield from map_weights(self.narrow)
+        for block in self.blocks:
+            assert isinstance(block, RowBlock)
+            yield from block.all_weights(self.rows)
+        yield from map_weights(self.widen)
+        yield self.spread.weight
+        for block in self.decoder:
+            assert isinstance(block, DecoderBlock)
+            yield from conv_weights(block.join)
+            if block.conv is not None:
+                yield from conv_weights(block.conv)
+        yield self.last.weight[:, :, 0].permute(0, 2, 1)
+        assert self.last.bias is not None
+        yield self.last.bias
+
     def state_shapes(self) -> list[tuple[int, ...]]:
         return [(self.rows, self.widen.matrix.in_features)] * len(self.blocks)
 
@@ -126,6 +177,19 @@ class Rows(Body):
         for block in (self.narrow, self.widen, *self.blocks):
             total += block.cost(self.rows)
         return total
+
+
+def conv_weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weights of a `BandConv`, (taps, inputs, outputs), and what is added to its outputs."""
+    assert isinstance(conv, BandConv)
+    weight, bias = folded(conv.conv.weight, conv.norm)
+    return weight[:, :, 0].permute(2, 1, 0), bias
+
+
+def map_weights(part: RowMap) -> tuple[Tensor, Tensor]:
+    """Weights of a `RowMap`, (inputs, outputs), and what is added to its outputs."""
+    weight, bias = folded(part.matrix.weight, part.norm)
+    return weight.t(), bias
 
 
 def place_codes(rows: int, channels: int) -> Tensor:
