@@ -349,8 +349,8 @@ dn_status dn_lane_restore(dn_lane *lane, const void *bytes, size_t size);
 
 /* ---- an enhancer's body of kind 'rows' while it learns ---- */
 
-/* Sizes of it, as the settings of a training name them. units, channels, rows, bands / 4 and units / heads are
- * multiples of 8; bands is one of 4. */
+/* Sizes of it, as the settings of a training name them. channels, rows and units / heads are multiples of 8, bands is
+ * one of 32; none is above 1024, convolutions and blocks are at most 8. */
 typedef struct {
     int32_t features, bands, channels, width, convolutions, rows, blocks, units, heads;
 } dn_rows_sizes;

@@ -127,15 +127,14 @@ static int fits(int size, int step) {
 
 /* Lays a body of these sizes out. Returns 0 where there are none such. */
 static int lay_out(body *b, const dn_rows_sizes *s) {
-    if (s->bands % GROUP || s->heads < 1 || s->heads > MOST_SIZE || s->units % s->heads) return 0;
+    if (!fits(s->features, 1) || !fits(s->width, 1) || !fits(s->channels, 8) || !fits(s->rows, 8)) return 0;
+    if (!fits(s->bands, 8 * GROUP) || !fits(s->heads, 1) || !fits(s->units, 8 * s->heads)) return 0;
+    if (s->convolutions < 0 || s->convolutions > MOST_DEPTH || s->blocks < 1 || s->blocks > MOST_DEPTH) return 0;
     *b = (body){.s = *s,
                 .k = dn_kernels_find(NULL),
                 .groups = s->bands / GROUP,
                 .wide = 3 * s->units,
                 .depth = s->units / s->heads};
-    if (!fits(s->features, 1) || !fits(s->width, 1) || !fits(s->channels, 8) || !fits(s->units, 8)) return 0;
-    if (!fits(s->rows, 8) || !fits(b->groups, 8) || !fits(b->depth, 8)) return 0;
-    if (s->convolutions < 0 || s->convolutions > MOST_DEPTH || s->blocks < 1 || s->blocks > MOST_DEPTH) return 0;
     place_weights(b);
     place_kept(b);
     return 1;

@@ -75,7 +75,7 @@ class Judge:
             clean_sound = target.clean[:, HOP:-HOP] * scale
             waveform = (sound - clean_sound).abs().mean()
             if config.consistency and sound.shape[1] >= BLOCK:
-                again = compress(torch.fft.rfft(sound.unfold(1, BLOCK, HOP) * self.window), config.power)
+                again = compress(Transform.apply(sound.unfold(1, BLOCK, HOP) * self.window), config.power)
                 inner = Compressed(*(part[:, 1:-1] for part in wanted))
                 few = (known * self.weights).expand_as(again.magnitude)
                 consistency = complex_error(again, inner, few / few.sum().clamp(min=1.0))
@@ -110,7 +110,7 @@ class Compression(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, real: Tensor, imaginary: Tensor, power: float) -> tuple[Tensor, Tensor, Tensor]:
         square = real.square() + imaginary.square() + FLOOR
-        factor = square.pow((power - 1.0) / 2.0)
+        factor = square.log2().mul_((power - 1.0) / 2.0).exp2_()  # in half of the time of a power
         answer = square.sqrt() * factor, real * factor, imaginary * factor
         ctx.save_for_backward(real, imaginary, square, factor, *answer)
         ctx.power = power
@@ -124,6 +124,23 @@ class Compression(torch.autograd.Function):
         twice = (ctx.power * of_magnitude * magnitude + (ctx.power - 1.0) * along) / square  # of the square
         slopes = (torch.addcmul(twice * real, of_real, factor), torch.addcmul(twice * imaginary, of_imaginary, factor))
         return *slopes, None
+
+
+class Transform(torch.autograd.Function):
+    """torch.fft.rfft of frames of an even number of samples, with slopes by one transform of half of torch's length."""
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor) -> Tensor:
+        ctx.length = frames.shape[-1]
+        return torch.fft.rfft(frames)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        # A real transform back counts all bins twice but the first and the last, and divides by the length.
+        halves = gradients[0] * (0.5 * ctx.length)
+        for edge in (0, -1):
+            halves[..., edge] *= 2.0
+        return torch.fft.irfft(halves, ctx.length)
 
 
 def compress(spectrum: Tensor, power: float) -> Compressed:

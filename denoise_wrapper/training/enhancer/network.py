@@ -168,7 +168,7 @@ class Enhancer(nn.Module):
         gain, level = torch.sigmoid(answers).unbind(dim=1)
         level = 2.0 * level * features[:, 0, :, LOW:]
         gain, level = gain @ self.spread, level @ self.spread
-        wanted, noise = magnitude[..., LOW:] ** 4, level**4
+        wanted, noise = (part.square().square() for part in (magnitude[..., LOW:], level))
         return (gain * wanted / (wanted + noise + 1e-9)) ** 3
 
     def cost(self) -> Cost:

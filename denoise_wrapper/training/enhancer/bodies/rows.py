@@ -52,9 +52,9 @@ class RowBlock(nn.Module):
     def all_weights(self, rows: int) -> Iterator[Tensor]:
         """The weights in the order of native/denoise.h, the norms in them."""
         gru = self.gru.gru
-        for matrix, bias in ((gru.weight_ih_l0, gru.bias_ih_l0), (gru.weight_hh_l0, gru.bias_hh_l0)):
-            yield matrix.t()
-            yield bias
+        for name in ("ih", "hh"):
+            yield gru.get_parameter(f"weight_{name}_l0").t()
+            yield gru.get_parameter(f"bias_{name}_l0")
         matrix, bias = map_weights(self.after_gru)
         yield matrix
         yield bias.expand(rows, -1) if self.places is None else self.places + bias
