@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +35,7 @@ if not list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
 
 NOISY = Path(__file__).parents[2] / "examples" / "noisy.wav"
 RATE, SECONDS = 48000, 4.0
+WAIT_S = 60.0  # for what is at work in a second, on a machine that does much else
 PART_S = 0.1  # so short that many are left whole between the gaps that a busy machine makes
 Array = NDArray[Any]
 
@@ -69,7 +72,10 @@ def recorded(environment: dict[str, str], path: Path) -> Iterator[None]:
     with open(path, "wb") as file:
         recorder = subprocess.Popen([*words, "--latency-msec=20"], env=environment, stdout=file)
         try:
+            deadline = time.monotonic() + WAIT_S
             while not path.stat().st_size:  # until it runs
+                assert recorder.poll() is None, "parec has ended"
+                assert time.monotonic() < deadline, "parec records nothing"
                 time.sleep(0.05)
             yield
             time.sleep(0.3)
@@ -87,12 +93,17 @@ def listen(environment: dict[str, str], clip: Path, keys: dict[str, bytes]) -> t
     if process == 0:
         os.execve(words[0], words, environment)
     screen, left = "", dict(keys)
-    with contextlib.suppress(OSError):  # its end, as Linux says it
-        while data := os.read(terminal, 4096):
-            screen += data.decode()
-            for text in [text for text in left if text in screen]:
-                os.write(terminal, left.pop(text))
-    os.close(terminal)
+    watch = threading.Timer(WAIT_S, os.kill, (process, signal.SIGKILL))
+    watch.start()
+    try:
+        with contextlib.suppress(OSError):  # its end, as Linux says it
+            while data := os.read(terminal, 4096):
+                screen += data.decode()
+                for text in [text for text in left if text in screen]:
+                    os.write(terminal, left.pop(text))
+    finally:
+        watch.cancel()
+        os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), screen
 
 
