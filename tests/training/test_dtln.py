@@ -131,8 +131,9 @@ def test_a_lifted_network_does_in_the_lower_band_what_it_did() -> None:
     [
         *(DTLNLossConfig(method=method) for method in ("snr", "si-sdr", "snr+magnitude")),
         DTLNLossConfig(perceptual=0.1, pesq=0.1),
+        DTLNLossConfig(over=10.0),
     ],
-    ids=["snr", "si-sdr", "snr+magnitude", "heard"],
+    ids=["snr", "si-sdr", "snr+magnitude", "heard", "over"],
 )
 def test_silence_and_perfection_have_finite_losses_and_gradients(config: DTLNLossConfig) -> None:
     generator = torch.Generator().manual_seed(1)
@@ -161,6 +162,19 @@ def test_noise_that_is_heard_costs_points_and_adds_to_the_loss() -> None:
         assert points[0] < 0.01 < points[1] < points[2]
     heard = 0.2 * losses[2].perceptual + 0.1 * losses[2].pesq
     assert float(losses[2].total - plain) == pytest.approx(float(heard), rel=1e-4)
+
+
+def test_speech_that_is_taken_away_costs_more_than_noise_that_is_left() -> None:
+    generator = torch.Generator().manual_seed(1)
+    clean = 0.1 * torch.randn(2, 16000, generator=generator)
+    softer, louder = 0.5 * clean, 1.5 * clean
+    with_over, without = (DTLNLossConfig(over=weight) for weight in (30.0, 0.0))
+    lost = compare(softer, clean, clean, with_over, 0)
+    assert float(lost.over) > 0.0
+    assert float(lost.total - compare(softer, clean, clean, without, 0).total) == pytest.approx(30.0 * float(lost.over))
+    assert float(compare(louder, clean, clean, with_over, 0).over) == 0.0
+    with pytest.raises(ConfigError, match="'over' is of compressed magnitudes, which method 'snr' has not"):
+        DTLNLossConfig(method="snr", over=1.0)
 
 
 def test_the_ratio_is_the_published_loss_up_to_a_constant_of_the_clip() -> None:

@@ -33,7 +33,9 @@ from denoise_wrapper.training.run.lineage import describe  # noqa: E402
 from denoise_wrapper.training.run.run import Run, flushed_denormals  # noqa: E402
 
 FIXTURES = Path(__file__).parent / "fixtures"
-LATER = {"dtln": ("perceptual", "pesq"), "enhancer": ("perceptual",)}  # parts of the loss that there were not then
+# Parts of the loss that there were not then.
+LATER = {"dtln": ("over", "perceptual", "pesq"), "enhancer": ("perceptual",)}
+ROUNDED = {"enhancer"}  # whose powers are made of logarithms since
 
 
 def random(seed: int, *shape: int) -> Tensor:
@@ -98,10 +100,10 @@ def go_on(run: Run[Any, Any], feed: Iterator[Any]) -> list[list[float]]:
 
 
 def check(name: str, run: Run[Any, Any], rows: list[list[float]]) -> None:
-    """Compare with what the run went on to before: to the bit with the same torch on such a processor."""
+    """Compare with what the run went on to before: to the bit with the same torch on such a processor, where it is."""
     before = np.load(FIXTURES / f"{name}.npz")
     alike = list(before["machine"]) == [torch.__version__, torch.backends.cpu.get_cpu_capability()]
-    tolerance = 0.0 if alike else 1e-5
+    tolerance = 0.0 if alike and name not in ROUNDED else 1e-5
     later = [run.losses.index(part) for part in LATER.get(name, ())]
     assert not np.array(rows)[:, later].any()
     np.testing.assert_allclose(np.delete(rows, later, axis=1), before["rows"], rtol=tolerance, atol=tolerance)

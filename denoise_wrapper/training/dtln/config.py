@@ -55,13 +55,16 @@ class DTLNLossConfig:
     power: float = 0.3  # that compresses the magnitudes
     limit_db: float = 30.0  # an error so far below the mixture no longer counts
     sizes: tuple[int, ...] = (320, 512, 1024)  # of the spectra's windows, samples; one of them a step, in turn
+    over: float = 0.0  # of the squared error where a compressed magnitude is less than the clean one
     perceptual: float = 0.0  # of the disturbances that an ear would hear, in points of PESQ
     pesq: float = 0.0  # of the same, as forgiving of levels and colouring as PESQ is
 
     def __post_init__(self) -> None:
-        check_not_negative(self, "snr_weight", "magnitude_weight", "perceptual", "pesq")
+        check_not_negative(self, "snr_weight", "magnitude_weight", "over", "perceptual", "pesq")
         check_positive(self, "power", "sizes")
         check_share(self, "complex_share")
+        if self.over and self.method != "snr+magnitude":
+            raise ConfigError(f"'over' is of compressed magnitudes, which method {self.method!r} has not; leave it out")
 
 
 @dataclass(frozen=True)

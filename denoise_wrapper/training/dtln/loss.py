@@ -22,6 +22,7 @@ class Loss(NamedTuple):
     total: Tensor  # the weighted sum, no unit
     snr_db: Tensor  # signal-to-error ratio, a mean over the clips that hold speech; a larger one is better
     magnitude: Tensor  # mean squared error of compressed spectra, no unit
+    over: Tensor  # the part of it that falls on magnitudes below the clean ones
     perceptual: Tensor  # quality points lost to what an ear hears of the difference
     pesq: Tensor  # the same, as forgiving as PESQ
 
@@ -39,10 +40,10 @@ def compare(
     scale = torch.rsqrt(noisy.square().mean(dim=1, keepdim=True) + SILENCE)
     estimate, clean = estimate * scale, clean * scale
     ratio = error_ratio(estimate, clean, config)
-    magnitude = estimate.new_zeros(())
+    magnitude = over = estimate.new_zeros(())
     if config.method == "snr+magnitude":
-        magnitude = spectral_error(estimate, clean, config.sizes[turn % len(config.sizes)], config)
-    total = config.snr_weight * ratio.mean() + config.magnitude_weight * magnitude
+        magnitude, over = spectral_errors(estimate, clean, config.sizes[turn % len(config.sizes)], config)
+    total = config.snr_weight * ratio.mean() + config.magnitude_weight * magnitude + config.over * over
     strict = forgiving = estimate.new_zeros(())
     if config.perceptual or config.pesq:
         ear = ear_on(estimate.device)
@@ -54,7 +55,7 @@ def compare(
         speaking = wanted > 1e-3
         snr_db = 10.0 * torch.log10(wanted / ((estimate - clean).square().mean(dim=1) + 1e-9))
         snr_db = snr_db[speaking].mean() if bool(speaking.any()) else snr_db.new_tensor(math.nan)
-    return Loss(total, snr_db, magnitude, strict.detach(), forgiving.detach())
+    return Loss(total, snr_db, magnitude, over, strict.detach(), forgiving.detach())
 
 
 @functools.cache
@@ -80,8 +81,10 @@ def error_ratio(estimate: Tensor, clean: Tensor, config: DTLNLossConfig) -> Tens
     return torch.log10(error + 10.0 ** (-config.limit_db / 10.0))
 
 
-def spectral_error(estimate: Tensor, clean: Tensor, size: int, config: DTLNLossConfig) -> Tensor:
+def spectral_errors(estimate: Tensor, clean: Tensor, size: int, config: DTLNLossConfig) -> tuple[Tensor, Tensor]:
     """Mean squared error of spectra whose magnitudes are raised to power, in part with phases: a number.
+
+    The second number is the mean square of what magnitudes lack of the clean ones, 0 without a weight for it.
 
     estimate, clean: float32 (batch, n). size: of the Hann windows, samples, half of which is their hop.
 
@@ -99,4 +102,6 @@ def spectral_error(estimate: Tensor, clean: Tensor, size: int, config: DTLNLossC
         spectra.append((magnitude, torch.stack([real, imaginary]) * (magnitude / power.sqrt())))
     (estimated, estimated_phases), (wanted, wanted_phases) = spectra
     with_phases = (estimated_phases - wanted_phases).square().sum(dim=0).mean()
-    return config.complex_share * with_phases + (1.0 - config.complex_share) * (estimated - wanted).square().mean()
+    apart = estimated - wanted
+    over = apart.clamp(max=0.0).square().mean() if config.over else apart.new_zeros(())
+    return config.complex_share * with_phases + (1.0 - config.complex_share) * apart.square().mean(), over

@@ -30,7 +30,7 @@ SCHEDULE = ("decay", "decay_share", "final_rate", "warm_up", "gamma", "step_size
 class DTLNRun(Run[DTLNConfig, DTLN]):
     """One training of a DTLN."""
 
-    losses = ("loss", "snr_db", "magnitude", "perceptual", "pesq")
+    losses = ("loss", "snr_db", "magnitude", "over", "perceptual", "pesq")
     results = losses
     free = FREE | {("train", name) for name in (*SCHEDULE, "processes", "start_from", "export_from")}
 
