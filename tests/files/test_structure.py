@@ -183,6 +183,14 @@ def test_wav_of_no_sound_with_texts_behind_it_stays_empty(tmp_path: Path) -> Non
 
 
 @pytest.mark.fault
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("size", range(12, 48, 4))
+def test_rf64_that_ends_within_its_header_is_refused(tmp_path: Path, size: int) -> None:
+    content = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", 28) + bytes(28)
+    refused(write(tmp_path / "a.wav", content[:size]), r"a\.wav")
+
+
+@pytest.mark.fault
 def test_wav_of_several_data_chunks_is_read_whole(tmp_path: Path) -> None:
     source = write(tmp_path / "a.wav", wav_in_chunks(tone(channels=2), 20_000, 1, FRAMES - 20_001))
     np.testing.assert_array_equal(read(source).reshape(-1), np.frombuffer(pcm(tone(channels=2)), "<i2"))
