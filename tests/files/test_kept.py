@@ -308,7 +308,8 @@ def test_the_last_block_of_a_long_file_is_filled_and_no_other_one_is_written_ove
     source = write(tmp_path / "a.wav", bytes(content))
     before, after = (soundfile.read(path)[0] for path in (source, PLAIN.filter_file(source)))
     assert len(after) == len(before)
-    assert np.abs(after - before)[:frames].reshape(-1, 1)[: frames // 4800 * 4800].reshape(-1, 4800).mean(1).max() < 0.05
+    wrong = np.abs(after - before)[: frames // 4800 * 4800]
+    assert wrong.reshape(-1, 4800).mean(1).max() < 0.05
 
 
 # ---- tags ----
@@ -527,6 +528,32 @@ def test_mp3_of_constant_rate_keeps_it_at_low_rates(tmp_path: Path, rate: int) -
     source = write(tmp_path / "a.mp3", content)
     cleaned = Denoiser(FakeBackend("plain", gain=1.0, sample_rate=rate)).filter_file(source)
     assert abs(cleaned.stat().st_size / source.stat().st_size - 1) < 0.05
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("level", [0.0, 0.4, 0.9])
+def test_mp3_of_one_quality_keeps_it(tmp_path: Path, level: float) -> None:
+    """A tone takes few bits, so that an average of the same rate is no measure of it."""
+    content = encoded(tmp_path, "mp3", tone(4 * RATE, 2), compression_level=level, bitrate_mode="VARIABLE")
+    source = write(tmp_path / "a.mp3", content)
+    assert abs(PLAIN.filter_file(source).stat().st_size / source.stat().st_size - 1) < 0.05
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("subtype", "name", "words"),
+    [
+        ("FLOAT", "b.flac", "its floats are"),
+        ("PCM_32", "b.flac", "its 32 bits are"),
+        ("PCM_24", "b.voc", "its 24 bits"),
+    ],
+)
+def test_fewer_bits_than_came_are_named(tmp_path: Path, subtype: str, name: str, words: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype=subtype)
+    [result] = PLAIN._filter_pairs([(tmp_path / "a.wav", tmp_path / name)])
+    assert [note for note in result.notes if note.startswith(words)]
+    [result] = PLAIN._filter_pairs([(tmp_path / "a.wav", tmp_path / f"c{name[1:]}")], subtype="PCM_16")
+    assert result.notes == ()
 
 
 @pytest.mark.fault
