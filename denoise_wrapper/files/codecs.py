@@ -178,7 +178,8 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
     sample = {"FLOAT": "flt", "DOUBLE": "dbl"}.get(subtype, "s16" if depth is not None and depth <= 16 else "s32")
     codec = {"VORBIS": "vorbis", "OPUS": "opus", "MPEG_LAYER_III": "mp3"}.get(subtype, subtype.lower())
     rate = facts.bit_rate if depth is None else None
-    return TrackFacts(codec, facts.rate, facts.channels, sample if depth is not None else "flt", depth, rate)
+    kind = sample if depth is not None else "flt"
+    return TrackFacts(codec, facts.rate, facts.channels, kind, depth, rate, facts.constant)
 
 
 def same_container(dst: Path, src: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from denoise_wrapper import DenoiseError, FileError
-from denoise_wrapper.files.codecs import TrackFacts, lossless_depth, muxer_of, plan_track
+from denoise_wrapper.files.codecs import TrackFacts, facts_of_subtype, lossless_depth, muxer_of, plan_track
 from denoise_wrapper.files.formats import Facts, Wishes, choose_format, vorbis_level, vorbis_nominal_of
 
 MOV = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -79,6 +79,12 @@ def test_what_cannot_be_kept_is_refused_in_a_line_that_helps(
 ) -> None:
     with pytest.raises(FileError, match=words):
         plan_track(muxer, facts, wishes, same, Path("b.x"))
+
+
+def test_a_constant_rate_stays_constant_in_another_container() -> None:
+    for constant, words in ((True, "libmp3lame, 128 kbit/s"), (False, "libmp3lame, 128 kbit/s, abr 1")):
+        mp3 = Facts(Path("a.mp3"), 48000, 2, 96000, 0, "MP3", "MPEG_LAYER_III", "FILE", 128_000, constant)
+        assert plan_track("mp4", facts_of_subtype(mp3), NOTHING, False, Path("b.m4a")).describe() == words
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from odd_files import flac_of_bits
 from require import require
 
 from denoise_wrapper import DenoiseError, Denoiser, FileError
+from denoise_wrapper.files.soundsources import Foreign, SoundFileSource
 from denoise_wrapper.files.transform import read_file, read_floats
 
 require("av")
@@ -423,6 +425,28 @@ def test_a_file_object_gets_the_kind_of_container_that_came(
         target = BytesIO()
         denoiser.filter_file(BytesIO(made(ffmpeg, tmp_path / name, *options, rate=48000).read_bytes()), target)
         assert target.getvalue()[at : at + len(word)] == word
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_flac_in_matroska_is_not_taken_for_flac_with_something_in_front(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], channels: int
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.mka", "-c:a", "flac", channels=channels)
+    with contextlib.ExitStack() as stack, pytest.raises(Foreign):
+        SoundFileSource(source, stack)
+    np.testing.assert_array_equal(read_file(denoiser.filter_file(source))[0], read_file(source)[0])
+
+
+@pytest.mark.fault
+def test_a_codec_that_a_muxer_does_not_take_is_refused_with_advice(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.caf", "-c:a", "libopus")
+    with pytest.raises(FileError, match=r"cannot write .*; name a target of another format, such as \.mka"):
+        denoiser.filter_file(source)
+    assert list(tmp_path.iterdir()) == [source]
+    denoiser.filter_file(source, tmp_path / "a.mka")
 
 
 @pytest.mark.fault

@@ -39,8 +39,8 @@ def survey(data: FileBytes, suffix: str) -> Survey:
         for begins, look in _KINDS:
             if begins(head):
                 return look(data)
-    for magic, look in _BEHIND:  # a tag, or something else, in front
-        if magic in head:
+    for magic, look in _BEHIND:  # a tag, or something else, in front; no container that has FLAC or Ogg inside
+        if magic in head and not _named(head):
             return look(data)
     if head.startswith(b"ID3"):
         return survey_mp3(data)

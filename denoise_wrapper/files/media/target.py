@@ -90,7 +90,7 @@ class MediaTarget:
             self._container.start_encoding()
             self._container.close()
         except av.FFmpegError as error:
-            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+            raise self._failure(error) from error
         if self._media is not None:
             self._media.release()
         if self._unneeded is not None:
@@ -98,6 +98,10 @@ class MediaTarget:
                 mp4.join_fragments(file, self._index_first, self._unneeded)
         self.notes += self._carried.finish_media(self._part, self._held, self._same)
         os.fsync(self._file.fileno())
+
+    def _failure(self, error: Exception) -> FileError:
+        words = f"cannot write {self._dst}: {reason(error)}"
+        return FileError(f"{words}; name a target of another format, such as .mka, .flac or .wav")
 
     def _writes_pictures(self, same: bool) -> bool:
         """Tell if pictures are written as they were read, so that not even a damaged one is in the way."""
@@ -212,7 +216,7 @@ class MediaTarget:
         except av.FFmpegError as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG):
                 raise OSError(error.errno, os.strerror(error.errno)) from error
-            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+            raise self._failure(error) from error
 
 
 def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[TrackPlan]:
