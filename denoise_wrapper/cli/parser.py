@@ -37,12 +37,14 @@ _TYPED = {
 }
 _OWN_WORDS = re.compile(rf"(?<![\w./\\-])({'|'.join(_TYPED)})(?![\w./\\])")
 _NO_VALUE = re.compile(r",? or None(?: for no \w+)?(?=,)")  # on the command line an option is left out for that
-_BOTH = re.compile(r"\w+=\S+ \((?:\w+ )?(--[a-z-]+)\)")  # overwrite=True (--overwrite)
+_BOTH = re.compile(r"\w+=\S+ \((?:\w+ )?(--[a-z-]+(?: \w+)?)\)")  # overwrite=True (--overwrite)
+_QUOTED = re.compile(r"(--[a-z-]+)=\"(\w+)\"")  # a value as Python has it
 
 
 def as_typed(message: str) -> str:
     """Put the names of options in the place of Python's arguments."""
-    return _OWN_WORDS.sub(lambda match: _TYPED[match[1]], _BOTH.sub(r"\1", _NO_VALUE.sub("", message)))
+    typed = _OWN_WORDS.sub(lambda match: _TYPED[match[1]], _BOTH.sub(r"\1", _NO_VALUE.sub("", message)))
+    return _QUOTED.sub(r"\1 \2", typed)
 
 
 def complain(message: object) -> None:

@@ -67,7 +67,7 @@ def _filter_file(args: argparse.Namespace, denoiser: Denoiser) -> tuple[str, lis
     def clean(source: Path, target: Path) -> None:
         denoiser._transform(source, target, False, watch, Wishes(**written(args)))
 
-    exchange(Behind(head, sys.stdin.buffer), sys.stdout.buffer, clean, form=args.format)
+    exchange(Behind(head, sys.stdin.buffer, "standard input"), sys.stdout.buffer, clean, form=args.format)
     return speed_line("standard input", watch.seconds, time.perf_counter() - begin), watch.notes
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.errors import DenoiseError, FileError, NoFolderError, file_error
+from denoise_wrapper.files.intake import check_readable
 from denoise_wrapper.files.levels import speech_levels
 from denoise_wrapper.files.results import beside, part_results
 from denoise_wrapper.files.watch import OTHER, Watch
@@ -245,6 +246,7 @@ class _Batch:
         watch = job.watch = Watch(self._check, measured=True)
         try:
             if job.target is not None:
+                check_readable(job.source)  # before anything is made
                 make_folder(target.parent)
             self._clean(job.source, target, watch)
         except DenoiseError as error:

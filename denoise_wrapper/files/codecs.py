@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.formats import Facts, Wishes, format_of
+from denoise_wrapper.files.formats import Facts, Wishes, format_of, vorbis_nominal_of
 from denoise_wrapper.wording import count, listed
 
 
@@ -124,7 +124,8 @@ _CHANNELS = {"libmp3lame": 2, "mp2": 2, "wmav1": 2, "wmav2": 2, "ac3": 6, "eac3"
 _KBIT_MP2 = (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
 # bit/s of AMR's modes as files have them, and as the encoder is asked for them.
 _AMR = {5200: 4750, 5600: 5150, 6400: 5900, 7200: 6700, 8000: 7400, 8400: 7950, 10800: 10200, 12800: 12200}
-_CONSTANT = {"ac3", "eac3", "mp2", "g722", "pcm_mulaw", "pcm_alaw"}  # the mode is in the codec
+_BY_QUALITY = {"libmp3lame", "libopus", "aac", "vorbis"}  # lossy encoders that know more than a bit rate
+_FIXED = ("pcm_", "adpcm", "g722")  # beginnings of the names of encoders whose rate and depth tell the bit rate
 _PCM = {
     "u8": 8,
     "s8": 8,
@@ -177,7 +178,8 @@ def facts_of_subtype(facts: Facts) -> TrackFacts:
     sample = {"FLOAT": "flt", "DOUBLE": "dbl"}.get(subtype, "s16" if depth is not None and depth <= 16 else "s32")
     codec = {"VORBIS": "vorbis", "OPUS": "opus", "MPEG_LAYER_III": "mp3"}.get(subtype, subtype.lower())
     rate = facts.bit_rate if depth is None else None
-    return TrackFacts(codec, facts.rate, facts.channels, sample if depth is not None else "flt", depth, rate)
+    kind = sample if depth is not None else "flt"
+    return TrackFacts(codec, facts.rate, facts.channels, kind, depth, rate, facts.constant)
 
 
 def same_container(dst: Path, src: Path) -> bool:
@@ -188,8 +190,8 @@ def same_container(dst: Path, src: Path) -> bool:
 def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: str | None = None) -> str | None:
     """Name FFmpeg's muxer for dst: that of the source where the suffix is the source's, else the suffix's.
 
-    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: of a Matroska
-    file. None if dst is to be written by libsndfile. Raises FileError if nothing can write it.
+    form: the demuxer that read the source, None for libsndfile. codec: of its first track. doctype: as
+    `MediaSource` has it. None if dst is to be written by libsndfile. Raises FileError if nothing can write it.
     """
     suffix = dst.suffix.lower()
     if form is None:
@@ -211,7 +213,9 @@ def muxer_of(dst: Path, src: Path, form: str | None, codec: str = "", doctype: s
     if form == "matroska,webm":
         return "webm" if doctype == "webm" else "matroska"
     if form.startswith("mov,"):
-        return _MUXERS[suffix][0] if suffix in (".m4a", ".m4b", ".mov", ".3gp") else "mp4"
+        brand = (doctype or "")[:2]
+        of_brand = "mov" if brand == "qt" else "3gp" if brand == "3g" else "mp4"
+        return _MUXERS[suffix][0] if suffix in (".m4a", ".m4b", ".mov", ".3gp") else of_brand
     return _SAME.get(form, form)
 
 
@@ -243,7 +247,8 @@ def plan_track(muxer: str, facts: TrackFacts, wishes: Wishes, same: bool, dst: P
 def _check_wishes(encoder: str, wishes: Wishes, dst: Path) -> None:
     """Refuse what an encoder has not, which would be passed over without a word."""
     lossy = encoder in _LOSSY_ENCODERS
-    if wishes.lossy and not lossy:
+    rated = lossy and not encoder.startswith(_FIXED)
+    if (wishes.bit_rate is not None and not rated) or (wishes.quality is not None and encoder not in _BY_QUALITY):
         asked = "bit rate" if wishes.quality is None else "quality"
         raise FileError(f"{dst} is to be {encoder}, which has no {asked}; --codec chooses another, such as aac or opus")
     if wishes.subtype is None:
@@ -276,7 +281,9 @@ def _encoder_of(muxer: str, facts: TrackFacts, same: bool, dst: Path, asked_loss
 
 def _lossy(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
     sample = "s16" if encoder.startswith(("pcm_", "adpcm", "g72", "libopencore", "mp2")) else "flt"
-    if wishes.quality is not None and encoder in ("libmp3lame", "libopus", "aac"):
+    if wishes.quality is not None and encoder == "vorbis":
+        return TrackPlan(encoder, sample, bit_rate=vorbis_nominal_of(1 - wishes.quality, facts.rate, facts.channels))
+    if wishes.quality is not None:
         if encoder == "libmp3lame":
             return TrackPlan(
                 encoder, sample, options=(("compression_level", "2"), ("global_quality", _lame(wishes.quality)))
@@ -298,7 +305,7 @@ def _lossy(encoder: str, facts: TrackFacts, wishes: Wishes) -> TrackPlan:
         rate = _nearest(rate, [1000 * each for each in _KBIT_MP2] if facts.rate >= 32000 else _mp3_rates(facts.rate))
     elif encoder == "libopencore_amrnb":
         rate = _AMR[_nearest(rate, _AMR)]
-    elif encoder.startswith(("pcm_", "adpcm")) or encoder == "g722":
+    elif encoder.startswith(_FIXED):
         rate = None
     return TrackPlan(encoder, sample, bit_rate=rate, options=options)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from denoise_wrapper.atomic import is_aside
 from denoise_wrapper.errors import FileError
-from denoise_wrapper.files.intake import copied, plain_file
+from denoise_wrapper.files.intake import Behind, copied, plain_file
 from denoise_wrapper.files.results import beside
 
 Place = Any  # a path, or an object with read or write
@@ -44,9 +44,9 @@ def exchange(
         try:
             clean(source, target)
         except FileError as error:
-            if is_aside(error) or str(source) == _name(src):
-                raise
             named = str(error).replace(str(source), _name(src)).replace(str(target), _name(dst or target))
+            if named == str(error):
+                raise
             raise type(error)(named) from error
         if preserve_times and isinstance(src, str | os.PathLike):
             times = os.stat(src)
@@ -59,6 +59,10 @@ def exchange(
 
 def _name(place: Any) -> str:
     """The words for a place in a message."""
+    if isinstance(place, Behind):
+        return place.name
+    if place is not None and place is getattr(sys.stdout, "buffer", None):
+        return "standard output"
     return os.fsdecode(place) if isinstance(place, str | os.PathLike) else "the file object"
 
 

@@ -47,8 +47,9 @@ class Facts:
 
     rate: Hz. total: frames, 0 if not known. size: bytes. format, subtype, endian: in libsndfile's words; None for a
     file that another decoder reads, but for the subtype that holds its samples without loss. bit_rate: bit/s of a lossy
-    track alone, None where the size tells. constant: all frames of an MP3 have one bit rate. setup: the first bytes of
-    the header of Vorbis that holds its tables, where the others name no bit rate.
+    track alone, None where the size tells. constant: all frames of an MP3 have one bit rate. level: libsndfile's
+    compression level, 0 to 1, of the quality at which an MP3 was made, None if that is not known. setup: the first
+    bytes of the header of Vorbis that holds its tables, where the others name no bit rate.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class Facts:
     endian: str | None = None
     bit_rate: int | None = None
     constant: bool = False
+    level: float | None = None
     setup: bytes = b""
 
 
@@ -133,8 +135,8 @@ def _known_formats() -> frozenset[str]:
 def bit_rate_options(facts: Facts, subtype: str | None, wishes: Wishes) -> dict[str, Any]:
     """Settings with which a lossy file takes as many bits as are asked for, or as the lossy source had.
 
-    None for other files. MP3 has the mode of the source, constant or an average, and Opus aims at a bit rate; of
-    Vorbis the quality is chosen at which its encoder names the same nominal bit rate.
+    None for other files. MP3 has the mode of the source, constant, an average or the quality that its header tells, and
+    Opus aims at a bit rate; of Vorbis the quality is chosen at which its encoder names the same nominal bit rate.
     """
     if subtype not in ("MPEG_LAYER_III", "OPUS", "VORBIS"):
         return {}
@@ -145,6 +147,8 @@ def bit_rate_options(facts: Facts, subtype: str | None, wishes: Wishes) -> dict[
     if rate is None:
         if facts.subtype != subtype or not facts.total:
             return {}
+        if subtype == "MPEG_LAYER_III" and facts.level is not None:
+            return {"compression_level": min(facts.level, 0.95), "bitrate_mode": "VARIABLE"}
         rate = facts.bit_rate or round(8 * facts.size * facts.rate / facts.total)
     if subtype == "MPEG_LAYER_III":
         most, least = (320, 32) if facts.rate >= 32000 else (160, 8) if facts.rate >= 16000 else (64, 8)
@@ -187,7 +191,7 @@ def vorbis_level(nominal: int, rate: int, channels: int) -> float:
     low, high = 0.0, 1.0  # the best and the worst
     for _ in range(16):
         middle = (low + high) / 2
-        named = _vorbis_nominal(middle, rate, channels)
+        named = vorbis_nominal_of(middle, rate, channels)
         if named is None:
             return 0.5
         if named == nominal:
@@ -196,8 +200,8 @@ def vorbis_level(nominal: int, rate: int, channels: int) -> float:
     return (low + high) / 2
 
 
-def _vorbis_nominal(level: float, rate: int, channels: int) -> int | None:
-    """Bit rate that the header of an empty Vorbis file of that level names; None if there can be none."""
+def vorbis_nominal_of(level: float, rate: int, channels: int) -> int | None:
+    """Bit rate that Vorbis of a compression level, 0 to 1, names in its header; None if there can be none."""
     return vorbis_nominal(_empty_vorbis(level, rate, channels))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable
@@ -27,11 +26,11 @@ _KINDS = (
 class Behind:
     """A stream of which the first bytes were read already.
 
-    head: those bytes. rest: the stream.
+    head: those bytes. rest: the stream. name: its name in messages.
     """
 
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
-        self._head, self._rest = head, rest
+    def __init__(self, head: bytes, rest: IO[bytes], name: str) -> None:
+        self._head, self._rest, self.name = head, rest, name
 
     def read(self, size: int = -1) -> bytes:
         """Read up to size bytes, or all for a size below 0."""
@@ -102,14 +101,17 @@ def plain_file(path: Path, stack: contextlib.ExitStack, check: Callable[[], obje
 def copied(source: Any, stack: contextlib.ExitStack) -> Path:
     """Copy an open binary file, from where it is, into a file that stack deletes.
 
-    Raises FileError if nothing comes, or it gives text.
+    Raises FileError if nothing comes, or it gives text, or nothing for now as one that does not block.
     """
     copy = _empty_copy("", stack)
     with _open_copy(copy) as file:
         try:
-            shutil.copyfileobj(source, file, _BLOCK)
+            while data := source.read(_BLOCK):
+                file.write(data)
         except TypeError as error:
             raise FileError("a file object that is read gives bytes; open it with mode 'rb'") from error
+    if data is None:
+        raise FileError("the file object gives nothing for now, and is not at its end; open it so that it blocks")
     if not copy.stat().st_size:
         raise FileError("nothing came from the file that is read: there is no audio in it")
     return copy

@@ -8,6 +8,7 @@ from pathlib import Path
 from denoise_wrapper.files.formats import Wishes, choose_format
 from denoise_wrapper.files.media.source import MediaSource
 from denoise_wrapper.files.media.target import plan_tracks
+from denoise_wrapper.files.soundfiles import check_holds
 from denoise_wrapper.files.transform import open_source, target_muxer
 from denoise_wrapper.wording import count
 
@@ -19,6 +20,7 @@ def preview(src: Path, dst: Path, wishes: Wishes) -> list[str]:
         muxer = target_muxer(dst, source, wishes)
         if muxer is None:
             form, subtype, _ = choose_format(dst, source.facts, wishes)
+            check_holds(dst, source, form, subtype)
             what = f"{form} {subtype}, {count(source.channels, 'channel')} of {source.rate} Hz"
             return [f"{src} -> {dst}: {what}", f"from {source.facts.format or 'FFmpeg'} {source.facts.subtype or ''}"]
         plans = plan_tracks(source, dst, muxer, wishes)

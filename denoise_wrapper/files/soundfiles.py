@@ -63,7 +63,8 @@ class SoundFileTarget:
         ):
             form = "WAVEX"  # the one that has a word for channels
         self._form, self._subtype = form, subtype
-        self._check(dst, source, form, subtype)
+        check_holds(dst, source, form, subtype)
+        self.notes += _narrowed(source, form, subtype, wishes)
         raw: Any = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
         kind = "RIFX" if form == "WAV" and endian == "BIG" else _KINDS.get(form, form)
         self._behind, place, front = carried.prepare(kind, form)
@@ -93,18 +94,6 @@ class SoundFileTarget:
         for tag, text in carried.plain(form).items():
             with contextlib.suppress(soundfile.LibsndfileError):  # a format without tags
                 setattr(self._file, tag, text)
-
-    @staticmethod
-    def _check(dst: Path, source: Source, form: str, subtype: str | None) -> None:
-        """Refuse what libsndfile would find out too late."""
-        cannot = _cannot(dst, source, form, subtype)
-        if form == "SD2":  # part of it is in a resource fork
-            raise FileError(f"{dst} cannot be written as SD2; {_else(dst)}")
-        if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
-            raise FileError(f"{cannot}; {_else(dst)}")
-        if form == "FLAC" and source.rate > _FLAC_ANY_RATE and (source.rate % 10 or source.rate > _FLAC_MAX_RATE):
-            rates = f"rates up to {_FLAC_ANY_RATE} Hz, and tens up to {_FLAC_MAX_RATE}"
-            raise FileError(f"{cannot}: it has {rates}; {_else(dst)}")
 
     def write(self, block: Array) -> None:
         import soundfile
@@ -144,9 +133,11 @@ class SoundFileTarget:
         """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
         block = 0
         if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
-            data = FileBytes(self._raw.file)
+            file = self._raw.file
+            end, data = file.tell(), FileBytes(file)
             riff = read_riff(data)
             block = 0 if riff is None else block_frames(data, riff)
+            file.seek(end)  # where libsndfile goes on to write
         missing = -self._frames % block if block else 0
         if missing:
             self._file.write(np.zeros((missing, self._source.channels), np.int16))
@@ -173,6 +164,27 @@ class SoundFileTarget:
         if padded and fact is not None:
             file.seek(fact.start)
             file.write(struct.pack(f"{riff.order}I", self._frames))
+
+
+def check_holds(dst: Path, source: Source, form: str, subtype: str | None) -> None:
+    """Refuse what libsndfile would find out too late. Raises FileError."""
+    cannot = _cannot(dst, source, form, subtype)
+    if form == "SD2":  # part of it is in a resource fork
+        raise FileError(f"{dst} cannot be written as SD2; {_else(dst)}")
+    if subtype == "VORBIS" and (source.rate > _VORBIS_MAX_RATE or source.channels > _VORBIS_MAX_CHANNELS):
+        raise FileError(f"{cannot}; {_else(dst)}")
+    if form == "FLAC" and source.rate > _FLAC_ANY_RATE and (source.rate % 10 or source.rate > _FLAC_MAX_RATE):
+        rates = f"rates up to {_FLAC_ANY_RATE} Hz, and tens up to {_FLAC_MAX_RATE}"
+        raise FileError(f"{cannot}: it has {rates}; {_else(dst)}")
+
+
+def _narrowed(source: Source, form: str, subtype: str | None, wishes: Wishes) -> list[str]:
+    """Say that samples have fewer bits in the target, unless that is asked for."""
+    came, depth = source.facts.subtype or "", _DEPTHS.get(subtype or "", 64)
+    if wishes.subtype is not None or (depth >= _DEPTHS.get(came, 0) and came not in ("PCM_32", "FLOAT", "DOUBLE")):
+        return []
+    what = "floats" if came in ("FLOAT", "DOUBLE") else f"{_DEPTHS.get(came, 32)} bits"
+    return [f"its {what} are written as {depth} bits, the most that {form} takes here"] if depth < 64 else []
 
 
 def _else(dst: Path) -> str:

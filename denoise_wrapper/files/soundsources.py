@@ -80,6 +80,8 @@ class SoundFileSource:
         self._before = os.fstat(raw.fileno())
         self._reader: Any = None  # of the first part, where its place in the file is asked for later
         self._survey = survey(self.data, path.suffix)
+        if self._survey.refusal is not None:
+            raise FileError(f"{path} {self._survey.refusal}")
         if self._survey.damage is not None and (damaged == "stop" or not self._survey.parts):
             raise self._refusal(self._survey.damage)
         if self._survey.foreign is not None:
@@ -98,7 +100,7 @@ class SoundFileSource:
         self.facts = Facts(
             path, self.rate, self.channels, self.total, self._before.st_size,
             self._form, self._subtype, self.file.endian, self._bit_rate(), self._survey.constant,
-            vorbis_setup(self._survey.head),
+            self._survey.level, vorbis_setup(self._survey.head),
         )  # fmt: skip
 
     def _bit_rate(self) -> int | None:
@@ -204,6 +206,10 @@ class SoundFileSource:
             raise FileError(
                 f"{self.path} goes on with {file.channels} channels of {file.samplerate} Hz after {self.channels} of "
                 f"{self.rate} Hz; take it apart, or let another program write all at one rate, and clean that"
+            )
+        if file.subtype != self._subtype:
+            raise FileError(
+                f"{self.path} goes on with {file.subtype} after {self._subtype}; take it apart, and clean each alone"
             )
         return file
 

@@ -157,17 +157,18 @@ def open_target(
     muxer = target_muxer(dst, source, wishes)
     if muxer is not None:
         return MediaTarget(part, dst, source, muxer, wishes, stack)
-    if isinstance(source, MediaSource) and len(source.tracks) > 1:
-        raise FileError(
-            f"{source.path} has {len(source.tracks)} audio tracks and {dst} holds one: --track 1 chooses the first"
-        )
     return SoundFileTarget(part, dst, source, stack, wishes)
 
 
 def target_muxer(dst: Path, source: Source, wishes: Wishes = NO_WISHES) -> str | None:
     """Name FFmpeg's muxer for dst; None if libsndfile writes it. Raises FileError if nothing can."""
     if isinstance(source, MediaSource):
-        return muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
+        muxer = muxer_of(dst, source.path, source.form, source.tracks[0].facts.codec, source.doctype)
+        if muxer is None and len(source.tracks) > 1:
+            raise FileError(
+                f"{source.path} has {len(source.tracks)} audio tracks and {dst} holds one: --track 1 chooses the first"
+            )
+        return muxer
     if wishes.codec == "flac" and format_of(dst) == "OGG":
         return "ogg"
     if same_container(dst, source.facts.path):

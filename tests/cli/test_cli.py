@@ -107,6 +107,33 @@ def test_the_options_reach_the_denoiser(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cleaned, denoiser.filter(noise(RATE // 2), RATE))
 
 
+@pytest.mark.fault
+def test_a_bad_sample_is_named_with_the_option_that_replaces_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = noise(RATE // 2) / np.float32(32768)
+    samples[1000] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    assert cli.main(["filter", str(tmp_path / "a.wav")]) == 2
+    error = capsys.readouterr().err
+    assert "; --non-finite zero replaces such samples" in error
+    assert "non_finite" not in error
+    assert cli.main(["filter", "-q", str(tmp_path / "a.wav"), "--non-finite", "zero"]) == 0
+
+
+@pytest.mark.fault
+def test_a_damaged_file_is_named_with_the_option_that_passes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(RATE // 2), RATE)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:9000])
+    assert cli.main(["filter", str(tmp_path / "a.wav")]) == 2
+    error = capsys.readouterr().err
+    assert "or let --damaged skip leave out what is gone" in error
+    assert "damaged=" not in error
+    assert cli.main(["filter", "-q", str(tmp_path / "a.wav"), "--damaged", "skip"]) == 0
+
+
 def test_frames_can_be_dropped(tmp_path: Path) -> None:
     source = make_file(tmp_path / "a.wav", RATE)
     assert cli.main(["filter", str(source), "--vad-threshold", "1", "--vad-gate", "drop"]) == 0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from denoise_wrapper import DenoiseError, FileError
-from denoise_wrapper.files.codecs import TrackFacts, lossless_depth, muxer_of, plan_track
-from denoise_wrapper.files.formats import Facts, Wishes, choose_format, vorbis_level
+from denoise_wrapper.files.codecs import TrackFacts, facts_of_subtype, lossless_depth, muxer_of, plan_track
+from denoise_wrapper.files.formats import Facts, Wishes, choose_format, vorbis_level, vorbis_nominal_of
 
 MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 AAC = TrackFacts("aac", 44100, 2, "flt", None, 128_300)
@@ -47,6 +47,7 @@ NOTHING = Wishes()
         ("adts", FLAC, NOTHING, False, "aac, 144 kbit/s"),
         ("mp4", FLAC, Wishes(bit_rate=96000), False, "aac, 96 kbit/s"),
         ("matroska", FLAC, Wishes(quality=0.5), True, "libopus, 144 kbit/s"),
+        ("webm", replace(OPUS, codec="vorbis"), Wishes(quality=0.4), True, "vorbis, 86 kbit/s"),
         ("tta", FLAC, Wishes(subtype="pcm_24"), False, "tta, 24 bit, bits_per_raw_sample 24"),
         ("amr", TrackFacts("amr_nb", 8000, 1, "flt", None, 12_800), NOTHING, True, "libopencore_amrnb, 12.2 kbit/s"),
     ],
@@ -66,6 +67,8 @@ def test_the_target_has_the_codec_depth_and_bit_rate_of_the_source(
         ("mp2", TrackFacts("pcm_s16le", 44100, 6, "s16", 16), NOTHING, False, "cannot hold 6 channels"),
         ("tta", replace(FLAC, codec="tta"), Wishes(bit_rate=96000), True, "is to be tta, which has no bit rate"),
         ("mp4", FLAC, Wishes(codec="alac", quality=0.5), True, "is to be alac, which has no quality"),
+        ("mp2", replace(MP3, codec="mp2", rate=48000), Wishes(quality=0.5), True, "is to be mp2, which has no quality"),
+        ("wav", TrackFacts("adpcm_ms", 8000, 1, "s16"), Wishes(bit_rate=9000), True, "adpcm_ms, which has no bit rate"),
         ("mp4", AAC, Wishes(subtype="PCM_24"), True, "is to be aac, which has no subtype PCM_24"),
         ("mp4", DEEP, Wishes(subtype="FLOAT"), True, "alac, which has no subtype FLOAT; it may be PCM_16 and PCM_24"),
         ("mov", PCM, Wishes(subtype="PCM_16"), True, "pcm_s24be, which has no subtype PCM_16; the name of its codec"),
@@ -76,6 +79,12 @@ def test_what_cannot_be_kept_is_refused_in_a_line_that_helps(
 ) -> None:
     with pytest.raises(FileError, match=words):
         plan_track(muxer, facts, wishes, same, Path("b.x"))
+
+
+def test_a_constant_rate_stays_constant_in_another_container() -> None:
+    for constant, words in ((True, "libmp3lame, 128 kbit/s"), (False, "libmp3lame, 128 kbit/s, abr 1")):
+        mp3 = Facts(Path("a.mp3"), 48000, 2, 96000, 0, "MP3", "MPEG_LAYER_III", "FILE", 128_000, constant)
+        assert plan_track("mp4", facts_of_subtype(mp3), NOTHING, False, Path("b.m4a")).describe() == words
 
 
 @pytest.mark.parametrize(
@@ -126,11 +135,9 @@ def test_the_depth_of_samples_is_known(codec: str, sample: str, header: bytes, d
 
 @pytest.mark.parametrize("level", [0.05, 0.35, 0.8, 1.0])
 def test_vorbis_is_made_at_the_quality_that_the_source_names(level: float) -> None:
-    from denoise_wrapper.files.formats import _vorbis_nominal
-
-    nominal = _vorbis_nominal(level, 44100, 2)
+    nominal = vorbis_nominal_of(level, 44100, 2)
     assert nominal is not None
-    assert _vorbis_nominal(vorbis_level(nominal, 44100, 2), 44100, 2) == pytest.approx(nominal, rel=0.01)
+    assert vorbis_nominal_of(vorbis_level(nominal, 44100, 2), 44100, 2) == pytest.approx(nominal, rel=0.01)
 
 
 @pytest.mark.parametrize(

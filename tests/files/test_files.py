@@ -334,7 +334,7 @@ def test_without_the_extra_for_media_it_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     source = tmp_path / "a.m4a"
-    source.write_bytes(b"\0\0\0\x20ftypM4A " * 9)
+    source.write_bytes(b"\0\0\0\x10ftypM4A \0\0\0\0" + b"\0\0\0\x08moov")
     with pytest.raises(FileError, match=r"a\.m4a needs .* pip install 'denoise-wrapper\[media\]'"):
         denoiser.filter_file(source)
     with pytest.raises(FileError, match=r"b\.m4a needs .* pip install 'denoise-wrapper\[media\]'"):

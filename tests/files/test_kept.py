@@ -214,6 +214,24 @@ def test_aiff_keeps_its_marks(tmp_path: Path) -> None:
     assert {name: found[name] for name in kept} == kept
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize("suffix", ["aiff", "caf", "wav"])
+def test_chunks_in_front_of_the_sound_stay_in_containers_of_big_endian(tmp_path: Path, suffix: str) -> None:
+    """wav: RIFX. In front is where most programs put them."""
+    content = encoded(tmp_path, suffix, subtype="PCM_16", endian="BIG")
+    kept = b"ours", b"some words"
+    if suffix == "caf":
+        at = content.index(b"desc") + 12 + 32
+        content = content[:at] + kept[0] + struct.pack(">q", len(kept[1])) + kept[1] + content[at:]
+    else:
+        content = content[:12] + chunk(*kept, ">") + content[12:]
+        content = content[:4] + struct.pack(">I", len(content) - 8) + content[8:]
+    made = PLAIN.filter_file(write(tmp_path / f"a.{suffix}", content))
+    assert made.read_bytes().count(b"".join(kept[:1])) == 1
+    assert kept[1] in made.read_bytes()
+    assert soundfile.info(made).frames == FRAMES
+
+
 def test_caf_keeps_its_chunks(tmp_path: Path) -> None:
     words = struct.pack(">I", 1) + b"title\0Notes\0"
     content = encoded(tmp_path, "caf", subtype="PCM_16") + b"info" + struct.pack(">q", len(words)) + words
@@ -276,6 +294,22 @@ def test_codecs_of_whole_blocks_keep_their_number_of_frames(tmp_path: Path, subt
     assert struct.unpack("<I", chunks(again)[b"fact"])[0] == FRAMES
     padding = soundfile.read(made)[0][FRAMES:]
     assert padding.size == 0 or np.abs(padding[64:]).max(initial=0) < 0.05
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
+def test_the_last_block_of_a_long_file_is_filled_and_no_other_one_is_written_over(tmp_path: Path, subtype: str) -> None:
+    frames = 15 * RATE + 1  # more bytes than are read of a file at a time
+    soundfile.write(tmp_path / "a.wav", tone(frames), RATE, subtype=subtype)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    assert len(content) > 1 << 17
+    at = content.index(b"fact") + 8
+    content[at : at + 4] = struct.pack("<I", frames)
+    source = write(tmp_path / "a.wav", bytes(content))
+    before, after = (soundfile.read(path)[0] for path in (source, PLAIN.filter_file(source)))
+    assert len(after) == len(before)
+    wrong = np.abs(after - before)[: frames // 4800 * 4800]
+    assert wrong.reshape(-1, 4800).mean(1).max() < 0.05
 
 
 # ---- tags ----
@@ -494,6 +528,32 @@ def test_mp3_of_constant_rate_keeps_it_at_low_rates(tmp_path: Path, rate: int) -
     source = write(tmp_path / "a.mp3", content)
     cleaned = Denoiser(FakeBackend("plain", gain=1.0, sample_rate=rate)).filter_file(source)
     assert abs(cleaned.stat().st_size / source.stat().st_size - 1) < 0.05
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("level", [0.0, 0.4, 0.9])
+def test_mp3_of_one_quality_keeps_it(tmp_path: Path, level: float) -> None:
+    """A tone takes few bits, so that an average of the same rate is no measure of it."""
+    content = encoded(tmp_path, "mp3", tone(4 * RATE, 2), compression_level=level, bitrate_mode="VARIABLE")
+    source = write(tmp_path / "a.mp3", content)
+    assert abs(PLAIN.filter_file(source).stat().st_size / source.stat().st_size - 1) < 0.05
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("subtype", "name", "words"),
+    [
+        ("FLOAT", "b.flac", "its floats are"),
+        ("PCM_32", "b.flac", "its 32 bits are"),
+        ("PCM_24", "b.voc", "its 24 bits"),
+    ],
+)
+def test_fewer_bits_than_came_are_named(tmp_path: Path, subtype: str, name: str, words: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype=subtype)
+    [result] = PLAIN._filter_pairs([(tmp_path / "a.wav", tmp_path / name)])
+    assert [note for note in result.notes if note.startswith(words)]
+    [result] = PLAIN._filter_pairs([(tmp_path / "a.wav", tmp_path / f"c{name[1:]}")], subtype="PCM_16")
+    assert result.notes == ()
 
 
 @pytest.mark.fault

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +20,7 @@ from odd_files import flac_of_bits
 from require import require
 
 from denoise_wrapper import DenoiseError, Denoiser, FileError
+from denoise_wrapper.files.soundsources import Foreign, SoundFileSource
 from denoise_wrapper.files.transform import read_file, read_floats
 
 require("av")
@@ -331,6 +334,119 @@ def test_damage_is_kept_as_silence_or_left_out(
     assert lag(whole, kept) == 0
     left = first_channel(denoiser.filter_file(source, overwrite=True, damaged="skip"))
     assert len(left) < len(kept)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("gone", ["cut out", "overwritten"])
+def test_damaged_opus_keeps_its_time_or_is_shorter(tmp_path: Path, denoiser: Denoiser, gone: str) -> None:
+    soundfile.write(tmp_path / "a.opus", sweep(10 * RATE), RATE, format="OGG", subtype="OPUS")
+    source, whole = tmp_path / "a.opus", first_channel(tmp_path / "a.opus")
+    data = bytearray(source.read_bytes())
+    pages = [at for at in range(len(data)) if data.startswith(b"OggS", at)]
+    middle = len(pages) // 2
+    if gone == "cut out":
+        del data[pages[middle] : pages[middle + 1]]
+    else:
+        data[pages[middle] + 200 : pages[middle] + 700] = bytes(500)
+    source.write_bytes(data)
+    kept = first_channel(denoiser.filter_file(source, damaged="keep"))
+    assert len(kept) == len(whole)
+    assert lag(whole[-3 * RATE :], kept[-3 * RATE :]) == 0
+    short = first_channel(denoiser.filter_file(source, overwrite=True, damaged="skip"))
+    assert 0.5 * RATE < len(whole) - len(short) < 2 * RATE  # libsndfile's pages are of a second
+    assert lag(whole[-3 * RATE :], short[-3 * RATE :]) == 0
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["a.m4a", "a.mov"])
+def test_a_cut_file_without_an_index_is_refused_with_advice(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str
+) -> None:
+    source = made(ffmpeg, tmp_path / name)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    for damaged in ("stop", "skip", "keep"):
+        with pytest.raises(FileError, match=r"was cut short: its index \(moov\) is missing, .*; copy it anew"):
+            denoiser.filter_file(source, damaged=damaged)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["a.m4a", "a.tta"])
+def test_a_second_file_behind_the_first_is_not_lost_in_silence(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], name: str
+) -> None:
+    source = made(ffmpeg, tmp_path / name, "-metadata", "title=One")
+    content = source.read_bytes()
+    source.write_bytes(content * 2)
+    with pytest.raises(FileError, match=f"has another file behind its end, from byte {len(content)} on"):
+        denoiser.filter_file(source)
+    source.write_bytes(content)
+    denoiser.filter_file(source)
+
+
+@pytest.mark.fault
+def test_mp2_named_mp3_is_advised_a_format_of_another_name(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.mp2").rename(tmp_path / "b.mp3")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(FileError) as caught:
+        denoiser.filter_file(source)
+    advice = str(caught.value).partition(";")[2]
+    assert ".wav" in advice or "denoise-wrapper[media]" in str(caught.value)
+    assert ".mp3" not in advice
+
+
+@pytest.mark.fault
+def test_words_about_the_coding_of_a_stream_do_not_stay_where_it_is_another_one(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], probe: Callable[..., Any]
+) -> None:
+    source = film(tmp_path / "film.mkv", ffmpeg)
+    tagged = tmp_path / "tagged.mkv"
+    words = [
+        word
+        for kind in ("v", "a")
+        for word in (f"-metadata:s:{kind}", "BPS=1", f"-metadata:s:{kind}", "NUMBER_OF_BYTES=2")
+    ]
+    ffmpeg("-i", source, "-map", "0", "-c", "copy", *words, tagged)
+    video, *audio = (each.get("tags", {}) for each in probe(denoiser.filter_file(tagged))["streams"][:3])
+    assert (video["BPS"], video["NUMBER_OF_BYTES"]) == ("1", "2")
+    assert not any("BPS" in each or "NUMBER_OF_BYTES" in each for each in audio)
+
+
+@pytest.mark.fault
+def test_a_file_object_gets_the_kind_of_container_that_came(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    for name, options, at, word in (
+        ("a.m4a", (), 8, b"M4A "), ("a.mov", ("-c:a", "pcm_s16le"), 8, b"qt  "),
+        ("a.m2ts", ("-c:a", "ac3", "-mpegts_m2ts_mode", "1"), 4, b"G"),
+    ):  # fmt: skip
+        target = BytesIO()
+        denoiser.filter_file(BytesIO(made(ffmpeg, tmp_path / name, *options, rate=48000).read_bytes()), target)
+        assert target.getvalue()[at : at + len(word)] == word
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_flac_in_matroska_is_not_taken_for_flac_with_something_in_front(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None], channels: int
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.mka", "-c:a", "flac", channels=channels)
+    with contextlib.ExitStack() as stack, pytest.raises(Foreign):
+        SoundFileSource(source, stack)
+    np.testing.assert_array_equal(read_file(denoiser.filter_file(source))[0], read_file(source)[0])
+
+
+@pytest.mark.fault
+def test_a_codec_that_a_muxer_does_not_take_is_refused_with_advice(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    source = made(ffmpeg, tmp_path / "a.caf", "-c:a", "libopus")
+    with pytest.raises(FileError, match=r"cannot write .*; name a target of another format, such as \.mka"):
+        denoiser.filter_file(source)
+    assert list(tmp_path.iterdir()) == [source]
+    denoiser.filter_file(source, tmp_path / "a.mka")
 
 
 @pytest.mark.fault

@@ -6,10 +6,12 @@ import io
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 import soundfile
 from fakes import FakeBackend
 from odd_files import FRAMES, RATE, encoded, pcm, tone, write
+from require import require
 
 from denoise_wrapper import Denoiser, FileError
 
@@ -102,6 +105,34 @@ def test_a_file_on_standard_input_is_known_by_its_content(tmp_path: Path, suffix
     assert frames_of(done.stdout) == frames_of(content)
 
 
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("form", "codec", "begins"),
+    [("adts", "aac", b"\xff\xf1"), ("ac3", "ac3", b"\x0bw"), ("mpegts", "mp2", b"G"), ("mpeg", "mp2", b"\0\0\1\xba"),
+     ("mov", "pcm_s16le", b"\0\0\0\x14ftypqt"), ("matroska", "flac", b"\x1aE\xdf\xa3")],
+)  # fmt: skip
+def test_what_ffmpeg_reads_is_known_on_standard_input_too(
+    tmp_path: Path, needs: Callable[[str], str], form: str, codec: str, begins: bytes
+) -> None:
+    require("av")
+    write(tmp_path / "a.wav", encoded(tmp_path, "wav"))
+    words = [needs("ffmpeg"), "-v", "error", "-i", tmp_path / "a.wav", "-c:a", codec, "-f", form, tmp_path / "a"]
+    subprocess.run(words, check=True)
+    done = command("-", "-q", stdin=(tmp_path / "a").read_bytes())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(begins)
+
+
+@pytest.mark.fault
+def test_damage_met_while_standard_input_is_read_is_said_of_it(tmp_path: Path) -> None:
+    content = bytearray(encoded(tmp_path, "flac"))
+    middle = len(content) // 2
+    content[middle : middle + 300] = bytes(300)
+    done = command("-", stdin=bytes(content))
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b": standard input is damaged" in done.stderr
+
+
 def test_standard_output_has_the_format_that_is_asked_for(tmp_path: Path) -> None:
     done = command("-", "-f", "flac", "-q", stdin=encoded(tmp_path, "wav"))
     assert (done.returncode, done.stderr) == (0, b"")
@@ -135,6 +166,57 @@ def test_devices_and_folders_are_refused(tmp_path: Path, path: str, words: str) 
     with pytest.raises(FileError, match=words):
         PLAIN.filter_file(path, tmp_path / "b.wav")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("kind", ["socket", "character device", "block device", "/dev/null", "/dev/zero"])
+def test_the_command_refuses_what_is_no_file_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the names of sockets are short
+    if kind.startswith("/dev"):
+        Path("a.wav").symlink_to(kind)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind("a.wav")
+    else:
+        number, mode = (
+            (os.makedev(1, 5), stat.S_IFCHR) if kind == "character device" else (os.makedev(7, 0), stat.S_IFBLK)
+        )
+        try:
+            os.mknod("a.wav", mode | 0o600, number)
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    what = "a socket" if kind == "socket" else "a device"
+    for words in (["a.wav"], ["a.wav", "-o", "b.wav"], ["a.wav", "-o", "out/"]):
+        done = command(*words)
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+        assert f"a.wav is {what}, and no file; copy its sound into a file, or pipe it into '-'".encode() in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("target", ["/dev/null", "pipe.wav"])
+def test_a_target_that_is_no_file_is_refused_in_a_line(tmp_path: Path, target: str) -> None:
+    source = write(tmp_path / "a.wav", encoded(tmp_path, "wav"))
+    os.mkfifo(tmp_path / "pipe.wav")
+    done = command(source, "-o", tmp_path / target, "--overwrite")
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert b"is not a regular file, so it cannot be replaced" in done.stderr
+
+
+@pytest.mark.fault
+def test_sound_from_a_socket_is_read_once_by_standard_input(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen([*COMMAND, "-", "-q"], stdin=theirs, stdout=subprocess.PIPE) as process:
+        theirs.close()
+        sender = threading.Thread(
+            target=lambda: (ours.sendall(encoded(tmp_path, "wav")), ours.shutdown(socket.SHUT_WR))
+        )
+        sender.start()
+        made, _ = process.communicate(timeout=60)
+        sender.join()
+    assert frames_of(made) == ("WAV", FRAMES)
 
 
 def test_sockets_and_broken_links_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,11 +275,19 @@ def test_a_file_object_is_read_from_where_it_is(tmp_path: Path) -> None:
     assert frames_of(made.getvalue()) == ("FLAC", FRAMES)
 
 
+class Silent(io.RawIOBase):
+    """A stream that does not block, and of which nothing has come yet."""
+
+    def read(self, size: int = -1) -> None:
+        return None
+
+
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
         (io.StringIO("text"), io.BytesIO(), "mode 'rb'"), (io.BytesIO(b""), io.BytesIO(), "nothing came"),
         (io.BytesIO(b"no audio" * 99), io.BytesIO(), "the file object is no audio"), (5, io.BytesIO(), "not int"),
+        (Silent(), io.BytesIO(), "gives nothing for now"),
         (io.BytesIO(b"x"), None, "name a target"), (io.BytesIO(b"x"), 5, "not int"),
     ],
 )  # fmt: skip

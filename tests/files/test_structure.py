@@ -183,6 +183,37 @@ def test_wav_of_no_sound_with_texts_behind_it_stays_empty(tmp_path: Path) -> Non
 
 
 @pytest.mark.fault
+@pytest.mark.usefixtures("either_way")
+def test_a_chained_ogg_of_another_codec_says_so(tmp_path: Path) -> None:
+    content = encoded(tmp_path, "ogg") + encoded(tmp_path, "opus")
+    refused(write(tmp_path / "a.ogg", content), "goes on with Opus after Vorbis; take it apart")
+
+
+@pytest.mark.fault
+def test_joined_wav_of_another_depth_says_so(tmp_path: Path) -> None:
+    content = encoded(tmp_path, "wav", subtype="PCM_16") + encoded(tmp_path, "wav", subtype="PCM_24")
+    refused(write(tmp_path / "a.wav", content), "goes on with PCM_24 after PCM_16; take it apart")
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("suffix", ["au", "caf", "w64"])
+def test_a_second_file_that_no_reader_looks_for_is_named(tmp_path: Path, suffix: str) -> None:
+    content = encoded(tmp_path, suffix, subtype="PCM_16")
+    refused(
+        write(tmp_path / f"a.{suffix}", content * 2), f"has another file behind its end, from byte {len(content)} on"
+    )
+
+
+@pytest.mark.fault
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("size", range(12, 48, 4))
+def test_rf64_that_ends_within_its_header_is_refused(tmp_path: Path, size: int) -> None:
+    content = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", 28) + bytes(28)
+    refused(write(tmp_path / "a.wav", content[:size]), r"a\.wav")
+
+
+@pytest.mark.fault
 def test_wav_of_several_data_chunks_is_read_whole(tmp_path: Path) -> None:
     source = write(tmp_path / "a.wav", wav_in_chunks(tone(channels=2), 20_000, 1, FRAMES - 20_001))
     np.testing.assert_array_equal(read(source).reshape(-1), np.frombuffer(pcm(tone(channels=2)), "<i2"))

@@ -22,6 +22,7 @@ _V2 = {
 }
 DECODER_DELAY = 529  # frames by which every decoder of layer III is late
 _MARKS = (b"Xing", b"Info")  # words of a frame that tells of all; a third one, VBRI, has a place of its own
+_VARYING = (b"\x03", b"\x04", b"\x05")  # LAME's ways of a constant quality, in the byte behind its name
 _MOST_BYTES = 1729  # of a frame: layer II at 384 kbit/s and 32 kHz, padded
 _STRIDE = 1 << 17  # bytes of frames that are looked through at once
 _SURE = 4  # frames in a row that no noise has
@@ -29,11 +30,15 @@ _SURE = 4  # frames in a row that no noise has
 
 @dataclass(frozen=True)
 class _Info:
-    """Words of the frame that tells of all: how many frames follow, and what of them is no sound; 0 if not there."""
+    """Words of the frame that tells of all: how many frames follow, and what of them is no sound; 0 if not there.
+
+    level: of the quality at which LAME made frames of varying bit rates, 0 the best and 1 the worst; None if not known.
+    """
 
     frames: int
     delay: int
     padding: int
+    level: float | None = None
 
 
 @dataclass
@@ -261,10 +266,13 @@ class _Walk:
         flags, place = int.from_bytes(words[4:8], "big"), 8
         frames = int.from_bytes(words[8:12], "big") if flags & 1 else 0
         place += 4 * bool(flags & 1) + 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
+        level = None
+        if words[place : place + 4] == b"LAME" and flags & 8 and words[place + 9 : place + 10] in _VARYING:
+            level = (100 - min(100, int.from_bytes(words[place - 4 : place], "big"))) // 10 / 10
         gapless = words[place + 21 : place + 24]
         if len(gapless) < 3 or not words[place : place + 4].isalnum():
             return _Info(frames, 0, 0)
-        return _Info(frames, gapless[0] << 4 | gapless[1] >> 4, (gapless[1] & 15) << 8 | gapless[2])
+        return _Info(frames, gapless[0] << 4 | gapless[1] >> 4, (gapless[1] & 15) << 8 | gapless[2], level)
 
 
 def survey_mp3(data: FileBytes) -> Survey:
@@ -308,7 +316,8 @@ def survey_mp3(data: FileBytes) -> Survey:
     if len(walk.kinds) == 1 and 0 < (index := next(iter(walk.kinds))) < 15:
         version, layer = walk.first[1] >> 3 & 3, walk.first[1] >> 1 & 3
         rate = 1000 * (_V1 if version == 3 else _V2)[layer][index - 1]
-    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1, rate)
+    level = runs[0].info.level if runs[0].info is not None else None
+    return Survey(parts, damage[0] if damage else None, tail, None, sound, len(walk.kinds) == 1, level, rate)
 
 
 def _part(data: FileBytes, run: _Run, walk: _Walk, alone: bool) -> Part:

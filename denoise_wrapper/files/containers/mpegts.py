@@ -25,7 +25,7 @@ def missing_packets(file: BinaryIO, pids: Collection[int]) -> dict[int, list[int
     places: dict[int, list[int]] = {pid: [] for pid in pids}
     file.seek(0)
     head = file.read(_SURE * 204 + 4)
-    form = next(((size, sync) for size, sync in _FORMS if _is_row(head, size, sync)), None)
+    form = _form_of(head)
     if form is None:
         return places
     size, sync = form
@@ -49,6 +49,20 @@ def missing_packets(file: BinaryIO, pids: Collection[int]) -> dict[int, list[int
         if whole < count:
             return places
         start += count * size
+
+
+def begins_mpegts(head: bytes) -> bool:
+    """Tell if these bytes are the beginning of a transport stream."""
+    return _form_of(head) is not None
+
+
+def has_times(head: bytes) -> bool:
+    """Tell if these bytes are the beginning of a transport stream with a time in front of each packet, an M2TS."""
+    return _form_of(head) == _FORMS[1]
+
+
+def _form_of(head: bytes) -> tuple[int, int] | None:
+    return next(((size, sync) for size, sync in _FORMS if _is_row(head, size, sync)), None)
 
 
 def _is_row(head: bytes, size: int, sync: int) -> bool:

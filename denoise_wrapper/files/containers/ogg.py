@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -121,6 +122,34 @@ def survey_ogg(data: FileBytes) -> Survey:
     """Survey an Ogg file: chained streams, streams side by side, pages that are damaged or missing."""
     links: list[_Link] = []
     damage: list[str] = []
+    _go_through(data, links, damage)
+    if not links:
+        return Survey(damage=damage[0] if damage else None)
+    for link in links:
+        for stream in link.streams.values():
+            if not stream.ended and stream.codec != "Skeleton":
+                damage.append(f"it ends at {_time(links, link)}, and its last page does not say that it is the last")
+    kinds = [sorted({stream.codec for stream in link.streams.values()}) for link in links]
+    for one, other in itertools.pairwise(kinds):
+        if {*one} - {"Skeleton"} != {*other} - {"Skeleton"}:
+            words = f"goes on with {' and '.join(other)} after {' and '.join(one)}"
+            return Survey([], refusal=f"{words}; take it apart, and clean each alone")
+    names = {name for kind in kinds for name in kind}
+    foreign = _foreign(links, kinds[0])
+    if names == {"FLAC"} and len(links) > 1 and not any(link.breaks or len(link.streams) > 1 for link in links):
+        return Survey([_unwrapped(data, link) for link in links], damage[0] if damage else None, wrapped=True)
+    if foreign is None and "Opus" in names and any(link.breaks for link in links):
+        foreign = f"{damage[0]}, and libsndfile does not tell where Opus goes on"
+    alone = len(links) == 1 and links[0].start == 0 and not links[0].breaks
+    parts = [Part()] if alone else [part for link in links for part in _parts(data, link)]
+    sound = sum(link.only.sound for link in links)
+    nominal, first = _nominal(links[0].only), links[0]
+    head = data[first.start : first.body_start] if names == {"Vorbis"} and nominal is None else b""
+    return Survey(parts, damage[0] if damage else None, 0, foreign, sound, nominal=nominal, head=head)
+
+
+def _go_through(data: FileBytes, links: list[_Link], damage: list[str]) -> None:
+    """Note the links of a file, and what is damaged in it."""
     known = 0
     for page in _pages(data):
         if isinstance(page, str):
@@ -134,24 +163,14 @@ def survey_ogg(data: FileBytes) -> Survey:
         if links and links[-1].pages and len(damage) > known:  # since the page before this one
             links[-1].breaks += [page.start] * (len(links[-1].pages) > 1)
             known = len(damage)
-    if not links:
-        return Survey(damage=damage[0] if damage else None)
-    for link in links:
-        for stream in link.streams.values():
-            if not stream.ended and stream.codec != "Skeleton":
-                damage.append(f"it ends at {_time(links, link)}, and its last page does not say that it is the last")
-    names = {stream.codec for link in links for stream in link.streams.values()}
-    foreign = _foreign(links, names)
-    if names == {"FLAC"} and len(links) > 1 and not any(link.breaks or len(link.streams) > 1 for link in links):
-        return Survey([_unwrapped(data, link) for link in links], damage[0] if damage else None, wrapped=True)
-    if foreign is None and "Opus" in names and any(link.breaks for link in links):
-        foreign = f"{damage[0]}, and libsndfile does not tell where Opus goes on"
-    alone = len(links) == 1 and links[0].start == 0 and not links[0].breaks
-    parts = [Part()] if alone else [part for link in links for part in _parts(data, link)]
-    sound = sum(link.only.sound for link in links)
-    nominal, first = _nominal(links[0].only), links[0]
-    head = data[first.start : first.body_start] if names == {"Vorbis"} and nominal is None else b""
-    return Survey(parts, damage[0] if damage else None, 0, foreign, sound, False, nominal, head=head)
+
+
+def places_behind_damage(data: FileBytes) -> list[int]:
+    """Bytes at which the first page behind each damage of an Ogg file begins."""
+    links: list[_Link] = []
+    damage: list[str] = []
+    _go_through(data, links, damage)
+    return [place for link in links for place in link.breaks]
 
 
 def _parts(data: FileBytes, link: _Link) -> list[Part]:
@@ -190,14 +209,11 @@ def _nominal(stream: _Stream) -> int | None:
     return nominal if nominal > 0 else None
 
 
-def _foreign(links: list[_Link], names: set[str]) -> str | None:
-    """Say why libsndfile cannot read it as it is; None if it can."""
-    several = max(len(link.streams) for link in links)
-    if several > 1:
-        return f"it holds {' and '.join(sorted(names))} side by side"
-    if len(names) > 1:
-        return f"its streams, one behind the other, are {' and '.join(sorted(names))}"
-    return None if names <= {"Vorbis", "Opus"} else f"it holds {next(iter(names))} in Ogg"
+def _foreign(links: list[_Link], names: list[str]) -> str | None:
+    """Say why libsndfile cannot read it as it is; None if it can. names: of the codecs in each link."""
+    if max(len(link.streams) for link in links) > 1:
+        return f"it holds {' and '.join(names)} side by side"
+    return None if names[0] in ("Vorbis", "Opus") else f"it holds {names[0]} in Ogg"
 
 
 def _take(data: FileBytes, page: _Page, links: list[_Link], damage: list[str]) -> None:

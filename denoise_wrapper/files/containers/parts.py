@@ -30,8 +30,10 @@ class Survey:
 
     damage: what is missing, as a clause with a subject; None for a file that is whole. tail: frames that are gone
     behind the last part. foreign: why libsndfile is not the one to read it, as a clause; None if it is.
+    refusal: why it cannot be cleaned whatever is asked, as a predicate with advice; None if it may be.
     sound: bytes of a lossy file without its tags and headers, 0 if not known. constant: all its frames have one bit
-    rate. nominal: bit/s that its headers name, None if they do not. wrapped: its parts are FLAC that was taken out of
+    rate. level: libsndfile's compression level, 0 to 1, of the quality at which LAME made an MP3, None if not known.
+    nominal: bit/s that its headers name, None if they do not. wrapped: its parts are FLAC that was taken out of
     Ogg. head: the headers of Vorbis that names no bit rate. unsearched: other files of the same length may lie behind
     the first.
     """
@@ -42,10 +44,12 @@ class Survey:
     foreign: str | None = None
     sound: int = 0
     constant: bool = False
+    level: float | None = None
     nominal: int | None = None
     wrapped: bool = False
     head: bytes = b""
     unsearched: bool = False
+    refusal: str | None = None
 
 
 def clock(frames: float, rate: int) -> str:

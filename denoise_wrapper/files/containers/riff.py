@@ -65,7 +65,7 @@ def _read_riff(data: FileBytes, start: int) -> Riff | None:
     while at + 8 <= len(data):
         name = bytes(data[at : at + 4])
         promised = struct.unpack(f"{order}I", data[at + 4 : at + 8])[0]
-        if name == b"ds64" and promised >= 24:
+        if name == b"ds64" and promised >= 24 and at + 32 <= len(data):
             words = struct.unpack("<QQQ", data[at + 8 : at + 32])
             long = {b"data": words[1]}
             end = min(len(data), start + 8 + words[0]) if words[0] > 4 else len(data)

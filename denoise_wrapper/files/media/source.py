@@ -10,12 +10,15 @@ from typing import Any
 from denoise_wrapper.audio import Array
 from denoise_wrapper.errors import FileError
 from denoise_wrapper.files.codecs import libsndfile_subtype
-from denoise_wrapper.files.containers.mpegts import missing_packets
+from denoise_wrapper.files.containers.mpegts import has_times, missing_packets
+from denoise_wrapper.files.containers.ogg import places_behind_damage
+from denoise_wrapper.files.containers.pieces import FileBytes
 from denoise_wrapper.files.formats import Facts, Wishes
 from denoise_wrapper.files.media.library import Complaints, library, listening, open_input, reason, silence
 from denoise_wrapper.files.media.measure import measured
 from denoise_wrapper.files.media.tracks import Track
 
+_HEAD = 1 << 11  # bytes that tell the kind of a file
 _MOST_QUEUED = 8 << 20  # bytes of packets of one track that wait while another one's are looked for
 _SHORT = 0.25  # seconds by which a file may end before its header says, as headers round and estimate
 _MOST_FAILURES = 1000  # errors without a packet between them, after which the rest of a damaged file is given up
@@ -54,8 +57,7 @@ class MediaSource:
             track.clock = self.offset / 1_000_000
             if not track.total and self.container.duration:
                 track.total = round(self.container.duration / 1_000_000 * track.rate)
-        if self.form == "mpegts":
-            self._note_breaks()
+        self._note_breaks()
         first = self.tracks[0]
         self.rate, self.channels, self.total = first.rate, first.channels, first.total
         subtype = libsndfile_subtype(first.facts)
@@ -75,11 +77,19 @@ class MediaSource:
 
     @property
     def doctype(self) -> str | None:
-        """The kind of a Matroska file as its header says; None of other files."""
-        if self.form != "matroska,webm":
-            return None
+        """The kind of a Matroska, MP4, MOV or MPEG-TS file by its first bytes: "webm", "M4A ", "qt  ", "m2ts" ...
+
+        None of other files.
+        """
         with open(self.path, "rb") as file:
-            return "webm" if b"webm" in file.read(64) else "matroska"
+            head = file.read(_HEAD)
+        if self.form == "mpegts":
+            return "m2ts" if has_times(head) else "ts"
+        if self.form == "matroska,webm":
+            return "webm" if b"webm" in head[:64] else "matroska"
+        if self.form in _EXACT:
+            return head[8:12].decode("latin-1") if head[4:8] == b"ftyp" else "qt  "
+        return None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -97,10 +107,9 @@ class MediaSource:
                 if stream.type == "attachment" and (stream.mimetype or "").startswith("image/"):
                     found.append((stream.mimetype, bytes(stream.data)))
                 elif stream.disposition & av.stream.Disposition.attached_pic:
-                    for packet in container.demux(stream):
-                        data = bytes(packet)
+                    with contextlib.suppress(av.FFmpegError):  # a damaged picture keeps no sound from being cleaned
+                        data = bytes(next(iter(container.demux(stream)), b""))
                         found += [("image/png" if data[:4] == b"\x89PNG" else "image/jpeg", data)] if data else []
-                        break
         return found
 
     @property
@@ -109,9 +118,19 @@ class MediaSource:
         return int(self.container.start_time or 0) if self.form in ("mpegts", "mpeg") else 0
 
     def _note_breaks(self) -> None:
-        """Let tracks know where packets of theirs are missing, which FFmpeg does not say where whole frames are."""
+        """Let tracks know where packets of theirs are missing, which FFmpeg does not say where whole frames are.
+
+        Of Ogg, which was looked through before and refused for that, only where it is read all the same.
+        """
+        in_ogg = self.form == "ogg" and self._damaged != "stop"
+        if self.form != "mpegts" and not in_ogg:
+            return
         with open(self.path, "rb", buffering=0) as file:
-            places = missing_packets(file, {track.stream.id for track in self.tracks})
+            numbers = {track.stream.id for track in self.tracks}
+            if in_ogg:
+                places = dict.fromkeys(numbers, places_behind_damage(FileBytes(file)))
+            else:
+                places = missing_packets(file, numbers)
         for track in self.tracks:
             track.breaks.extend(places[track.stream.id])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from dataclasses import replace
 from fractions import Fraction
@@ -24,6 +25,7 @@ from denoise_wrapper.files.tags.carried import carried_of
 _MOV = {"mov", "mp4", "3gp"}
 # Tags that measured the level before, and those that a muxer writes itself.
 _STALE = ("replaygain_", "r128_", "itunnorm")
+_MEASURED = ("bps", "number_of_", "_statistics_", "duration")  # what mkvmerge says of a stream's coding
 _OWN = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
 _ATTACHING = {"matroska"}  # muxers that take pictures as attached files
 _PICTURED = {*_MOV, "asf", "wv", "tta", "ogg"}  # whose files mutagen writes pictures into
@@ -88,7 +90,7 @@ class MediaTarget:
             self._container.start_encoding()
             self._container.close()
         except av.FFmpegError as error:
-            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+            raise self._failure(error) from error
         if self._media is not None:
             self._media.release()
         if self._unneeded is not None:
@@ -96,6 +98,10 @@ class MediaTarget:
                 mp4.join_fragments(file, self._index_first, self._unneeded)
         self.notes += self._carried.finish_media(self._part, self._held, self._same)
         os.fsync(self._file.fileno())
+
+    def _failure(self, error: Exception) -> FileError:
+        words = f"cannot write {self._dst}: {reason(error)}"
+        return FileError(f"{words}; name a target of another format, such as .mka, .flac or .wav")
 
     def _writes_pictures(self, same: bool) -> bool:
         """Tell if pictures are written as they were read, so that not even a damaged one is in the way."""
@@ -208,9 +214,9 @@ class MediaTarget:
         try:
             self._container.mux(packet)
         except av.FFmpegError as error:
-            if isinstance(error, OSError) and error.errno in (28, 27):
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG):
                 raise OSError(error.errno, os.strerror(error.errno)) from error
-            raise FileError(f"cannot write {self._dst}: {reason(error)}") from error
+            raise self._failure(error) from error
 
 
 def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[TrackPlan]:
@@ -227,13 +233,16 @@ def plan_tracks(source: Any, dst: Path, muxer: str, wishes: Wishes) -> list[Trac
 def _options(muxer: str, source: Any, dst: Path) -> dict[str, str]:
     """Options of a muxer: lengths to the sample, the index where the source has it."""
     options: dict[str, str] = {}
+    kind = source.doctype if isinstance(source, MediaSource) and same_container(dst, source.path) else None
     if muxer in _MOV:
         options["movie_timescale"] = str(source.rate)
         if dst.suffix.lower() in (".m4a", ".m4b"):
             options["brand"] = f"{dst.suffix[1:].upper()} "
+        elif kind in ("M4A ", "M4B ") and muxer == "mp4":
+            options["brand"] = kind
         if not isinstance(source, MediaSource) or _index_first(source.path):
             options["movflags"] = "+faststart"
-    if muxer == "mpegts" and dst.suffix.lower() in (".m2ts", ".mts"):
+    if muxer == "mpegts" and (kind == "m2ts" or dst.suffix.lower() in (".m2ts", ".mts")):
         options["mpegts_m2ts_mode"] = "1"
     return options
 
@@ -303,5 +312,5 @@ def _kept(metadata: dict[str, str], cleaned: bool) -> dict[str, str]:
     return {
         key: text
         for key, text in metadata.items()
-        if key.lower() not in _OWN and not (cleaned and key.lower().startswith(_STALE))
+        if key.lower() not in _OWN and not (cleaned and key.lower().startswith(_STALE + _MEASURED))
     }

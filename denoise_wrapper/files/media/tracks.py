@@ -61,6 +61,7 @@ class Track:
         self.promised = 0  # frames at least that there are to be, in silence if need be
         self._excess: list[Array] = []
         self._mended = False
+        self._resumes: int | None = None  # from this frame on what is missing is behind
         stream.codec_context.thread_count = 1  # so that complaints come in this thread
         stream.codec_context.options = {"err_detect": CHECKS}
 
@@ -137,6 +138,8 @@ class Track:
         while self.breaks and packet.pos is not None and packet.pos >= self.breaks[0]:
             self.breaks.popleft()
             self.damage("packets are missing")
+            if packet.pts is not None:  # Ogg's last packet before a missing page may have the place behind
+                self._resumes = self._frames_of(packet.pts + max(1, packet.duration or 0), packet.time_base)
         if packet.is_corrupt:
             self.damage("a packet is not whole")
             return []
@@ -163,6 +166,7 @@ class Track:
                 f"{self.seconds:.2f} s, from {self.channels} of {self.rate} Hz: convert it to one form first"
             )
         samples = self._samples(frame)
+        position: int | None = None
         if frame.pts is not None:
             position = self._frames_of(frame.pts, frame.time_base)
             if self.start is None:
@@ -179,7 +183,8 @@ class Track:
                 else:
                     self.damage(f"a time stamp jumps by {gap / self.rate:.2f} s")
                     self._anchor += gap
-        self._mended = False
+        if position is None or self._resumes is None or position >= self._resumes:
+            self._mended, self._resumes = False, None
         self._next += len(samples)
         yield samples
 

@@ -45,12 +45,16 @@ class Chunks:
         return sorted({piece.name.decode("latin-1").strip() for piece in self.pieces})
 
     def laid(self, before: bool, places: bool = True) -> bytes:
-        """Those that go before the sound, or behind it. places: with those that count its frames, which go behind."""
+        """Those that go before the sound, or behind it: in all kinds but RIFF all go behind.
+
+        places: with those that count frames of the sound, which go behind.
+        """
         order = ">" if self.kind in ("RIFX", "FORM") else "<"
         out = b""
         for piece in self.pieces:
             counted = piece.name in _PLACES or piece.content[:4] == b"adtl"
-            if (piece.before and not counted) == before and (places or not counted):
+            first = piece.before and not counted and self.kind == "RIFF"
+            if first == before and (places or not counted):
                 out += _chunk(piece.name, piece.content, order, self.kind == "caff")
         return out
 
