@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from denoise_wrapper.errors import ConfigError, DenoiseError, needs_package
 
 Float32 = NDArray[np.float32]
+GONE = "the sound device is gone; waiting for it"
 STALLED_S = 1.0  # of sound that waits to be played
 SERVER_S = 0.03  # of sound in the buffers of a sound server: with less there are gaps
 
@@ -166,9 +167,12 @@ class Opened:
         return float(said) + (0 if self._between is None else self._between.waiting / self._rate)
 
     @property
-    def stalled(self) -> bool:
-        """True if the one who plays takes nothing any more, as ALSA's way to a sound server does now and then."""
-        return self._between is not None and self._between.waiting > STALLED_S * self._rate
+    def broken(self) -> str:
+        """Why they have to be opened anew, "" if they have not.
+
+        The one who plays takes nothing any more, as ALSA's way to a sound server does now and then.
+        """
+        return GONE if self._between is not None and self._between.waiting > STALLED_S * self._rate else ""
 
     @property
     def gaps(self) -> int:

@@ -98,15 +98,18 @@ class SoundServer:
     def pactl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, text=True, check=check)
 
+    def listed(self, kind: str) -> list[dict[str, Any]]:
+        """Sinks, sources, modules or what plays or hears."""
+        listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
+        return listed
+
     def names(self, kind: str) -> list[str]:
         """Names of sinks, sources, modules or what plays."""
-        listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
-        return [str(each.get("name")) for each in listed]
+        return [str(each.get("name")) for each in self.listed(kind)]
 
     def described(self, name: str) -> str:
         """The source of a description."""
-        listed = json.loads(self.pactl("--format=json", "list", "sources").stdout)
-        return next((str(each["name"]) for each in listed if each["description"] == name), "")
+        return next((str(each["name"]) for each in self.listed("sources") if each["description"] == name), "")
 
     @contextlib.contextmanager
     def recording(self, source: str) -> Iterator[Recording]:
