@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,10 +84,10 @@ def list_devices() -> list[Device]:
     ]
 
 
-def find_device(wanted: str, way: str, devices: list[Device]) -> Device:
+def find_device(wanted: str, way: str, devices: list[Device], others: Sequence[str] = ()) -> Device:
     """Find the device of a name, a part of it in any case, or a number. way: "inputs" or "outputs".
 
-    Raises DenoiseError that names those that there are.
+    Raises DenoiseError that names those that there are, and others, which are to be had elsewhere.
     """
     usable = [each for each in devices if getattr(each, way)]
     exact = [each for each in usable if wanted in (str(each.number), each.name)]
@@ -95,7 +95,7 @@ def find_device(wanted: str, way: str, devices: list[Device]) -> Device:
     if exact or close:
         return (exact or close)[0]
     option = "--input" if way == "inputs" else "--output"
-    there = ", ".join(f"{each.number} {each.name}" for each in usable) or "none at all"
+    there = ", ".join([*(f"{each.number} {each.name}" for each in usable), *others]) or "none at all"
     raise DenoiseError(f"{option} {wanted}: there is no such sound device; there are {there}")
 
 

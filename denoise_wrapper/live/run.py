@@ -156,12 +156,13 @@ class Rig:
     def _numbers(self) -> tuple[int | None, int | None]:
         """PortAudio's devices."""
         wiring, devices = self._wiring, list_devices()
-        heard = None if wiring.input is None else find_device(wiring.input, "inputs", devices).number
-        played = None
+        heard = played = None
+        if wiring.input is not None:
+            heard = find_device(wiring.input, "inputs", devices, pulse.place_lines("sources")).number
         if wiring.virtual is not None:
             played = _cable(devices)
         elif wiring.output not in (None, "none"):
-            played = find_device(str(wiring.output), "outputs", devices).number
+            played = find_device(str(wiring.output), "outputs", devices, pulse.place_lines("sinks")).number
         return heard, played
 
 

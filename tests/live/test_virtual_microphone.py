@@ -289,6 +289,7 @@ def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer,
     assert not list(tmp_path.iterdir())
     assert done.returncode == 2
     assert "pulse" in done.stderr
+    assert "room.monitor" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -343,6 +344,22 @@ def test_keys_steer_and_the_status_is_a_line(sound: SoundServer) -> None:
         os.close(side)
     assert "latency" in seen
     assert "xruns" in seen
+
+
+def test_the_example_makes_a_microphone_and_ends_without_complaint(sound: SoundServer) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples/virtual_microphone.py"
+    process = subprocess.Popen(
+        [sys.executable, str(example), "room.monitor"], env=sound.environment, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        appears(sound, "Clean")
+        until(lambda: heard(sound, process) == ["room.monitor"], 20)
+        _, said = process.communicate("\n", timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (0, "")
+    assert not sound.described("Clean")
 
 
 def test_names_that_pactl_could_not_quote_are_refused() -> None:
