@@ -100,10 +100,12 @@ def run_live_verb(args: argparse.Namespace) -> int:
         try:
             run_live(rig, desk, keys=keys, show=_paint if painted else _nothing, say=_tell, seconds=args.seconds)
         finally:
-            if painted:
-                show("")
-            if recorder is not None:
-                recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
+            try:
+                if recorder is not None:
+                    recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
+            finally:
+                if painted:  # which fails where the terminal is gone
+                    show("")
             if session.blocks:
                 say(summary(session, rig))
     return 0

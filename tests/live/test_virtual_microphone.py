@@ -219,6 +219,20 @@ def test_the_system_s_microphone_is_followed_but_not_to_the_one_made_here(either
     assert "is gone" in said or "another microphone" in said
 
 
+def test_a_terminal_that_is_closed_leaves_nothing(sound: SoundServer) -> None:
+    process = live(sound, "--virtual-mic", "Closed")
+    try:
+        appears(sound, "Closed")
+        for _ in range(2):  # from the terminal and from its shell
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGHUP
+    assert not sound.described("Closed")
+
+
 def test_a_number_is_no_part_of_a_name(sound: SoundServer) -> None:
     module = sound.pactl("load-module", "module-null-sink", "sink_name=card_7").stdout.strip()
     try:
