@@ -1,10 +1,11 @@
 """Latency of `denoise-wrapper live --virtual-mic`, by clicks through a real PulseAudio, beside busy processes or none.
 
-python -m benchmarks.clicks [--busy 4] [--seconds 20] [--blocks 480 441 128]
+python -m benchmarks.clicks [--busy 4] [--real-time] [--seconds 20] [--blocks 480 441 128]
 
 Clicks are played into a null sink, whose monitor is the microphone; its monitor and the virtual microphone are
 recorded. What is between them is in parts: the way in, which is measured at the recorder of the microphone, as it asks
-for the same buffers (until the block that has the click is whole); the stream; and the rest, which is the way out.
+for the same buffers (until the block that has the click is whole); the stream; and the rest, which is the way out. With
+--real-time the sound server, but nothing else, runs ahead of all that is busy, as desktops let it.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def measure(server: SoundServer, block: int, seconds: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=int, default=0)
+    parser.add_argument("--real-time", action="store_true", help="for the sound server; needs the right to give it")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--blocks", type=int, nargs="*", default=[480, 441, 128])
     args = parser.parse_args()
@@ -80,6 +82,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = SoundServer(Path(folder), "pulseaudio")
         server.start()
+        if args.real_time:
+            assert server.process is not None
+            for thread in os.listdir(f"/proc/{server.process.pid}/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
         try:
             for block in args.blocks:
                 print(f"{measure(server, block, args.seconds)}; load {os.getloadavg()[0]:.1f}", flush=True)

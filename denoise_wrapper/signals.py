@@ -34,6 +34,7 @@ def end_on_signals() -> None:
     KeyboardInterrupt for INT, else SystemExit with 128 and its number. Python does so between two steps of its own,
     and some code swallows exceptions: so a thread waits for the end too. If that has not come after GRACE_S, or a
     second signal comes, it removes what `atomic` knows to be half-written, ends the processes of this one, and ends it.
+    Several HUP are one: a terminal that is closed sends it, and so does its shell.
     Signals that this program was started to ignore (nohup) stay ignored; writing to a closed pipe is an error as ever.
     """
     global _watched
@@ -155,7 +156,10 @@ def _watch(receive: int, ours: set[int]) -> None:
     _came = True
     deadline = time.monotonic() + _grace_s
     while (left := deadline - time.monotonic()) > 0:
-        if select.select([receive], [], [], left)[0] and _next(receive, ours) is not None:
+        if not select.select([receive], [], [], left)[0]:
+            continue
+        again = _next(receive, ours)
+        if again is not None and not again == number == signal.SIGHUP:
             break
     _end(128 + number)
 

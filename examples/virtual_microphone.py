@@ -37,10 +37,11 @@ def main() -> None:
                 plays.stdin.write(stream.process(noisy))
                 plays.stdin.flush()
 
-        threading.Thread(target=clean, daemon=True).start()
+        cleaning = threading.Thread(target=clean, daemon=True)
+        cleaning.start()
         input(f"choose {microphone.name} as the microphone; Enter ends it")
-        hears.terminate()
-        plays.terminate()
+        hears.terminate()  # what it has said is still cleaned and played
+        cleaning.join()
 
 
 if __name__ == "__main__":

@@ -59,9 +59,15 @@ def run_live_verb(args: argparse.Namespace) -> int:
     from denoise_wrapper.live.session import Session
 
     if args.list_devices:
-        for device in list_devices():
-            show(device.line())
-        for line in place_lines():
+        places = place_lines()
+        try:
+            for device in list_devices():
+                show(device.line())
+        except ConfigError as error:  # without PortAudio
+            if not places:
+                raise
+            _tell(str(error))
+        for line in places:
             show(f"     {line}")
         return 0
     if args.virtual_mic is not None and args.output is not None:
@@ -75,7 +81,7 @@ def run_live_verb(args: argparse.Namespace) -> int:
         Denoiser(name.strip(), model=model_of(args), preset=args.preset, atten_lim_db=args.atten_lim, mix=args.mix)
         for name in names
     ]
-    rate = args.rate or 48000
+    rate = 48000 if args.rate is None else args.rate
     stream = open_stream(denoisers, rate, args.channels)
     wiring = Wiring(args.input, args.output, args.virtual_mic, args.block or rate // 100)
     recorder = None
@@ -94,10 +100,12 @@ def run_live_verb(args: argparse.Namespace) -> int:
         try:
             run_live(rig, desk, keys=keys, show=_paint if painted else _nothing, say=_tell, seconds=args.seconds)
         finally:
-            if painted:
-                show("")
-            if recorder is not None:
-                recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
+            try:
+                if recorder is not None:
+                    recorder.close(stream.flush().reshape(-1, args.channels), keep=session.blocks > 0)
+            finally:
+                if painted:  # which fails where the terminal is gone
+                    show("")
             if session.blocks:
                 say(summary(session, rig))
     return 0

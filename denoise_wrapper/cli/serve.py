@@ -80,6 +80,8 @@ def run_serve(args: argparse.Namespace) -> int:
     for name in ("threads", "per_client", "per_minute"):
         if getattr(args, name) < 0:
             raise ConfigError(f"--{name.replace('_', '-')} is 0 or more, not {getattr(args, name)}")
+    if not 0 <= args.port <= 65535:
+        raise ConfigError(f"--port is 0 to 65535, not {args.port}")
     limits = Limits(
         args.max_upload * MIB, args.spool_limit * MIB, args.max_uploads, args.max_streams, args.per_client,
         args.per_minute, args.idle, args.stream_time, args.grace,

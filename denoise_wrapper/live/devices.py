@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from denoise_wrapper.errors import ConfigError, DenoiseError, needs_package
 
 Float32 = NDArray[np.float32]
+GONE = "the sound device is gone; waiting for it"
 STALLED_S = 1.0  # of sound that waits to be played
 SERVER_S = 0.03  # of sound in the buffers of a sound server: with less there are gaps
 
@@ -83,10 +84,10 @@ def list_devices() -> list[Device]:
     ]
 
 
-def find_device(wanted: str, way: str, devices: list[Device]) -> Device:
+def find_device(wanted: str, way: str, devices: list[Device], others: Sequence[str] = ()) -> Device:
     """Find the device of a name, a part of it in any case, or a number. way: "inputs" or "outputs".
 
-    Raises DenoiseError that names those that there are.
+    Raises DenoiseError that names those that there are, and others, which are to be had elsewhere.
     """
     usable = [each for each in devices if getattr(each, way)]
     exact = [each for each in usable if wanted in (str(each.number), each.name)]
@@ -94,7 +95,7 @@ def find_device(wanted: str, way: str, devices: list[Device]) -> Device:
     if exact or close:
         return (exact or close)[0]
     option = "--input" if way == "inputs" else "--output"
-    there = ", ".join(f"{each.number} {each.name}" for each in usable) or "none at all"
+    there = ", ".join([*(f"{each.number} {each.name}" for each in usable), *others]) or "none at all"
     raise DenoiseError(f"{option} {wanted}: there is no such sound device; there are {there}")
 
 
@@ -166,9 +167,12 @@ class Opened:
         return float(said) + (0 if self._between is None else self._between.waiting / self._rate)
 
     @property
-    def stalled(self) -> bool:
-        """True if the one who plays takes nothing any more, as ALSA's way to a sound server does now and then."""
-        return self._between is not None and self._between.waiting > STALLED_S * self._rate
+    def broken(self) -> str:
+        """Why they have to be opened anew, "" if they have not.
+
+        The one who plays takes nothing any more, as ALSA's way to a sound server does now and then.
+        """
+        return GONE if self._between is not None and self._between.waiting > STALLED_S * self._rate else ""
 
     @property
     def gaps(self) -> int:

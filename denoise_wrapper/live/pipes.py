@@ -7,16 +7,19 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from denoise_wrapper.errors import DenoiseError
-from denoise_wrapper.live.pulse import pactl
+from denoise_wrapper.live import pulse
+from denoise_wrapper.live.devices import GONE
 
 HEARD_MS, PLAYED_MS = 10, 30  # of sound in the server's buffers that is asked for
 ATOMIC = 4096  # bytes that a pipe takes as a whole or not at all
+LOOK_S = 1.0  # between two looks at where the sound goes
 
 
 def server_is_there() -> bool:
@@ -24,7 +27,7 @@ def server_is_there() -> bool:
     if not (shutil.which("pactl") and shutil.which("parec") and shutil.which("pacat")):
         return False
     with contextlib.suppress(DenoiseError):
-        return bool(pactl("info"))
+        return bool(pulse.pactl("info"))
     return False
 
 
@@ -32,8 +35,13 @@ class Piped:
     """A source and a sink of the sound server, which run within a `with` block.
 
     fill: called as fill(heard, to play or None, False) with float32 (block, channels), in a thread. over: called when
-    the server gives up. source, sink: names; None for the server's own choice. playing: whether anything is played.
+    the server gives up. source, sink: names; sink is None for the server's own choice. follows: whether source is the
+    server's own choice, and another one is to be opened when it chooses that. playing: whether anything is played.
     gaps: times that what was to be played found no room and was left out.
+
+    A sound server moves who hears a source that is gone to another one, and who has named none to each new default: to
+    the microphone that is made here as well, which would then hear itself. So a source has a name, always, and `broken`
+    says when it has to be opened anew.
     """
 
     def __init__(
@@ -41,8 +49,9 @@ class Piped:
         fill: Callable[[Any, Any, bool], object],
         over: Callable[[], object],
         *,
-        source: str | None,
+        source: str,
         sink: str | None,
+        follows: bool,
         rate: int,
         channels: int,
         block: int,
@@ -50,17 +59,21 @@ class Piped:
     ) -> None:
         self._fill, self._over, self._shape = fill, over, (block, channels)
         self._source, self._sink, self._playing = source, sink, playing
+        self._follows, self._looked_at = follows, 0.0
         self._form = ["--raw", "--format=float32le", f"--rate={rate}", f"--channels={channels}"]
         self._form += ["--client-name=denoise-wrapper"]
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._said = b""
         self._room, self.gaps = 1 << 16, 0  # bytes of the pipe
         self.latency_s = (HEARD_MS + (PLAYED_MS if playing else 0)) / 1000 + block / rate
 
-    stalled = False  # what does not come ends the programs, and what finds no room is left out
-
     def __enter__(self) -> Piped:
-        hears = self._begin("parec", self._source, HEARD_MS, stdout=subprocess.PIPE)
-        plays = self._begin("pacat", self._sink, PLAYED_MS, stdin=subprocess.PIPE) if self._playing else None
+        self._news = self._begin(["pactl", "subscribe"], stdout=subprocess.PIPE)
+        assert self._news.stdout is not None
+        os.set_blocking(self._news.stdout.fileno(), False)
+        hears = self._hears = self._begin(self._words("parec", self._source, HEARD_MS), stdout=subprocess.PIPE)
+        words = self._words("pacat", self._sink, PLAYED_MS)
+        plays = self._plays = self._begin(words, stdin=subprocess.PIPE) if self._playing else None
         if plays is not None and plays.stdin is not None:
             os.set_blocking(plays.stdin.fileno(), False)
             with contextlib.suppress(ImportError, AttributeError, OSError):
@@ -84,11 +97,42 @@ class Piped:
                     with contextlib.suppress(OSError):
                         pipe.close()
 
-    def _begin(self, program: str, device: str | None, latency_ms: int, **pipes: Any) -> subprocess.Popen[bytes]:
+    @property
+    def broken(self) -> str:
+        """Why it has to be opened anew, "" if it has not: the sound server leads it elsewhere, or has another default.
+
+        To be asked every now and then: it looks when the server has said that something changed.
+        """
+        now = time.monotonic()
+        if now < self._looked_at + LOOK_S or not self._has_news():
+            return ""
+        self._looked_at = now
+        with contextlib.suppress(DenoiseError):  # of a server that is gone, which ends the programs
+            ways = [(self._hears, self._source, "sources"), (self._plays, self._sink, "sinks")]
+            for program, wanted, kind in ways:
+                if program and wanted and pulse.place_of(program.pid, kind) not in (wanted, None):
+                    return GONE
+            if self._follows and pulse.default_source() not in (self._source, None):
+                return "the system has another microphone now; going over to it"
+        return ""
+
+    def _has_news(self) -> bool:
+        """True if something has changed that may concern it: all but other programs that come and go."""
+        assert self._news.stdout is not None
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._news.stdout.fileno(), 1 << 16):
+                self._said = (self._said + data)[-(1 << 16) :]
+        *lines, self._said = self._said.split(b"\n")
+        return any(b" on client " not in line for line in lines)
+
+    def _words(self, program: str, device: str | None, latency_ms: int) -> list[str]:
         words = [program, *self._form, f"--latency-msec={latency_ms}"]
-        words += [] if device is None else [f"--device={device}"]
-        # In a session of its own: Ctrl-C is for this program, which then ends them.
-        process = subprocess.Popen(words, bufsize=0, stderr=subprocess.DEVNULL, start_new_session=True, **pipes)
+        return words if device is None else [*words, f"--device={device}"]
+
+    def _begin(self, words: list[str], **pipes: Any) -> subprocess.Popen[bytes]:
+        # In a group of its own: Ctrl-C is for this program, which then ends them. But in its session, among which Linux
+        # shares the processor: beside a busy one each of these would have to get along with a share of its own.
+        process = subprocess.Popen(words, bufsize=0, stderr=subprocess.DEVNULL, process_group=0, **pipes)
         self._processes.append(process)
         return process
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from denoise_wrapper.errors import ConfigError, DenoiseError
-from denoise_wrapper.wording import few
 
 OWNER = re.compile(r"denoise_wrapper_(\d+)_(\d+)_")
 WAIT_S = 5.0
@@ -92,21 +91,59 @@ def _unload(is_one: Callable[[str], bool]) -> int:
 def find_place(wanted: str, kind: str) -> str | None:
     """Find the sound server's source or sink of that name or description, or a part of it; None if there is none.
 
-    kind: "sources" or "sinks".
+    kind: "sources" or "sinks". A number is one of PortAudio's devices, not a part of a name.
     """
-    places = [each for each in _listed(kind) if not OWNER.search(each["name"])]
+    places = _real(kind)
     exact = [each for each in places if wanted in (each["name"], each["description"])]
     close = [each for each in places if wanted.lower() in f"{each['name']} {each['description']}".lower()]
+    close = [] if wanted.isdecimal() else close
     return str((exact or close)[0]["name"]) if exact or close else None
 
 
-def place_lines() -> list[str]:
-    """Describe the sound server's sources and sinks, a line each; none without such a server."""
+def default_source() -> str | None:
+    """Return the source that the sound server hears where none is named; None if that is one that is made here."""
+    name = _asked("info").get("default_source_name")
+    return None if not name or OWNER.search(name) else str(name)
+
+
+def microphone(before: str | None) -> str:
+    """Choose the source to hear where none is named: the server's default, but none that is made here.
+
+    In place of such a one the source of before, if it is still there, or the first that is a device's. Raises
+    DenoiseError if there is none.
+    """
+    default = default_source()
+    if default is not None:
+        return default
+    places = _real("sources")
+    devices = [str(each["name"]) for each in places if each["name"] == before or not each.get("monitor_source")]
+    if not devices:
+        raise DenoiseError(f"there is no microphone; --input names another source: {'; '.join(place_lines('sources'))}")
+    return before if before in devices else devices[0]
+
+
+def place_of(process: int, kind: str) -> str | None:
+    """Name the source that a process hears, or the sink that it plays into; None if it does neither (yet).
+
+    kind: "sources" or "sinks".
+    """
+    way, of = ("source-outputs", "source") if kind == "sources" else ("sink-inputs", "sink")
+    for each in _listed(way):
+        if each["properties"].get("application.process.id") == str(process):
+            return next((str(place["name"]) for place in _listed(kind) if place["index"] == each[of]), None)
+    return None
+
+
+def place_lines(*kinds: str) -> list[str]:
+    """Describe the sound server's sources and sinks, or one of both, but for those made here, a line each.
+
+    None without such a server.
+    """
     try:
         return [
             f"{each['name']} ({kind[:-1]} of the sound server: {each['description']})"
-            for kind in ("sources", "sinks")
-            for each in _listed(kind)
+            for kind in kinds or ("sources", "sinks")
+            for each in _real(kind)
         ]
     except DenoiseError:
         return []
@@ -128,12 +165,21 @@ def pactl(*words: str) -> str:
     return done.stdout
 
 
+def _real(kind: str) -> list[dict[str, Any]]:
+    """Sources or sinks that are not made here."""
+    return [each for each in _listed(kind) if not OWNER.search(each["name"])]
+
+
 def _listed(kind: str) -> list[dict[str, Any]]:
-    try:
-        made: list[dict[str, Any]] = json.loads(pactl("--format=json", "list", kind))
-    except ValueError as error:
-        raise DenoiseError(f"pactl lists {few([kind])} in a form that is not known") from error
+    made: list[dict[str, Any]] = _asked("list", kind)
     return made
+
+
+def _asked(*words: str) -> Any:
+    try:
+        return json.loads(pactl("--format=json", *words))
+    except ValueError as error:
+        raise DenoiseError(f"pactl {' '.join(words)} answers in a form that is not known") from error
 
 
 def _began(process: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.errors import ConfigError, DenoiseError
 from denoise_wrapper.live import pulse
-from denoise_wrapper.live.devices import Device, Opened, find_device, list_devices, look_again, open_devices
+from denoise_wrapper.live.devices import GONE, Device, Opened, find_device, list_devices, look_again, open_devices
 from denoise_wrapper.live.pipes import Piped, server_is_there
 from denoise_wrapper.live.session import Session
 
@@ -49,8 +49,10 @@ class Rig:
         self._gone = threading.Event()
         self._stack, self._kept = contextlib.ExitStack(), contextlib.ExitStack()  # devices; the virtual microphone
         self._microphone: pulse.VirtualMicrophone | None = None
+        self._followed: str | None = None  # the sound server's own choice of a source, as it was last
         self.opened: Opened | Piped | None = None
         self.lost, self._again = False, 0.0
+        self._gaps = 0  # of devices that were open before
 
     def open(self) -> None:
         """Open all. Raises DenoiseError."""
@@ -65,8 +67,11 @@ class Rig:
                 source, sink = places
                 if wiring.virtual is not None:
                     sink = self._sink_of_microphone(wiring.virtual)
-                opened: Any = Piped(self.session.fill, self._gone.set, source=source, sink=sink, **form)
+                form |= {"source": source, "sink": sink, "follows": wiring.input is None}
+                opened: Any = Piped(self.session.fill, self._gone.set, **form)
             else:
+                if self.lost:
+                    look_again()
                 numbers = self._numbers()
                 known: dict[Any, bool] = {each.number: each.direct for each in list_devices()}
                 apart = not all(known.get(number, sys.platform != "linux") for number in numbers)
@@ -97,17 +102,23 @@ class Rig:
                 return
             self._again = now + AGAIN_S
             try:
-                look_again()
                 self.open()
             except DenoiseError:
                 return
             self.lost = False
             self._say("the sound device is back")
-        elif self._gone.is_set() or now - self.session.last > SILENT_S or (self.opened and self.opened.stalled):
+        elif why := self._broken(now):
             self.lost, self._again = True, now + AGAIN_S
-            self._say("the sound device is gone; waiting for it")
+            self._say(why)
             with contextlib.suppress(Exception):
                 self._stack.close()
+            self._gaps, self.opened = self.xruns - self.session.xruns, None
+
+    def _broken(self, now: float) -> str:
+        """Why devices have to be opened anew, "" if they have not."""
+        if self._gone.is_set() or now - self.session.last > SILENT_S:
+            return GONE
+        return "" if self.opened is None else self.opened.broken
 
     @property
     def latency_s(self) -> float:
@@ -117,10 +128,10 @@ class Rig:
 
     @property
     def xruns(self) -> int:
-        """Times that samples were lost, since the devices were opened."""
-        return self.session.xruns + (0 if self.opened is None else self.opened.gaps)
+        """Times that samples were lost."""
+        return self.session.xruns + self._gaps + (0 if self.opened is None else self.opened.gaps)
 
-    def _places(self) -> tuple[str | None, str | None] | None:
+    def _places(self) -> tuple[str, str | None] | None:
         """Names of the sound server's source and sink; None where PortAudio is to be asked."""
         wiring = self._wiring
         wants = wiring.virtual is not None and sys.platform == "linux"
@@ -129,11 +140,15 @@ class Rig:
                 pulse.pactl("info")  # which says what is wrong
                 raise ConfigError("a virtual microphone needs parec and pacat (apt install pulseaudio-utils)")
             return None
-        source = None if wiring.input is None else pulse.find_place(wiring.input, "sources")
+        source: str | None
+        if wiring.input is None:
+            source = self._followed = pulse.microphone(self._followed)
+        else:
+            source = pulse.find_place(wiring.input, "sources")
         sink = None if wiring.output in (None, "none") else pulse.find_place(str(wiring.output), "sinks")
-        if (wiring.input is not None and source is None) or (wiring.output not in (None, "none") and sink is None):
+        if source is None or (wiring.output not in (None, "none") and sink is None):
             if wants:
-                there = "; ".join(pulse.place_lines())
+                there = "; ".join(pulse.place_lines("sources"))
                 raise ConfigError(f"--input {wiring.input}: the sound server has no such source; there are {there}")
             return None
         return source, sink
@@ -141,12 +156,13 @@ class Rig:
     def _numbers(self) -> tuple[int | None, int | None]:
         """PortAudio's devices."""
         wiring, devices = self._wiring, list_devices()
-        heard = None if wiring.input is None else find_device(wiring.input, "inputs", devices).number
-        played = None
+        heard = played = None
+        if wiring.input is not None:
+            heard = find_device(wiring.input, "inputs", devices, pulse.place_lines("sources")).number
         if wiring.virtual is not None:
             played = _cable(devices)
         elif wiring.output not in (None, "none"):
-            played = find_device(str(wiring.output), "outputs", devices).number
+            played = find_device(str(wiring.output), "outputs", devices, pulse.place_lines("sinks")).number
         return heard, played
 
 
@@ -225,10 +241,10 @@ def run_live(
     show: called with the status. say: with what happens. Raises DenoiseError.
     """
     session = rig.session
-    rig.open()
-    end = float("inf") if seconds is None else time.monotonic() + seconds
     said: object = None
     try:
+        rig.open()
+        end = float("inf") if seconds is None else time.monotonic() + seconds
         while time.monotonic() < end:
             show(desk.line(rig))
             if keys is None:
@@ -246,10 +262,12 @@ def run_live(
 
 def summary(session: Session, rig: Rig) -> str:
     """What to say in the end."""
-    times = session.times()
+    times, rate = session.times(), session.stream.sample_rate
+    lost = 0 if session.recorder is None else session.recorder.lost
     return (
-        f"{session.frames / session.stream.sample_rate:.0f} s in {session.blocks} blocks: {times.p50:.2f} ms a block, "
+        f"{session.frames / rate:.0f} s in {session.blocks} blocks: {times.p50:.2f} ms a block, "
         f"p99 {times.p99:.2f}, p99.9 {times.p999:.2f}, worst {times.worst:.2f}; {rig.xruns} xruns"
+        + (f"; {lost / rate:.1f} s not recorded, as the disk was too slow" if lost else "")
     )
 
 

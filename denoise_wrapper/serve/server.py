@@ -58,6 +58,7 @@ def run_server(
     many_files()
     sys.setswitchinterval(SWITCH_S)
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # a line for each message to a client that has left
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     with (
         open_spool(spool, limits.spool) as place,
         _bound(host, port) as listening,
@@ -154,6 +155,11 @@ class Impatient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._looking.cancel()
         super().connection_lost(exc)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for uvicorn's line about each WebSocket that is refused: strangers would write our log."""
+    return "without completing handshake" not in str(record.msg)
 
 
 def many_files() -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 WRITTEN = 1 << 20  # bytes that are written to the disk at a time
 SLOWEST = 4096  # bytes a second that a client sends at least, after the first seconds
 DRAINED, DRAIN_S = 8 << 20, 2.0  # bytes and seconds of a body that is refused
+HEADERS = 6  # of a part of a form
 NAMES = ("backend", "preset", "atten_lim_db", "mix", "format")
 # First bytes of a result -> its type and suffix; "?" stands for any byte.
 _KINDS = (
@@ -230,6 +231,8 @@ class Form:
     def _header_end(self) -> None:
         self._part[self._header[0].lower()] = self._header[1]
         self._header = [b"", b""]
+        if len(self._part) > HEADERS:  # which would fill the memory
+            raise RefusalError(HTTPStatus.BAD_REQUEST, "a part of the form has too many headers", "form")
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._part.get(b"content-disposition", b""))

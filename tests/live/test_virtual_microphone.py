@@ -68,6 +68,14 @@ def appears(sound: SoundServer, name: str) -> str:
     return sound.described(name)
 
 
+def heard(sound: SoundServer, process: subprocess.Popen[str]) -> list[str]:
+    """Sources that a program's children hear."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    names = {each["index"]: each["name"] for each in sound.listed("sources")}
+    outputs = sound.listed("source-outputs")
+    return [names[each["source"]] for each in outputs if each["properties"].get("application.process.id") in children]
+
+
 def late(heard: Any, played: Any) -> int:
     """Frames by which played is found later in heard."""
     size = len(heard) + len(played)
@@ -175,18 +183,65 @@ def test_the_microphone_stays_while_the_device_is_away(sound: SoundServer) -> No
     )
     try:
         source = appears(sound, "Stays")
+        until(lambda: "stick.monitor" in heard(sound, process), 20)  # or it would find nothing to be moved
         sound.pactl("unload-module", stick)
         assert process.stderr is not None
         assert "is gone" in process.stderr.readline()
         assert sound.described("Stays") == source
         stick = sound.pactl("load-module", "module-null-sink", *form).stdout.strip()
         assert "is back" in process.stderr.readline()
+        until(lambda: "stick.monitor" in heard(sound, process), 20)
         assert sound.described("Stays") == source
     finally:
         process.terminate()
         process.communicate(timeout=20)
         sound.pactl("unload-module", stick, check=False)
     assert not sound.described("Stays")
+
+
+def test_the_system_s_microphone_is_followed_but_not_to_the_one_made_here(either: SoundServer) -> None:
+    sound = either
+    sound.pactl("set-default-source", "room.monitor")
+    words = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--virtual-mic", "Chosen"]
+    process = subprocess.Popen(words, env=sound.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        own = appears(sound, "Chosen")
+        until(lambda: heard(sound, process) == ["room.monitor"], 20)
+        sound.pactl("set-default-source", own)  # as who chooses it for all programs
+        time.sleep(3.0)  # in which a server may have moved it there, and it has come back
+        until(lambda: heard(sound, process) == ["room.monitor"], 20)
+        sound.pactl("set-default-source", "ears.monitor")
+        until(lambda: heard(sound, process) == ["ears.monitor"], 20)
+        assert sound.described("Chosen") == own
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=20)
+    assert "is gone" in said or "another microphone" in said
+
+
+def test_a_terminal_that_is_closed_leaves_nothing(sound: SoundServer) -> None:
+    process = live(sound, "--virtual-mic", "Closed")
+    try:
+        appears(sound, "Closed")
+        for _ in range(2):  # from the terminal and from its shell
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGHUP
+    assert not sound.described("Closed")
+
+
+def test_a_number_is_no_part_of_a_name(sound: SoundServer) -> None:
+    module = sound.pactl("load-module", "module-null-sink", "sink_name=card_7").stdout.strip()
+    try:
+        words = [sys.executable, "-m", "denoise_wrapper", "--no-config", "live", "--virtual-mic", "No", "--input", "7"]
+        done = subprocess.run(words, env=sound.environment, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        sound.pactl("unload-module", module)
+    assert done.returncode == 2
+    assert "--input 7: the sound server has no such source" in done.stderr
 
 
 def test_recordings_are_in_time_and_readable_after_a_kill(sound: SoundServer, tmp_path: Path) -> None:
@@ -248,6 +303,7 @@ def test_devices_are_listed_and_those_that_are_none_are_said(sound: SoundServer,
     assert not list(tmp_path.iterdir())
     assert done.returncode == 2
     assert "pulse" in done.stderr
+    assert "room.monitor" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -302,6 +358,22 @@ def test_keys_steer_and_the_status_is_a_line(sound: SoundServer) -> None:
         os.close(side)
     assert "latency" in seen
     assert "xruns" in seen
+
+
+def test_the_example_makes_a_microphone_and_ends_without_complaint(sound: SoundServer) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples/virtual_microphone.py"
+    process = subprocess.Popen(
+        [sys.executable, str(example), "room.monitor"], env=sound.environment, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        appears(sound, "Clean")
+        until(lambda: heard(sound, process) == ["room.monitor"], 20)
+        _, said = process.communicate("\n", timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (0, "")
+    assert not sound.described("Clean")
 
 
 def test_names_that_pactl_could_not_quote_are_refused() -> None:

@@ -144,6 +144,8 @@ def test_a_server_asks_for_its_key_and_knows_foreign_pages() -> None:
         with pytest.raises(InvalidStatus) as refused, server.connect(**foreign):
             pass
         assert refused.value.response.status_code == 403
+        server.stop()
+        assert server.said == []  # who is refused writes no log
 
 
 def refusal(*words: str) -> str:
@@ -162,6 +164,7 @@ def test_settings_that_do_not_go_together_are_said(tmp_path: Path) -> None:
     assert "--tls-key" in refusal("--tls-cert", "cert.pem")
     assert "8 letters" in refusal("--api-key", "short")
     assert "--spool" in refusal("--spool", str(tmp_path / "absent"))
+    assert "--port is 0 to 65535" in refusal("--port", "65536")
 
 
 def test_tls_carries_all(needs: Callable[[str], str], tmp_path: Path) -> None:

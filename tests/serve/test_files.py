@@ -98,6 +98,9 @@ def test_what_is_refused_says_why(server: Served, path: str, body: bytes, status
     until(lambda: not left(server))
 
 
+FILE_PART = b'Content-Disposition: form-data; name="file"\r\n\r\nRIFF\r\n--x--\r\n'
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -105,6 +108,7 @@ def test_what_is_refused_says_why(server: Served, path: str, body: bytes, status
         (b"RIFF", "multipart/form-data"),
         (form(b"RIFF", "a.wav", part="sound")[0], "multipart/form-data; boundary=x"),
         (b"--x\r\n" + b"A" * 100_000, "multipart/form-data; boundary=x"),
+        (b"--x\r\nA:1\r\nB:2\r\nC:3\r\nD:4\r\nE:5\r\nF:6\r\n" + FILE_PART, "multipart/form-data; boundary=x"),
     ],
 )
 def test_a_form_that_is_damaged_is_refused(server: Served, body: bytes, kind: str) -> None:

@@ -188,7 +188,7 @@ def test_backend_and_strength_change_while_it_runs(open_page: Callable[..., Page
     start(page)
     page.get_by_label("Backend").select_option("dtln-16k")
     page.wait_for_function("() => document.getElementById('live-status').textContent.includes('dtln-16k')")
-    page.get_by_label("Turn noise down at most by").fill("12")
+    page.get_by_label("Most that noise is turned down").fill("12")
     assert page.locator("#limit-said").inner_text() == "12 dB"
     page.wait_for_function("() => document.getElementById('speech').textContent !== '-'")
     meters = page.get_by_role("meter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import os
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 RATE = 48000
+NEAR_S = 3.0
 
 
 class Recording:
@@ -25,7 +27,6 @@ class Recording:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._pipe, self._parts = process.stdout, [b""]
         self._came: list[tuple[float, float]] = []  # frames so far, s of the clock
-        self._offset_s = float("inf")
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -35,7 +36,6 @@ class Recording:
             self._parts.append(data)
             frames += len(data) / 4
             self._came.append((frames, time.perf_counter()))
-            self._offset_s = min(self._offset_s, time.perf_counter() - frames / RATE)
 
     def samples(self) -> Float32:
         """All so far."""
@@ -43,8 +43,12 @@ class Recording:
         return np.frombuffer(data[: len(data) // 4 * 4], "<f4")
 
     def time_of(self, frame: float) -> float:
-        """When a frame was recorded, s of the clock, as those blocks tell it that came soonest."""
-        return self._offset_s + frame / RATE
+        """When a frame was recorded, s of the clock, as those blocks tell it that came soonest.
+
+        Blocks of seconds around it: what is lost elsewhere moves it by nothing.
+        """
+        first, last = (bisect.bisect(self._came, (frame + side * NEAR_S * RATE,)) for side in (-1, 1))
+        return min(at - frames / RATE for frames, at in self._came[first : last + 1]) + frame / RATE
 
     def read_at(self, frame: float) -> float:
         """When a reader had a frame, s of the clock: later, by what the buffers before it hold back."""
@@ -98,15 +102,18 @@ class SoundServer:
     def pactl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, text=True, check=check)
 
+    def listed(self, kind: str) -> list[dict[str, Any]]:
+        """Sinks, sources, modules or what plays or hears."""
+        listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
+        return listed
+
     def names(self, kind: str) -> list[str]:
         """Names of sinks, sources, modules or what plays."""
-        listed: list[dict[str, Any]] = json.loads(self.pactl("--format=json", "list", kind).stdout)
-        return [str(each.get("name")) for each in listed]
+        return [str(each.get("name")) for each in self.listed(kind)]
 
     def described(self, name: str) -> str:
         """The source of a description."""
-        listed = json.loads(self.pactl("--format=json", "list", "sources").stdout)
-        return next((str(each["name"]) for each in listed if each["description"] == name), "")
+        return next((str(each["name"]) for each in self.listed("sources") if each["description"] == name), "")
 
     @contextlib.contextmanager
     def recording(self, source: str) -> Iterator[Recording]:
