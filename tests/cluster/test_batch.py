@@ -249,6 +249,22 @@ def test_a_disk_that_is_full_ends_the_run_in_a_line(
     assert len(contents(tmp_path / "out")) == 3
 
 
+@pytest.mark.parametrize("book", ["there", "elsewhere"])
+def test_a_small_disk_has_whole_files_alone(
+    small_disk: Path, tmp_path: Path, book: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk of 256 KB, with the manifest on it or elsewhere, for 640 KB of results."""
+    make_files(tmp_path / "in", {f"{number}.wav": 2.0 for number in range(10)})
+    words = ("--manifest", tmp_path / "book") if book == "elsewhere" else ()
+    assert batch(tmp_path / "in", "-o", small_disk / "out", *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "full" in line or "no space left" in line
+    assert batch(tmp_path / "in", "-o", tmp_path / "whole") == 0
+    made, whole = contents(small_disk / "out"), contents(tmp_path / "whole")
+    assert 0 < len(made) < len(whole)
+    assert made.items() <= whole.items()
+
+
 def test_what_may_end_otherwise_is_tried_again_and_then_set_aside(tmp_path: Path) -> None:
     """By the ledger: so many tries, of which only a worker that died is held against the file."""
     task = Task("a.wav", "b.wav")

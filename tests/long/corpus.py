@@ -41,8 +41,12 @@ BROKEN = 100  # one file in so many is no audio
 
 
 def make(folder: Path, clips: int, least: float, most: float, long_s: float) -> None:
-    """Clips of a voice made of harmonics under noise, in folders of 1000; some that are broken; one that is long."""
+    """Clips of a voice made of harmonics under noise, in folders of 1000; some that are broken; one that is long.
+
+    Each is a piece of one of fifty minutes, from a sample of its own on.
+    """
     rng = np.random.default_rng(7)
+    minutes = [np.rint(32767 * clip(60.0, seed)).astype(np.int16) for seed in range(50)]
     lengths = rng.uniform(least, most, clips)
     for number, length in enumerate(lengths):
         path = folder / f"{number // 1000:03}" / f"{number:06}.wav"
@@ -50,11 +54,12 @@ def make(folder: Path, clips: int, least: float, most: float, long_s: float) -> 
         if number % BROKEN == BROKEN - 1:
             path.write_bytes(b"RIFF" + rng.bytes(200))
         else:
-            soundfile.write(path, clip(length, number), RATE, subtype="PCM_16")
+            begin = rng.integers(round((60.0 - length) * RATE))
+            soundfile.write(path, minutes[number % 50][begin : begin + round(length * RATE)], RATE, subtype="PCM_16")
     if long_s:
         with soundfile.SoundFile(folder / "long.wav", "w", RATE, 1, "PCM_16") as file:
             for part in range(int(long_s / 60)):
-                file.write(clip(60.0, part % 50))
+                file.write(minutes[part % 50])
     print(f"{clips} clips, {lengths.sum() / 3600:.2f} h, and one of {long_s / 3600:.2f} h in {folder}")
 
 
@@ -194,7 +199,7 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
 
 def resume(work: Path, backend: str, words: list[object]) -> None:
     """All clips by `batch`, from where an earlier call of this stopped, then --resume twice, with memory."""
-    out = work / "all"
+    out = work / f"all-{backend}"
     verb = ["batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume", *words]
     done = run(*verb)
     print(f"all: {done.told()}")
@@ -226,7 +231,8 @@ def finished(work: Path, clips: int) -> None:
             os.link(first / "0.wav", _made(source.parent) / source.name)
             os.link(work / "first-out/0.wav", _made(target.parent) / target.name)
             line = done | {"source": os.path.realpath(source), "target": os.path.realpath(target)}
-            book.write(json.dumps({"event": "begin", "target": line["target"], "attempt": 1}) + "\n")
+            begin = {"event": "begin", "time": line["time"], "target": line["target"], "attempt": 1}
+            book.write(json.dumps(begin) + "\n")
             book.write(json.dumps(line) + "\n")
     for _ in range(2):
         done = run("batch", sources, "-o", out, "--resume")
