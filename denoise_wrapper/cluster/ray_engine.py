@@ -130,7 +130,7 @@ class _Run:
         self._ray, self._cpus, self._most, self._check = ray, cpus, most, check
         self._todo, self._ledger = deque(tasks), ledger
         self._later: list[tuple[float, tuple[Task, bool]]] = []  # (time.monotonic() from which on, task to try again)
-        self._alone: set[str] = set()  # targets of tasks, one of which may have ended a worker: a call for each
+        self._singly: set[str] = set()  # targets of tasks, one of which may have ended a worker: a call for each
         self._workers: list[_Worker] = []
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
@@ -205,7 +205,7 @@ class _Run:
         most = min(CALL_FILES, len(self._todo) // (2 * cores))
         call = [self._todo.popleft()]
         seconds = call[0][0].weight
-        while len(call) < most and self._alone.isdisjoint((call[0][0].target, self._todo[0][0].target)):
+        while len(call) < most and self._singly.isdisjoint((call[0][0].target, self._todo[0][0].target)):
             seconds += self._todo[0][0].weight
             if seconds > CALL_S:
                 break
@@ -253,7 +253,7 @@ class _Run:
     def _blame(self, call: Call, why: str) -> None:
         """Note a call that came to nothing. Of several files one may be at fault: which, calls of one each show."""
         if len(call) > 1:
-            self._alone.update(task.target for task, _ in call)
+            self._singly.update(task.target for task, _ in call)
             self._take_back(call)
             return
         ((task, _),) = call
