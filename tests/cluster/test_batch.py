@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from batch_runs import batch, contents, make_files, records
 
@@ -26,8 +27,9 @@ from denoise_wrapper.cluster.plan import Task, make_tasks
 from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.files.levels import Meter
+from denoise_wrapper.integrations.ray import _Rows
 
 
 @pytest.fixture
@@ -314,6 +316,26 @@ def test_a_cluster_that_wants_a_token_is_told_how(tmp_path: Path, there: bool, m
     with pytest.raises(FileError, match="no cluster answers there") as caught:
         start("auto")
     assert ("RAY_AUTH_MODE=token" in str(caught.value)) is there
+
+
+def test_rows_of_a_dataset_are_cleaned_and_those_without_audio_stay() -> None:
+    """By the class whose copies Ray has in its actors."""
+    clips = [0.1 * np.random.default_rng(seed).standard_normal(1600).astype(np.float32) for seed in range(2)]
+    cells = np.empty(4, dtype=object)
+    cells[:] = [
+        {"array": clips[0], "sampling_rate": 16000},
+        None,
+        {"neither": 1},
+        {"array": clips[1], "sampling_rate": 16000},
+    ]
+    denoiser, words = Denoiser(), {"audio": cells, "number": np.arange(4)}
+    made = _Rows(denoiser, None, None, True, "drop")(words)
+    assert made["number"].tolist() == [0, 1, 3]
+    assert made["audio"][1] is None
+    for at, clip in ((0, clips[0]), (2, clips[1])):
+        np.testing.assert_array_equal(made["audio"][at]["array"], denoiser.filter(clip, 16000))
+    with pytest.raises(DataError, match="has bytes, or array"):
+        _Rows(denoiser, "audio", None, True, "raise")(words)
 
 
 def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:
