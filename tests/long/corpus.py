@@ -179,18 +179,17 @@ def started(said: str) -> float:
 
 
 def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> None:
-    """The same clips by `filter` and by `batch`, in turns: seconds and processor time of the cleaning alone.
+    """The same clips by `filter` and by `batch`, in turns: time by the clock and of the processor for each of them.
 
-    Of `filter` they are those of a run less those of a run of one clip; of `batch` those from the first file's
-    beginning to the last one's end by its manifest.
+    Without the start: of `filter` less a run of one clip, of `batch` from the moment on at which each worker has ended
+    a file, by its manifest. It takes the longest clips first: make all equally long.
     """
     few = some(work, clips, broken=False)
     one = _made(fresh(work / "one"))
     first = min(few.iterdir())
     os.link(first, one / first.name)
-    kinds: dict[str, list[object]] = {"filter": [], "batch": []}
-    if ray:
-        kinds["batch --ray local"] = ["--ray", "local"]
+    kinds: dict[str, list[object]] = {"filter": []} | ({"batch --ray local": ["--ray", "local"]} if ray else {})
+    kinds["batch"] = []
     took: dict[str, list[float]] = {name: [] for name in kinds}
     cpu: dict[str, list[float]] = {name: [] for name in kinds}
     verbs = {name: [name.split()[0], *words, "--jobs", 2, "-b", backend, "-o"] for name, words in kinds.items()}
@@ -200,24 +199,25 @@ def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> No
             whole = run(*verb, fresh(work / "out"), few)
             assert whole.code == 0, whole.said
             if name == "filter":
-                seconds, used = whole.took - base.took, whole.own - base.own
+                seconds, used = (whole.took - base.took) / (clips - 1), (whole.own - base.own) / (clips - 1)
             else:
-                begin, end = cleaned(work / "out")
-                seconds, used = end - begin, whole.within(begin, end)
+                begin, end, files = steady(work / "out")
+                seconds, used = (end - begin) / files, whole.within(begin, end) / files
             took[name].append(seconds)
             cpu[name].append(used)
-            print(f"{name}: {seconds:.1f} s of {whole.took:.1f} s, {used:.1f} s of processor")
+            print(f"{name}: {1e3 * seconds:.1f} ms a clip, {1e3 * used:.1f} of processor; {whole.took:.1f} s in all")
     for name in kinds:
         ratio = min(took[name]) / min(took["filter"])
         used = min(cpu[name]) / min(cpu["filter"])
         print(f"{backend}, {clips} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time")
 
 
-def cleaned(folder: Path) -> tuple[float, float]:
-    """Times of the first beginning and the last end of a file, by the manifest."""
+def steady(folder: Path) -> tuple[float, float, int]:
+    """(when each worker had ended a file, when the last one ended, how many ended between), by the manifest."""
     lines = [json.loads(line) for line in (folder / ".denoise-batch.jsonl").read_text().splitlines()]
-    times = {event: [line["time"] for line in lines if line["event"] == event] for event in ("begin", "done")}
-    return float(min(times["begin"])), float(max(times["done"]))
+    ends = [(line["time"], line["worker"]) for line in lines if line["event"] == "done"]
+    begin = max(min(when for when, of in ends if of == worker) for worker in {of for _, of in ends})
+    return begin, max(ends)[0], sum(when > begin for when, _ in ends)
 
 
 def resume(work: Path, backend: str, words: list[object]) -> None:
