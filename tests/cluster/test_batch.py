@@ -318,6 +318,23 @@ def test_a_cluster_that_wants_a_token_is_told_how(tmp_path: Path, there: bool, m
     assert ("RAY_AUTH_MODE=token" in str(caught.value)) is there
 
 
+@pytest.mark.parametrize("asked", [None, "7"])
+def test_workers_of_a_cluster_that_is_started_here_give_way_to_none_unless_asked(
+    asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def init(**_: object) -> None:
+        seen.append(os.environ.get("RAY_worker_niceness"))
+
+    monkeypatch.setenv("RAY_worker_niceness", asked or "")
+    if asked is None:
+        monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    start("local", 1)
+    assert seen == [asked or "0"]
+
+
 def test_rows_of_a_dataset_are_cleaned_and_those_without_audio_stay() -> None:
     """By the class whose copies Ray has in its actors."""
     clips = [0.1 * np.random.default_rng(seed).standard_normal(1600).astype(np.float32) for seed in range(2)]
