@@ -325,7 +325,7 @@ def test_workers_of_a_cluster_that_is_started_here_give_way_to_none_unless_asked
     seen: list[str | None] = []
 
     def init(**_: object) -> None:
-        seen.append(os.environ.get("RAY_worker_niceness"))
+        seen.append(os.environ.get("RAY_worker_niceness"))  # noqa: SIM112 - as Ray spells it
 
     monkeypatch.setenv("RAY_worker_niceness", asked or "")
     if asked is None:
