@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,6 +119,19 @@ def needs() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KB, for which one has to be root."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = shutil.which("mount") and sys.platform == "linux"
+    options = ["-t", "tmpfs", "-o", "size=256k", "none"]
+    if not mounted or subprocess.run(["mount", *options, str(place)], capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ SYNC_S = 1.0  # between two times that lines are put on the disk
 NAME = ".denoise-batch.jsonl"
 _KEPT = (
     "event",
+    "time",
     "seen",
     "made",
     "settings",
@@ -44,9 +45,10 @@ class Manifest:
     last: target -> what counts of the last record about it, of "done", "failed" and "begin" events.
     """
 
-    def __init__(self, path: Path, *, go_on: bool, anew: bool) -> None:
+    def __init__(self, path: Path, *, go_on: bool, anew: bool, also: bytes = b"") -> None:
         """Open the manifest at path. go_on: to what is in it. anew: begin again where there is one.
 
+        also: another manifest of the same output, whose lines are taken over.
         Raises FileError if another run has it open, if there is one and neither is asked for, or it cannot be written;
         DataError for one that is none.
         """
@@ -68,8 +70,11 @@ class Manifest:
                 )
             keep = data.rfind(b"\n") + 1  # a line that was being written when the power went
             file.truncate(keep)
-            for record in _records(data[:keep], path):
-                if "target" in record:
+            data = data[:keep]
+            file.write(more := _more(also, data))
+            for record in _records(data + more, path):
+                # Of two machines that have led in turn the later one is right.
+                if "target" in record and record["time"] >= self.last.get(record["target"], record)["time"]:
                     self._remember(record)
         except OSError as error:
             self.close()
@@ -130,6 +135,14 @@ class Manifest:
             return
 
 
+def _more(book: bytes, known: bytes) -> bytes:
+    """Whole lines of a manifest that another one has not."""
+    if known.startswith(book):
+        return b""
+    lines = set(known.splitlines(keepends=True))
+    return b"".join(line for line in book.splitlines(keepends=True) if line not in lines and line.endswith(b"\n"))
+
+
 def _records(data: bytes, path: Path) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(data.splitlines(), 1):
@@ -139,7 +152,7 @@ def _records(data: bytes, path: Path) -> list[dict[str, Any]]:
             raise DataError(
                 f"line {number} of {path} is no record of a run; move it away, or --overwrite it"
             ) from error
-        if not isinstance(record, dict) or "event" not in record:
+        if not isinstance(record, dict) or not {"event", "time"} <= record.keys():
             raise DataError(f"line {number} of {path} is no record of a run; move it away, or --overwrite it")
         records.append(record)
     return records

@@ -101,8 +101,23 @@ def make_tasks(inputs: Sequence[str], output: str, *, root: str | None = None, c
     for task in made.tasks:
         if task.target in sources:
             raise FileError(f"{task.source} would be written to {task.target}, which is to be read; choose another -o")
+    _check_tars(made.tasks)
     made.tasks.sort(key=lambda task: (-task.weight, task.target))
     return made
+
+
+def _check_tars(tasks: Sequence[Task]) -> None:
+    """Raise UnsafeError for a tar that must not be unpacked. Of one in storage, or packed, that is seen at its turn."""
+    from denoise_wrapper.cluster.shards import UnsafeError, check_names
+
+    for task in tasks:
+        if task.kind == "tar" and suffix_of(task.source) == ".tar" and scheme_of(task.source) is None:
+            try:
+                check_names(Path(task.source))
+            except UnsafeError:
+                raise
+            except DenoiseError:
+                continue  # is broken, which it is set aside for
 
 
 class _Refused(FileError):

@@ -23,7 +23,9 @@ from denoise_wrapper.machine import check_jobs
 if TYPE_CHECKING:
     from denoise_wrapper.cluster.run import Ledger
 
-AHEAD_S = 120.0  # a task waits at a worker only behind one of less audio than this
+CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer
+CALL_FILES = 32  # of a call at most
+AHEAD_S = 120.0  # a call waits at a worker only behind one of less audio than this
 WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
@@ -55,6 +57,8 @@ def start(address: str, cores: int | None = None) -> Any:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     options: dict[str, Any] = {"address": address}
     if address == "local":
+        # Ray's workers are nicer than others by 15, and on a busy machine slower than `filter` by as much.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         options |= {"num_cpus": check_jobs(cores), "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray.init(**options, logging_level="ERROR", log_to_driver=False)
@@ -91,14 +95,17 @@ def _check_listens(where: str, address: str) -> None:
         raise FileError(_NO_CLUSTER.format(address=address, why=f"{where}: {why}".lower())) from error
 
 
+Call = list[tuple[Task, bool]]  # what a worker gets at a time; with each task, whether its result may be replaced
+
+
 @dataclass
 class _Worker:
-    """An actor. came: whether it has answered yet. tasks: that it has, those at work first, by their references."""
+    """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references."""
 
     actor: Any
     hello: Any
     came: bool = False
-    tasks: dict[Any, tuple[Task, bool]] = field(default_factory=dict)
+    calls: dict[Any, Call] = field(default_factory=dict)
 
 
 def ray_engine(
@@ -106,8 +113,9 @@ def ray_engine(
 ) -> Callable[[Sequence[tuple[Task, bool]], How, Ledger], None]:
     """An engine on the cluster that ray is connected to.
 
-    cpus_per_worker: cores of an actor, which cleans as many files at a time. workers: actors at most; None for as many
-    as the cluster has cores for, also those that come later. check: called now and then.
+    cpus_per_worker: cores of an actor, which does as many calls at a time, each of one file or of several short ones.
+    workers: actors at most; None for as many as the cluster has cores for, also those that come later. check: called
+    now and then.
     """
 
     def run(tasks: Sequence[tuple[Task, bool]], how: How, ledger: Ledger) -> None:
@@ -124,6 +132,7 @@ class _Run:
         self._ray, self._cpus, self._most, self._check = ray, cpus, most, check
         self._todo, self._ledger = deque(tasks), ledger
         self._later: list[tuple[float, tuple[Task, bool]]] = []  # (time.monotonic() from which on, task to try again)
+        self._singly: set[str] = set()  # targets of tasks, one of which may have ended a worker: a call for each
         self._workers: list[_Worker] = []
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
@@ -132,7 +141,7 @@ class _Run:
 
     def run(self) -> None:
         try:
-            while self._todo or self._later or any(worker.tasks for worker in self._workers):
+            while self._todo or self._later or any(worker.calls for worker in self._workers):
                 self._check()
                 self._hire()
                 self._hand_out()
@@ -150,7 +159,8 @@ class _Run:
             return
         self._hired = now
         cores = self._ray.cluster_resources().get("CPU", 0.0)
-        left = len(self._todo) + len(self._later) + sum(len(worker.tasks) for worker in self._workers)
+        busy = sum(len(call) for worker in self._workers for call in worker.calls.values())
+        left = len(self._todo) + len(self._later) + busy
         wanted = min(max(1, int(cores // self._cpus)), self._most or 1 << 30, -(-left // self._cpus))
         for _ in range(wanted - len(self._workers)):
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
@@ -174,24 +184,39 @@ class _Run:
             warn_caller(why)
 
     def _hand_out(self) -> None:
-        """Give workers what they can take: a task a core, and one more behind what is soon done."""
+        """Give workers what they can take: a call a core, and one more behind what is soon done."""
         now = time.monotonic()
         self._todo.extendleft(task for when, task in self._later if when <= now)
         self._later = [each for each in self._later if each[0] > now]
         for room in range(1, self._cpus + 2):
             for worker in self._workers:
-                if not self._todo or not worker.came or len(worker.tasks) >= room:
+                if not self._todo or not worker.came or len(worker.calls) >= room:
                     continue
-                if room > self._cpus and any(task.weight > AHEAD_S for task, _ in worker.tasks.values()):
+                ahead = (task.weight for call in worker.calls.values() for task, _ in call)
+                if room > self._cpus and any(weight > AHEAD_S for weight in ahead):
                     continue
-                task, replace = self._todo.popleft()
-                self._ledger.begin(task)
-                worker.tasks[worker.actor.clean.remote(task, replace)] = task, replace
+                call = self._next_call()
+                for task, _ in call:
+                    self._ledger.begin(task)
+                worker.calls[worker.actor.clean.remote(call)] = call
         self._ledger.counts.workers = sum(worker.came for worker in self._workers)
+
+    def _next_call(self) -> Call:
+        """Take what a worker is to do next: a file, or several short ones, as long as there are enough for all."""
+        cores = self._cpus * sum(worker.came for worker in self._workers)
+        most = min(CALL_FILES, len(self._todo) // (2 * cores))
+        call = [self._todo.popleft()]
+        seconds = call[0][0].weight
+        while len(call) < most and self._singly.isdisjoint((call[0][0].target, self._todo[0][0].target)):
+            seconds += self._todo[0][0].weight
+            if seconds > CALL_S:
+                break
+            call.append(self._todo.popleft())
+        return call
 
     def _collect(self) -> None:
         """Wait for something to happen, and note it."""
-        owners = {reference: worker for worker in self._workers for reference in worker.tasks}
+        owners = {reference: worker for worker in self._workers for reference in worker.calls}
         owners |= {worker.hello: worker for worker in self._workers if not worker.came}
         if not owners:
             time.sleep(WAIT_S)
@@ -210,22 +235,37 @@ class _Run:
         try:
             answer = self._ray.get(reference)
         except errors.RayTaskError as error:  # an exception of ours: of memory, or a fault
-            task, replace = worker.tasks.pop(reference)
-            why = f"{task.source}: {redacted(' '.join(str(error.cause).split()) or type(error.cause).__name__)[:300]}"
-            self._answer(Outcome(task, "again", why, 0.0, {"killed": True}), replace)
+            why = redacted(" ".join(str(error.cause).split()) or type(error.cause).__name__)[:300]
+            self._blame(worker.calls.pop(reference), why)
         except errors.RayError as error:
             self._lost(worker, error)
         else:
             if reference is worker.hello:
                 worker.came, self._failures = True, 0
                 return
-            task, replace = worker.tasks.pop(reference)
-            self._answer(answer, replace)
+            worker.calls.pop(reference)
+            for outcome in answer:
+                self._answer(outcome)
 
-    def _answer(self, outcome: Outcome, replace: bool) -> None:
+    def _answer(self, outcome: Outcome) -> None:
         if self._ledger.answer(outcome):
-            pause = 0.0 if outcome.fields.get("killed") else 1.0
+            pause = 0.0 if outcome.fields.get("killed") else self._ledger.pause(outcome.task)
             self._later.append((time.monotonic() + pause, (outcome.task, True)))
+
+    def _blame(self, call: Call, why: str) -> None:
+        """Note a call that came to nothing. Of several files one may be at fault: which, calls of one each show."""
+        if len(call) > 1:
+            self._singly.update(task.target for task, _ in call)
+            self._take_back(call)
+            return
+        ((task, _),) = call
+        self._answer(Outcome(task, "again", f"{task.source}: {why}", 0.0, {"killed": True}))
+
+    def _take_back(self, call: Call) -> None:
+        """Have files of a call that came to nothing done again, as if they had not been tried."""
+        for task, _ in reversed(call):
+            self._ledger.forgive(task)
+            self._todo.appendleft((task, True))
 
     def _lost(self, worker: _Worker, error: Exception) -> None:
         """A worker is gone: what it was at is tried again, what waited behind that has lost nothing."""
@@ -240,14 +280,12 @@ class _Run:
                 raise FileError(f"workers do not start: {redacted(' '.join(str(error).split()))[:300]}") from error
         # A node that is gone is no fault of what was done there.
         gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "its node has died" in str(error)
-        for at, (task, replace) in enumerate(worker.tasks.values()):
+        for at, call in enumerate(worker.calls.values()):
             if at < self._cpus and not gone:
-                why = f"{task.source}: the worker that cleaned it died"
-                self._answer(Outcome(task, "again", why, 0.0, {"killed": True}), replace)
+                self._blame(call, "the worker that cleaned it died")
             else:
-                self._ledger.forgive(task)
-                self._todo.appendleft((task, True))
-        worker.tasks.clear()
+                self._take_back(call)
+        worker.calls.clear()
 
     def _dismiss(self, worker: _Worker) -> None:
         self._workers.remove(worker)
@@ -256,7 +294,7 @@ class _Run:
 
     def _end(self) -> None:
         """Have all workers give up what they are at, so that nothing is half-written, and end them."""
-        busy = [reference for worker in self._workers for reference in worker.tasks]
+        busy = [reference for worker in self._workers for reference in worker.calls]
         with contextlib.suppress(Exception):
             if busy:
                 for worker in self._workers:
@@ -289,18 +327,18 @@ def worker_class(ray: Any) -> Any:
         def hello(self) -> str:
             return "ready"
 
-        def clean(self, task: Task, replace: bool) -> Outcome:
+        def clean(self, call: Call) -> list[Outcome]:
             from denoise_wrapper.cluster.work import clean_tasks
 
             outcomes: list[Outcome] = []
-            clean_tasks([(task, replace)], self._how, 1, outcomes.append, check=self._check)
-            (outcome,) = outcomes
-            if outcome.kind == "done":
-                self._files.inc()
-                self._seconds.inc(max(outcome.seconds, 1e-6))
-            else:
-                self._failed.inc()
-            return outcome
+            clean_tasks(call, self._how, 1, outcomes.append, check=self._check)
+            done = [outcome for outcome in outcomes if outcome.kind == "done"]
+            if done:
+                self._files.inc(len(done))
+                self._seconds.inc(max(sum(outcome.seconds for outcome in done), 1e-6))
+            if len(done) < len(outcomes):
+                self._failed.inc(len(outcomes) - len(done))
+            return outcomes
 
         def stop(self) -> None:
             self._stop.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from denoise_wrapper.atomic import make_folder
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME, Manifest
 from denoise_wrapper.cluster.plan import Task, Tasks
@@ -79,6 +81,10 @@ class Ledger:
     def forgive(self, task: Task) -> None:
         """Take back a try that was none: the task had not been looked at yet."""
         self._tries[task.target] -= 1
+
+    def pause(self, task: Task) -> float:
+        """Seconds to wait before a task is tried again, longer after each try."""
+        return PAUSE_S * 2.0 ** (self._tries.get(task.target, 1) - 1)
 
     def answer(self, outcome: Outcome) -> bool:
         """Note what became of a task; True if it is to be tried again. Raises FileError if the run cannot go on."""
@@ -175,13 +181,12 @@ def run_tasks(
 @contextmanager
 def opened_manifest(output: str, path: str | None, resume: bool, overwrite: bool) -> Iterator[Manifest]:
     """The manifest of an output; of one in object storage, a file of this machine that is copied there now and then."""
-    from denoise_wrapper.atomic import make_folder
-
     remote = scheme_of(output) is not None
     if path is None:
         if remote:
-            name = "".join(sign if sign.isalnum() else "-" for sign in output)
-            path = os.path.join(tempfile.gettempdir(), f"denoise-batch-{name}.jsonl")
+            # A digest, as letters alone would be alike for s3://a/b and s3://a-b.
+            digest = hashlib.sha256(output.encode()).hexdigest()[:12]
+            path = os.path.join(tempfile.gettempdir(), f"denoise-batch-{os.path.basename(output)}-{digest}.jsonl")
         else:
             path = os.path.join(output, NAME)
     elif scheme_of(path):
@@ -190,11 +195,11 @@ def opened_manifest(output: str, path: str | None, resume: bool, overwrite: bool
         )
     make_folder(Path(path).absolute().parent)
     copy = join(output, NAME) if remote else None
-    if copy is not None and resume and not os.path.exists(path) and store.look(copy) is not None:
-        store.fetch(copy, Path(path))
-    if copy is not None and not resume and not overwrite and store.look(copy) is not None:
+    there = copy is not None and not overwrite and store.look(copy) is not None
+    if there and not resume:
         raise FileError(f"{copy} tells of an earlier run; --resume goes on with it, --overwrite begins anew")
-    book = Manifest(Path(path), go_on=resume, anew=overwrite and not resume)
+    also = _fetched(copy) if copy is not None and there else b""
+    book = Manifest(Path(path), go_on=resume, anew=overwrite and not resume, also=also)
     ended = threading.Event()
 
     def keep() -> None:
@@ -215,6 +220,13 @@ def opened_manifest(output: str, path: str | None, resume: bool, overwrite: bool
             thread.join(COPY_S)
             _copied(book, copy)
         book.close()
+
+
+def _fetched(copy: str) -> bytes:
+    """The copy of a manifest beside the results, which knows more where another machine has led since."""
+    with tempfile.TemporaryDirectory(prefix="denoise-") as folder:
+        store.fetch(copy, path := Path(folder) / "copy")
+        return path.read_bytes()
 
 
 def _copied(book: Manifest, copy: str | None) -> None:

@@ -6,15 +6,18 @@ import contextlib
 import gzip
 import io
 import json
+import lzma
 import os
 import posixpath
+import struct
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from denoise_wrapper.atomic import aside, atomic_path
+from denoise_wrapper.atomic import atomic_path
 from denoise_wrapper.cluster import store
 from denoise_wrapper.errors import AudioError, DataError, DenoiseError, FileError, needs_package
 from denoise_wrapper.files.formats import SUFFIXES
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
     from denoise_wrapper.cluster.work import How
 
 ROWS = 32  # of a table that are in memory at a time
+# What tarfile and its decoders raise on one that is broken, or made to break them.
+_BROKEN = (
+    tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError, OverflowError, struct.error,
+)  # fmt: skip
 Fields = dict[str, Any]
 
 
@@ -38,10 +45,10 @@ def clean_shard(kind: str, source: Path, target: Path, how: How, watch: Watch, o
         store.copy(str(source), str(target), source)
         return {}
     cleaner = _Members(how, watch)
+    if kind == "tar":
+        check_names(source)
     with atomic_path(target, overwrite) as part:
         if kind == "tar":
-            with aside(FileError):
-                _check_names(source)
             _clean_tar(source, part, target.name, cleaner)
         else:
             _clean_table(kind, source, part, cleaner)
@@ -75,7 +82,7 @@ class _Members:
             words = str(error).replace(str(source), name).replace(str(target), name)
             if what == "stop" or store.is_full(error):
                 raise AudioError(f"{name} in it: {words}; --bad-members drop or keep goes on") from error
-            self._bad.append(f"{name}: {words}")
+            self._bad.append(store.redacted(f"{name}: {words}"))
             return data if what == "keep" else None
         self._cleaned += 1
         return cleaned
@@ -93,22 +100,45 @@ class _Members:
         return target.read_bytes()
 
 
-def _check_names(source: Path) -> None:
-    """Raise DataError for a tar whose names would lead out of the folder that it is unpacked in."""
+class UnsafeError(DataError):
+    """A tar with members that must not be unpacked."""
+
+
+def check_names(source: Path) -> None:
+    """Raise UnsafeError for a tar with a name that would lead out of where it is unpacked, or a member that is no plain
+    file; DataError for one that is broken, FileError.
+    """
     for member in _tar_members(source):
         name = member.name.replace("\\", "/")
         if name.startswith("/") or ".." in name.split("/") or name[1:2] == ":":
-            raise DataError(f"{source} has a member {member.name!r}, which would lead out of where it is unpacked")
-        if not member.isfile() and not member.isdir():
-            raise DataError(f"{source} has a member {member.name!r} that is a link or a device, and no plain file")
+            raise UnsafeError(f"{source} has a member {member.name!r}, which would lead out of where it is unpacked")
+        if member.issparse() or not (member.isfile() or member.isdir()):
+            raise UnsafeError(f"{source} has a member {member.name!r}, which is a link or a device, or has holes")
 
 
 def _tar_members(source: Path) -> Iterator[tarfile.TarInfo]:
+    """The members of a tar that is whole, as tarfile takes a header that is damaged for the end."""
     try:
         with tarfile.open(source, "r:*") as shard:
-            yield from shard
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+            last = -1
+            for member in shard:
+                if member.offset <= last or member.size < 0:  # which it would read without end
+                    raise DataError(f"{source} is no whole tar file: {member.name!r} leads back")
+                last = member.offset
+                yield member
+            file: Any = shard.fileobj
+            file.seek(shard.offset)  # type: ignore[attr-defined]
+            if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise DataError(f"{source} is no whole tar file: after {last} bytes is neither a member nor its end")
+            while more := file.read(tarfile.RECORDSIZE):
+                if more.strip(tarfile.NUL):
+                    raise DataError(f"{source} goes on after its end; of tar files that were joined make one")
+    except DenoiseError:
+        raise
+    except _BROKEN as error:
         raise DataError(f"{source} is no whole tar file: {error}") from error
+    except OSError as error:
+        raise FileError(f"cannot read {source}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _clean_tar(source: Path, part: Path, name: str, cleaner: _Members) -> None:
@@ -124,19 +154,17 @@ def _clean_tar(source: Path, part: Path, name: str, cleaner: _Members) -> None:
                 content = shard.extractfile(member) if member.isfile() else None
                 suffix = posixpath.splitext(member.name)[1].lower()
                 if content is None or suffix not in SUFFIXES:
-                    _add(made, member, content)
+                    made.addfile(member, content)
                     continue
                 cleaned = cleaner.clean(member.name, content.read(), suffix)
                 if cleaned is not None:
                     member.size = len(cleaned)
                     member.pax_headers = {key: text for key, text in member.pax_headers.items() if key != "size"}
-                    _add(made, member, io.BytesIO(cleaned))
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+                    made.addfile(member, io.BytesIO(cleaned))
+        except DenoiseError:
+            raise
+        except _BROKEN as error:
             raise DataError(f"{source} is no whole tar file: {error}") from error
-
-
-def _add(made: tarfile.TarFile, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
-    made.addfile(member, content)
 
 
 def _clean_table(kind: str, source: Path, part: Path, cleaner: _Members) -> None:
@@ -166,7 +194,7 @@ def _clean_table(kind: str, source: Path, part: Path, cleaner: _Members) -> None
             for batch in batches:
                 writer.write_batch(_clean_batch(pyarrow, batch, columns, first, cleaner))
                 first += batch.num_rows
-    except pyarrow.ArrowInvalid as error:
+    except pyarrow.ArrowException as error:
         raise DataError(f"{source} is no whole {kind} file: {' '.join(str(error).split())[:200]}") from error
 
 

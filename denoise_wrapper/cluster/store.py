@@ -261,8 +261,8 @@ def redacted(text: object) -> str:
     """A message without keys, tokens and signatures: those of the environment, and what looks like one."""
     words = str(text)
     for name, value in os.environ.items():
-        if len(value) >= _LEAST_SECRET and _SECRET_NAMES.search(name) and "/" not in value[:2]:
-            words = words.replace(value, "***")
+        if len(value) >= _LEAST_SECRET and _SECRET_NAMES.search(name) and value in words and not os.path.exists(value):
+            words = words.replace(value, "***")  # unless it is where a key lies
     return _SECRETS.sub(lambda match: f"{match[1]}=***" if match[1] else "***", words)
 
 

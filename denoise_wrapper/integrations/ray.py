@@ -48,7 +48,7 @@ def denoise(
     "array" and "sampling_rate". denoiser: what cleans; None for `Denoiser()`. sample_rate: of arrays, in Hz, or the
     column that has it; None for `sample_rate` or `sampling_rate`. channels_first: whether arrays of two dimensions are
     (channels, frames), as Ray's read_audio and torchaudio have them, or (frames, channels).
-    on_error: for a row that cannot be cleaned: "raise", "drop" it, or "keep" it as it is.
+    on_error: for a row that cannot be cleaned: "raise", "drop" it, or "keep" it as it is. One without audio stays.
     concurrency: actors, or the least and the most of them; None for 1 to as many as the cluster has cores for.
     num_cpus: cores of each. batch_size: rows at a time.
     Returns a Dataset with the same columns and types; lazy, as Ray's are. Raises ConfigError for a bad setting;
@@ -159,6 +159,8 @@ class _Rows:
         return {name: made if name == column else values[stays] for name, values in batch.items()}
 
     def _clean(self, cell: Any, batch: dict[str, Any], row: int) -> Any:
+        if cell is None:
+            return None
         if isinstance(cell, bytes):
             return self._file(cell)
         if isinstance(cell, dict):

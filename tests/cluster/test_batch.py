@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from batch_runs import batch, contents, make_files, records
 
@@ -26,8 +27,9 @@ from denoise_wrapper.cluster.plan import Task, make_tasks
 from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
-from denoise_wrapper.errors import FileError
+from denoise_wrapper.errors import DataError, FileError
 from denoise_wrapper.files.levels import Meter
+from denoise_wrapper.integrations.ray import _Rows
 
 
 @pytest.fixture
@@ -249,6 +251,22 @@ def test_a_disk_that_is_full_ends_the_run_in_a_line(
     assert len(contents(tmp_path / "out")) == 3
 
 
+@pytest.mark.parametrize("book", ["there", "elsewhere"])
+def test_a_small_disk_has_whole_files_alone(
+    small_disk: Path, tmp_path: Path, book: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk of 256 KB, with the manifest on it or elsewhere, for 640 KB of results."""
+    make_files(tmp_path / "in", {f"{number}.wav": 2.0 for number in range(10)})
+    words = ("--manifest", tmp_path / "book") if book == "elsewhere" else ()
+    assert batch(tmp_path / "in", "-o", small_disk / "out", *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "full" in line or "no space left" in line
+    assert batch(tmp_path / "in", "-o", tmp_path / "whole") == 0
+    made, whole = contents(small_disk / "out"), contents(tmp_path / "whole")
+    assert 0 < len(made) < len(whole)
+    assert made.items() <= whole.items()
+
+
 def test_what_may_end_otherwise_is_tried_again_and_then_set_aside(tmp_path: Path) -> None:
     """By the ledger: so many tries, of which only a worker that died is held against the file."""
     task = Task("a.wav", "b.wav")
@@ -298,6 +316,43 @@ def test_a_cluster_that_wants_a_token_is_told_how(tmp_path: Path, there: bool, m
     with pytest.raises(FileError, match="no cluster answers there") as caught:
         start("auto")
     assert ("RAY_AUTH_MODE=token" in str(caught.value)) is there
+
+
+@pytest.mark.parametrize("asked", [None, "7"])
+def test_workers_of_a_cluster_that_is_started_here_give_way_to_none_unless_asked(
+    asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+
+    def init(**_: object) -> None:
+        seen.append(os.environ.get("RAY_worker_niceness"))  # noqa: SIM112 - as Ray spells it
+
+    monkeypatch.setenv("RAY_worker_niceness", asked or "")
+    if asked is None:
+        monkeypatch.delenv("RAY_worker_niceness")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    start("local", 1)
+    assert seen == [asked or "0"]
+
+
+def test_rows_of_a_dataset_are_cleaned_and_those_without_audio_stay() -> None:
+    """By the class whose copies Ray has in its actors."""
+    clips = [0.1 * np.random.default_rng(seed).standard_normal(1600).astype(np.float32) for seed in range(2)]
+    cells = np.empty(4, dtype=object)
+    cells[:] = [
+        {"array": clips[0], "sampling_rate": 16000},
+        None,
+        {"neither": 1},
+        {"array": clips[1], "sampling_rate": 16000},
+    ]
+    denoiser, words = Denoiser(), {"audio": cells, "number": np.arange(4)}
+    made = _Rows(denoiser, None, None, True, "drop")(words)
+    assert made["number"].tolist() == [0, 1, 3]
+    assert made["audio"][1] is None
+    for at, clip in ((0, clips[0]), (2, clips[1])):
+        np.testing.assert_array_equal(made["audio"][at]["array"], denoiser.filter(clip, 16000))
+    with pytest.raises(DataError, match="has bytes, or array"):
+        _Rows(denoiser, "audio", None, True, "raise")(words)
 
 
 def test_what_is_kept_of_a_file_is_small(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -20,19 +21,33 @@ import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
 from ray_nodes import add_node, cleaners, head
-from storms import free_port
+from storms import REFUSAL, SECRET, Proxy, bucket, free_port
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
+from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME
-from denoise_wrapper.cluster.ray_engine import start
+from denoise_wrapper.cluster.plan import make_tasks
+from denoise_wrapper.cluster.ray_engine import ray_engine, start
+from denoise_wrapper.cluster.run import run_tasks
 from denoise_wrapper.cluster.store import scheme_of
+from denoise_wrapper.cluster.work import How
 
 ray = pytest.importorskip("ray", reason="Ray is large, and installed apart: make cluster")
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def s3() -> Iterator[tuple[str, Proxy] | None]:
+    """Storage that the workers of the cluster reach too, where its emulator is installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("moto", "flask", "s3fs")):
+        yield None
+        return
+    with bucket("s3") as (address, _, proxy):
+        yield address, proxy
+
+
+@pytest.fixture(scope="module")
+def cluster(s3: object) -> Iterator[Any]:
     """Ray on two cores of this machine, for all tests here, as it takes long to start; --ray finds it connected."""
     with head(cores=2) as nodes:
         yield start(nodes.address)
@@ -42,10 +57,11 @@ def cluster() -> Iterator[Any]:
 def test_results_are_those_without_ray(cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_files(tmp_path / "in", {"a.wav": 0.2, "sub/b.flac": 0.5, "c.wav": 0.3})
     (tmp_path / "in/bad.wav").write_text("this is text")
-    for folder, words in (("out", ("--ray", "local")), ("plain", ())):
+    ways = {"out": ("--ray", "local"), "wide": ("--ray", "local", "--cpus-per-worker", 2), "plain": ()}
+    for folder, words in ways.items():
         assert batch(tmp_path / "in", "-o", tmp_path / folder, "-b", "dtln-16k", "--mix", 0.9, *words) == 2
         assert "3 done, 1 failed" in capsys.readouterr().err
-    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+    assert contents(tmp_path / "out") == contents(tmp_path / "wide") == contents(tmp_path / "plain")
     workers = {line["worker"] for line in records(tmp_path / "out")}
     assert not {worker for worker in workers if worker.endswith(f":{os.getpid()}")}
     assert batch(tmp_path / "in", "-o", tmp_path / "out", "-b", "dtln-16k", "--mix", 0.9, "--resume") == 2
@@ -103,6 +119,70 @@ def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tm
     assert len(done) == 8
     assert [line["final"] for line in failed] == [False]
     assert "the worker that cleaned it died" in failed[0]["error"]
+
+
+def test_one_of_many_short_files_that_ends_its_worker_is_set_aside_alone(cluster: Any, tmp_path: Path) -> None:
+    """Several go to a worker in one call; those beside the one at fault are not blamed for it."""
+
+    class Deadly(Denoiser):
+        def _transform(self, source: Any, *rest: Any) -> None:
+            if Path(source).name == "07.wav":
+                os._exit(9)
+            super()._transform(source, *rest)
+
+    make_files(tmp_path / "in", {f"{number:02}.wav": 0.2 for number in range(40)})
+    made = make_tasks([str(tmp_path / "in")], str(tmp_path / "out"))
+    counts = run_tasks(made, str(tmp_path / "out"), How(Deadly()), ray_engine(cluster), attempts=2)
+    assert (counts.done, counts.failed) == (39, 1)
+    done = records(tmp_path / "out")
+    assert len({line["target"] for line in done}) == len(done) == 39
+    assert {line["attempt"] for line in done} == {1}
+    tries = [(Path(line["source"]).name, line["aside"]) for line in records(tmp_path / "out", "failed")]
+    assert tries == [("07.wav", False), ("07.wav", True)]
+
+
+def test_a_disk_that_is_full_for_a_worker_ends_the_run_in_a_line(
+    cluster: Any, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_files(tmp_path / "in", {f"{number}.wav": 2.0 for number in range(10)})
+    words = ("--manifest", tmp_path / "book", "--ray", "local")
+    assert batch(tmp_path / "in", "-o", small_disk / "out", *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the disk is full; stopped there, and --resume goes on" in line
+    assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
+    assert contents(small_disk / "out").items() < contents(tmp_path / "plain").items()
+
+
+@pytest.mark.parametrize("what", ["key", "bucket"])
+def test_storage_that_refuses_a_worker_ends_the_run_in_a_line(
+    cluster: Any, s3: tuple[str, Proxy] | None, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that expires once all has been listed, and files that may be listed and not be read."""
+    if s3 is None:
+        pytest.skip("the emulator of S3 is installed apart: make cluster")
+    (address, proxy), folder = s3, tmp_path / "in"
+    make_files(folder, {f"{number}.wav": 0.5 for number in range(4)})
+    for name in contents(folder):
+        store.store(folder / name, f"{address}/{what}/in/{name}")
+    output = f"{address}/{what}/out" if what == "key" else tmp_path / "out"
+    words = (f"{address}/{what}/in", "-o", output, "--ray", "local", "--manifest", tmp_path / "book")
+    denied = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    proxy.answer = REFUSAL["s3"] if what == "key" else (403, denied)
+    proxy.refuses = lambda method, path: method == ("PUT" if what == "key" else "GET") and ".wav" in path
+    try:
+        assert batch(*words) == 2
+    finally:
+        proxy.answer = None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "see whether bucket, key and its date are right; stopped there, and --resume goes on" in line
+    assert SECRET not in line + (tmp_path / "book").read_text()
+    assert not [name for name in store.below(f"{address}/{what}/out") if name.endswith(".wav")]
+    assert not contents(tmp_path / "out")
+    assert batch(*words, "--resume") == 0
+    assert batch(folder, "-o", tmp_path / "plain") == 0
+    for name, data in contents(tmp_path / "plain").items():
+        store.copy(f"{output}/{name}", str(tmp_path / "got"), tmp_path / "scratch")
+        assert (tmp_path / "got").read_bytes() == data
 
 
 def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> None:

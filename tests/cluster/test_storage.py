@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from batch_runs import batch, contents, make_files
 from require import require
-from storms import AZURE_KEY, SECRET, Proxy, bucket
+from storms import AZURE_KEY, REFUSAL, SECRET, Proxy, bucket
 
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME
@@ -62,6 +62,30 @@ def test_a_run_goes_on_from_the_manifest_in_storage(
     memory.pipe_file("/clean/x/a.wav", b"damage")
     assert batch(*words, tmp_path / "two.jsonl", "--resume") == 0
     assert "1 done, 1 were done before" in capsys.readouterr().err
+
+
+def test_two_machines_that_lead_in_turn_know_of_each_other(
+    memory: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first leads again, with a manifest of its own that is older than the copy beside the results."""
+    words = ("memory://raw/calls", "-o", "memory://clean/x", "--resume", "--manifest")
+    assert batch(*words, tmp_path / "one.jsonl") == 0
+    memory.pipe_file("/raw/calls/c.wav", memory.cat_file("/raw/calls/a.wav"))
+    assert batch(*words, tmp_path / "two.jsonl") == 0
+    assert "1 done, 2 were done before" in capsys.readouterr().err
+    assert batch(*words, tmp_path / "one.jsonl") == 0
+    assert "0 done, 3 were done before" in capsys.readouterr().err
+    lines = [json.loads(line) for line in memory.cat_file(f"/clean/x/{NAME}").splitlines()]
+    assert len([line for line in lines if line["event"] == "done"]) == 3
+
+
+def test_outputs_of_like_names_have_manifests_of_their_own(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for output in ("memory://clean/x", "memory://clean-x", "memory://clean/y/x"):
+        assert batch("memory://raw/calls", "-o", output) == 0
+    assert len(list(tmp_path.glob("denoise-batch-*.jsonl"))) == 3
 
 
 def test_storage_that_fails_is_tried_again(memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +143,9 @@ def test_an_output_in_an_input_of_storage_is_refused_before_anything_is_asked(
 
 def test_credentials_are_taken_out_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "/Qsecret/token+Q==")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", __file__)
+    assert store.redacted(f"no key in {__file__}, /Qsecret/token+Q== came") == f"no key in {__file__}, *** came"
     text = f"403 for {SECRET} AKIAABCDEFGHIJKLMNOP https://u:p@host/x?sig=abc%3D&X-Amz-Signature=99 AccountKey=abc;"
     told = store.redacted(text)
     for secret in (SECRET, "AKIAABCDEFGHIJKLMNOP", "u:p", "abc%3D", "=99", "=abc"):
@@ -127,11 +154,6 @@ def test_credentials_are_taken_out_of_messages(monkeypatch: pytest.MonkeyPatch) 
 
 
 NEEDS = {"s3": ("moto", "flask", "s3fs"), "gs": ("gcp_storage_emulator", "gcsfs"), "az": ("adlfs",)}
-REFUSAL = {  # what each storage says to a key that has expired
-    "s3": (400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
-    "gs": (401, b'{"error": {"code": 401, "message": "Invalid Credentials: the token has expired"}}'),
-    "az": (403, b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code><Message>Expired.</Message></Error>"),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=["s3", "gs", "az"])

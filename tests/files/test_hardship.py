@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,19 +164,6 @@ def test_a_clip_too_large_for_memory_is_a_memory_error_and_does_no_harm() -> Non
 
 
 # ---- on a full disk ----
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KB, for which one has to be root."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = shutil.which("mount") and sys.platform == "linux"
-    options = ["-t", "tmpfs", "-o", "size=256k", "none"]
-    if not mounted or subprocess.run(["mount", *options, str(place)], capture_output=True, check=False).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff"])

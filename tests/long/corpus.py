@@ -41,8 +41,12 @@ BROKEN = 100  # one file in so many is no audio
 
 
 def make(folder: Path, clips: int, least: float, most: float, long_s: float) -> None:
-    """Clips of a voice made of harmonics under noise, in folders of 1000; some that are broken; one that is long."""
+    """Clips of a voice made of harmonics under noise, in folders of 1000; some that are broken; one that is long.
+
+    Each is a piece of one of fifty minutes, from a sample of its own on.
+    """
     rng = np.random.default_rng(7)
+    minutes = [np.rint(32767 * clip(60.0, seed)).astype(np.int16) for seed in range(50)]
     lengths = rng.uniform(least, most, clips)
     for number, length in enumerate(lengths):
         path = folder / f"{number // 1000:03}" / f"{number:06}.wav"
@@ -50,11 +54,12 @@ def make(folder: Path, clips: int, least: float, most: float, long_s: float) -> 
         if number % BROKEN == BROKEN - 1:
             path.write_bytes(b"RIFF" + rng.bytes(200))
         else:
-            soundfile.write(path, clip(length, number), RATE, subtype="PCM_16")
+            begin = rng.integers(round((60.0 - length) * RATE))
+            soundfile.write(path, minutes[number % 50][begin : begin + round(length * RATE)], RATE, subtype="PCM_16")
     if long_s:
         with soundfile.SoundFile(folder / "long.wav", "w", RATE, 1, "PCM_16") as file:
             for part in range(int(long_s / 60)):
-                file.write(clip(60.0, part % 50))
+                file.write(minutes[part % 50])
     print(f"{clips} clips, {lengths.sum() / 3600:.2f} h, and one of {long_s / 3600:.2f} h in {folder}")
 
 
@@ -69,19 +74,24 @@ def clip(seconds: float, seed: int) -> np.ndarray[Any, Any]:
 
 @dataclass
 class Run:
-    """What a verb took and said. took: seconds by the clock. own: of the processor, by the process itself; all: and by
-    what Ray has started for it.
+    """What a verb took and said. took: seconds by the clock. own: of the processor, by the process itself.
 
-    resident: its memory in MB, every twentieth of a second; cleaning: most of a worker of Ray, every second.
+    used: (time, seconds of the processor until then by the process and all that Ray has started for it), every
+    twentieth of a second. resident: its memory in MB, likewise; cleaning: most of a worker of Ray, every second.
     """
 
     took: float
     code: int
     said: str
     own: float
-    all: float
+    used: list[tuple[float, float]]
     resident: list[int]
     cleaning: list[int]
+
+    def within(self, begin: float, end: float) -> float:
+        """Seconds of the processor between two times."""
+        first = max((used for when, used in self.used if when <= begin), default=0.0)
+        return max((used for when, used in self.used if when <= end), default=0.0) - first
 
     def told(self) -> str:
         return f"{self.took:.2f} s, {self.flat(self.resident)}, exit {self.code}: {self.said.strip()[-200:]}"
@@ -102,7 +112,7 @@ def run(*words: object) -> Run:
     verb = [sys.executable, "-m", "denoise_wrapper", *map(str, words)]
     with subprocess.Popen(verb, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        done = Run(0.0, 0, "", 0.0, 0.0, [], [])
+        done = Run(0.0, 0, "", 0.0, [], [], [])
         others: dict[int, float] = {}
         text: list[str] = []
         reader = threading.Thread(target=lambda: text.append(process.stderr.read()))  # type: ignore[union-attr]
@@ -112,10 +122,11 @@ def run(*words: object) -> Run:
             done.own = max(done.own, _processor(process.pid))
             if "--ray" in words and len(done.resident) % 20 == 0:
                 done.cleaning += [max((_resident(pid) for pid in cleaners()), default=[0])[0]]
-                others |= {pid: _processor(pid) for pid in _below(process.pid)}
+                others = dict.fromkeys(_below(process.pid), 0.0) | others
+            others = {pid: max(used, _processor(pid)) for pid, used in others.items()}
+            done.used.append((time.time(), done.own + sum(others.values())))
             time.sleep(0.05)
         reader.join()
-    done.all = done.own + sum(others.values())
     done.took, done.code, done.said = time.perf_counter() - begin, process.returncode, text[0]
     return done
 
@@ -168,33 +179,50 @@ def started(said: str) -> float:
 
 
 def overhead(work: Path, clips: int, backend: str, rounds: int, ray: bool) -> None:
-    """The same clips by `filter` and by `batch`, in turns; seconds without the start, and processor time."""
+    """The same clips by `filter` and by `batch`, in turns: time by the clock and of the processor for each of them.
+
+    Without the start: of `filter` less a run of one clip, of `batch` from the moment on at which each worker has ended
+    a file, by its manifest. It takes the longest clips first: make all equally long.
+    """
     few = some(work, clips, broken=False)
     one = _made(fresh(work / "one"))
     first = min(few.iterdir())
     os.link(first, one / first.name)
-    kinds: dict[str, list[object]] = {"filter": [], "batch": []}
-    if ray:
-        kinds["batch --ray local"] = ["--ray", "local"]
+    kinds: dict[str, list[object]] = {"filter": []} | ({"batch --ray local": ["--ray", "local"]} if ray else {})
+    kinds["batch"] = []
     took: dict[str, list[float]] = {name: [] for name in kinds}
     cpu: dict[str, list[float]] = {name: [] for name in kinds}
+    verbs = {name: [name.split()[0], *words, "--jobs", 2, "-b", backend, "-o"] for name, words in kinds.items()}
+    base = run(*verbs["filter"], fresh(work / "out"), one)
     for _ in range(rounds):
-        for name, words in kinds.items():
-            verb = [name.split()[0], *words, "--jobs", 2, "-b", backend, "-o"]
-            base, whole = run(*verb, fresh(work / "out"), one), run(*verb, fresh(work / "out"), few)
+        for name, verb in verbs.items():
+            whole = run(*verb, fresh(work / "out"), few)
             assert whole.code == 0, whole.said
-            took[name].append(whole.took - (started(whole.said) if "batch" in name else base.took))
-            cpu[name].append(whole.all - base.all)
-            print(f"{name}: {took[name][-1]:.1f} s, {cpu[name][-1]:.1f} s of processor; one file {base.took:.1f} s")
+            if name == "filter":
+                seconds, used = (whole.took - base.took) / (clips - 1), (whole.own - base.own) / (clips - 1)
+            else:
+                begin, end, files = steady(work / "out")
+                seconds, used = (end - begin) / files, whole.within(begin, end) / files
+            took[name].append(seconds)
+            cpu[name].append(used)
+            print(f"{name}: {1e3 * seconds:.1f} ms a clip, {1e3 * used:.1f} of processor; {whole.took:.1f} s in all")
     for name in kinds:
         ratio = min(took[name]) / min(took["filter"])
         used = min(cpu[name]) / min(cpu["filter"])
         print(f"{backend}, {clips} clips, {name}: {ratio:.3f} of filter's time, {used:.3f} of its processor time")
 
 
+def steady(folder: Path) -> tuple[float, float, int]:
+    """(when each worker had ended a file, when the last one ended, how many ended between), by the manifest."""
+    lines = [json.loads(line) for line in (folder / ".denoise-batch.jsonl").read_text().splitlines()]
+    ends = [(line["time"], line["worker"]) for line in lines if line["event"] == "done"]
+    begin = max(min(when for when, of in ends if of == worker) for worker in {of for _, of in ends})
+    return begin, max(ends)[0], sum(when > begin for when, _ in ends)
+
+
 def resume(work: Path, backend: str, words: list[object]) -> None:
     """All clips by `batch`, from where an earlier call of this stopped, then --resume twice, with memory."""
-    out = work / "all"
+    out = work / f"all-{backend}"
     verb = ["batch", work / "clips", "-o", out, "--jobs", 2, "-b", backend, "--resume", *words]
     done = run(*verb)
     print(f"all: {done.told()}")
@@ -226,7 +254,8 @@ def finished(work: Path, clips: int) -> None:
             os.link(first / "0.wav", _made(source.parent) / source.name)
             os.link(work / "first-out/0.wav", _made(target.parent) / target.name)
             line = done | {"source": os.path.realpath(source), "target": os.path.realpath(target)}
-            book.write(json.dumps({"event": "begin", "target": line["target"], "attempt": 1}) + "\n")
+            begin = {"event": "begin", "time": line["time"], "target": line["target"], "attempt": 1}
+            book.write(json.dumps(begin) + "\n")
             book.write(json.dumps(line) + "\n")
     for _ in range(2):
         done = run("batch", sources, "-o", out, "--resume")
@@ -283,34 +312,38 @@ def workers(work: Path, numbers: list[int], clips: int) -> None:
 def calls(number: int, pending: int) -> None:
     """What Ray takes of the process that leads: for a call of an actor and its answer, and for a look at many calls."""
     from denoise_wrapper.cluster.plan import Task
-    from denoise_wrapper.cluster.ray_engine import start
+    from denoise_wrapper.cluster.ray_engine import Call, start
     from denoise_wrapper.cluster.work import Outcome
 
     ray = start("local", 2)
     task = Task("s3://corpus/raw/000000000.flac", "s3://corpus/clean/000000000.flac")
-    made = Outcome(task, "done", None, 10.0, {"seen": [1, "2"], "made": [1, "2"], "input_sha256": "0" * 64})
+    fields = {"seen": [1, "2"], "made": [1, "2"], "input_sha256": "0" * 64, "output_sha256": "0" * 64, "worker": "w:1"}
+    made = Outcome(task, "done", None, 10.0, fields)
 
     class Answers:
-        def clean(self, task: Task, replace: bool) -> Outcome:
-            return made
+        def clean(self, call: Call) -> list[Outcome]:
+            return [made] * len(call)
 
         def rest(self) -> None:
             time.sleep(60)
 
     actor = ray.remote(Answers).remote()
-    ray.get(actor.clean.remote(task, True))
-    waiting: list[Any] = []
-    left, begin, wall = number, time.process_time(), time.perf_counter()
-    while left or waiting:
-        while left and len(waiting) < 64:
-            waiting.append(actor.clean.remote(task, True))
-            left -= 1
-        ready, waiting = ray.wait(waiting, num_returns=1)
-        ray.get(ready)
-    used, wall = time.process_time() - begin, time.perf_counter() - wall
-    print(
-        f"a call and its answer: {1e6 * used / number:.0f} us of processor, {number / wall:.0f} a second by the clock"
-    )
+    for files in (1, 6, 32):
+        call = [(task, True)] * files
+        ray.get(actor.clean.remote(call))
+        waiting: list[Any] = []
+        left, begin, wall = number, time.process_time(), time.perf_counter()
+        while left or waiting:
+            while left and len(waiting) < 64:
+                waiting.append(actor.clean.remote(call))
+                left -= 1
+            ready, waiting = ray.wait(waiting, num_returns=1)
+            ray.get(ready)
+        used, wall = time.process_time() - begin, time.perf_counter() - wall
+        print(
+            f"a call about {files} files and its answer: {1e6 * used / number:.0f} us of processor, "
+            f"{number / wall:.0f} a second by the clock"
+        )
     many = [actor.rest.remote() for _ in range(pending)]
     begin = time.process_time()
     for _ in range(20):

@@ -12,13 +12,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from unittest import mock
 
 ERROR = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>An internal error.</Message></Error>"
 SECRET = "not-a-real-secret-1234"
+REFUSAL = {  # what each storage says to a key that has expired
+    "s3": (400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"),
+    "gs": (401, b'{"error": {"code": 401, "message": "Invalid Credentials: the token has expired"}}'),
+    "az": (403, b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code><Message>Expired.</Message></Error>"),
+}  # fmt: skip
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
@@ -118,7 +123,8 @@ def environment(kind: str, port: int) -> dict[str, str]:
 class Proxy:
     """Passes requests on to a port of this machine; in a storm some fail with 500, and all are late.
 
-    seen, failed: requests so far. answer: a status and a body that all get in place of an answer; None for none.
+    seen, failed: requests so far. answer: a status and a body in place of an answer; None for none. refuses: whom they
+    are for, by method and path.
     """
 
     def __init__(self, port: int) -> None:
@@ -127,6 +133,7 @@ class Proxy:
         self._rng, self._lock = random.Random(3), threading.Lock()
         self.seen = self.failed = 0
         self.answer: tuple[int, bytes] | None = None
+        self.refuses: Callable[[str, str], bool] = lambda method, path: True
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -166,8 +173,9 @@ class Proxy:
             self.seen += 1
             fails = self._rng.random() < self._failing
             self.failed += fails
-        if fails or self.answer is not None:
-            status, words = self.answer or (500, ERROR)
+        answer = self.answer if self.refuses(request.command, request.path) else None
+        if fails or answer is not None:
+            status, words = answer or (500, ERROR)
             self._reply(request, status, [("Content-Type", "application/xml")], words)
             return
         connection = http.client.HTTPConnection("127.0.0.1", self._to, timeout=60)
