@@ -116,7 +116,8 @@ def test_what_ffmpeg_reads_is_known_on_standard_input_too(
 ) -> None:
     require("av")
     write(tmp_path / "a.wav", encoded(tmp_path, "wav"))
-    words = [needs("ffmpeg"), "-v", "error", "-i", tmp_path / "a.wav", "-c:a", codec, "-f", form, tmp_path / "a"]
+    source, target = (str(tmp_path / name) for name in ("a.wav", "a"))
+    words = [needs("ffmpeg"), "-v", "error", "-i", source, "-c:a", codec, "-f", form, target]
     subprocess.run(words, check=True)
     done = command("-", "-q", stdin=(tmp_path / "a").read_bytes())
     assert (done.returncode, done.stderr) == (0, b"")
@@ -208,11 +209,15 @@ def test_a_target_that_is_no_file_is_refused_in_a_line(tmp_path: Path, target: s
 @pytest.mark.fault
 def test_sound_from_a_socket_is_read_once_by_standard_input(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs, subprocess.Popen([*COMMAND, "-", "-q"], stdin=theirs, stdout=subprocess.PIPE) as process:
+
+    def send() -> None:
+        ours.sendall(encoded(tmp_path, "wav"))
+        ours.shutdown(socket.SHUT_WR)
+
+    words = [*map(str, COMMAND), "-", "-q"]
+    with ours, theirs, subprocess.Popen(words, stdin=theirs.fileno(), stdout=subprocess.PIPE) as process:
         theirs.close()
-        sender = threading.Thread(
-            target=lambda: (ours.sendall(encoded(tmp_path, "wav")), ours.shutdown(socket.SHUT_WR))
-        )
+        sender = threading.Thread(target=send)
         sender.start()
         made, _ = process.communicate(timeout=60)
         sender.join()
