@@ -19,6 +19,7 @@ from denoise_wrapper.live.devices import GONE
 
 HEARD_MS, PLAYED_MS = 10, 30  # of sound in the server's buffers that is asked for
 ATOMIC = 4096  # bytes that a pipe takes as a whole or not at all
+NEWS = (b" on server ", b"'remove' on source #", b"'remove' on sink #")  # of `pactl subscribe`, that concern it
 LOOK_S = 1.0  # between two looks at where the sound goes
 
 
@@ -117,13 +118,13 @@ class Piped:
         return ""
 
     def _has_news(self) -> bool:
-        """True if something has changed that may concern it: all but other programs that come and go."""
+        """True if a source or sink is gone, or the server's defaults are others: a look costs it time that sound needs."""
         assert self._news.stdout is not None
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._news.stdout.fileno(), 1 << 16):
                 self._said = (self._said + data)[-(1 << 16) :]
         *lines, self._said = self._said.split(b"\n")
-        return any(b" on client " not in line for line in lines)
+        return any(word in line for line in lines for word in NEWS)
 
     def _words(self, program: str, device: str | None, latency_ms: int) -> list[str]:
         words = [program, *self._form, f"--latency-msec={latency_ms}"]
