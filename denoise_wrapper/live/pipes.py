@@ -118,7 +118,7 @@ class Piped:
         return ""
 
     def _has_news(self) -> bool:
-        """True if a source or sink is gone, or the server's defaults are others: a look costs it time that sound needs."""
+        """True if a source or sink is gone, or the defaults are others: a look costs time that sound needs."""
         assert self._news.stdout is not None
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._news.stdout.fileno(), 1 << 16):
