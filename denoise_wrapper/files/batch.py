@@ -246,7 +246,8 @@ class _Batch:
         watch = job.watch = Watch(self._check, measured=True)
         try:
             if job.target is not None:
-                check_readable(job.source)  # before anything is made
+                if os.path.lexists(job.source):  # and is not a place in storage
+                    check_readable(job.source)  # before anything is made
                 make_folder(target.parent)
             self._clean(job.source, target, watch)
         except DenoiseError as error:

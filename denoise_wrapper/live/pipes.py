@@ -21,6 +21,7 @@ HEARD_MS, PLAYED_MS = 10, 30  # of sound in the server's buffers that is asked f
 ATOMIC = 4096  # bytes that a pipe takes as a whole or not at all
 NEWS = (b" on server ", b"'remove' on source #", b"'remove' on sink #")  # of `pactl subscribe`, that concern it
 LOOK_S = 1.0  # between two looks at where the sound goes
+AFTER_S = 5.0  # of looking after the server's last news, which may come before it has done what they say
 
 
 def server_is_there() -> bool:
@@ -60,7 +61,7 @@ class Piped:
     ) -> None:
         self._fill, self._over, self._shape = fill, over, (block, channels)
         self._source, self._sink, self._playing = source, sink, playing
-        self._follows, self._looked_at = follows, 0.0
+        self._follows, self._looked_at, self._news_at = follows, 0.0, -AFTER_S
         self._form = ["--raw", "--format=float32le", f"--rate={rate}", f"--channels={channels}"]
         self._form += ["--client-name=denoise-wrapper"]
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -105,7 +106,11 @@ class Piped:
         To be asked every now and then: it looks when the server has said that something changed.
         """
         now = time.monotonic()
-        if now < self._looked_at + LOOK_S or not self._has_news():
+        if now < self._looked_at + LOOK_S:
+            return ""
+        if self._has_news():
+            self._news_at = now
+        if now > self._news_at + AFTER_S:
             return ""
         self._looked_at = now
         with contextlib.suppress(DenoiseError):  # of a server that is gone, which ends the programs
