@@ -75,6 +75,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/lane",
         "stream/resample",
         "stream/samples",
+        "training/enhancer/bodies/compiled",
         "training/mix/filters",
     },
     "sounddevice": {"live"},
