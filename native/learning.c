@@ -218,23 +218,35 @@ static int last_size(const body *b) {
     return b->groups * WINDOW * b->s.width;
 }
 
+/* Floats that a room has, and the pointer to them. */
+typedef struct {
+    float **at;
+    int count;
+} room_part;
+
+/* Makes zeros of all parts, one behind the other. Returns their memory, NULL where there is none. */
+static float *make_room(const room_part *parts, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) size += (size_t)parts[i].count;
+    float *all = calloc(size, sizeof(*all)), *next = all;
+    for (size_t i = 0; all && i < count; next += parts[i].count, i++) *parts[i].at = next;
+    return all;
+}
+
 static int make_forward_room(const body *b, forward_room *room) {
     const int depth = b->s.convolutions;
-    size_t next = 0;
-    size_t features = take(&next, features_size(b)), skips = take(&next, (depth + 3) * padded(b));
-    size_t gates = take(&next, b->s.rows * b->wide), keys = take(&next, b->depth * b->s.rows);
-    size_t last = take(&next, last_size(b)), hidden = take(&next, hidden_size(b));
-    float *all = calloc(next, sizeof(*all));
-    if (!all) return 0;
-    *room = (forward_room){.features = all + features,
-                           .x = all + skips + (size_t)(depth + 1) * (size_t)padded(b),
-                           .gates = all + gates,
-                           .keys = all + keys,
-                           .last = all + last,
-                           .hidden = all + hidden,
-                           .memory = all};
-    room->y = room->x + padded(b);
-    for (int i = 0; i <= depth; i++) room->skip[i] = all + skips + (size_t)i * (size_t)padded(b);
+    float *skips;
+    const room_part parts[] = {{&room->features, features_size(b)},
+                               {&skips, (depth + 1) * padded(b)},
+                               {&room->x, padded(b)},
+                               {&room->y, padded(b)},
+                               {&room->gates, b->s.rows * b->wide},
+                               {&room->keys, b->depth * b->s.rows},
+                               {&room->last, last_size(b)},
+                               {&room->hidden, hidden_size(b)}};
+    room->memory = make_room(parts, sizeof parts / sizeof *parts);
+    if (!room->memory) return 0;
+    for (int i = 0; i <= depth; i++) room->skip[i] = skips + i * padded(b);
     return 1;
 }
 
@@ -402,36 +414,32 @@ typedef struct {
 
 static int make_backward_room(const body *b, backward_room *room) {
     const int depth = b->s.convolutions, rows = b->s.rows, n = rows * b->s.units;
-    size_t next = 0;
-    size_t turned_at = take(&next, (int)b->at.size), features = take(&next, features_size(b));
-    size_t groups = take(&next, (2 * (depth + 1) + 4) * padded(b)), hidden = take(&next, hidden_size(b));
-    size_t across = take(&next, b->groups * b->s.channels), few = take(&next, rows * b->s.channels);
-    size_t of_rows = take(&next, n), of_mixed = take(&next, n), of_h = take(&next, b->s.blocks * n);
-    size_t gates = take(&next, 3 * n), inner = take(&next, 3 * n), joined = take(&next, 3 * n);
-    size_t shares = take(&next, rows * rows), mixed = take(&next, b->depth * rows);
-    float *all = calloc(next, sizeof(*all));
-    if (!all) return 0;
-    *room = (backward_room){.turned = all + turned_at,
-                            .features = all + features,
-                            .hidden = all + hidden,
-                            .groups = all + across,
-                            .of_few = all + few,
-                            .of_rows = all + of_rows,
-                            .of_mixed = all + of_mixed,
-                            .of_h = all + of_h,
-                            .of_gates = all + gates,
-                            .of_inner = all + inner,
-                            .of_joined = all + joined,
-                            .of_shares = all + shares,
-                            .mixed_turned = all + mixed,
-                            .memory = all};
-    float *part = all + groups;
-    for (int i = 0; i <= depth; i++, part += 2 * padded(b)) {
-        room->skip[i] = part;
-        room->of_skip[i] = part + padded(b);
+    float *skips, *of_skips;
+    const room_part parts[] = {{&room->turned, (int)b->at.size},
+                               {&room->features, features_size(b)},
+                               {&skips, (depth + 1) * padded(b)},
+                               {&of_skips, (depth + 1) * padded(b)},
+                               {&room->x, padded(b)},
+                               {&room->y, padded(b)},
+                               {&room->of_x, padded(b)},
+                               {&room->of_y, padded(b)},
+                               {&room->hidden, hidden_size(b)},
+                               {&room->groups, b->groups * b->s.channels},
+                               {&room->of_few, rows * b->s.channels},
+                               {&room->of_rows, n},
+                               {&room->of_mixed, n},
+                               {&room->of_h, b->s.blocks * n},
+                               {&room->of_gates, 3 * n},
+                               {&room->of_inner, 3 * n},
+                               {&room->of_joined, 3 * n},
+                               {&room->of_shares, rows * rows},
+                               {&room->mixed_turned, b->depth * rows}};
+    room->memory = make_room(parts, sizeof parts / sizeof *parts);
+    if (!room->memory) return 0;
+    for (int i = 0; i <= depth; i++) {
+        room->skip[i] = skips + i * padded(b);
+        room->of_skip[i] = of_skips + i * padded(b);
     }
-    float **parts[] = {&room->x, &room->y, &room->of_x, &room->of_y};
-    for (int i = 0; i < 4; i++, part += padded(b)) *parts[i] = part;
     return 1;
 }
 
