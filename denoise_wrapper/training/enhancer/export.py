@@ -22,6 +22,7 @@ from denoise_wrapper.training.enhancer.bodies.parts import (
     NarrowAttention,
     RowAttention,
     RowMap,
+    folded,
 )
 from denoise_wrapper.training.enhancer.bodies.recurrent import TimeAttention
 from denoise_wrapper.training.enhancer.bodies.rows import DecoderBlock, RowBlock, Rows
@@ -233,7 +234,7 @@ def group_map(part: BandConv) -> tuple[Array, Array]:
     """A map of channel groups as one matrix [inputs][outputs], zeros between the groups, and its bias."""
     scale, offset = folded(part.norm)
     matrix = torch.block_diag(*part.conv.weight[:, :, 0, 0].chunk(part.conv.groups))
-    return array(matrix.T) * scale, offset
+    return array(matrix.T * scale), array(offset)
 
 
 def shuffled(channels: int) -> Array:
@@ -260,15 +261,15 @@ def shell_weights(network: Enhancer) -> Named:
 def conv_weights(name: str, part: BandConv | CausalConv) -> Named:
     """A convolution with its norm folded in: weights [times][bands][inputs][outputs]."""
     scale, offset = folded(part.norm)
-    yield f"{name}_weights", array(part.conv.weight.permute(2, 3, 1, 0)) * scale
-    yield f"{name}_bias", offset
+    yield f"{name}_weights", array(part.conv.weight.permute(2, 3, 1, 0) * scale)
+    yield f"{name}_bias", array(offset)
 
 
 def row_weights(name: str, part: RowMap) -> Named:
     """A matrix with its norm folded in: weights [inputs][outputs]."""
     scale, offset = folded(part.norm)
-    yield f"{name}_weights", array(part.matrix.weight.T) * scale
-    yield f"{name}_bias", offset
+    yield f"{name}_weights", array(part.matrix.weight.T * scale)
+    yield f"{name}_bias", array(offset)
 
 
 def dense_weights(name: str, weight: Tensor, bias: Tensor | None) -> Named:
@@ -276,14 +277,6 @@ def dense_weights(name: str, weight: Tensor, bias: Tensor | None) -> Named:
     assert bias is not None
     yield f"{name}_weights", array(weight.T)
     yield f"{name}_bias", array(bias)
-
-
-def folded(norm: nn.BatchNorm2d) -> tuple[Array, Array]:
-    """What a norm multiplies each channel by, and then adds."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = array(norm.weight) / np.sqrt(array(norm.running_var) + norm.eps)
-    return scale, array(norm.bias) - array(norm.running_mean) * scale
 
 
 def array(tensor: Tensor) -> Array:

@@ -34,15 +34,21 @@ def normed(product: Callable[[Tensor, Tensor | None], Tensor], weight: Tensor, n
     """
     if norm.training or not torch.is_grad_enabled():
         return norm(product(weight, None))  # type: ignore[no-any-return]
-    return product(*folded(weight, norm))
+    return product(*with_norm(weight, norm))
 
 
-def folded(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def with_norm(weight: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """A weight, (channels, ...), with the norm of its answer in it, and what is added to that, (channels,)."""
+    scale, offset = folded(norm)
+    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), offset
+
+
+def folded(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a norm at rest multiplies each channel by, and then adds: (channels,)."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return weight * scale.view(-1, *[1] * (weight.ndim - 1)), norm.bias - norm.running_mean * scale
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def convolve(conv: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

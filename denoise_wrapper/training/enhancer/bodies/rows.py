@@ -23,7 +23,7 @@ from denoise_wrapper.training.enhancer.bodies.parts import (
     activate,
     as_maps,
     as_rows,
-    folded,
+    with_norm,
 )
 from denoise_wrapper.training.enhancer.bodies.recurrent import TimeGRU
 from denoise_wrapper.training.enhancer.budget import Cost
@@ -182,13 +182,13 @@ class Rows(Body):
 def conv_weights(conv: nn.Module) -> tuple[Tensor, Tensor]:
     """Weights of a `BandConv`, (taps, inputs, outputs), and what is added to its outputs."""
     assert isinstance(conv, BandConv)
-    weight, bias = folded(conv.conv.weight, conv.norm)
+    weight, bias = with_norm(conv.conv.weight, conv.norm)
     return weight[:, :, 0].permute(2, 1, 0), bias
 
 
 def map_weights(part: RowMap) -> tuple[Tensor, Tensor]:
     """Weights of a `RowMap`, (inputs, outputs), and what is added to its outputs."""
-    weight, bias = folded(part.matrix.weight, part.norm)
+    weight, bias = with_norm(part.matrix.weight, part.norm)
     return weight.t(), bias
 
 
