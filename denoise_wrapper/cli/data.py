@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,36 @@ def add_data(verbs: Any) -> None:
     job.add_argument("--overwrite", action="store_true", help="replace OUT.csv if it exists")
     job.set_defaults(run=run_data_balance)
     job = jobs.add_parser(
+        "cleaned",
+        help="take speech as a denoiser has cleaned it, where that is near to what it was",
+        description="Writes DIR, a folder for [data] speech, from the recordings of FOLDER and from CLEANED, the same "
+        "files as 'filter FOLDER -o CLEANED' has cleaned them. A recording is taken from CLEANED if it stayed near the "
+        "original, and was not clean before.",
+        examples=(
+            ("filter speech/ -o cleaned/ -b deepfilternet3", "a denoiser that is better than what is trained"),
+            ("data cleaned speech/ cleaned/ -o targets/", "the recordings that it made better"),
+        ),
+    )
+    job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
+    job.add_argument("cleaned", type=Path, metavar="CLEANED", help="with a file of the same name for each, cleaned")
+    job.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    job.add_argument(
+        "--near",
+        type=float,
+        default=12.0,
+        metavar="DB",
+        help="least SI-SDR of what was cleaned to the original (default: %(default)g)",
+    )
+    job.add_argument(
+        "--clear",
+        type=float,
+        default=60.0,
+        metavar="DB",
+        help="loud frames above quiet ones of a recording that is clean as it is (default: %(default)g)",
+    )
+    job.add_argument("--drop", action="store_true", help="leave out recordings that did not stay near")
+    job.set_defaults(run=run_data_cleaned)
+    job = jobs.add_parser(
         "blind",
         help="make the blind set, of what no training hears",
         description="Writes clean/, noisy/ and manifest.json, as 'evaluate' reads them: 120 clips of the voices, "
@@ -254,6 +285,19 @@ def run_data_balance(args: argparse.Namespace) -> int:
     else:
         balance.write_table(pack, shares, args.by, args.output, args.overwrite)
     for line in balance.balance_lines(shares, args.by):
+        show(line)
+    return 0
+
+
+def run_data_cleaned(args: argparse.Namespace) -> int:
+    with loading():
+        from denoise_wrapper.training.data import cleaned, packs
+    for name, value in (("near", args.near), ("clear", args.clear)):
+        if not math.isfinite(value):
+            raise ConfigError(f"--{name} is in dB, not {value}")
+    pack = packs.open_pack(args.folder)
+    choice = cleaned.take_cleaned(pack, args.cleaned, args.output, args.near, args.clear, args.drop)
+    for line in cleaned.choice_lines(choice):
         show(line)
     return 0
 

@@ -173,6 +173,9 @@ def verbs(inputs: Path) -> list[Verb]:
             "data", "blind", "--speech", f"{SHARED}/speech", "--noise", f"{SHARED}/noise", "--rooms", f"{SHARED}/rir",
             "-o", "blind",
         ], ["blind/manifest.json", "blind/*/*.flac"], overwrite=False),
+        Verb("data cleaned", [
+            "data", "cleaned", *data, *data, "-o", "targets",
+        ], ["targets/segments.csv"], overwrite=False),
         Verb("data telephone", ["data", "telephone", f"{at}/set", "-o", "tel"], ["tel/manifest.json"], overwrite=False),
         *(Verb(f"train {name}", ["train", name, "-C", f"{at}/{name}.toml"], limit_s=10.0) for name in FAMILIES),
         Verb("serve", ["serve", "--port", str(port), "--spool", ".", "--threads", "2"], [], limit_s=10.0,

@@ -34,6 +34,7 @@ _shtab_denoise_wrapper_data_commands() {
     balance:'Writes a table of recordings, OUT.csv, to be named in [data] speech in place of the folder. The language is what the column language of the folder'"'"'s segments.csv says, else the topmost folder.'
     blind:'Writes clean/, noisy/ and manifest.json, as '"'"'evaluate'"'"' reads them: 120 clips of the voices, noises and rooms that all training leaves out, always the same ones; prints the SHA-256 of their samples.'
     check:'Reads all audio of folders of speech, of noise (noise*), of rooms (rir*, room*), and of pairs (clean/, noisy/), and their segments.csv. Unusable is what training refuses or learns nothing from: it makes the exit code 2.'
+    cleaned:'Writes DIR, a folder for [data] speech, from the recordings of FOLDER and from CLEANED, the same files as '"'"'filter FOLDER -o CLEANED'"'"' has cleaned them. A recording is taken from CLEANED if it stayed near the original, and was not clean before.'
     features:'Mixes as the settings of a training say and writes features and targets, by the engine'"'"'s own front end: rows of float32, 87 of the classic network, 98 of v0.2'"'"'s. NAME.h5 (HDF5, dataset data) or NAME.f32 (nothing but the numbers). Or reads a feature file of either form and writes the other.'
     join:'Writes all recordings of a folder or table as 16-bit mono: DIR with a FLAC file for each voice and a segments.csv; or NAME.wav, NAME.flac, NAME.raw and NAME.pcm (no header): all in one file, which [data] takes too.'
     mix:'Writes DIR/clean, DIR/noise and DIR/noisy in the layout of the DNS Challenge: clean_fileid_N.wav, noise_fileid_N.wav and VOICE_snrS_tlL_fileid_N.wav, 16-bit, noisy being the sum of the others. Training mixes by itself and needs none of them; '"'"'evaluate --set DIR'"'"' scores them.'
@@ -204,6 +205,19 @@ _shtab_denoise_wrapper_data_check_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_denoise_wrapper_data_check_defaults_added=0
+
+_shtab_denoise_wrapper_data_cleaned_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[DIR]:DIR:_files -/"
+  "--near[least SI-SDR of what was cleaned to the original (default\: 12)]:DB:_files"
+  "--clear[loud frames above quiet ones of a recording that is clean as it is (default\: 60)]:DB:_files"
+  "--drop[leave out recordings that did not stay near]"
+  ":or a table (.csv) that names audio:_files -/"
+  ":with a file of the same name for each, cleaned:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_denoise_wrapper_data_cleaned_defaults_added=0
 
 _shtab_denoise_wrapper_data_features_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -571,6 +585,7 @@ _shtab_denoise_wrapper_data() {
         balance) _arguments -C -s $_shtab_denoise_wrapper_data_balance_options ;;
         blind) _arguments -C -s $_shtab_denoise_wrapper_data_blind_options ;;
         check) _arguments -C -s $_shtab_denoise_wrapper_data_check_options ;;
+        cleaned) _arguments -C -s $_shtab_denoise_wrapper_data_cleaned_options ;;
         features) _arguments -C -s $_shtab_denoise_wrapper_data_features_options ;;
         join) _arguments -C -s $_shtab_denoise_wrapper_data_join_options ;;
         mix) _arguments -C -s $_shtab_denoise_wrapper_data_mix_options ;;

@@ -75,15 +75,20 @@ class Facts:
     @property
     def ratio_db(self) -> float:
         """Ratio of loud to quiet frames; 0 of too few to tell."""
-        frames = self.power[self.power > 1e-10] if self.finite else np.zeros(0, np.float32)
-        if len(frames) < QUIET_FRAMES:
-            return 0.0
-        quiet, loud = np.quantile(frames, (0.05, 0.9))
-        return 10.0 * float(np.log10(loud / quiet))
+        return (loud_to_quiet_db(self.power) if self.finite else None) or 0.0
 
     @property
     def power(self) -> Float32:
         return np.concatenate(self.powers) if self.powers else np.zeros(0, np.float32)
+
+
+def loud_to_quiet_db(power: Float32) -> float | None:
+    """The ratio of loud to quiet frames, by their mean squares: 90 and 5 of 100 are below. None: too few to tell."""
+    sounding = power[power > 1e-10]  # digital silence tells nothing about the recording
+    if len(sounding) < QUIET_FRAMES:
+        return None
+    quiet, loud = np.quantile(sounding, (0.05, 0.9))
+    return 10.0 * float(np.log10(loud / quiet))
 
 
 @dataclass(frozen=True)
@@ -271,13 +276,8 @@ def noisy_parts(label: str, fact: Facts, parts: Iterable[tuple[float, float]]) -
     """Recordings of clean speech whose quiet frames are not quiet. parts: their seconds in the file."""
     power = fact.power
     for start_s, end_s in parts:
-        frames = power[round(start_s / FRAME_S) : round(end_s / FRAME_S)]
-        frames = frames[frames > 1e-10]  # digital silence tells nothing about the recording
-        if len(frames) < QUIET_FRAMES or not fact.finite:
-            continue
-        quiet, loud = np.quantile(frames, (0.05, 0.9))
-        ratio_db = 10.0 * float(np.log10(loud / quiet))
-        if ratio_db < RATIO_DB:
+        ratio_db = loud_to_quiet_db(power[round(start_s / FRAME_S) : round(end_s / FRAME_S)]) if fact.finite else None
+        if ratio_db is not None and ratio_db < RATIO_DB:
             text = f"quiet frames {ratio_db:.0f} dB below loud ones, not {RATIO_DB:g}, in {end_s - start_s:.1f} s"
             yield Finding(DOUBTFUL, label, "noisy speech", text, start_s)
 
