@@ -10,6 +10,7 @@ enum {
     DN_ENHANCER_BANDS = DN_LOW + DN_UPPER,
     DN_ENHANCER_FEATURES = 3, /* of each band */
     DN_VOICE_UNITS = 12,
+    DN_MAX_TAPS = 8,       /* frames that low bins are made of */
     DN_MAX_WIDTH = 16,     /* channels of a band that a body makes */
     DN_MAX_CHANNELS = 128, /* and units of a memory */
     DN_MAX_BLOCKS = 8,
@@ -146,7 +147,9 @@ struct dn_enhancer {
     dn_mixed mixed; /* of the kind that the sizes say */
     dn_row_body rows;
     dn_depthwise depthwise;
-    dn_dense low_head, upper_head;       /* [width][2] */
+    int taps;                            /* frames that the low bins are made of, the latest and those before */
+    int past;                            /* where in a channel's memory the latter lie */
+    dn_dense low_head, upper_head;       /* [width][2 * taps], [width][2] */
     dn_dense voice_hidden, voice_output; /* [2 * width][DN_VOICE_UNITS], [DN_VOICE_UNITS][1] */
     float *room;                         /* all weights, from dn_new */
     dn_fft fft;

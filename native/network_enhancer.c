@@ -8,6 +8,7 @@
 
 static const float floor_power = 1e-10f; /* of a bin that counts as none */
 static const float most_mask = 1.5f;     /* magnitude of a low mask as it is compressed: a gain of 10.6 dB */
+static const float most_tap = 4;         /* of either part of the weight of a low bin in a frame before */
 
 /* Parts of a channel's memory. */
 enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
@@ -43,7 +44,8 @@ void dn_enhancer_prepare(dn_enhancer *net) {
         net->synthesis[i] = (float)(window / DN_WINDOW);
     }
     prepare_bands(net);
-    net->base.memory = BODY + net->body->memory(&net->sizes);
+    net->past = BODY + net->body->memory(&net->sizes);
+    net->base.memory = net->past + (net->taps - 1) * 2 * DN_LOW;
     net->base.batch = DN_BATCH;
 }
 
@@ -79,17 +81,39 @@ static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_vie
     }
 }
 
-/* Multiplies the low bins by masks: the answers' third power in magnitude, their phase as it is. answers[DN_LOW][8]. */
-static void mask_low(dn_spectrum *X, const float *answers, float min_gain) {
-    for (int i = 0; i < DN_LOW; i++, answers += 8) {
+/* Weighs the low bins of the frames before into re and im[DN_LOW], and puts X in their place. answers[DN_LOW][columns]:
+ * two of a mask, then two of each frame, the latest first. past[taps - 1][2][DN_LOW], likewise. */
+static void weigh_past(const dn_spectrum *X, const float *answers, int columns, int taps, float *past, float *re,
+                       float *im) {
+    for (int i = 0; i < DN_LOW; i++) re[i] = im[i] = 0;
+    for (int tap = 1; tap < taps; tap++) {
+        const float *from = past + (tap - 1) * 2 * DN_LOW, *weight = answers + 2 * tap;
+        for (int i = 0; i < DN_LOW; i++, weight += columns) {
+            float along = fminf(fmaxf(weight[0], -most_tap), most_tap);
+            float across = fminf(fmaxf(weight[1], -most_tap), most_tap);
+            re[i] += from[i] * along - from[DN_LOW + i] * across;
+            im[i] += from[DN_LOW + i] * along + from[i] * across;
+        }
+    }
+    if (taps == 1) return;
+    memmove(past + 2 * DN_LOW, past, (size_t)(taps - 2) * 2 * DN_LOW * sizeof(*past));
+    memcpy(past, X->re, DN_LOW * sizeof(*past));
+    memcpy(past + DN_LOW, X->im, DN_LOW * sizeof(*past));
+}
+
+/* Multiplies the low bins by masks: the answers' third power in magnitude, their phase as it is. Adds the sums re and
+ * im of the frames before. answers[DN_LOW][columns]. */
+static void mask_low(dn_spectrum *X, const float *answers, int columns, const float *past_re, const float *past_im,
+                     float min_gain) {
+    for (int i = 0; i < DN_LOW; i++, answers += columns) {
         float re = fminf(fmaxf(answers[0], -DN_ROWS_MOST), DN_ROWS_MOST);
         float im = fminf(fmaxf(answers[1], -DN_ROWS_MOST), DN_ROWS_MOST);
         float power = re * re + im * im, shrink = fminf(most_mask / sqrtf(power + 1e-12f), 1);
         float scale = (1 - min_gain) * power * (shrink * shrink * shrink), x_re = X->re[i], x_im = X->im[i];
         re = min_gain + scale * re;
         im *= scale;
-        X->re[i] = re * x_re - im * x_im;
-        X->im[i] = re * x_im + im * x_re;
+        X->re[i] = re * x_re - im * x_im + (1 - min_gain) * past_re[i];
+        X->im[i] = re * x_im + im * x_re + (1 - min_gain) * past_im[i];
     }
 }
 
@@ -139,9 +163,10 @@ static float find_voice(const dn_enhancer *net, const dn_kernels *k, const float
 float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
                       float min_gain) {
     const dn_enhancer *net = (const dn_enhancer *)base;
-    int width = net->sizes.width;
+    int width = net->sizes.width, columns = dn_round_up_8(2 * net->taps);
     frame_view v;
-    float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[8 * DN_LOW];
+    float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[2 * DN_MAX_TAPS * DN_LOW];
+    float past_re[DN_LOW], past_im[DN_LOW];
     memcpy(samples, memory + RECENT, DN_FRAME * sizeof(*samples));
     for (int i = 0; i < DN_FRAME; i++) samples[DN_FRAME + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
     memcpy(memory + RECENT, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
@@ -151,8 +176,9 @@ float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory
     net->body->run(net, k, memory + BODY, v.feature, hidden);
     dn_dense_run(&net->upper_head, k, hidden + DN_LOW * width, width, answers, 8, DN_UPPER, 0);
     mask_upper(net, k, &v, answers, min_gain);
-    dn_dense_run(&net->low_head, k, hidden, width, answers, 8, DN_LOW, 0);
-    mask_low(&v.X, answers, min_gain);
+    dn_dense_run(&net->low_head, k, hidden, width, answers, columns, DN_LOW, 0);
+    weigh_past(&v.X, answers, columns, net->taps, memory + net->past, past_re, past_im);
+    mask_low(&v.X, answers, columns, past_re, past_im, min_gain);
     k->ifft(&net->fft, net->synthesis, &v.X, samples);
     float *pending = memory + PENDING;
     for (int i = 0; i < DN_FRAME; i++) out[i] = pending[i] + samples[i];

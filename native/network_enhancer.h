@@ -2,8 +2,9 @@
  *
  * A frame is the hop and the one before, under the root of a Hann window. Its 480 + 1 bins make 128 bands: the lowest
  * 80 bins are one each, and 48 triangles lie over the rest. Of each band a body of the network sees three features and
- * makes some channels, of which each low bin gets a complex mask, and each upper band a gain and a noise level that
- * turns down the bins which do not stand out from it. Magnitudes are compressed by a power of 1/3. */
+ * makes some channels, of which each low bin gets a complex mask, and complex weights of itself in a few frames before,
+ * and each upper band a gain and a noise level that turns down the bins which do not stand out from it. Magnitudes are
+ * compressed by a power of 1/3. */
 #ifndef DN_NETWORK_ENHANCER_H
 #define DN_NETWORK_ENHANCER_H
 

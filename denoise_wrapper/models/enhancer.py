@@ -31,6 +31,7 @@ class Sizes(NamedTuple):
     units: int  # of a memory, for each row
     heads: int  # of the attention
     convolutions: int = 0  # on either side of the rows, or blocks of kind 'depthwise'; 0 of kind 'mixed'
+    taps: int = 1  # frames that the low bins are made of; a record of its own, `enhancer_taps`
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -40,7 +41,7 @@ def weight_shapes(sizes: Sizes) -> Shapes:
     """The shapes of all weights by the names of their records: inputs first, outputs last."""
     maps, biases = {"mixed": _mixed_shapes, "rows": _rows_shapes, "depthwise": _depthwise_shapes}[sizes.kind](sizes)
     width = sizes.width
-    maps |= {"low_head": (width, 2), "upper_head": (width, 2)}
+    maps |= {"low_head": (width, 2 * sizes.taps), "upper_head": (width, 2)}
     maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
     shapes = _bend_shapes(sizes) if sizes.kind == "depthwise" else {}
     for name, shape in maps.items():
@@ -153,11 +154,13 @@ def encode_enhancer(
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
-    numbers = np.array([KINDS.index(sizes.kind), *sizes[1:]], "<i4")
+    *numbers, taps = sizes[1:]
+    heads = {"enhancer_sizes": [KINDS.index(sizes.kind), *numbers], **({"enhancer_taps": [taps]} if taps > 1 else {})}
     kind, dtype = (FLOAT16, "<f2") if float16 else (FLOAT, "<f4")
     with np.errstate(over="ignore"):  # what is too large for 16 bits is too large for the engine, which says so
         floats = [record(name, kind, np.ascontiguousarray(array, dtype).tobytes()) for name, array in weights.items()]
-    return b"".join([metadata_record(dict(metadata)), record("enhancer_sizes", INT32, numbers.tobytes()), *floats])
+    whole = [record(name, INT32, np.array(values, "<i4").tobytes()) for name, values in heads.items()]
+    return b"".join([metadata_record(dict(metadata)), *whole, *floats])
 
 
 def is_enhancer(data: bytes) -> bool:
@@ -169,5 +172,6 @@ def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
     """The sizes and the weights, flat, of a file that the engine has loaded."""
     records = read_records(data)
     kind, *numbers = (int(number) for number in records.pop("enhancer_sizes"))
+    (taps,) = records.pop("enhancer_taps", [1])
     records.pop("metadata", None)
-    return Sizes(KINDS[kind], *numbers), records
+    return Sizes(KINDS[kind], *numbers, taps=int(taps)), records

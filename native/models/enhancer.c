@@ -1,6 +1,7 @@
 /* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows, 2 depthwise),
  * channels, width, rows, blocks, units, heads, convolutions on either side (of rows; blocks, of depthwise; or else 0).
- * All others are floats of 32 or 16 bits, norms folded in; a map L has L_weights [inputs][outputs] and L_bias
+ * `enhancer_taps`, if it is there, is an int32: the frames that low bins are made of, the latest and those before;
+ * else 1. All others are floats of 32 or 16 bits, norms folded in; a map L has L_weights [inputs][outputs] and L_bias
  * [outputs], or [rows][outputs] where it says so. Of a body of kind 'mixed', with stride = 128 / rows:
  *     first                   [3 times][2 * stride bands][3 features] to channels
  *     blockN_memory           channels to [gates, candidates][units], biases of each row; N from 0
@@ -45,7 +46,8 @@
  *     doublingN_map           channels to [2 bands][channels], the last, 0, to [2 bands][channels / 2]
  *     doublingN_bend
  *     last                    [3 bands][channels / 2] to [2 bands][width]
- * and of all bodies low_head and upper_head, width to 2; voice_hidden, [low, upper][width] to 12; voice_output, to 1.
+ * and of all bodies low_head, width to [taps][2], the latest frame first, and upper_head, width to 2; voice_hidden,
+ * [low, upper][width] to 12; voice_output, to 1.
  */
 #include "models/enhancer.h"
 
@@ -188,7 +190,7 @@ static void take_network(dn_taker *t, void *of) {
     if (net->sizes.kind == DN_MIXED) take_mixed(t, &net->sizes, &net->mixed);
     if (net->sizes.kind == DN_ROW_BODY) take_rows(t, &net->sizes, &net->rows);
     if (net->sizes.kind == DN_DEPTHWISE) take_depthwise(t, &net->sizes, &net->depthwise);
-    net->low_head = dn_take_dense(t, "low_head", width, 2, 1);
+    net->low_head = dn_take_dense(t, "low_head", width, 2 * net->taps, 1);
     net->upper_head = dn_take_dense(t, "upper_head", width, 2, 1);
     net->voice_hidden = dn_take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
     net->voice_output = dn_take_dense(t, "voice_output", DN_VOICE_UNITS, 1, 1);
@@ -198,6 +200,19 @@ static dn_status check_size(const char *name, int value, int step, int most, cha
     if (value >= step && value <= most && value % step == 0) return DN_OK;
     return dn_bad_model(message, "enhancer_sizes: %d %s; multiples of %d from %d to %d are possible", value, name, step,
                         step, most);
+}
+
+static dn_status read_taps(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
+    dn_record r;
+    dn_status status = dn_record_find(file, "enhancer_taps", &r, message);
+    net->taps = 1;
+    if (status != DN_OK || !r.payload) return status;
+    status = dn_record_want(file, "enhancer", "taps", DN_RECORD_INT32, 1, &r, message);
+    if (status != DN_OK) return status;
+    net->taps = (int)dn_record_int(&r, 0);
+    *hash = dn_hash(dn_hash(*hash, "taps", 4), r.payload, r.size);
+    if (net->taps >= 1 && net->taps <= DN_MAX_TAPS) return DN_OK;
+    return dn_bad_model(message, "enhancer_taps: %d frames; 1 to %d are possible", net->taps, DN_MAX_TAPS);
 }
 
 static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
@@ -241,6 +256,7 @@ dn_status dn_enhancer_read(dn_network *base, const void *data, size_t size, uint
     dn_enhancer *net = (dn_enhancer *)base;
     dn_records file = {data, size};
     dn_status status = read_sizes(file, net, fingerprint, message);
+    if (status == DN_OK) status = read_taps(file, net, fingerprint, message);
     if (status == DN_OK) status = dn_take_all(file, take_network, net, &net->room, fingerprint, message);
     if (status != DN_OK) return status;
     dn_enhancer_prepare(net);

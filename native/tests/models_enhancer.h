@@ -4,16 +4,17 @@
 
 #include "models_v02.h"
 
-enum { ENHANCER_KINDS = 8 }; /* the last in 16 bits */
+enum { ENHANCER_KINDS = 9 }; /* the last in 16 bits */
 
 typedef struct {
-    int kind, channels, width, rows, blocks, units, heads, convolutions;
+    int kind, channels, width, rows, blocks, units, heads, convolutions, taps; /* taps: 0 for none that is said */
 } enhancer_sizes;
 
 static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
-    {0, 8, 3, 8, 2, 8, 1, 0},    {0, 24, 5, 16, 2, 16, 2, 0}, /* a head's channels fill no whole vector */
-    {0, 40, 4, 32, 1, 24, 4, 0}, {1, 8, 3, 8, 1, 24, 2, 0},   {1, 16, 4, 24, 2, 16, 1, 2},
-    {2, 8, 3, 8, 1, 8, 1, 1},    {2, 24, 4, 32, 2, 24, 1, 1}, {2, 16, 2, 16, 1, 8, 1, 1},
+    {0, 8, 3, 8, 2, 8, 1, 0, 0},    {0, 24, 5, 16, 2, 16, 2, 0, 2}, /* a head's channels fill no whole vector */
+    {0, 40, 4, 32, 1, 24, 4, 0, 0}, {1, 8, 3, 8, 1, 24, 2, 0, 8},   {1, 16, 4, 24, 2, 16, 1, 2, 5},
+    {1, 24, 4, 16, 1, 16, 2, 1, 0}, {2, 8, 3, 8, 1, 8, 1, 1, 0},    {2, 24, 4, 32, 2, 24, 1, 1, 0},
+    {2, 16, 2, 16, 1, 8, 1, 1, 3},
 };
 
 /* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
@@ -143,8 +144,11 @@ static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
     put_record(f, "metadata", 3, "{\"name\": \"random\"}", 18);
     put_record(f, "enhancer_sizes", 1, sizes, (int)sizeof(sizes));
     void (*const put_body[])(model_file *, enhancer_sizes) = {put_mixed, put_rows, put_depthwise};
+    unsigned char taps[4];
+    put_int(taps, s.taps);
+    if (s.taps) put_record(f, "enhancer_taps", 1, taps, (int)sizeof(taps));
     put_body[s.kind](f, s);
-    put_dense(f, "low_head", s.width, 2, 1);
+    put_dense(f, "low_head", s.width, s.taps ? 2 * s.taps : 2, 1);
     put_dense(f, "upper_head", s.width, 2, 1);
     put_dense(f, "voice_hidden", 2 * s.width, 12, 1);
     put_dense(f, "voice_output", 12, 1, 1);

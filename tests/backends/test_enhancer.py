@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reference_enhancer
 from enhancer_files import (
+    ALL_TAPS,
     DEPTHWISE,
     FEW_HALVED,
     FEW_ROWS,
@@ -17,6 +18,7 @@ from enhancer_files import (
     ROWS,
     SINGLE,
     SMALL,
+    TAPPED,
     TINY,
     WIDE_HALVED,
     random_enhancer,
@@ -40,7 +42,7 @@ from denoise_wrapper.models.shipped import MODELS
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many heads": MANY_HEADS,
-         "rows": ROWS, "few rows": FEW_ROWS,
+         "rows": ROWS, "few rows": FEW_ROWS, "taps": TAPPED, "all taps": ALL_TAPS,
          "depthwise": DEPTHWISE, "few halved": FEW_HALVED, "wide halved": WIDE_HALVED}  # fmt: skip
 
 
@@ -229,6 +231,16 @@ def with_sizes(**changes: int) -> bytes:
     for name, value in changes.items():
         values[Sizes._fields.index(name)] = value
     return data[:at] + values.tobytes() + data[at + 32 :]
+
+
+def test_taps_out_of_range_are_refused() -> None:
+    data = random_enhancer(ALL_TAPS)
+    at = data.index(b"enhancer_taps") - 20 + HEAD.size
+    for taps in (0, -1, 9, 2**31 - 1):
+        with pytest.raises(ModelError, match=f"enhancer_taps: {taps} frames; 1 to 8 are possible"):
+            EnhancerBackend(data[:at] + np.array([taps], "<i4").tobytes() + data[at + 4 :])
+    with pytest.raises(ModelError, match="low_head"):
+        EnhancerBackend(data[:at] + np.array([7], "<i4").tobytes() + data[at + 4 :])
 
 
 @pytest.mark.parametrize(

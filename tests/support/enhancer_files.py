@@ -17,6 +17,8 @@ MANY_HEADS = Sizes("mixed", channels=16, width=4, rows=32, blocks=2, units=16, h
 
 ROWS = Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2)  # as it is trained
 FEW_ROWS = Sizes("rows", channels=8, width=3, rows=8, blocks=1, units=24, heads=2, convolutions=0)
+TAPPED = Sizes("rows", 24, 16, 24, blocks=2, units=32, heads=4, convolutions=2, taps=5)
+ALL_TAPS = Sizes("mixed", 8, 3, 8, blocks=1, units=8, heads=1, taps=8)
 DEPTHWISE = Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2)  # as it is trained
 FEW_HALVED = Sizes("depthwise", 8, 3, 8, blocks=1, units=8, heads=1, convolutions=1)
 WIDE_HALVED = Sizes("depthwise", 16, 2, 16, blocks=1, units=40, heads=1, convolutions=1)

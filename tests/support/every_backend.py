@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from blobs import random_blob
-from enhancer_files import FEW_HALVED, FEW_ROWS, TINY, random_enhancer
+from enhancer_files import FEW_HALVED, FEW_ROWS, TAPPED, TINY, random_enhancer
 from fakes import FAKES
 from narrow_files import random_narrow
 from pairs import make_pair
@@ -26,7 +26,7 @@ PAIRS = tuple(  # one of which takes one channel and one hop at a time in ONNX R
 )
 ROUNDED = DTLNBackend(make_pair(512, units=20), "dtln-16k", precision="int8")
 SHIPPED = [name for name in backend_names() if name != "deepfilternet3"]
-ENHANCERS = [EnhancerBackend(random_enhancer(sizes, mild=True)) for sizes in (TINY, FEW_ROWS, FEW_HALVED)]
+ENHANCERS = [EnhancerBackend(random_enhancer(sizes, mild=True)) for sizes in (TINY, FEW_ROWS, TAPPED, FEW_HALVED)]
 NARROW = [NarrowBackend(random_narrow(kind, mild=True), kind) for kind in ("ulunas", "gtcrn")]
 ALL: list[str | Backend] = [*backend_names(), V02, *ENHANCERS, *PAIRS, ROUNDED, *FAKES, *NARROW]
 NEEDS_COPIES = (

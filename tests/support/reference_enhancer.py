@@ -49,6 +49,11 @@ def step(from_x: Float64, from_h: Float64, h: Float64) -> Float64:
     return keep * h + (1 - keep) * np.tanh(new + sigmoid(reset + reset_h) * new_h)
 
 
+def low_mask(answer: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """The masks that complex answers stand for."""
+    return answer * np.minimum(abs(answer), MOST) ** 3 / np.maximum(abs(answer), 1e-12)
+
+
 class Network:
     """A network as its file has it, and the memory of one channel."""
 
@@ -63,6 +68,7 @@ class Network:
         self.spread = triangles()
         self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
         self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
+        self.spectra = [np.zeros(BINS, np.complex128)] * (sizes.taps - 1)  # of frames before, the latest first
         self.first_past = [np.zeros((BANDS, 3)) for _ in range(self.times - 1)]
         self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
         self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
@@ -77,8 +83,13 @@ class Network:
         self.recent = samples
         features, magnitude = self.features(spectrum)
         hidden = self.body(features)
-        mask = np.concatenate([self.low_mask(hidden), self.upper_gain(hidden, features, magnitude)])
-        frame = self.window * np.fft.irfft(spectrum * (min_gain + (1 - min_gain) * mask), BLOCK)
+        answers = self.dense("low_head", hidden[:LOW]).reshape(LOW, -1, 2)
+        mask, *weights = np.moveaxis(answers[..., 0] + 1j * answers[..., 1], 1, 0)
+        clean = spectrum * np.concatenate([low_mask(mask), self.upper_gain(hidden, features, magnitude)])
+        for before, weight in zip(self.spectra, weights, strict=True):
+            clean[:LOW] += before[:LOW] * (weight.real.clip(-4, 4) + 1j * weight.imag.clip(-4, 4))
+        self.spectra = [spectrum, *self.spectra][: self.sizes.taps - 1]
+        frame = self.window * np.fft.irfft(min_gain * spectrum + (1 - min_gain) * clean, BLOCK)
         out: Float64 = self.pending + frame[:HOP]
         self.pending = frame[HOP:]
         return out, self.voice(hidden)
@@ -91,11 +102,6 @@ class Network:
         lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)
         upper = [self.gather @ above, np.sqrt(self.gather @ above**2), self.gather @ uneven]
         return np.concatenate([lower, np.stack(upper, axis=1)]), magnitude
-
-    def low_mask(self, hidden: Float64) -> NDArray[np.complex128]:
-        real, imaginary = self.dense("low_head", hidden[:LOW]).T
-        answer = real + 1j * imaginary
-        return answer * np.minimum(abs(answer), MOST) ** 3 / np.maximum(abs(answer), 1e-12)
 
     def upper_gain(self, hidden: Float64, features: Float64, magnitude: Float64) -> Float64:
         gain, level = sigmoid(self.dense("upper_head", hidden[LOW:])).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,13 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     LossConfig,
 )
 from denoise_wrapper.training.enhancer.loss import FLOOR, Judge, Loss, Target, compress, known_bins  # noqa: E402
-from denoise_wrapper.training.enhancer.network import MOST, Enhancer, Estimate, low_mask  # noqa: E402
+from denoise_wrapper.training.enhancer.network import (  # noqa: E402
+    MOST,
+    Enhancer,
+    Estimate,
+    filter_past,
+    low_mask,
+)
 
 ONE_PART = {"magnitude": 0.0, "complex": 0.0, "consistency": 0.0, "waveform": 0.0, "over": 0.0, "voice": 0.0}
 
@@ -124,6 +131,38 @@ def test_masks_are_cubes_that_stay_below_their_limit() -> None:
     mask = torch.complex(*low_mask(answers)).flatten()
     torch.testing.assert_close(mask.abs(), torch.tensor([0.5**3, 1.2**3, MOST**3]))
     torch.testing.assert_close(mask.angle(), torch.tensor([0.0, -math.pi / 2, math.atan2(4.0, 3.0)]))
+
+
+def test_frames_before_are_weighed_by_complex_numbers() -> None:
+    torch.manual_seed(1)
+    before, frames = torch.randn(2, 6, LOW, dtype=torch.complex64), 4
+    weights = torch.randn(2, 2, frames, LOW, dtype=torch.complex64)
+    answers = torch.stack([weights.real, weights.imag], dim=2).flatten(1, 2)
+    past = torch.cat([before.real, before.imag], dim=2)[:, : frames + 1]
+    wanted = torch.zeros(2, frames, LOW, dtype=torch.complex64)
+    for frame in range(frames):
+        for tap in range(2):  # the frame to be made is number frame + 2 of before
+            wanted[:, frame] += weights[:, tap, frame] * before[:, frame + 1 - tap]
+    torch.testing.assert_close(torch.complex(*filter_past(answers, past)), wanted)
+
+
+def test_a_network_with_taps_is_the_same_in_pieces_and_begins_as_one_without() -> None:
+    torch.manual_seed(1)
+    plain, tapped = Enhancer(SMALL).eval(), Enhancer(replace(SMALL, taps=4)).eval()
+    learned = {name: part for name, part in tapped.state_dict().items() if not name.startswith("low_head")}
+    plain.load_state_dict({**plain.state_dict(), **learned})
+    audio = 0.1 * torch.randn(2, 30 * HOP)
+    with torch.no_grad():
+        tapped.low_head.weight[:2], tapped.low_head.bias[:2] = plain.low_head.weight, plain.low_head.bias
+        torch.testing.assert_close(tapped.denoise(audio), plain.denoise(audio))
+        tapped.low_head.weight[2:].normal_()
+        whole, _, _ = tapped(audio, tapped.new_state(2))
+        state, pieces = tapped.new_state(2), []
+        for piece in audio.split([HOP, 2 * HOP, 7 * HOP, 20 * HOP], dim=1):
+            cleaned, _, state = tapped(piece, state)
+            pieces.append(cleaned)
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole)
+    assert (whole - plain(audio, plain.new_state(2))[0]).abs().max() > 1e-3
 
 
 def test_a_noise_level_cuts_between_harmonics_and_spares_them() -> None:

@@ -37,6 +37,8 @@ BODIES = {
     "enhancer-tiny": SIZES["mixed", "enhancer-tiny"],
     "small": SMALL,
     "rows": SIZES["rows", "enhancer"],
+    "taps": replace(SIZES["rows", "enhancer"], taps=5),
+    "small, taps": replace(SMALL, taps=2),
     "rows, tiny": SIZES["rows", "enhancer-tiny"],
     "depthwise": SIZES["depthwise", "enhancer"],
     "depthwise, tiny": SIZES["depthwise", "enhancer-tiny"],
@@ -52,7 +54,8 @@ def lively_network(body: BodyConfig) -> Enhancer:
         for weight in network.parameters():
             weight.add_(0.2 * torch.randn_like(weight) if weight.ndim == 1 else 0.5 * weight)
         for head in (network.low_head, network.upper_head):
-            head.weight.mul_(3.0)
+            head.weight[:2].mul_(3.0)
+            head.weight[2:].normal_(0.0, 0.3)
         for _ in range(20):
             network.denoise(0.1 * torch.randn(2, 20 * HOP))
     return network.eval()
@@ -134,7 +137,11 @@ def test_a_run_of_sizes_that_the_engine_has_not_ends_without_a_model(
         convert(config.work_dir, tmp_path / "mine.dnnw")
 
 
-@pytest.mark.parametrize("body", [SMALL_ROWS, SMALL, SMALL_DEPTHWISE], ids=["rows", "mixed", "depthwise"])
+@pytest.mark.parametrize(
+    "body",
+    [SMALL_ROWS, SMALL, SMALL_DEPTHWISE, replace(SMALL_ROWS, taps=3)],
+    ids=["rows", "mixed", "depthwise", "taps"],
+)
 def test_onnx_runtime_answers_hop_by_hop_as_torch_answers_the_whole(body: BodyConfig) -> None:
     network = lively_network(body)
     model = onnx_export.encode_onnx(network, {"name": "mine"})

@@ -73,6 +73,10 @@ def test_weights_to_start_from(tmp_path: Path) -> None:
     run.start(None)
     assert all(torch.equal(part, learned[name]) for name, part in run.network.state_dict().items())
     assert run.progress.step == 0
+    tapped = train.EnhancerRun(replace(tuned, body=replace(SMALL, taps=3)))
+    tapped.start(None)
+    heads = {name: part for name, part in tapped.network.state_dict().items() if name.startswith("low_head")}
+    assert all(torch.equal(part[:2], learned[name]) and not part[2:].any() for name, part in heads.items())
     other = replace(tuned, body=replace(SMALL, channels=8))
     with pytest.raises(ConfigError, match="of other sizes"):
         train.EnhancerRun(other).start(None)

@@ -16,6 +16,8 @@ from denoise_wrapper.training.config import (
     check_share,
 )
 
+MOST_TAPS = 8
+
 
 @dataclass(frozen=True)
 class BodyConfig:
@@ -33,9 +35,13 @@ class BodyConfig:
     recurrent_blocks: int = 2
     recurrent_width: int = 32  # channels of a row in them
     heads: int = 4  # of the attention
+    taps: int = 1  # frames that the low bins are made of, each by a complex weight: this one, and those before
 
     def __post_init__(self) -> None:
-        check_positive(self, "channels", "width", "blocks", "rows", "recurrent_blocks", "recurrent_width", "heads")
+        sizes = ("channels", "width", "blocks", "rows", "recurrent_blocks", "recurrent_width", "heads", "taps")
+        check_positive(self, *sizes)
+        if self.taps > MOST_TAPS:
+            raise ConfigError(f"'taps' is 1 to {MOST_TAPS}, not {self.taps}")
         if self.recurrent_width % self.heads:
             raise ConfigError(
                 f"'recurrent_width' is a multiple of 'heads', not {self.recurrent_width} with {self.heads}; "

@@ -48,6 +48,7 @@ def encode_network(network: Enhancer, metadata: Mapping[str, Any], float16: bool
         sizes, weights = depthwise_sizes(body), depthwise_weights(body)
     else:
         raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}; train one of these")
+    sizes = sizes._replace(taps=network.taps)
     return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), metadata, float16)
 
 

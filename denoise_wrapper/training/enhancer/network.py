@@ -19,6 +19,7 @@ from denoise_wrapper.training.enhancer.config import BodyConfig
 FEATURES = 3  # of each band
 FLOOR = 1e-10  # power of a bin that counts as none; the steps of 16 bits give 4e-8
 MOST = 1.5  # of a mask's magnitude, as it is compressed: a gain of 10.6 dB
+MOST_TAP = 4.0  # of either part of a low bin's weight in a frame before
 VOICE_UNITS = 12
 
 
@@ -27,7 +28,7 @@ class EnhancerState(NamedTuple):
 
     recent: Tensor  # float32 (clips, HOP), the samples before
     pending: Tensor  # float32 (clips, HOP), what the last frame has left for the next hop
-    body: list[Tensor]  # each (clips, ...)
+    body: list[Tensor]  # each (clips, ...); then the low bins of the frames before, if there are several taps
 
     def reset(self, fresh: Tensor) -> EnhancerState:
         """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
@@ -44,14 +45,16 @@ class Estimate(NamedTuple):
 
     spectrum: Tensor  # complex64 (clips, frames, BINS)
     voice: Tensor  # float32 (clips, frames), the speech probability before its sigmoid
-    body: list[Tensor]  # the body's next state
+    body: list[Tensor]  # the next state of the body and of the taps
 
 
 class Enhancer(nn.Module):
     """A whole network. A stream is late by HOP samples; `denoise` takes that out.
 
-    Each low bin gets a complex mask. Each upper band gets a gain and a noise level: a bin in it that does not stand out
-    from that level is turned down, so that noise goes away between harmonics, too.
+    Each low bin gets a complex mask and, with several taps, complex weights of itself in the frames before, which tell
+    harmonics apart that lie closer than a frame can resolve (deep filtering: Mack and Habets, IEEE Signal Processing
+    Letters 27, 2020). Each upper band gets a gain and a noise level: a bin in it that does not stand out from that
+    level is turned down, so that noise goes away between harmonics, too.
     """
 
     window: Tensor
@@ -61,7 +64,8 @@ class Enhancer(nn.Module):
     def __init__(self, config: BodyConfig) -> None:
         super().__init__()
         self.body = make_body(config, FEATURES, BANDS)
-        self.low_head, self.upper_head = (nn.Conv2d(config.width, 2, 1) for _ in range(2))
+        self.taps = config.taps
+        self.low_head, self.upper_head = (nn.Conv2d(config.width, answers, 1) for answers in (2 * config.taps, 2))
         self.voice_head = nn.Sequential(nn.Linear(2 * config.width, VOICE_UNITS), nn.SiLU(), nn.Linear(VOICE_UNITS, 1))
         # The root of a Hann window on both sides: its square sums to 1 over the frames, and what a mask changes between
         # two frames is faded in and out.
@@ -69,10 +73,12 @@ class Enhancer(nn.Module):
         self.register_buffer("gather", bands.gather(), persistent=False)
         self.register_buffer("spread", bands.spread(), persistent=False)
         with torch.no_grad():  # begin by letting nearly everything through
-            self.low_head.bias.copy_(torch.tensor([0.8, 0.0]))  # type: ignore[union-attr]
-            self.upper_head.bias.copy_(torch.tensor([1.5, -2.0]))  # type: ignore[union-attr]
-            for head in (self.low_head, self.upper_head):
-                head.weight.mul_(0.3)
+            for head, usual in ((self.low_head, [0.8, 0.0]), (self.upper_head, [1.5, -2.0])):
+                assert head.bias is not None
+                head.bias.zero_()
+                head.bias[:2] = torch.tensor(usual)
+                head.weight[:2].mul_(0.3)
+                head.weight[2:].zero_()
 
     @property
     def delay(self) -> int:
@@ -83,7 +89,8 @@ class Enhancer(nn.Module):
         """The state before the first sample: all zeros."""
         device = self.window.device
         recent, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
-        return EnhancerState(recent, pending, self.body.new_state(clips, device))
+        before = [torch.zeros(clips, self.taps - 1, 2 * LOW, device=device)] if self.taps > 1 else []
+        return EnhancerState(recent, pending, [*self.body.new_state(clips, device), *before])
 
     def forward(self, audio: Tensor, state: EnhancerState) -> tuple[Tensor, Tensor, EnhancerState]:
         """Denoise the next hops of a batch of streams.
@@ -131,17 +138,25 @@ class Enhancer(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """What `estimate` does in real numbers alone, each spectrum as two tensors (clips, T, BINS)."""
         features, magnitude = self.features(real, imaginary)
-        hidden, body_state = self.body(features, body_state)
+        own, before = (body_state[:-1], body_state[-1:]) if self.taps > 1 else (body_state, [])
+        hidden, own = self.body(features, own)
         lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
         pooled = torch.cat([lower.mean(dim=3), above.mean(dim=3)], dim=1)
         voice = self.voice_head(pooled.transpose(1, 2)).squeeze(2)
         with torch.autocast(real.device.type, enabled=False):
-            along, across = low_mask(self.low_head(lower.float()))
+            answers = self.low_head(lower.float())
+            along, across = low_mask(answers[:, :2])
             upper = self.upper_gain(self.upper_head(above.float()), features, magnitude)
             x, y = real[..., :LOW], imaginary[..., :LOW]
-            clean_real = torch.cat([x * along - y * across, real[..., LOW:] * upper], dim=2)
-            clean_imaginary = torch.cat([x * across + y * along, imaginary[..., LOW:] * upper], dim=2)
-        return clean_real, clean_imaginary, voice.float(), body_state
+            low_real, low_imaginary = x * along - y * across, x * across + y * along
+            if before:
+                joined = torch.cat([before[0], torch.cat([x, y], dim=2)], dim=1)
+                before = [joined[:, x.shape[1] :]]
+                past_real, past_imaginary = filter_past(answers[:, 2:], joined[:, :-1])
+                low_real, low_imaginary = low_real + past_real, low_imaginary + past_imaginary
+            clean_real = torch.cat([low_real, real[..., LOW:] * upper], dim=2)
+            clean_imaginary = torch.cat([low_imaginary, imaginary[..., LOW:] * upper], dim=2)
+        return clean_real, clean_imaginary, voice.float(), [*own, *before]
 
     def features(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
         """Input of the body, float32 (clips, FEATURES, T, BANDS), and the compressed magnitudes (clips, T, BINS).
@@ -175,7 +190,13 @@ class Enhancer(nn.Module):
         """Cost of one hop, body and shell; the transforms, which every frequency-domain denoiser has, left out."""
         width = self.low_head.in_channels
         upper = BINS - LOW
-        products = 2 * width * BANDS + 2 * width * VOICE_UNITS + VOICE_UNITS + 2 * width
+        products = (
+            2 * width * (BANDS + (self.taps - 1) * LOW)
+            + 4 * (self.taps - 1) * LOW
+            + 2 * width * VOICE_UNITS
+            + VOICE_UNITS
+            + 2 * width
+        )
         shaping = 2 * (3 + 2) * upper + 12 * upper + 10 * LOW + 4 * BINS  # the banks hold two weights a bin
         exponentials = 2 * BINS + 2 * (BANDS - LOW) + (BANDS - LOW) + VOICE_UNITS + 1  # a power is log and exp
         return Cost(products + shaping, exponentials, 0) + self.body.cost()
@@ -191,6 +212,25 @@ def low_mask(answers: Tensor) -> tuple[Tensor, Tensor]:
     power = answers.square().sum(dim=1)
     shrink = (MOST * torch.rsqrt(power + 1e-12)).clamp(max=1.0)
     real, imaginary = (answers * (power * shrink**3).unsqueeze(1)).unbind(dim=1)
+    return real, imaginary
+
+
+def filter_past(answers: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """The low bins of frames before, weighed and summed: real and imaginary parts (clips, T, LOW).
+
+    answers: (clips, 2 * N, T, LOW), real and imaginary parts of the weights of N frames, the latest first. past:
+    (clips, N - 1 + T, 2 * LOW), real parts and then imaginary ones of frames, up to the one before the last of the T.
+    """
+    frames, count = answers.shape[2], answers.shape[1] // 2
+    answers = answers.clamp(-MOST_TAP, MOST_TAP)
+    x, y = past.split([LOW, LOW], dim=2)
+    real = imaginary = answers.new_zeros(())
+    for tap in range(count):
+        first = count - 1 - tap
+        tap_real, tap_imaginary = (part[:, first : first + frames] for part in (x, y))
+        along, across = answers[:, 2 * tap], answers[:, 2 * tap + 1]
+        real = real + tap_real * along - tap_imaginary * across
+        imaginary = imaginary + tap_real * across + tap_imaginary * along
     return real, imaginary
 
 

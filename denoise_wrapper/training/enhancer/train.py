@@ -147,11 +147,18 @@ def export(config: EnhancerConfig, target: Path) -> list[Path]:
 
 
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
-    """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes."""
+    """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes.
+
+    It may have fewer taps; the others then begin with weights of 0, which change nothing.
+    """
     learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()
+    for name in ("low_head.weight", "low_head.bias"):
+        if name in learned and 0 < len(learned[name]) < len(wanted[name]):
+            fresh = torch.zeros_like(wanted[name][len(learned[name]) :], device=learned[name].device)
+            learned = {**learned, name: torch.cat([learned[name], fresh])}
     if {name: part.shape for name, part in learned.items()} != {name: part.shape for name, part in wanted.items()}:
         raise ConfigError(
             f"{path} holds a network of other sizes; set [body] as its config.toml has it, or choose another"
