@@ -58,5 +58,6 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, flo
     if mild:
         for head, usual in (("low_head", [0.8, 0.0]), ("upper_head", [1.5, -2.0])):
             weights[f"{head}_weights"] *= 0.1
-            weights[f"{head}_bias"] = np.array(usual)
+            bias = weights[f"{head}_bias"]
+            weights[f"{head}_bias"] = np.concatenate([usual, 0.1 * bias[2:]])
     return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"}, float16)
