@@ -8,7 +8,8 @@ enum {
     DN_LOW = 80,   /* bins, and bands */
     DN_UPPER = 48, /* bands */
     DN_ENHANCER_BANDS = DN_LOW + DN_UPPER,
-    DN_ENHANCER_FEATURES = 3, /* of each band */
+    DN_BAND_FEATURES = 3, /* of each band */
+    DN_TAP_FEATURES = 3,  /* more of them, of low bands, where several frames are taken */
     DN_VOICE_UNITS = 12,
     DN_MAX_TAPS = 8,       /* frames that low bins are made of */
     DN_MAX_WIDTH = 16,     /* channels of a band that a body makes */
@@ -27,7 +28,13 @@ typedef enum { DN_MIXED, DN_ROW_BODY, DN_DEPTHWISE, DN_BODIES } dn_body_kind;
 /* The sizes of a body, as the file has them. */
 typedef struct {
     int kind, channels, width, rows, blocks, units, heads, convolutions;
+    int taps; /* frames that the low bins are made of, the latest and those before */
 } dn_body_sizes;
+
+/* Features of each band that a body sees. */
+static inline int dn_seen_features(const dn_body_sizes *s) {
+    return s->taps > 1 ? DN_BAND_FEATURES + DN_TAP_FEATURES : DN_BAND_FEATURES;
+}
 
 /* Weights w[inputs][columns], and bias[columns], or [rows][columns] where bias_row is not 0, or NULL; columns is
  * rounded up to a multiple of 8 by zeros. */
@@ -132,7 +139,7 @@ typedef struct {
     int (*memory)(const dn_body_sizes *sizes); /* floats that outlive a frame, of a channel */
     int (*room)(const dn_body_sizes *sizes);   /* floats that run takes of the stack */
 
-    /* Makes hidden[DN_ENHANCER_BANDS][width] of features[DN_ENHANCER_BANDS][DN_ENHANCER_FEATURES]. */
+    /* Makes hidden[DN_ENHANCER_BANDS][width] of features[DN_ENHANCER_BANDS][dn_seen_features]. */
     void (*run)(const dn_enhancer *net, const dn_kernels *k, float *memory, const float *features, float *hidden);
 } dn_body;
 
@@ -147,8 +154,7 @@ struct dn_enhancer {
     dn_mixed mixed; /* of the kind that the sizes say */
     dn_row_body rows;
     dn_depthwise depthwise;
-    int taps;                            /* frames that the low bins are made of, the latest and those before */
-    int past;                            /* where in a channel's memory the latter lie */
+    int past;                            /* where in a channel's memory the low bins of the frames before lie */
     dn_dense low_head, upper_head;       /* [width][2 * taps], [width][2] */
     dn_dense voice_hidden, voice_output; /* [2 * width][DN_VOICE_UNITS], [DN_VOICE_UNITS][1] */
     float *room;                         /* all weights, from dn_new */

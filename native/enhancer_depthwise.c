@@ -61,7 +61,7 @@ static int path_work(const dn_body_sizes *s) {
 }
 
 static int depthwise_memory(const dn_body_sizes *s) {
-    int sum = (DN_FIRST_TIMES - 1) * dn_padded_features(FIRST_STRIDE);
+    int sum = (DN_FIRST_TIMES - 1) * dn_padded_features(dn_seen_features(s), FIRST_STRIDE);
     for (int i = 0; i + 1 < halvings(s); i++) sum += block_memory(halving_shape(s, i));
     return sum + 2 * s->convolutions * block_memory(row_shape(s)) + s->blocks * s->rows * s->units;
 }
@@ -83,7 +83,7 @@ static int x_size(const dn_body_sizes *s) {
  */
 static int work_size(const dn_body_sizes *s) {
     int rows = s->rows * s->units, x = x_size(s);
-    int most = larger(dn_padded_features(FIRST_STRIDE), x + larger(rows, x));
+    int most = larger(dn_padded_features(dn_seen_features(s), FIRST_STRIDE), x + larger(rows, x));
     int wide = bands_after(0), last = wide + LAST_TAPS - 1;
     for (int i = 0; i + 1 < halvings(s); i++) most = larger(most, block_work(halving_shape(s, i)));
     most = larger(most, x + last * channels_after(s, 0) + wide * dn_round_up_8(2 * s->width));
@@ -156,9 +156,9 @@ static void depthwise_run(const dn_enhancer *net, const dn_kernels *k, float *me
     const shape in_rows = row_shape(s);
     int count = s->rows * s->channels, depth = halvings(s);
     float room[DN_BODY_ROOM], *skip = room, *x = room + skips_size(s), *work = x + x_size(s);
-    dn_first_run(&body->first, k, memory, features, FIRST_STRIDE, x, skip);
+    dn_first_run(&body->first, k, memory, features, dn_seen_features(s), FIRST_STRIDE, x, skip);
     dn_bend_run(&body->first_bend, k, skip, bands_after(0), channels_after(s, 0));
-    memory += (DN_FIRST_TIMES - 1) * dn_padded_features(FIRST_STRIDE);
+    memory += (DN_FIRST_TIMES - 1) * dn_padded_features(dn_seen_features(s), FIRST_STRIDE);
     for (int i = 0; i + 1 < depth; i++) {
         float *next = skip + bands_after(i) * channels_after(s, i);
         memory = run_block(&body->halving[i], k, halving_shape(s, i), memory, skip, NULL, next, x);

@@ -15,7 +15,7 @@ static int stride_of(const dn_body_sizes *s) {
 }
 
 static int frame_size(const dn_body_sizes *s) {
-    return dn_padded_features(stride_of(s));
+    return dn_padded_features(dn_seen_features(s), stride_of(s));
 }
 
 /* Floats of a frame of rows with the rows beyond either end that a filter sees. */
@@ -110,7 +110,7 @@ static void mixed_run(const dn_enhancer *net, const dn_kernels *k, float *memory
     h.work = h.now + rows_size(s);
     memset(h.x + count, 0, 8 * sizeof(*room));
     memset(h.now, 0, (size_t)rows_size(s) * sizeof(*room));
-    dn_first_run(&body->first, k, memory, features, stride_of(s), h.work, h.y);
+    dn_first_run(&body->first, k, memory, features, dn_seen_features(s), stride_of(s), h.work, h.y);
     memory += (DN_FIRST_TIMES - 1) * frame_size(s);
     k->hard_swish(h.y, count);
     memcpy(h.x, h.y, (size_t)count * sizeof(*room));

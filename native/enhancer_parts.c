@@ -45,23 +45,22 @@ void dn_filter_run(const dn_filter *f, const dn_kernels *k, const float *const *
     k->filter_places(&places);
 }
 
-void dn_pad_features(const float *features, int stride, float *frame) {
-    int margin = stride / 2 * DN_ENHANCER_FEATURES, size = DN_ENHANCER_BANDS * DN_ENHANCER_FEATURES;
+void dn_pad_features(const float *features, int count, int stride, float *frame) {
+    int margin = stride / 2 * count, size = DN_ENHANCER_BANDS * count;
     memset(frame, 0, (size_t)margin * sizeof(*frame));
     memcpy(frame + margin, features, (size_t)size * sizeof(*frame));
     memset(frame + margin + size, 0, (size_t)margin * sizeof(*frame));
 }
 
-void dn_first_run(const dn_dense *first, const dn_kernels *k, float *past, const float *features, int stride,
+void dn_first_run(const dn_dense *first, const dn_kernels *k, float *past, const float *features, int count, int stride,
                   float *work, float *y) {
-    int size = dn_padded_features(stride);
-    dn_pad_features(features, stride, work);
+    int size = dn_padded_features(count, stride);
+    dn_pad_features(features, count, stride, work);
     const float *const times[DN_FIRST_TIMES] = {past, past + size, work};
     dn_dense part = *first;
     part.inputs = first->inputs / DN_FIRST_TIMES;
     for (int t = 0; t < DN_FIRST_TIMES; t++, part.w += part.inputs * part.columns) {
-        dn_dense_run(&part, k, times[t], stride * DN_ENHANCER_FEATURES, y, part.columns, DN_ENHANCER_BANDS / stride,
-                     t > 0);
+        dn_dense_run(&part, k, times[t], stride * count, y, part.columns, DN_ENHANCER_BANDS / stride, t > 0);
         part.bias = NULL; /* once is enough */
     }
     memmove(past, past + size, (size_t)size * sizeof(*past));

@@ -22,19 +22,20 @@ typedef struct {
 /* y[rows][channels] = filter of x[times][(rows - 1) * step + taps][channels]; step: of rows of x for each of y's. */
 void dn_filter_run(const dn_filter *f, const dn_kernels *k, const float *const *x, int step, float *y, int rows);
 
-/* Lays out a frame of features with stride / 2 bands of zeros at either end: [DN_ENHANCER_BANDS + stride][features]. */
-void dn_pad_features(const float *features, int stride, float *frame);
+/* Lays out a frame of so many features a band with stride / 2 bands of zeros at either end: [DN_ENHANCER_BANDS +
+ * stride][count]. */
+void dn_pad_features(const float *features, int count, int stride, float *frame);
 
 /* Floats that dn_pad_features fills. */
-static inline int dn_padded_features(int stride) {
-    return (DN_ENHANCER_BANDS + stride) * DN_ENHANCER_FEATURES;
+static inline int dn_padded_features(int count, int stride) {
+    return (DN_ENHANCER_BANDS + stride) * count;
 }
 
 enum { DN_FIRST_TIMES = 3 }; /* frames that a first convolution over time sees */
 
 /* y[DN_ENHANCER_BANDS / stride][y_row] = first, a map of DN_FIRST_TIMES frames, of what each row's bands and those
  * around them are in past and in features; past, of all but one frame, is moved on. work: a frame, padded. */
-void dn_first_run(const dn_dense *first, const dn_kernels *k, float *past, const float *features, int stride,
+void dn_first_run(const dn_dense *first, const dn_kernels *k, float *past, const float *features, int count, int stride,
                   float *work, float *y);
 
 /* x[rows][units] += after(gru(x)); h[rows][units] is moved on. work: two times [rows][3 * units] */

@@ -22,7 +22,7 @@ static int attention_size(const dn_body_sizes *s) {
 
 static int work_size(const dn_body_sizes *s) {
     int gates = 2 * s->rows * 3 * s->units, spread = GROUPS * 2 * DN_GROUP * s->width;
-    return larger(larger(gates, spread), larger(attention_size(s), dn_padded_features(DN_GROUP)));
+    return larger(larger(gates, spread), larger(attention_size(s), dn_padded_features(dn_seen_features(s), DN_GROUP)));
 }
 
 static int rows_memory(const dn_body_sizes *s) {
@@ -86,8 +86,8 @@ static void rows_run(const dn_enhancer *net, const dn_kernels *k, float *memory,
     float *skip = room, *x = skip + (depth + 1) * size, *y = x + size, *few = y + size;
     float *row = few + s->rows * channels, *work = row + s->rows * s->units;
     memset(room, 0, (size_t)((depth + 3) * size) * sizeof(*room)); /* the groups of zeros among them */
-    dn_pad_features(features, DN_GROUP, work);
-    convolve(&body->first, k, work, DN_GROUP * DN_ENHANCER_FEATURES, skip + channels);
+    dn_pad_features(features, dn_seen_features(s), DN_GROUP, work);
+    convolve(&body->first, k, work, DN_GROUP * dn_seen_features(s), skip + channels);
     for (int i = 0; i < depth; i++) {
         convolve(&body->encoder[i], k, skip + i * size, channels, skip + (i + 1) * size + channels);
     }

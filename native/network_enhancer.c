@@ -6,9 +6,10 @@
 
 #include "enhancer_parts.h"
 
-static const float floor_power = 1e-10f; /* of a bin that counts as none */
-static const float most_mask = 1.5f;     /* magnitude of a low mask as it is compressed: a gain of 10.6 dB */
-static const float most_tap = 4;         /* of either part of the weight of a low bin in a frame before */
+static const float floor_power = 1e-10f;  /* of a bin that counts as none */
+static const float floor_square = 1e-20f; /* of the square of a product of two bins */
+static const float most_mask = 1.5f;      /* magnitude of a low mask as it is compressed: a gain of 10.6 dB */
+static const float most_tap = 4;          /* of either part of the weight of a low bin in a frame before */
 
 /* Parts of a channel's memory. */
 enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
@@ -45,7 +46,7 @@ void dn_enhancer_prepare(dn_enhancer *net) {
     }
     prepare_bands(net);
     net->past = BODY + net->body->memory(&net->sizes);
-    net->base.memory = net->past + (net->taps - 1) * 2 * DN_LOW;
+    net->base.memory = net->past + (net->sizes.taps - 1) * 2 * DN_LOW;
     net->base.batch = DN_BATCH;
 }
 
@@ -54,15 +55,17 @@ typedef struct {
     dn_spectrum X;
     float magnitude[DN_PADDED_BINS], inverse[DN_PADDED_BINS]; /* |X|^(1/3) and |X|^(-1/3), above a floor */
     float mean[DN_UPPER];                                     /* magnitude of an upper band */
-    float feature[DN_ENHANCER_BANDS * DN_ENHANCER_FEATURES];
+    float feature[DN_ENHANCER_BANDS * (DN_BAND_FEATURES + DN_TAP_FEATURES)];
+    float turned[DN_MAX_TAPS - 1][2][DN_LOW]; /* the low bins of the frames before, turned on to this one */
 } frame_view;
 
 /* Low: magnitude, real and imaginary part, compressed. Upper: mean and root mean square of the magnitudes, and the mean
  * difference of neighbouring bins, which is large where harmonics stand apart. */
 static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_view *v) {
+    int count = dn_seen_features(&net->sizes);
     float *f = v->feature, of_bins[DN_PADDED_BINS], square[DN_UPPER], uneven[DN_UPPER];
     const float *m = v->magnitude;
-    for (int i = 0; i < DN_LOW; i++, f += DN_ENHANCER_FEATURES) {
+    for (int i = 0; i < DN_LOW; i++, f += count) {
         float scale = v->inverse[i] * v->inverse[i];
         f[0] = m[i];
         f[1] = scale * v->X.re[i];
@@ -73,7 +76,7 @@ static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_vie
     k->band_sums(square, of_bins, net->rise, net->edge, DN_UPPER - 1);
     for (int i = DN_LOW; i < DN_BINS; i++) of_bins[i] = fabsf(m[i] - m[i - 1]);
     k->band_sums(uneven, of_bins, net->rise, net->edge, DN_UPPER - 1);
-    for (int b = 0; b < DN_UPPER; b++, f += DN_ENHANCER_FEATURES) {
+    for (int b = 0; b < DN_UPPER; b++, f += count) {
         v->mean[b] *= net->share[b];
         f[0] = v->mean[b];
         f[1] = sqrtf(square[b] * net->share[b]);
@@ -81,30 +84,83 @@ static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_vie
     }
 }
 
-/* Weighs the low bins of the frames before into re and im[DN_LOW], and puts X in their place. answers[DN_LOW][columns]:
- * two of a mask, then two of each frame, the latest first. past[taps - 1][2][DN_LOW], likewise. */
-static void weigh_past(const dn_spectrum *X, const float *answers, int columns, int taps, float *past, float *re,
-                       float *im) {
-    for (int i = 0; i < DN_LOW; i++) re[i] = im[i] = 0;
-    for (int tap = 1; tap < taps; tap++) {
-        const float *from = past + (tap - 1) * 2 * DN_LOW, *weight = answers + 2 * tap;
-        for (int i = 0; i < DN_LOW; i++, weight += columns) {
-            float along = fminf(fmaxf(weight[0], -most_tap), most_tap);
-            float across = fminf(fmaxf(weight[1], -most_tap), most_tap);
-            re[i] += from[i] * along - from[DN_LOW + i] * across;
-            im[i] += from[DN_LOW + i] * along + from[i] * across;
-        }
+/* sum = the product of ahead and the conjugate of behind, and what it was where add. */
+static void add_step(dn_spectrum *sum, const float *ahead_re, const float *ahead_im, const float *behind, int add) {
+    const float *re = behind, *im = behind + DN_LOW;
+    for (int i = 0; i < DN_LOW; i++) {
+        float along = ahead_re[i] * re[i] + ahead_im[i] * im[i], across = ahead_im[i] * re[i] - ahead_re[i] * im[i];
+        sum->re[i] = add ? sum->re[i] + along : along;
+        sum->im[i] = add ? sum->im[i] + across : across;
     }
-    if (taps == 1) return;
-    memmove(past + 2 * DN_LOW, past, (size_t)(taps - 2) * 2 * DN_LOW * sizeof(*past));
-    memcpy(past, X->re, DN_LOW * sizeof(*past));
-    memcpy(past + DN_LOW, X->im, DN_LOW * sizeof(*past));
 }
 
-/* Multiplies the low bins by masks: the answers' third power in magnitude, their phase as it is. Adds the sums re and
- * im of the frames before. answers[DN_LOW][columns]. */
-static void mask_low(dn_spectrum *X, const float *answers, int columns, const float *past_re, const float *past_im,
-                     float min_gain) {
+/* Turns the low bins of count frames before, past[count][2][DN_LOW], the latest first, on to this one by what their
+ * phases go from frame to frame in their mean; makes DN_TAP_FEATURES of the latest; moves past on. */
+static void turn_past(frame_view *v, const dn_kernels *k, float *past, int count) {
+    float magnitude[DN_LOW], inverse[DN_LOW], re[DN_LOW], im[DN_LOW];
+    const float *expected_re = v->turned[0][0], *expected_im = v->turned[0][1];
+    dn_spectrum step;
+    add_step(&step, v->X.re, v->X.im, past, 0);
+    for (int t = 0; t + 1 < count; t++) {
+        const float *ahead = past + t * 2 * DN_LOW;
+        add_step(&step, ahead, ahead + DN_LOW, ahead + 2 * DN_LOW, 1);
+    }
+    for (int i = 0; i < DN_LOW; i++) {
+        step.re[i] /= (float)count;
+        step.im[i] /= (float)count;
+    }
+    k->compress(magnitude, inverse, &step, floor_square, DN_LOW);
+    for (int i = 0; i < DN_LOW; i++) {
+        float unit = inverse[i] * inverse[i] * inverse[i];
+        re[i] = step.re[i] *= unit;
+        im[i] = step.im[i] *= unit;
+    }
+    for (int t = 0; t < count; t++) {
+        const float *from_re = past + t * 2 * DN_LOW, *from_im = from_re + DN_LOW;
+        for (int i = 0; i < DN_LOW; i++) {
+            float turn_re = re[i], turn_im = im[i];
+            v->turned[t][0][i] = from_re[i] * turn_re - from_im[i] * turn_im;
+            v->turned[t][1][i] = from_im[i] * turn_re + from_re[i] * turn_im;
+            re[i] = turn_re * step.re[i] - turn_im * step.im[i];
+            im[i] = turn_re * step.im[i] + turn_im * step.re[i];
+        }
+    }
+    enum { ALL = DN_BAND_FEATURES + DN_TAP_FEATURES };
+    float *f = v->feature + DN_BAND_FEATURES;
+    for (int i = 0; i < DN_LOW; i++) {
+        f[ALL * i + 2] = sqrtf(magnitude[i]);
+        step.re[i] = v->X.re[i] * expected_re[i] + v->X.im[i] * expected_im[i];
+        step.im[i] = v->X.im[i] * expected_re[i] - v->X.re[i] * expected_im[i];
+    }
+    k->compress(magnitude, inverse, &step, floor_square, DN_LOW);
+    for (int i = 0; i < DN_LOW; i++) {
+        float scale = inverse[i] * inverse[i] * sqrtf(inverse[i]);
+        f[ALL * i] = step.re[i] * scale;
+        f[ALL * i + 1] = step.im[i] * scale;
+    }
+    for (int b = DN_LOW; b < DN_ENHANCER_BANDS; b++) memset(f + ALL * b, 0, DN_TAP_FEATURES * sizeof(*f));
+    memmove(past + 2 * DN_LOW, past, (size_t)(count - 1) * 2 * DN_LOW * sizeof(*past));
+    memcpy(past, v->X.re, DN_LOW * sizeof(*past));
+    memcpy(past + DN_LOW, v->X.im, DN_LOW * sizeof(*past));
+}
+
+/* Adds the weighed low bins of the frames before. answers[DN_LOW][columns]: two of a mask, then two of each frame, the
+ * latest first. */
+static void add_past(frame_view *v, const float *answers, int columns, int taps, float share) {
+    for (int tap = 1; tap < taps; tap++) {
+        const float *re = v->turned[tap - 1][0], *im = v->turned[tap - 1][1], *weight = answers + 2 * tap;
+        for (int i = 0; i < DN_LOW; i++, weight += columns) {
+            float along = share * fminf(fmaxf(weight[0], -most_tap), most_tap);
+            float across = share * fminf(fmaxf(weight[1], -most_tap), most_tap);
+            v->X.re[i] += re[i] * along - im[i] * across;
+            v->X.im[i] += im[i] * along + re[i] * across;
+        }
+    }
+}
+
+/* Multiplies the low bins by masks: the answers' third power in magnitude, their phase as it is. answers[DN_LOW]
+ * [columns]. */
+static void mask_low(dn_spectrum *X, const float *answers, int columns, float min_gain) {
     for (int i = 0; i < DN_LOW; i++, answers += columns) {
         float re = fminf(fmaxf(answers[0], -DN_ROWS_MOST), DN_ROWS_MOST);
         float im = fminf(fmaxf(answers[1], -DN_ROWS_MOST), DN_ROWS_MOST);
@@ -112,8 +168,8 @@ static void mask_low(dn_spectrum *X, const float *answers, int columns, const fl
         float scale = (1 - min_gain) * power * (shrink * shrink * shrink), x_re = X->re[i], x_im = X->im[i];
         re = min_gain + scale * re;
         im *= scale;
-        X->re[i] = re * x_re - im * x_im + (1 - min_gain) * past_re[i];
-        X->im[i] = re * x_im + im * x_re + (1 - min_gain) * past_im[i];
+        X->re[i] = re * x_re - im * x_im;
+        X->im[i] = re * x_im + im * x_re;
     }
 }
 
@@ -163,22 +219,22 @@ static float find_voice(const dn_enhancer *net, const dn_kernels *k, const float
 float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
                       float min_gain) {
     const dn_enhancer *net = (const dn_enhancer *)base;
-    int width = net->sizes.width, columns = dn_round_up_8(2 * net->taps);
+    int width = net->sizes.width, columns = dn_round_up_8(2 * net->sizes.taps);
     frame_view v;
     float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[2 * DN_MAX_TAPS * DN_LOW];
-    float past_re[DN_LOW], past_im[DN_LOW];
     memcpy(samples, memory + RECENT, DN_FRAME * sizeof(*samples));
     for (int i = 0; i < DN_FRAME; i++) samples[DN_FRAME + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
     memcpy(memory + RECENT, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
     k->fft(&net->fft, net->analysis, samples, &v.X);
     k->compress(v.magnitude, v.inverse, &v.X, floor_power, DN_PADDED_BINS);
     make_features(net, k, &v);
+    if (net->sizes.taps > 1) turn_past(&v, k, memory + net->past, net->sizes.taps - 1);
     net->body->run(net, k, memory + BODY, v.feature, hidden);
     dn_dense_run(&net->upper_head, k, hidden + DN_LOW * width, width, answers, 8, DN_UPPER, 0);
     mask_upper(net, k, &v, answers, min_gain);
     dn_dense_run(&net->low_head, k, hidden, width, answers, columns, DN_LOW, 0);
-    weigh_past(&v.X, answers, columns, net->taps, memory + net->past, past_re, past_im);
-    mask_low(&v.X, answers, columns, past_re, past_im, min_gain);
+    mask_low(&v.X, answers, columns, min_gain);
+    add_past(&v, answers, columns, net->sizes.taps, 1 - min_gain);
     k->ifft(&net->fft, net->synthesis, &v.X, samples);
     float *pending = memory + PENDING;
     for (int i = 0; i < DN_FRAME; i++) out[i] = pending[i] + samples[i];

@@ -15,7 +15,7 @@ from denoise_wrapper.models.records import FLOAT, FLOAT16, INT32, read_records, 
 
 Array = NDArray[Any]
 KINDS = ("mixed", "rows", "depthwise")  # of bodies, by their number in the file
-BANDS, FEATURES, KEYS, VOICE_UNITS = 128, 3, 8, 12
+BANDS, KEYS, VOICE_UNITS = 128, 8, 12
 TIMES, TAPS = 3, 5  # of the convolutions of a mixed body, in time and over rows
 GROUP = 4  # bands that a body of rows makes one of
 
@@ -32,6 +32,11 @@ class Sizes(NamedTuple):
     heads: int  # of the attention
     convolutions: int = 0  # on either side of the rows, or blocks of kind 'depthwise'; 0 of kind 'mixed'
     taps: int = 1  # frames that the low bins are made of; a record of its own, `enhancer_taps`
+
+    @property
+    def features(self) -> int:
+        """Features of a band that the body sees."""
+        return 6 if self.taps > 1 else 3
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -55,7 +60,7 @@ def _mixed_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
     """Those of the body's maps, and of the biases that are not one for each output; () for none."""
     channels, units, rows = sizes.channels, sizes.units, sizes.rows
     taps, keys = 2 * BANDS // rows, 2 * sizes.heads * KEYS
-    maps: Shapes = {"first": (TIMES, taps, FEATURES, channels)}
+    maps: Shapes = {"first": (TIMES, taps, sizes.features, channels)}
     biases: Shapes = {}
     for number in range(sizes.blocks):
         block = f"block{number}"
@@ -73,7 +78,7 @@ def _mixed_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
 def _rows_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
     """Likewise."""
     channels, units, rows, groups = sizes.channels, sizes.units, sizes.rows, BANDS // GROUP
-    maps: Shapes = {"first": (2 * GROUP, FEATURES, channels), "gather": (rows, groups), "spread": (groups, rows)}
+    maps: Shapes = {"first": (2 * GROUP, sizes.features, channels), "gather": (rows, groups), "spread": (groups, rows)}
     maps |= {"narrow": (channels, units), "widen": (units, channels)}
     biases: Shapes = {"gather": (), "spread": (), "block0_after_gru": (rows, units)}
     for number in range(sizes.blocks):
@@ -109,7 +114,7 @@ def _depthwise_shapes(sizes: Sizes) -> tuple[Shapes, Shapes]:
     """Likewise."""
     channels, units, half, (*halved, _) = sizes.channels, sizes.units, sizes.units // 2, halvings(sizes)
     maps: Shapes = {
-        "first": (TIMES, 3, FEATURES, channels // 2),
+        "first": (TIMES, 3, sizes.features, channels // 2),
         "narrow": (channels, units),
         "widen": (units, channels),
     }

@@ -1,9 +1,9 @@
 /* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows, 2 depthwise),
  * channels, width, rows, blocks, units, heads, convolutions on either side (of rows; blocks, of depthwise; or else 0).
- * `enhancer_taps`, if it is there, is an int32: the frames that low bins are made of, the latest and those before;
- * else 1. All others are floats of 32 or 16 bits, norms folded in; a map L has L_weights [inputs][outputs] and L_bias
- * [outputs], or [rows][outputs] where it says so. Of a body of kind 'mixed', with stride = 128 / rows:
- *     first                   [3 times][2 * stride bands][3 features] to channels
+ * `enhancer_taps`, if it is there, is an int32: the frames that low bins are made of, the latest and those before; else
+ * 1. If it is above 1, there are 6 features where this says 3. All others are floats of 32 or 16 bits, norms folded in;
+ * a map L has L_weights [inputs][outputs] and L_bias [outputs], or [rows][outputs] where it says so. Of a body of kind
+ * 'mixed', with stride = 128 / rows: first                   [3 times][2 * stride bands][3 features] to channels
  *     blockN_memory           channels to [gates, candidates][units], biases of each row; N from 0
  *     blockN_after_memory     units to channels
  *     blockN_enter, _leave    channels to channels
@@ -88,7 +88,7 @@ static dn_row_gru take_row_gru(dn_taker *t, const char *owner, int number, const
 
 static void take_mixed(dn_taker *t, const dn_body_sizes *s, dn_mixed *m) {
     int stride = DN_ENHANCER_BANDS / s->rows, channels = s->channels, units = s->units;
-    m->first = dn_take_dense(t, "first", 3 * 2 * stride * DN_ENHANCER_FEATURES, channels, 1);
+    m->first = dn_take_dense(t, "first", 3 * 2 * stride * dn_seen_features(s), channels, 1);
     for (int i = 0; i < s->blocks; i++) {
         dn_mixed_block *b = &m->block[i];
         b->memory = take_of_block(t, i, "memory", channels, 2 * units, s->rows);
@@ -116,7 +116,7 @@ static void take_row_block(dn_taker *t, const dn_body_sizes *s, int i, dn_row_bl
 static void take_rows(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
     int channels = s->channels, groups = DN_ENHANCER_BANDS / DN_GROUP;
     char name[DN_RECORD_NAME];
-    body->first = dn_take_dense(t, "first", 2 * DN_GROUP * DN_ENHANCER_FEATURES, channels, 1);
+    body->first = dn_take_dense(t, "first", 2 * DN_GROUP * dn_seen_features(s), channels, 1);
     body->gather = dn_take_alone(t, "gather", s->rows, groups);
     body->spread = dn_take_alone(t, "spread", groups, s->rows);
     body->narrow = dn_take_dense(t, "narrow", channels, s->units, 1);
@@ -163,7 +163,7 @@ static dn_dual_path take_dual_path(dn_taker *t, int i, int units) {
 
 static void take_depthwise(dn_taker *t, const dn_body_sizes *s, dn_depthwise *body) {
     int channels = s->channels, half = channels / 2, bands = DN_ENHANCER_BANDS / 2;
-    body->first = dn_take_dense(t, "first", 3 * 3 * DN_ENHANCER_FEATURES, half, 1);
+    body->first = dn_take_dense(t, "first", 3 * 3 * dn_seen_features(s), half, 1);
     body->first_bend = dn_take_bend(t, "first_bend", bands, half);
     for (int i = 0; bands > s->rows; i++, bands /= 2) {
         int inputs = i ? channels : half;
@@ -190,7 +190,7 @@ static void take_network(dn_taker *t, void *of) {
     if (net->sizes.kind == DN_MIXED) take_mixed(t, &net->sizes, &net->mixed);
     if (net->sizes.kind == DN_ROW_BODY) take_rows(t, &net->sizes, &net->rows);
     if (net->sizes.kind == DN_DEPTHWISE) take_depthwise(t, &net->sizes, &net->depthwise);
-    net->low_head = dn_take_dense(t, "low_head", width, 2 * net->taps, 1);
+    net->low_head = dn_take_dense(t, "low_head", width, 2 * net->sizes.taps, 1);
     net->upper_head = dn_take_dense(t, "upper_head", width, 2, 1);
     net->voice_hidden = dn_take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
     net->voice_output = dn_take_dense(t, "voice_output", DN_VOICE_UNITS, 1, 1);
@@ -205,14 +205,14 @@ static dn_status check_size(const char *name, int value, int step, int most, cha
 static dn_status read_taps(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
     dn_record r;
     dn_status status = dn_record_find(file, "enhancer_taps", &r, message);
-    net->taps = 1;
+    net->sizes.taps = 1;
     if (status != DN_OK || !r.payload) return status;
     status = dn_record_want(file, "enhancer", "taps", DN_RECORD_INT32, 1, &r, message);
     if (status != DN_OK) return status;
-    net->taps = (int)dn_record_int(&r, 0);
+    net->sizes.taps = (int)dn_record_int(&r, 0);
     *hash = dn_hash(dn_hash(*hash, "taps", 4), r.payload, r.size);
-    if (net->taps >= 1 && net->taps <= DN_MAX_TAPS) return DN_OK;
-    return dn_bad_model(message, "enhancer_taps: %d frames; 1 to %d are possible", net->taps, DN_MAX_TAPS);
+    if (net->sizes.taps >= 1 && net->sizes.taps <= DN_MAX_TAPS) return DN_OK;
+    return dn_bad_model(message, "enhancer_taps: %d frames; 1 to %d are possible", net->sizes.taps, DN_MAX_TAPS);
 }
 
 static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
@@ -234,6 +234,7 @@ static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, c
     if (status == DN_OK) status = check_size("blocks", s->blocks, 1, DN_MAX_BLOCKS, message);
     if (status == DN_OK) status = check_size("units", s->units, 8, DN_MAX_CHANNELS, message);
     if (status == DN_OK) status = check_size("heads", s->heads, 1, MOST_HEADS, message);
+    if (status == DN_OK) status = read_taps(file, net, hash, message);
     if (status != DN_OK) return status;
     int looking = s->kind == DN_MIXED ? s->channels : s->units;
     if ((s->kind != DN_ROW_BODY && DN_ENHANCER_BANDS % s->rows) || looking % s->heads) {
@@ -256,7 +257,6 @@ dn_status dn_enhancer_read(dn_network *base, const void *data, size_t size, uint
     dn_enhancer *net = (dn_enhancer *)base;
     dn_records file = {data, size};
     dn_status status = read_sizes(file, net, fingerprint, message);
-    if (status == DN_OK) status = read_taps(file, net, fingerprint, message);
     if (status == DN_OK) status = dn_take_all(file, take_network, net, &net->room, fingerprint, message);
     if (status != DN_OK) return status;
     dn_enhancer_prepare(net);

@@ -44,9 +44,13 @@ static inline void put_of_block(model_file *f, int block, const char *part, int 
     put_dense(f, part_of("block", block, part).text, inputs, outputs, bias_rows);
 }
 
+static inline int features_of(enhancer_sizes s) {
+    return s.taps > 1 ? 6 : 3;
+}
+
 static inline void put_mixed(model_file *f, enhancer_sizes s) {
     int taps = 2 * 128 / s.rows, channels = s.channels;
-    put_dense(f, "first", 3 * taps * 3, channels, 1);
+    put_dense(f, "first", 3 * taps * features_of(s), channels, 1);
     for (int i = 0; i < s.blocks; i++) {
         put_of_block(f, i, "memory", channels, 2 * s.units, s.rows);
         put_of_block(f, i, "after_memory", s.units, channels, 1);
@@ -65,7 +69,7 @@ static inline void put_mixed(model_file *f, enhancer_sizes s) {
 static inline void put_rows(model_file *f, enhancer_sizes s) {
     int channels = s.channels, units = s.units;
     char name[32];
-    put_dense(f, "first", 8 * 3, channels, 1);
+    put_dense(f, "first", 8 * features_of(s), channels, 1);
     put_floats(f, "gather", "weights", s.rows * 32, 0, 0.3f);
     put_floats(f, "spread", "weights", s.rows * 32, 0, 0.3f);
     put_dense(f, "narrow", channels, units, 1);
@@ -109,7 +113,7 @@ static inline void put_depthwise_block(model_file *f, const char *owner, int num
 
 static inline void put_depthwise(model_file *f, enhancer_sizes s) {
     int channels = s.channels, half = channels / 2, units = s.units, bands = 64;
-    put_dense(f, "first", 27, half, 1);
+    put_dense(f, "first", 9 * features_of(s), half, 1);
     put_bend_of(f, "first_bend", bands, half);
     for (int i = 0; bands > s.rows; i++, bands /= 2) {
         int inputs = i ? channels : half;

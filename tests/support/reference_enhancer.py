@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,8 +70,9 @@ class Network:
         self.spread = triangles()
         self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
         self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
-        self.spectra = [np.zeros(BINS, np.complex128)] * (sizes.taps - 1)  # of frames before, the latest first
-        self.first_past = [np.zeros((BANDS, 3)) for _ in range(self.times - 1)]
+        self.spectra = [np.zeros(LOW, np.complex128)] * (sizes.taps - 1)  # low bins of frames before, the latest first
+        self.steps = np.zeros(LOW, np.complex128)  # the mean product of neighbours among the frames
+        self.first_past = [np.zeros((BANDS, sizes.features)) for _ in range(self.times - 1)]
         self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
         self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
 
@@ -82,13 +85,16 @@ class Network:
         spectrum = np.fft.rfft(self.window * np.concatenate([self.recent, samples]))
         self.recent = samples
         features, magnitude = self.features(spectrum)
+        turned = self.turned(spectrum[:LOW])
+        if turned:
+            features = np.concatenate([features, self.seen(spectrum[:LOW], turned[0])], axis=1)
         hidden = self.body(features)
         answers = self.dense("low_head", hidden[:LOW]).reshape(LOW, -1, 2)
         mask, *weights = np.moveaxis(answers[..., 0] + 1j * answers[..., 1], 1, 0)
         clean = spectrum * np.concatenate([low_mask(mask), self.upper_gain(hidden, features, magnitude)])
-        for before, weight in zip(self.spectra, weights, strict=True):
-            clean[:LOW] += before[:LOW] * (weight.real.clip(-4, 4) + 1j * weight.imag.clip(-4, 4))
-        self.spectra = [spectrum, *self.spectra][: self.sizes.taps - 1]
+        for before, weight in zip(turned, weights, strict=True):
+            clean[:LOW] += before * (weight.real.clip(-4, 4) + 1j * weight.imag.clip(-4, 4))
+        self.spectra = [spectrum[:LOW], *self.spectra][: self.sizes.taps - 1]
         frame = self.window * np.fft.irfft(min_gain * spectrum + (1 - min_gain) * clean, BLOCK)
         out: Float64 = self.pending + frame[:HOP]
         self.pending = frame[HOP:]
@@ -102,6 +108,22 @@ class Network:
         lower = np.stack([magnitude[:LOW], low.real, low.imag], axis=1)
         upper = [self.gather @ above, np.sqrt(self.gather @ above**2), self.gather @ uneven]
         return np.concatenate([lower, np.stack(upper, axis=1)]), magnitude
+
+    def turned(self, low: NDArray[np.complex128]) -> list[NDArray[np.complex128]]:
+        """The low bins of the frames before, turned on to this one."""
+        if not self.spectra:
+            return []
+        steps = [ahead * behind.conj() for ahead, behind in itertools.pairwise([low, *self.spectra])]
+        self.steps = np.mean(steps, axis=0)
+        turn = self.steps / np.sqrt(abs(self.steps) ** 2 + FLOOR**2)
+        return [before * turn ** (number + 1) for number, before in enumerate(self.spectra)]
+
+    def seen(self, low: NDArray[np.complex128], expected: NDArray[np.complex128]) -> Float64:
+        """Features of all bands, 0 of the upper ones: how a bin goes with what was expected, and how steadily."""
+        product = low * expected.conj()
+        product *= (abs(product) ** 2 + FLOOR**2) ** (-5 / 12)
+        steady = (abs(self.steps) ** 2 + FLOOR**2) ** (1 / 12)
+        return np.pad(np.stack([product.real, product.imag, steady], axis=1), ((0, BANDS - LOW), (0, 0)))
 
     def upper_gain(self, hidden: Float64, features: Float64, magnitude: Float64) -> Float64:
         gain, level = sigmoid(self.dense("upper_head", hidden[LOW:])).T

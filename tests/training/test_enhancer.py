@@ -20,11 +20,15 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
 )
 from denoise_wrapper.training.enhancer.loss import FLOOR, Judge, Loss, Target, compress, known_bins  # noqa: E402
 from denoise_wrapper.training.enhancer.network import (  # noqa: E402
+    FEATURES,
     MOST,
+    MOST_TAP,
+    TAP_FEATURES,
     Enhancer,
     Estimate,
     filter_past,
     low_mask,
+    turn_past,
 )
 
 ONE_PART = {"magnitude": 0.0, "complex": 0.0, "consistency": 0.0, "waveform": 0.0, "over": 0.0, "voice": 0.0}
@@ -135,27 +139,44 @@ def test_masks_are_cubes_that_stay_below_their_limit() -> None:
 
 def test_frames_before_are_weighed_by_complex_numbers() -> None:
     torch.manual_seed(1)
-    before, frames = torch.randn(2, 6, LOW, dtype=torch.complex64), 4
-    weights = torch.randn(2, 2, frames, LOW, dtype=torch.complex64)
-    answers = torch.stack([weights.real, weights.imag], dim=2).flatten(1, 2)
-    past = torch.cat([before.real, before.imag], dim=2)[:, : frames + 1]
-    wanted = torch.zeros(2, frames, LOW, dtype=torch.complex64)
-    for frame in range(frames):
-        for tap in range(2):  # the frame to be made is number frame + 2 of before
-            wanted[:, frame] += weights[:, tap, frame] * before[:, frame + 1 - tap]
-    torch.testing.assert_close(torch.complex(*filter_past(answers, past)), wanted)
+    turned, weights = (torch.randn(2, 3, 4, LOW, dtype=torch.complex64) for _ in range(2))
+    answers = torch.view_as_real(weights).movedim(4, 2).flatten(1, 2)
+    cleaned = torch.complex(*filter_past(answers, torch.view_as_real(turned).movedim(4, 2)))
+    torch.testing.assert_close(cleaned, (weights * turned).sum(dim=1))
+    most = torch.complex(*filter_past(1e6 * torch.ones_like(answers), torch.view_as_real(turned).movedim(4, 2)))
+    torch.testing.assert_close(most, complex(MOST_TAP, MOST_TAP) * turned.sum(dim=1))
+
+
+def test_a_steady_harmonic_is_as_the_frames_before_foretell() -> None:
+    time = torch.arange(40 * HOP) / RATE
+    harmonics = torch.stack([torch.sin(2.0 * math.pi * 210.0 * order * time) for order in range(1, 15)]).sum(dim=0)
+    torch.manual_seed(1)
+    likeness = []
+    for audio in (harmonics, torch.randn(len(time))):
+        spectrum, _ = Enhancer(SMALL).analyse(audio.unsqueeze(0), torch.zeros(1, HOP))
+        low = torch.nn.functional.pad(spectrum[..., :LOW], (0, 0, 3, 0))
+        turned, seen = turn_past(low.real, low.imag, 40)
+        assert (turned.shape, seen.shape) == ((1, 3, 2, 40, LOW), (1, TAP_FEATURES, 40, LOW))
+        now = spectrum[0, 10:, 4:60]
+        each = torch.complex(*turned.unbind(dim=2))[0, :, 10:, 4:60]
+        likeness.append(10.0 * torch.log10(now.abs().square().sum() / (each - now).abs().square().sum(dim=(1, 2))))
+    assert likeness[0].min() > 10.0  # dB, of all three
+    assert likeness[1].max() < 3.0
 
 
 def test_a_network_with_taps_is_the_same_in_pieces_and_begins_as_one_without() -> None:
     torch.manual_seed(1)
     plain, tapped = Enhancer(SMALL).eval(), Enhancer(replace(SMALL, taps=4)).eval()
     learned = {name: part for name, part in tapped.state_dict().items() if not name.startswith("low_head")}
-    plain.load_state_dict({**plain.state_dict(), **learned})
+    first = "body.first.conv.weight"
+    plain.load_state_dict({**plain.state_dict(), **learned, first: learned[first][:, :FEATURES]})
     audio = 0.1 * torch.randn(2, 30 * HOP)
     with torch.no_grad():
         tapped.low_head.weight[:2], tapped.low_head.bias[:2] = plain.low_head.weight, plain.low_head.bias
+        tapped.get_parameter(first)[:, FEATURES:] = 0.0
         torch.testing.assert_close(tapped.denoise(audio), plain.denoise(audio))
         tapped.low_head.weight[2:].normal_()
+        tapped.get_parameter(first)[:, FEATURES:].normal_()
         whole, _, _ = tapped(audio, tapped.new_state(2))
         state, pieces = tapped.new_state(2), []
         for piece in audio.split([HOP, 2 * HOP, 7 * HOP, 20 * HOP], dim=1):

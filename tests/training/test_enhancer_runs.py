@@ -77,6 +77,10 @@ def test_weights_to_start_from(tmp_path: Path) -> None:
     tapped.start(None)
     heads = {name: part for name, part in tapped.network.state_dict().items() if name.startswith("low_head")}
     assert all(torch.equal(part[:2], learned[name]) and not part[2:].any() for name, part in heads.items())
+    name = "body.first.conv.weight"
+    first = tapped.network.get_parameter(name)
+    assert torch.equal(first[:, :3], learned[name])
+    assert not first[:, 3:].any()
     other = replace(tuned, body=replace(SMALL, channels=8))
     with pytest.raises(ConfigError, match="of other sizes"):
         train.EnhancerRun(other).start(None)

@@ -17,7 +17,9 @@ from denoise_wrapper.training.enhancer.budget import Cost
 from denoise_wrapper.training.enhancer.config import BodyConfig
 
 FEATURES = 3  # of each band
+TAP_FEATURES = 3  # more of them, of low bands, if there are several taps
 FLOOR = 1e-10  # power of a bin that counts as none; the steps of 16 bits give 4e-8
+FLOOR_SQUARE = 1e-20  # of the square of a product of two bins
 MOST = 1.5  # of a mask's magnitude, as it is compressed: a gain of 10.6 dB
 MOST_TAP = 4.0  # of either part of a low bin's weight in a frame before
 VOICE_UNITS = 12
@@ -53,8 +55,11 @@ class Enhancer(nn.Module):
 
     Each low bin gets a complex mask and, with several taps, complex weights of itself in the frames before, which tell
     harmonics apart that lie closer than a frame can resolve (deep filtering: Mack and Habets, IEEE Signal Processing
-    Letters 27, 2020). Each upper band gets a gain and a noise level: a bin in it that does not stand out from that
-    level is turned down, so that noise goes away between harmonics, too.
+    Letters 27, 2020). These frames are turned on first by as much as a bin's phase goes from frame to frame in their
+    mean, so that a steady harmonic is alike in all of them.
+
+    Each upper band gets a gain and a noise level: a bin in it that does not stand out from that level is turned down,
+    so that noise goes away between harmonics, too.
     """
 
     window: Tensor
@@ -63,7 +68,7 @@ class Enhancer(nn.Module):
 
     def __init__(self, config: BodyConfig) -> None:
         super().__init__()
-        self.body = make_body(config, FEATURES, BANDS)
+        self.body = make_body(config, FEATURES + (TAP_FEATURES if config.taps > 1 else 0), BANDS)
         self.taps = config.taps
         self.low_head, self.upper_head = (nn.Conv2d(config.width, answers, 1) for answers in (2 * config.taps, 2))
         self.voice_head = nn.Sequential(nn.Linear(2 * config.width, VOICE_UNITS), nn.SiLU(), nn.Linear(VOICE_UNITS, 1))
@@ -139,6 +144,12 @@ class Enhancer(nn.Module):
         """What `estimate` does in real numbers alone, each spectrum as two tensors (clips, T, BINS)."""
         features, magnitude = self.features(real, imaginary)
         own, before = (body_state[:-1], body_state[-1:]) if self.taps > 1 else (body_state, [])
+        x, y = real[..., :LOW], imaginary[..., :LOW]
+        if before:
+            joined = torch.cat([before[0], torch.cat([x, y], dim=2)], dim=1)
+            before = [joined[:, x.shape[1] :]]
+            turned, seen = turn_past(*joined.split([LOW, LOW], dim=2), x.shape[1])
+            features = torch.cat([features, nn.functional.pad(seen, (0, BANDS - LOW))], dim=1)
         hidden, own = self.body(features, own)
         lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
         pooled = torch.cat([lower.mean(dim=3), above.mean(dim=3)], dim=1)
@@ -147,12 +158,9 @@ class Enhancer(nn.Module):
             answers = self.low_head(lower.float())
             along, across = low_mask(answers[:, :2])
             upper = self.upper_gain(self.upper_head(above.float()), features, magnitude)
-            x, y = real[..., :LOW], imaginary[..., :LOW]
             low_real, low_imaginary = x * along - y * across, x * across + y * along
             if before:
-                joined = torch.cat([before[0], torch.cat([x, y], dim=2)], dim=1)
-                before = [joined[:, x.shape[1] :]]
-                past_real, past_imaginary = filter_past(answers[:, 2:], joined[:, :-1])
+                past_real, past_imaginary = filter_past(answers[:, 2:], turned)
                 low_real, low_imaginary = low_real + past_real, low_imaginary + past_imaginary
             clean_real = torch.cat([low_real, real[..., LOW:] * upper], dim=2)
             clean_imaginary = torch.cat([low_imaginary, imaginary[..., LOW:] * upper], dim=2)
@@ -190,15 +198,13 @@ class Enhancer(nn.Module):
         """Cost of one hop, body and shell; the transforms, which every frequency-domain denoiser has, left out."""
         width = self.low_head.in_channels
         upper = BINS - LOW
-        products = (
-            2 * width * (BANDS + (self.taps - 1) * LOW)
-            + 4 * (self.taps - 1) * LOW
-            + 2 * width * VOICE_UNITS
-            + VOICE_UNITS
-            + 2 * width
-        )
+        past = self.taps - 1
+        products = 2 * width * (BANDS + past * LOW) + 2 * width * VOICE_UNITS + VOICE_UNITS + 2 * width
         shaping = 2 * (3 + 2) * upper + 12 * upper + 10 * LOW + 4 * BINS  # the banks hold two weights a bin
         exponentials = 2 * BINS + 2 * (BANDS - LOW) + (BANDS - LOW) + VOICE_UNITS + 1  # a power is log and exp
+        if past:
+            shaping += (16 * past + 16) * LOW  # a bin's product, turn, weight and power of each
+            exponentials += 4 * LOW
         return Cost(products + shaping, exponentials, 0) + self.body.cost()
 
 
@@ -215,23 +221,43 @@ def low_mask(answers: Tensor) -> tuple[Tensor, Tensor]:
     return real, imaginary
 
 
-def filter_past(answers: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """The low bins of frames before, weighed and summed: real and imaginary parts (clips, T, LOW).
+def turn_past(x: Tensor, y: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """The low bins of the frames before, turned on to each frame, and how they go with it.
 
-    answers: (clips, 2 * N, T, LOW), real and imaginary parts of the weights of N frames, the latest first. past:
-    (clips, N - 1 + T, 2 * LOW), real parts and then imaginary ones of frames, up to the one before the last of the T.
+    x, y: real and imaginary parts, (clips, N + frames, LOW). Returns (clips, N, 2, frames, LOW), real and imaginary
+    parts of the N frames before each, the latest first; and features (clips, TAP_FEATURES, frames, LOW): real and
+    imaginary part of a bin by the turned one of the frame before, and the mean product of N neighbours, compressed.
     """
-    frames, count = answers.shape[2], answers.shape[1] // 2
-    answers = answers.clamp(-MOST_TAP, MOST_TAP)
-    x, y = past.split([LOW, LOW], dim=2)
-    real = imaginary = answers.new_zeros(())
+    count = x.shape[1] - frames
+    ahead_x, ahead_y, behind_x, behind_y = x[:, 1:], y[:, 1:], x[:, :-1], y[:, :-1]
+    steps = torch.stack([ahead_x * behind_x + ahead_y * behind_y, ahead_y * behind_x - ahead_x * behind_y])
+    mean_real, mean_imaginary = sum(steps[:, :, tap : tap + frames] for tap in range(count)) / count
+    square = mean_real.square() + mean_imaginary.square() + FLOOR_SQUARE
+    turn_real, turn_imaginary = mean_real * square.rsqrt(), mean_imaginary * square.rsqrt()
+    real, imaginary = turn_real, turn_imaginary  # of as many turns as there are frames between
+    turned = []
     for tap in range(count):
         first = count - 1 - tap
-        tap_real, tap_imaginary = (part[:, first : first + frames] for part in (x, y))
-        along, across = answers[:, 2 * tap], answers[:, 2 * tap + 1]
-        real = real + tap_real * along - tap_imaginary * across
-        imaginary = imaginary + tap_real * across + tap_imaginary * along
-    return real, imaginary
+        past_x, past_y = x[:, first : first + frames], y[:, first : first + frames]
+        turned.append(torch.stack([past_x * real - past_y * imaginary, past_y * real + past_x * imaginary], dim=1))
+        real, imaginary = real * turn_real - imaginary * turn_imaginary, real * turn_imaginary + imaginary * turn_real
+    expected_x, expected_y = turned[0].unbind(dim=1)
+    now_x, now_y = x[:, count:], y[:, count:]
+    along, across = now_x * expected_x + now_y * expected_y, now_y * expected_x - now_x * expected_y
+    scale = (along.square() + across.square() + FLOOR_SQUARE).pow(-5.0 / 12.0)
+    seen = torch.stack([along * scale, across * scale, square.pow(1.0 / 12.0)], dim=1)
+    return torch.stack(turned, dim=1), seen
+
+
+def filter_past(answers: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
+    """The low bins of frames before, weighed and summed: real and imaginary parts (clips, T, LOW).
+
+    answers: (clips, 2 * N, T, LOW), real and imaginary parts of the weights of N frames, the latest first. turned:
+    (clips, N, 2, T, LOW), as `turn_past` returns it.
+    """
+    along, across = answers.clamp(-MOST_TAP, MOST_TAP).unflatten(1, (-1, 2)).unbind(dim=2)
+    real, imaginary = turned.unbind(dim=2)
+    return (real * along - imaginary * across).sum(dim=1), (imaginary * along + real * across).sum(dim=1)
 
 
 def clear(part: Tensor, fresh: Tensor) -> Tensor:

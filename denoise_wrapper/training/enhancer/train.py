@@ -155,10 +155,11 @@ def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()
-    for name in ("low_head.weight", "low_head.bias"):
-        if name in learned and 0 < len(learned[name]) < len(wanted[name]):
-            fresh = torch.zeros_like(wanted[name][len(learned[name]) :], device=learned[name].device)
-            learned = {**learned, name: torch.cat([learned[name], fresh])}
+    for name, along in (("low_head.weight", 0), ("low_head.bias", 0), ("body.first.conv.weight", 1)):
+        lacking = wanted[name].shape[along] - learned[name].shape[along] if name in learned else 0
+        if lacking > 0:
+            fresh = torch.zeros_like(wanted[name]).narrow(along, 0, lacking).to(learned[name].device)
+            learned = {**learned, name: torch.cat([learned[name], fresh], dim=along)}
     if {name: part.shape for name, part in learned.items()} != {name: part.shape for name, part in wanted.items()}:
         raise ConfigError(
             f"{path} holds a network of other sizes; set [body] as its config.toml has it, or choose another"
