@@ -151,10 +151,11 @@ def test_a_segment_of_eight_bits_is_rounded(tmp_path: Path) -> None:
     assert same.sample_width == 1
 
 
-@pytest.mark.parametrize("depth", [8, 12, 16, 20, 24])
+@pytest.mark.parametrize("depth", [8, 12, 16, 20, 24, 32])
 @pytest.mark.parametrize("kind", ["float32", "float64", "int16", "int32"])
 def test_rounding_is_that_of_numpy_at_every_depth(depth: int, kind: str) -> None:
-    floats = np.random.default_rng(2).uniform(-1.2, 1.2, 10_000)
+    halves = np.arange(-201, 201) * 0.5**depth
+    floats = np.concatenate([np.random.default_rng(2).uniform(-1.2, 1.2, 10_000), halves, halves - 1, halves + 1])
     if kind.startswith("int"):
         full = -float(np.iinfo(kind).min)
         given: NDArray[Any] = np.clip(np.rint(floats * full), -full, full - 1).astype(kind)
@@ -166,6 +167,29 @@ def test_rounding_is_that_of_numpy_at_every_depth(depth: int, kind: str) -> None
     step = 2.0 ** (depth - 1)
     wanted = np.clip(np.rint(exact * step), -step, step - 1)
     np.testing.assert_array_equal(made / 2.0 ** (made.itemsize * 8 - depth), wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", ">i4", "<f8"])
+def test_rounding_takes_samples_as_they_lie(channels: int, kind: str) -> None:
+    """In either byte order, every second frame, each channel by itself, and at an odd address."""
+    floats = np.random.default_rng(3).uniform(-1.0, 0.99, (64, channels))
+    given = (floats * (2**31 if kind[1] == "i" else 1)).astype(kind)
+    wanted = round_to(given.astype(given.dtype.newbyteorder("=")), 24)
+    np.testing.assert_array_equal(round_to(given, 24), wanted)
+    np.testing.assert_array_equal(round_to(given[::2], 24), wanted[::2])
+    np.testing.assert_array_equal(round_to(given.T, 24), wanted.T)
+    odd = np.frombuffer(b"0" + given.tobytes(), kind, offset=1).reshape(given.shape)
+    np.testing.assert_array_equal(round_to(odd, 24), wanted)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 24, 32])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_what_no_integer_can_hold_is_clipped_and_nan_is_silence(depth: int, kind: type) -> None:
+    made = round_to(np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 1, -1], kind), depth)
+    most, least = (1 << (depth - 1)) - 1, -(1 << (depth - 1))
+    scaled = made.astype(np.int64) >> (made.itemsize * 8 - depth)
+    assert scaled.tolist() == [0, most, least, most, least, most, least]
 
 
 # ---- chunks ----
