@@ -237,11 +237,12 @@ def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
     return samples.reshape(-1) if ndim == 1 else samples
 
 
-def round_to(samples: Array, depth: int) -> Array:
+def round_to(samples: Array, depth: int, out: Array | None = None) -> Array:
     """Round samples to so many bits, halves to even, and clip them.
 
     samples: of a supported type, any shape. depth: 8 to 32. Returns an array of int16 for a depth up to 16 and of int32
-    above, of full scale in that type, with zeros below the depth; NaN becomes 0.
+    above, of full scale in that type, with zeros below the depth; NaN becomes 0. out: of that type and shape, for what
+    is rounded, C-contiguous.
     """
     kind, bits = (np.int16, 16) if depth <= 16 else (np.int32, 32)
     if samples.dtype == kind and depth == bits:
@@ -250,7 +251,7 @@ def round_to(samples: Array, depth: int) -> Array:
     if number is None or not (flags.c_contiguous and flags.aligned):
         samples = np.require(samples, samples.dtype.newbyteorder("="), ["C", "A"])
         number = NUMBERS[samples.dtype]
-    made: Array = np.empty(samples.shape, kind)
+    made: Array = np.empty(samples.shape, kind) if out is None else out
     lib.dn_round_samples(number, ffi.from_buffer(samples), samples.size, depth, ffi.from_buffer(made))
     return made
 
