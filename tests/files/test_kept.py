@@ -477,6 +477,44 @@ def test_a_title_of_mp3_is_in_an_encoding_that_has_its_letters(tmp_path: Path) -
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("goes", ["mp3", "flac"])
+def test_mp3_keeps_what_only_its_second_tags_say(tmp_path: Path, goes: str) -> None:
+    """ID3 in front and APEv2 behind; where both name a thing, ID3 does."""
+    from mutagen.apev2 import BINARY, APEv2, APEValue
+    from mutagen.id3 import ID3, TIT2, TRCK
+
+    source = write(tmp_path / "a.mp3", encoded(tmp_path, "mp3", tone()))
+    ape = APEv2()
+    ape["Title"], ape["Track"], ape["Album"], ape["Mine"] = "other", "9/12", "Álbum", ["one", "two"]
+    ape["MP3GAIN_MINMAX"], ape["Cover Art (Back)"] = "1,2", APEValue(b"back\0" + PNG, BINARY)
+    ape.save(source)
+    frames = ID3()
+    frames.add(TIT2(encoding=3, text=["title"]))
+    frames.add(TRCK(encoding=3, text=["3"]))
+    frames.save(source)
+    [result] = PLAIN._filter_pairs([(source, tmp_path / f"b.{goes}")])
+    kept = read_tags(tmp_path / f"b.{goes}")
+    assert kept is not None
+    texts = {name: values for name, values in kept.texts.items() if name != "encoder"}
+    assert texts == {"title": ["title"], "tracknumber": ["3"], "album": ["Álbum"], "mine": ["one", "two"]}
+    assert [(each.data, each.kind) for each in kept.pictures] == [(PNG, 4)]
+    assert any("mp3gain_minmax" in note for note in result.notes)
+
+
+@pytest.mark.fault
+def test_ape_keeps_a_picture_of_each_kind_and_counts_others(tmp_path: Path) -> None:
+    require("av")
+    pictures = [Picture(PNG + bytes([number]), "image/png", kind) for number, kind in enumerate((3, 4, 0, 3))]
+    source = write(tmp_path / "a.flac", encoded(tmp_path, "flac", tone()))
+    write_tags(source, Tags(dict(TEXTS), pictures))
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.wv")])
+    kept = read_tags(tmp_path / "b.wv")
+    assert kept is not None
+    assert {each.kind: each.data for each in kept.pictures} == {each.kind: each.data for each in pictures[:3]}
+    assert "it has no place for 1 picture" in result.notes
+
+
+@pytest.mark.fault
 def test_mp3_keeps_frames_that_no_table_knows(tmp_path: Path) -> None:
     from mutagen import id3
 

@@ -655,6 +655,17 @@ def test_flac_in_ogg_that_is_chained_is_cleaned_to_its_end(
         denoiser.filter_file(source, tmp_path / "b.oga")
 
 
+def test_a_film_in_ogg_that_another_was_joined_to_is_refused_as_such(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    one, source = tmp_path / "one.ogv", tmp_path / "a.ogv"
+    inputs = ["-f", "lavfi", "-i", "testsrc=s=32x32:r=5:d=2", "-f", "lavfi", "-i", "anoisesrc=r=48000:d=2:seed=1"]
+    ffmpeg(*inputs, "-c:v", "libtheora", "-c:a", "libvorbis", one)
+    source.write_bytes(2 * one.read_bytes())
+    with pytest.raises(FileError, match=r"go back by .* another file was joined to it"):
+        denoiser.filter_file(source, tmp_path / "b.ogv")
+
+
 def packets_of(content: bytes) -> list[tuple[int, bool, bytes]]:
     """Packets of a transport stream: number of their stream, whether a frame begins in them, and their bytes."""
     cut = [content[at : at + 188] for at in range(0, len(content), 188)]
