@@ -140,11 +140,11 @@ class SoundFileTarget:
         """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
         block = 0
         if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
-            file = self._raw.file
-            end, data = file.tell(), FileBytes(file)
+            view: Any = self._raw  # as libsndfile knows the file: chunks in front are not counted in its size yet
+            end, data = view.tell(), FileBytes(view)
             riff = read_riff(data)
             block = 0 if riff is None else block_frames(data, riff)
-            file.seek(end)  # where libsndfile goes on to write
+            view.seek(end)  # where libsndfile goes on to write
         missing = -self._frames % block if block else 0
         if missing:
             self._file.write(np.zeros((missing, self._source.channels), np.int16))

@@ -305,14 +305,16 @@ def test_marks_are_left_out_where_frames_are_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("front", [b"", chunk(b"iXML", b"<BWFXML/>" * 10)])
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
-def test_codecs_of_whole_blocks_keep_their_number_of_frames(tmp_path: Path, subtype: str) -> None:
+def test_codecs_of_whole_blocks_keep_their_number_of_frames(tmp_path: Path, subtype: str, front: bytes) -> None:
     soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype=subtype)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     at = content.index(b"fact") + 8
     content[at : at + 4] = struct.pack("<I", FRAMES)
-    source = write(tmp_path / "a.wav", bytes(content))
+    source = write(tmp_path / "a.wav", riff(front, bytes(content[12:])))
     made = PLAIN.filter_file(source)
+    assert chunks(made).get(b"iXML", b"") == front[8:]
     assert struct.unpack("<I", chunks(made)[b"fact"])[0] == FRAMES
     again = PLAIN.filter_file(made, tmp_path / "b.wav")
     assert struct.unpack("<I", chunks(again)[b"fact"])[0] == FRAMES

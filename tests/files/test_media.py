@@ -173,6 +173,7 @@ def test_a_picture_does_not_count_as_bit_rate(
         ("a.mp4", ("-c:a", "flac", "-strict", "-2"), "flac", "s16"),
         ("a.mov", ("-c:a", "pcm_s16be"), "pcm_s16be", "s16"),
         ("a.avi", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"), ("a.nut", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"),
+        ("a.nut", ("-c:a", "flac"), "flac", "s16"),
         ("a.m4a", ("-c:a", "alac"), "alac", "s16p"), ("a.tta", (), "tta", "s16"),
         ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
         ("a.oga", ("-c:a", "flac"), "flac", "s16"),

@@ -143,6 +143,8 @@ class Track:
         if packet.is_corrupt:
             self.damage("a packet is not whole")
             return []
+        if not packet.size and packet.pts is not None:  # one with facts alone, as FLAC ends in NUT; others flush
+            return []
         try:
             with self._complaints.watch():
                 frames: list[Any] = packet.decode()
