@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.arguments import shown, warn_caller, whole
 from denoise_wrapper.errors import AudioError
 
@@ -34,6 +35,12 @@ _SCALES: dict[np.dtype[Any], tuple[np.float32, np.float32] | None] = {
         ("f4", None),
         ("f8", None),
     )
+}
+NUMBERS = {  # what C calls types in the machine's own byte order
+    np.dtype(np.int16): lib.DN_INT16,
+    np.dtype(np.int32): lib.DN_INT32,
+    np.dtype(np.float32): lib.DN_FLOAT,
+    np.dtype(np.float64): lib.DN_DOUBLE,
 }
 _FLOAT32 = np.dtype(np.float32)
 _MOST_POWER = LOUDEST * LOUDEST
@@ -218,33 +225,34 @@ def from_float(frames: Float32, dtype: np.dtype[Any], ndim: int = 2) -> Array:
     frames: (frames, channels), may be overwritten. ndim: 1 gives (frames,) of a single channel.
     """
     scale = _SCALES[dtype]
-    if scale is not None:
+    if scale is None:
+        samples: Array = frames if dtype == _FLOAT32 else frames.astype(dtype)
+    elif dtype.itemsize == 2:
+        samples = round_to(frames, 16).astype(dtype, copy=False)
+    else:
         frames *= scale[0]
         np.rint(frames, out=frames)
         np.clip(frames, -scale[0], scale[1], out=frames)
-    samples: Array = frames if dtype == _FLOAT32 else frames.astype(dtype)
+        samples = frames.astype(dtype)
     return samples.reshape(-1) if ndim == 1 else samples
 
 
-def round_to(samples: Array, depth: int) -> Array:
+def round_to(samples: Array, depth: int, out: Array | None = None) -> Array:
     """Round samples to so many bits, halves to even, and clip them.
 
-    samples: of a supported type, (frames,) or (frames, channels). depth: 8 to 24. Returns int16 for a depth up to 16
-    and int32 above, of full scale in that type, with zeros below the depth.
+    samples: of a supported type, any shape. depth: 8 to 32. Returns an array of int16 for a depth up to 16 and of int32
+    above, of full scale in that type, with zeros below the depth; NaN becomes 0. out: of that type and shape, for what
+    is rounded, C-contiguous.
     """
-    wide = depth > 16
-    kind, bits = (np.int32, 32) if wide else (np.int16, 16)
+    kind, bits = (np.int16, 16) if depth <= 16 else (np.int32, 32)
     if samples.dtype == kind and depth == bits:
         return samples
-    below = samples.dtype.itemsize * 8 - depth
-    if samples.dtype.kind == "f":
-        scaled = samples * samples.dtype.type(1 << (depth - 1))
-    else:
-        scaled = samples * np.float64(2.0**-below)
-    np.rint(scaled, out=scaled)
-    np.clip(scaled, -(1 << (depth - 1)), (1 << (depth - 1)) - 1, out=scaled)
-    made: Array = scaled.astype(kind)
-    made <<= bits - depth
+    number, flags = NUMBERS.get(samples.dtype), samples.flags
+    if number is None or not (flags.c_contiguous and flags.aligned):
+        samples = np.require(samples, samples.dtype.newbyteorder("="), ["C", "A"])
+        number = NUMBERS[samples.dtype]
+    made: Array = np.empty(samples.shape, kind) if out is None else out
+    lib.dn_round_samples(number, ffi.from_buffer(samples), samples.size, depth, ffi.from_buffer(made))
     return made
 
 

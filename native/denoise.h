@@ -260,9 +260,15 @@ void dn_blocks_synthesise(const dn_blocks *blocks, size_t count, const float *sp
 void dn_blocks_add(const dn_blocks *blocks, size_t channels, size_t hops, const float *frames, const float *pending,
                    float *out, float *pending_after);
 
-/* ---- a lane: a live signal's way through a backend, n frames in and n frames out, late by a constant ---- */
+/* ---- samples ---- */
 
-typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type; /* of a caller's samples */
+typedef enum { DN_INT16, DN_INT32, DN_FLOAT, DN_DOUBLE } dn_type; /* of a caller's samples; full scale of floats is 1 */
+
+/* Rounds count samples to depth bits, 8 to 32, halves to even, and clips them; NaN becomes 0. out: int16_t for a depth
+ * up to 16, else int32_t, of full scale in that type, with zeros below the depth. in and out may not overlap. */
+void dn_round_samples(dn_type type, const void *in, size_t count, int depth, void *out);
+
+/* ---- a lane: a live signal's way through a backend, n frames in and n frames out, late by a constant ---- */
 
 /* A voice gate: open from the first hop that holds speech, on any channel, until hold hops after the last one. */
 typedef struct {

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "fpmode.h"
+
 /* The most that a float can hold below full scale of 32 bits. */
 #define MOST_INT32 2147483520.0f
 
@@ -109,4 +111,82 @@ void dn_give_samples(dn_type type, const float *rows, size_t stride, size_t chan
             break;
         }
     }
+}
+
+/* v in steps of 2^below, halves to even, at most top. (A shift of what is below zero is rounded down by each compiler.)
+ */
+static inline int32_t whole_steps(int32_t v, int below, int32_t top) {
+    const int32_t rest = v & (int32_t)((1u << below) - 1), half = below ? 1 << (below - 1) : 1;
+    int32_t steps = v >> below;
+    steps += rest + (steps & 1) > half;
+    return steps < top ? steps : top;
+}
+
+/* v rounded, halves to even, where that is within least and most; NaN is 0. A number with 2^(bits of its fraction), of
+ * its sign, added has no bits left below one. */
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
+#define NEAREST_BY_SUM(v, shift) (((v) + (shift)) - (shift))
+#define NEAREST_FLOAT(v) NEAREST_BY_SUM(v, copysignf(0x1p23f, v))
+#define NEAREST_DOUBLE(v) NEAREST_BY_SUM(v, copysign(0x1p52, v))
+#else
+#define NEAREST_FLOAT(v) rintf(v)
+#define NEAREST_DOUBLE(v) rint(v)
+#endif
+#define WHOLE(name, real, nearest)                                                                                     \
+    static inline int32_t name(real v, real least, real most) {                                                        \
+        v = v == v ? v : 0;                                                                                            \
+        v = v > least ? v : least;                                                                                     \
+        v = v < most ? v : most;                                                                                       \
+        return (int32_t)nearest(v);                                                                                    \
+    }
+
+WHOLE(whole_float, float, NEAREST_FLOAT)
+WHOLE(whole_double, double, NEAREST_DOUBLE)
+
+/* Integers of width bits. */
+#define ROUND_INTS(name, type, width, wide, wide_width)                                                                \
+    static void name(const type *in, size_t count, int depth, wide *out) {                                             \
+        const int below = width > depth ? width - depth : 0, up = wide_width - (width > depth ? depth : width);        \
+        const int32_t top = (int32_t)((1u << (width - 1 - below)) - 1);                                                \
+        for (size_t i = 0; i < count; i++) out[i] = (wide)((uint32_t)whole_steps(in[i], below, top) << up);            \
+    }
+
+/* Floats, reckoned with as real numbers, which hold depth bits. */
+#define ROUND_FLOATS(name, type, real, whole, wide, wide_width)                                                        \
+    static void name(const type *in, size_t count, int depth, wide *out) {                                             \
+        const real full = (real)(1u << (depth - 1)), most = full - 1;                                                  \
+        const int up = wide_width - depth;                                                                             \
+        for (size_t i = 0; i < count; i++) out[i] = (wide)((uint32_t)whole(in[i] * full, -full, most) << up);          \
+    }
+
+ROUND_INTS(round_int16_to_16, int16_t, 16, int16_t, 16)
+ROUND_INTS(round_int16_to_32, int16_t, 16, int32_t, 32)
+ROUND_INTS(round_int32_to_16, int32_t, 32, int16_t, 16)
+ROUND_INTS(round_int32_to_32, int32_t, 32, int32_t, 32)
+ROUND_FLOATS(round_float_to_16, float, float, whole_float, int16_t, 16)
+ROUND_FLOATS(round_float_to_24, float, float, whole_float, int32_t, 32)
+ROUND_FLOATS(round_float_to_32, float, double, whole_double, int32_t, 32)
+ROUND_FLOATS(round_double_to_16, double, double, whole_double, int16_t, 16)
+ROUND_FLOATS(round_double_to_32, double, double, whole_double, int32_t, 32)
+
+void dn_round_samples(dn_type type, const void *in, size_t count, int depth, void *out) {
+    const uint64_t mode = dn_enter();
+    switch (type) {
+    case DN_INT16:
+        depth > 16 ? round_int16_to_32(in, count, depth, out) : round_int16_to_16(in, count, depth, out);
+        break;
+    case DN_INT32:
+        depth > 16 ? round_int32_to_32(in, count, depth, out) : round_int32_to_16(in, count, depth, out);
+        break;
+    case DN_FLOAT:
+        if (depth > 24)
+            round_float_to_32(in, count, depth, out);
+        else
+            depth > 16 ? round_float_to_24(in, count, depth, out) : round_float_to_16(in, count, depth, out);
+        break;
+    case DN_DOUBLE:
+        depth > 16 ? round_double_to_32(in, count, depth, out) : round_double_to_16(in, count, depth, out);
+        break;
+    }
+    dn_leave(mode);
 }

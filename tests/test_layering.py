@@ -23,7 +23,7 @@ ALLOWED = {
     "signals": {"atomic"},
     "wording": set(),
     "presets": {"arguments", "errors"},
-    "audio": {"arguments", "errors"},
+    "audio": {"arguments", "errors", "_native"},
     "models": {"errors", "atomic", "models"},
     "backends": {"arguments", "errors", "atomic", "_native", "models", "backends"},
     "stream": {"arguments", "errors", "audio", "_native", "backends", "stream"},
@@ -63,6 +63,7 @@ ALLOWED = {
 }
 FOREIGN = {  # imported packages that only some modules may name, at all
     "_native": {
+        "audio",
         "backends/dtln",
         "backends/engine",
         "backends/enhancer",
@@ -74,7 +75,6 @@ FOREIGN = {  # imported packages that only some modules may name, at all
         "stream/gate",
         "stream/lane",
         "stream/resample",
-        "stream/samples",
         "training/enhancer/bodies/compiled",
         "training/mix/filters",
     },

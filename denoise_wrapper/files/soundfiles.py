@@ -26,9 +26,9 @@ _FLAC_ANY_RATE, _FLAC_MAX_RATE = 65_535, 655_350  # Hz; between them only tens h
 _DEPTHS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24}
 _WAVES = ("WAV", "WAVEX", "RF64")
 _KINDS = {"WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "FORM", "CAF": "caff"}
-# Frames written at once: libsndfile puts a multiple of what an Ogg is given on the stack, and what is rounded to a
-# depth is to be small enough that its memory is not given back to the system each time.
-_OGG_PIECE = _ROUNDED_PIECE = 1 << 13
+# Written at once: frames of an Ogg, as libsndfile puts a multiple of what it is given on the stack; samples of others,
+# as a target keeps the room for those that are rounded.
+_OGG_PIECE, _PIECE = 1 << 13, 1 << 17
 _HELD = 1 << 17  # bytes that are written at once: libsndfile makes a write of each 8 kB
 
 
@@ -63,6 +63,7 @@ class SoundFileTarget:
         ):
             form = "WAVEX"  # the one that has a word for channels
         self._form, self._subtype = form, subtype
+        self._room: Array = np.empty(0)  # for samples that are rounded
         check_holds(dst, source, form, subtype)
         self.notes += _narrowed(source, form, subtype, wishes)
         raw: Any = stack.enter_context(open(part, "w+b", buffering=0))  # noqa: SIM115 stack closes it
@@ -99,18 +100,24 @@ class SoundFileTarget:
         import soundfile
 
         self._frames += len(block)
-        depth = _DEPTHS.get(self._subtype or "")
-        whole = depth is None or block.dtype == np.int16
-        size = _OGG_PIECE if self._form == "OGG" else max(1, len(block)) if whole else _ROUNDED_PIECE
+        size = _OGG_PIECE if self._form == "OGG" else max(1, _PIECE // block.shape[1])
         try:
             for start in range(0, len(block), size):
-                piece = block[start : start + size]
-                samples = np.ascontiguousarray(piece if depth is None else round_to(piece, depth))
+                samples = self._as_written(block[start : start + size])
                 self._file.buffer_write(samples, TYPES[samples.dtype])
         except (soundfile.LibsndfileError, AssertionError):
             self._raw.check()
             raise
         self._raw.check()
+
+    def _as_written(self, piece: Array) -> Array:
+        """Frames at the depth of the file: the same ones, or in a room that is used again, as memory is slow to get."""
+        depth = _DEPTHS.get(self._subtype or "")
+        if depth is None or (depth == 16 and piece.dtype == np.int16):
+            return np.ascontiguousarray(piece)
+        if len(self._room) < len(piece):
+            self._room = np.empty(piece.shape, np.int16 if depth <= 16 else np.int32)
+        return round_to(piece, depth, self._room[: len(piece)])
 
     def close(self) -> None:
         padded = self._fill_block()
@@ -133,11 +140,11 @@ class SoundFileTarget:
         """Fill the last block of a codec that has only whole ones with silence; tells if it has such blocks."""
         block = 0
         if self._form in _WAVES and self._subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610"):
-            file = self._raw.file
-            end, data = file.tell(), FileBytes(file)
+            view: Any = self._raw  # as libsndfile knows the file: chunks in front are not counted in its size yet
+            end, data = view.tell(), FileBytes(view)
             riff = read_riff(data)
             block = 0 if riff is None else block_frames(data, riff)
-            file.seek(end)  # where libsndfile goes on to write
+            view.seek(end)  # where libsndfile goes on to write
         missing = -self._frames % block if block else 0
         if missing:
             self._file.write(np.zeros((missing, self._source.channels), np.int16))

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise_wrapper._native import ffi, lib
-from denoise_wrapper.audio import LOUDEST, Array, to_float
+from denoise_wrapper.audio import LOUDEST, NUMBERS, Array, to_float
 from denoise_wrapper.backends.base import Backend, State
 from denoise_wrapper.errors import DenoiseError
 from denoise_wrapper.stream.alone import in_use
 from denoise_wrapper.stream.gate import make_gate
 from denoise_wrapper.stream.resample import max_lag, ratio_of
-from denoise_wrapper.stream.samples import NUMBERS
 from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]

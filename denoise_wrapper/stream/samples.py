@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from denoise_wrapper._native import lib
 from denoise_wrapper.arguments import shown, whole
-from denoise_wrapper.audio import Array, as_array
+from denoise_wrapper.audio import NUMBERS, Array, as_array
 from denoise_wrapper.errors import AudioError, ConfigError
-
-NUMBERS: dict[np.dtype[Any], int] = {
-    np.dtype(np.int16): lib.DN_INT16,
-    np.dtype(np.int32): lib.DN_INT32,
-    np.dtype(np.float32): lib.DN_FLOAT,
-    np.dtype(np.float64): lib.DN_DOUBLE,
-}
 
 
 def check_step(step: object) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise_wrapper.arguments import shown, whole
-from denoise_wrapper.audio import Array, check_channels, check_rate, check_scale, to_float
+from denoise_wrapper.audio import NUMBERS, Array, check_channels, check_rate, check_scale, to_float
 from denoise_wrapper.backends import resolve_backend
 from denoise_wrapper.backends.base import Backend
 from denoise_wrapper.backends.linked import LinkedBackend
@@ -22,7 +22,7 @@ from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.stream.alone import Turn, alone, in_use
 from denoise_wrapper.stream.lane import Lane, Lanes, Line, least_latency
 from denoise_wrapper.stream.raw import check_dtype, is_raw, unpack_chunk
-from denoise_wrapper.stream.samples import NUMBERS, check_step, plain
+from denoise_wrapper.stream.samples import check_step, plain
 from denoise_wrapper.stream.settings import Settings
 
 Float32 = NDArray[np.float32]

@@ -310,7 +310,25 @@ static void step_blocks(void) {
     dn_blocks_destroy(blocks);
 }
 
-/* Samples of any bits and type, to rows and back. */
+/* Samples rounded to a depth: nothing below it, and once more they are the same. */
+static void check_rounded(dn_type type, const void *in, size_t count, int depth) {
+    size_t size = depth > 16 ? sizeof(int32_t) : sizeof(int16_t);
+    char *out = malloc(count * size + 1), *again = malloc(count * size + 1);
+    dn_round_samples(type, in, count, depth, out);
+    dn_round_samples(depth > 16 ? DN_INT32 : DN_INT16, out, count, depth, again);
+    if (memcmp(out, again, count * size) != 0) fail("what was rounded is rounded once more");
+    uint32_t below = (1u << (8 * (int)size - depth)) - 1;
+    for (size_t i = 0; i < count; i++) {
+        int32_t one = 0;
+        int16_t narrow = 0;
+        memcpy(depth > 16 ? (void *)&one : (void *)&narrow, out + i * size, size);
+        if (((uint32_t)(depth > 16 ? one : narrow) & below) != 0) fail("there are bits below the depth");
+    }
+    free(out);
+    free(again);
+}
+
+/* Samples of any bits and type, to rows and back, and rounded. */
 static void step_samples(void) {
     enum { MOST = 64, WIDEST = 4 };
     static const size_t size_of[] = {2, 4, 4, 8};
@@ -337,6 +355,7 @@ static void step_samples(void) {
     }
     dn_give_samples(type, rows, stride, channels, frames, out);
     if (type == DN_INT16 && memcmp(in, out, count * size_of[type]) != 0) fail("a sample is another one afterwards");
+    check_rounded(type, in, count, 8 + (int)(take(1) % 25));
     free(in);
     free(out);
     free(rows);

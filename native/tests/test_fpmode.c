@@ -41,7 +41,7 @@ typedef struct {
     dn_blocks *blocks;
 } engine;
 
-enum { CALLS = 6 };
+enum { CALLS = 7 };
 
 /* Sets the engine back to silence. */
 static void start(engine *e) {
@@ -65,9 +65,11 @@ static void make_call(engine *e, int call, float *to) {
         dn_blocks_analyse(e->blocks, 1, 50, rest, audio, line, spectra, to, magnitudes);
     } else if (call == 4) {
         dn_blocks_synthesise(e->blocks, 10, audio, audio + SAMPLES, to);
-    } else {
+    } else if (call == 5) {
         memset(rest, 0, sizeof(rest));
         dn_blocks_add(e->blocks, 1, 10, audio, rest, to, line);
+    } else {
+        dn_round_samples(DN_FLOAT, audio, SAMPLES, 24, to);
     }
 }
 

@@ -78,10 +78,57 @@ static void test_bad_samples(void) {
     }
 }
 
+/* What dn_round_samples makes of a number of full scale 1, by the C library's rint. */
+static int64_t rounded(double v, int depth) {
+    const double full = ldexp(1, depth - 1), steps = isnan(v) ? 0 : rint(v * full);
+    return (int64_t)fmin(fmax(steps, -full), full - 1) * (1LL << ((depth > 16 ? 32 : 16) - depth));
+}
+
+/* All halves near zero and near full scale, what is beside them, and what no integer can hold. */
+static void test_rounding_to_a_depth(int depth) {
+    enum { STEPS = 50, COUNT = 3 * 2 * 3 * STEPS + 7 };
+    static const float odd[7] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 1e-45f, -0.0f};
+    static float floats[COUNT];
+    static double doubles[COUNT];
+    static int32_t ints[COUNT], wide[COUNT + 1];
+    static int16_t shorts[COUNT], narrow[COUNT + 1];
+    size_t n = 0;
+    for (int place = -1; place <= 1; place++) {
+        for (int halves = -STEPS; halves < STEPS; halves++) {
+            double v = place + ldexp(halves, -depth);
+            doubles[n++] = v;
+            doubles[n++] = nextafter(v, 2);
+            doubles[n++] = nextafter(v, -2);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        floats[i] = i % 3 ? nextafterf((float)doubles[i], i % 2 ? 2 : -2) : (float)doubles[i];
+    for (size_t i = 0; i < 7; i++, n++) doubles[n] = floats[n] = odd[i];
+    for (size_t i = 0; i < n; i++) {
+        double whole = floats[i] >= -1 && floats[i] <= 1 ? floats[i] : 0;
+        ints[i] = (int32_t)fmin(rint(whole * 0x1p31), INT32_MAX);
+        shorts[i] = (int16_t)fmin(rint(whole * 0x1p15), INT16_MAX);
+    }
+    const void *in[] = {[DN_INT16] = shorts, [DN_INT32] = ints, [DN_FLOAT] = floats, [DN_DOUBLE] = doubles};
+    for (dn_type type = DN_INT16; type <= DN_DOUBLE; type++) {
+        wide[n] = narrow[n] = 12345;
+        dn_round_samples(type, in[type], n, depth, depth > 16 ? (void *)wide : (void *)narrow);
+        for (size_t i = 0; i < n; i++) {
+            double v = type == DN_INT16   ? shorts[i] * 0x1p-15
+                       : type == DN_INT32 ? ints[i] * 0x1p-31
+                       : type == DN_FLOAT ? (double)floats[i]
+                                          : doubles[i];
+            CHECK((depth > 16 ? wide[i] : narrow[i]) == rounded(v, depth));
+        }
+        CHECK(wide[n] == 12345 && narrow[n] == 12345);
+    }
+}
+
 int main(void) {
     for (size_t channels = 1; channels <= MOST_CHANNELS; channels++)
         for (size_t frames = 1; frames <= MOST_FRAMES; frames += 4) test_round_trips(channels, frames);
     test_rounding();
     test_bad_samples();
+    for (int depth = 8; depth <= 32; depth++) test_rounding_to_a_depth(depth);
     return done("samples");
 }

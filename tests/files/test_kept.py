@@ -151,10 +151,11 @@ def test_a_segment_of_eight_bits_is_rounded(tmp_path: Path) -> None:
     assert same.sample_width == 1
 
 
-@pytest.mark.parametrize("depth", [8, 12, 16, 20, 24])
+@pytest.mark.parametrize("depth", [8, 12, 16, 20, 24, 32])
 @pytest.mark.parametrize("kind", ["float32", "float64", "int16", "int32"])
 def test_rounding_is_that_of_numpy_at_every_depth(depth: int, kind: str) -> None:
-    floats = np.random.default_rng(2).uniform(-1.2, 1.2, 10_000)
+    halves = np.arange(-201, 201) * 0.5**depth
+    floats = np.concatenate([np.random.default_rng(2).uniform(-1.2, 1.2, 10_000), halves, halves - 1, halves + 1])
     if kind.startswith("int"):
         full = -float(np.iinfo(kind).min)
         given: NDArray[Any] = np.clip(np.rint(floats * full), -full, full - 1).astype(kind)
@@ -166,6 +167,29 @@ def test_rounding_is_that_of_numpy_at_every_depth(depth: int, kind: str) -> None
     step = 2.0 ** (depth - 1)
     wanted = np.clip(np.rint(exact * step), -step, step - 1)
     np.testing.assert_array_equal(made / 2.0 ** (made.itemsize * 8 - depth), wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", ">i4", "<f8"])
+def test_rounding_takes_samples_as_they_lie(channels: int, kind: str) -> None:
+    """In either byte order, every second frame, each channel by itself, and at an odd address."""
+    floats = np.random.default_rng(3).uniform(-1.0, 0.99, (64, channels))
+    given = (floats * (2**31 if kind[1] == "i" else 1)).astype(kind)
+    wanted = round_to(given.astype(given.dtype.newbyteorder("=")), 24)
+    np.testing.assert_array_equal(round_to(given, 24), wanted)
+    np.testing.assert_array_equal(round_to(given[::2], 24), wanted[::2])
+    np.testing.assert_array_equal(round_to(given.T, 24), wanted.T)
+    odd = np.frombuffer(b"0" + given.tobytes(), kind, offset=1).reshape(given.shape)
+    np.testing.assert_array_equal(round_to(odd, 24), wanted)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 24, 32])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_what_no_integer_can_hold_is_clipped_and_nan_is_silence(depth: int, kind: type) -> None:
+    made = round_to(np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 1, -1], kind), depth)
+    most, least = (1 << (depth - 1)) - 1, -(1 << (depth - 1))
+    scaled = made.astype(np.int64) >> (made.itemsize * 8 - depth)
+    assert scaled.tolist() == [0, most, least, most, least, most, least]
 
 
 # ---- chunks ----
@@ -281,14 +305,16 @@ def test_marks_are_left_out_where_frames_are_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("front", [b"", chunk(b"iXML", b"<BWFXML/>" * 10)])
 @pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610"])
-def test_codecs_of_whole_blocks_keep_their_number_of_frames(tmp_path: Path, subtype: str) -> None:
+def test_codecs_of_whole_blocks_keep_their_number_of_frames(tmp_path: Path, subtype: str, front: bytes) -> None:
     soundfile.write(tmp_path / "a.wav", tone(), RATE, subtype=subtype)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     at = content.index(b"fact") + 8
     content[at : at + 4] = struct.pack("<I", FRAMES)
-    source = write(tmp_path / "a.wav", bytes(content))
+    source = write(tmp_path / "a.wav", riff(front, bytes(content[12:])))
     made = PLAIN.filter_file(source)
+    assert chunks(made).get(b"iXML", b"") == front[8:]
     assert struct.unpack("<I", chunks(made)[b"fact"])[0] == FRAMES
     again = PLAIN.filter_file(made, tmp_path / "b.wav")
     assert struct.unpack("<I", chunks(again)[b"fact"])[0] == FRAMES
@@ -450,6 +476,44 @@ def test_a_title_of_mp3_is_in_an_encoding_that_has_its_letters(tmp_path: Path) -
     tags = mutagen.File(PLAIN.filter_file(source, tmp_path / "b.mp3")).tags
     assert str(tags["TIT2"]) == "Прогноз"
     assert tags["TIT2"].encoding == 3
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("goes", ["mp3", "flac"])
+def test_mp3_keeps_what_only_its_second_tags_say(tmp_path: Path, goes: str) -> None:
+    """ID3 in front and APEv2 behind; where both name a thing, ID3 does."""
+    from mutagen.apev2 import BINARY, APEv2, APEValue
+    from mutagen.id3 import ID3, TIT2, TRCK
+
+    source = write(tmp_path / "a.mp3", encoded(tmp_path, "mp3", tone()))
+    ape = APEv2()
+    ape["Title"], ape["Track"], ape["Album"], ape["Mine"] = "other", "9/12", "Álbum", ["one", "two"]
+    ape["MP3GAIN_MINMAX"], ape["Cover Art (Back)"] = "1,2", APEValue(b"back\0" + PNG, BINARY)
+    ape.save(source)
+    frames = ID3()
+    frames.add(TIT2(encoding=3, text=["title"]))
+    frames.add(TRCK(encoding=3, text=["3"]))
+    frames.save(source)
+    [result] = PLAIN._filter_pairs([(source, tmp_path / f"b.{goes}")])
+    kept = read_tags(tmp_path / f"b.{goes}")
+    assert kept is not None
+    texts = {name: values for name, values in kept.texts.items() if name != "encoder"}
+    assert texts == {"title": ["title"], "tracknumber": ["3"], "album": ["Álbum"], "mine": ["one", "two"]}
+    assert [(each.data, each.kind) for each in kept.pictures] == [(PNG, 4)]
+    assert any("mp3gain_minmax" in note for note in result.notes)
+
+
+@pytest.mark.fault
+def test_ape_keeps_a_picture_of_each_kind_and_counts_others(tmp_path: Path) -> None:
+    require("av")
+    pictures = [Picture(PNG + bytes([number]), "image/png", kind) for number, kind in enumerate((3, 4, 0, 3))]
+    source = write(tmp_path / "a.flac", encoded(tmp_path, "flac", tone()))
+    write_tags(source, Tags(dict(TEXTS), pictures))
+    [result] = PLAIN._filter_pairs([(source, tmp_path / "b.wv")])
+    kept = read_tags(tmp_path / "b.wv")
+    assert kept is not None
+    assert {each.kind: each.data for each in kept.pictures} == {each.kind: each.data for each in pictures[:3]}
+    assert "it has no place for 1 picture" in result.notes
 
 
 @pytest.mark.fault

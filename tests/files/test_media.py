@@ -173,6 +173,7 @@ def test_a_picture_does_not_count_as_bit_rate(
         ("a.mp4", ("-c:a", "flac", "-strict", "-2"), "flac", "s16"),
         ("a.mov", ("-c:a", "pcm_s16be"), "pcm_s16be", "s16"),
         ("a.avi", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"), ("a.nut", ("-c:a", "pcm_s16le"), "pcm_s16le", "s16"),
+        ("a.nut", ("-c:a", "flac"), "flac", "s16"),
         ("a.m4a", ("-c:a", "alac"), "alac", "s16p"), ("a.tta", (), "tta", "s16"),
         ("a.wv", ("-c:a", "wavpack", "-sample_fmt", "s16p"), "wavpack", "s16p"),
         ("a.oga", ("-c:a", "flac"), "flac", "s16"),
@@ -653,6 +654,17 @@ def test_flac_in_ogg_that_is_chained_is_cleaned_to_its_end(
     source.write_bytes(one.read_bytes() + stereo.read_bytes())
     with pytest.raises(FileError, match="goes on with 2 channels"):
         denoiser.filter_file(source, tmp_path / "b.oga")
+
+
+def test_a_film_in_ogg_that_another_was_joined_to_is_refused_as_such(
+    tmp_path: Path, denoiser: Denoiser, ffmpeg: Callable[..., None]
+) -> None:
+    one, source = tmp_path / "one.ogv", tmp_path / "a.ogv"
+    inputs = ["-f", "lavfi", "-i", "testsrc=s=32x32:r=5:d=2", "-f", "lavfi", "-i", "anoisesrc=r=48000:d=2:seed=1"]
+    ffmpeg(*inputs, "-c:v", "libtheora", "-c:a", "libvorbis", one)
+    source.write_bytes(2 * one.read_bytes())
+    with pytest.raises(FileError, match=r"go back by .* another file was joined to it"):
+        denoiser.filter_file(source, tmp_path / "b.ogv")
 
 
 def packets_of(content: bytes) -> list[tuple[int, bool, bytes]]:

@@ -60,7 +60,7 @@ def fetch(folder: Path) -> None:
                 "-q",
                 "--no-deps",
                 "--no-binary",
-                ":all:",
+                name,
                 "-d",
                 str(folder),
                 name,

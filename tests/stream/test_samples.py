@@ -13,9 +13,9 @@ from fakes import FAKES, FakeBackend
 from numpy.typing import NDArray
 
 from denoise_wrapper import AudioError, Stream
-from denoise_wrapper.audio import LOUDEST, from_float, to_float
+from denoise_wrapper.audio import LOUDEST, NUMBERS, from_float, to_float
 from denoise_wrapper.stream.lane import Lane, Lanes
-from denoise_wrapper.stream.samples import NUMBERS, plain
+from denoise_wrapper.stream.samples import plain
 from denoise_wrapper.stream.settings import Settings
 
 Array = NDArray[Any]

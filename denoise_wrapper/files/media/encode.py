@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from denoise_wrapper.audio import Array, to_float
+from denoise_wrapper.audio import Array, round_to, to_float
 from denoise_wrapper.files.codecs import TrackPlan
 
 # Frames by which an encoder and a decoder together are late (early, if negative), where FFmpeg's are the ones in use.
@@ -35,7 +35,6 @@ _LAYOUTS = {
 _USUAL = {names[0] for names in _LAYOUTS.values()}
 # Masks that AAC has a number for; of others FFmpeg writes a list that it does not read.
 _AAC_MASKS = {0x4, 0x3, 0x7, 0x107, 0x37, 0x3F, 0x63F}
-_INTEGERS = {"int16": 16, "int32": 32}
 
 
 class Lane:
@@ -223,14 +222,9 @@ def _format(codec: Any, plan: TrackPlan) -> str:
 def _as_samples(block: Array, plan: TrackPlan) -> Array:
     """Convert cleaned frames to a plan's sample type, rounded to its depth and clipped."""
     wanted = np.dtype(_TYPES[plan.sample])
-    own = _INTEGERS.get(block.dtype.name)
     if wanted.kind == "f":
         return np.ascontiguousarray(to_float(block) if block.dtype.kind == "i" else block, wanted)
-    depth = plan.depth or 8 * wanted.itemsize
-    wide = 8 * wanted.itemsize
-    if own == wide and depth == wide:
-        return np.ascontiguousarray(block)
-    scaled = np.asarray(block, np.float64) * 2.0 ** (depth - (own or 1))
-    top = 2.0 ** (depth - 1)
-    rounded = np.clip(np.rint(scaled), -top, top - 1).astype(np.int64) << (wide - depth)
-    return (rounded + 128 if wanted.kind == "u" else rounded).astype(wanted)
+    rounded = round_to(block, plan.depth or 8 * wanted.itemsize)
+    if wanted.kind == "u":
+        return ((rounded >> 8) + 128).astype(wanted)
+    return np.ascontiguousarray(rounded.astype(wanted) << 8 * (wanted.itemsize - rounded.itemsize))

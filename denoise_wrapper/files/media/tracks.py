@@ -143,6 +143,8 @@ class Track:
         if packet.is_corrupt:
             self.damage("a packet is not whole")
             return []
+        if not packet.size and packet.pts is not None:  # one with facts alone, as FLAC ends in NUT; others flush
+            return []
         try:
             with self._complaints.watch():
                 frames: list[Any] = packet.decode()
@@ -181,7 +183,9 @@ class Track:
                 elif -len(samples) < gap < 0:
                     samples = samples[-gap:]
                 else:
-                    self.damage(f"a time stamp jumps by {gap / self.rate:.2f} s")
+                    seconds = f"{abs(gap) / self.rate:.2f} s"
+                    back = f"time stamps go back by {seconds}, as where another file was joined to it"
+                    self.damage(back if gap < 0 else f"a time stamp jumps by {seconds}")
                     self._anchor += gap
         if position is None or self._resumes is None or position >= self._resumes:
             self._mended, self._resumes = False, None

@@ -158,6 +158,7 @@ class Carried:
         tags = Tags() if self.tags is None else Tags(
             {name: list(values) for name, values in self.tags.texts.items()},
             list(self.tags.pictures), list(self.tags.dropped), self.tags.native, list(self.tags.blocks),
+            set(self.tags.joined),
         )  # fmt: skip
         add_texts(self.chunks, tags)
         tags.texts.pop(MASK, None)

@@ -62,6 +62,7 @@ class Tags:
 
     native: what mutagen read, to be copied as it is to a file of a like container; None for what was made of chunks.
     blocks: mutagen's blocks of a FLAC file that hold neither texts nor pictures, as cue sheets and what programs keep.
+    joined: names of texts that are not of native, but of other tags in the same file.
     """
 
     texts: dict[str, list[str]] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Tags:
     dropped: list[str] = field(default_factory=list)
     native: Any = None
     blocks: list[Any] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
 
     def add(self, name: str, *values: str) -> None:
         """Add values under our name, but those that are there, and none that tells a level."""
@@ -86,6 +88,15 @@ class Tags:
         number, _, total = text.partition("/")
         self.add(name, number.strip())
         self.add(PAIRS[name], total.strip())
+
+    def join(self, other: Tags) -> None:
+        """Add what only other tags of the same file tell: names that are not there, pictures if there are none."""
+        numbered = {total for name, total in PAIRS.items() if name in self.texts}
+        more = {name: values for name, values in other.texts.items() if name not in {*self.texts, *numbered}}
+        self.texts |= more
+        self.joined |= set(more)
+        self.pictures = self.pictures or other.pictures
+        self.dropped += [name for name in other.dropped if name not in self.dropped]
 
     def numbered(self, name: str) -> str:
         """A number with how many there are, if both are known."""

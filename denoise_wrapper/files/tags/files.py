@@ -44,6 +44,7 @@ def read_tags(path: Path) -> Tags | None:
     from mutagen.asf import ASF
     from mutagen.flac import FLAC
     from mutagen.id3 import ID3
+    from mutagen.mp3 import MP3
     from mutagen.mp4 import MP4
     from mutagen.ogg import OggFileType
 
@@ -58,7 +59,7 @@ def read_tags(path: Path) -> Tags | None:
         if isinstance(file, ASF):
             return from_asf(file)
         if isinstance(file.tags, ID3):
-            return from_id3(file.tags)
+            return _read_loose(path) if isinstance(file, MP3) else from_id3(file.tags)
         return from_ape(file.tags) if isinstance(file.tags, APEv2) else None
     except (mutagen.MutagenError, ValueError, KeyError, IndexError, AttributeError, TypeError):
         return None  # damaged tags keep no sound from being cleaned
@@ -76,17 +77,22 @@ def read_id3(content: bytes) -> Tags | None:
 
 
 def _read_loose(path: Path) -> Tags | None:
-    """Tags in front of or behind a file whose container mutagen does not know, or that has those of another."""
+    """Tags in front of and behind a file whose container mutagen does not know, or that has those of another."""
     import mutagen
     from mutagen.apev2 import APEv2
     from mutagen.id3 import ID3
 
+    found: Tags | None = None
     for kind, make in ((ID3, from_id3), (APEv2, from_ape)):
         try:
-            return make(kind(path))
+            tags = make(kind(path))
         except (mutagen.MutagenError, ValueError):
             continue
-    return None
+        if found is None:
+            found = tags
+        else:
+            found.join(tags)
+    return found
 
 
 def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
@@ -105,12 +111,12 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
 
     if not tags.texts and not tags.pictures and tags.native is None and not tags.blocks:
         return []
+    lost: list[str] = []
     try:
         file: Any = _open(path)
         if file is None:
             texts = [] if in_chunks or not tags.texts else [few(sorted(tags.texts))]
-            lost = [*texts, *["pictures"] * bool(tags.pictures)]
-            return [f"it has no place for {' and '.join(lost)}"] if lost else []
+            return _placeless([*texts, *["pictures"] * bool(tags.pictures)])
         if isinstance(file, FLAC | OggFileType):
             to_vorbis(tags, file)
         elif isinstance(file, MP4):
@@ -125,14 +131,18 @@ def write_tags(path: Path, tags: Tags, in_chunks: bool = False) -> list[str]:
                 for frame in to_id3(tags).values():
                     file.tags.add(frame)
             elif isinstance(file.tags, APEv2):
-                to_ape(tags, file.tags)
+                lost = to_ape(tags, file.tags)
         file.save()
     except mutagen.MutagenError as error:
         cause = error.__context__ if error.__context__ is not None else error.args[0] if error.args else None
         if isinstance(cause, OSError):
             raise cause from error
         raise FileError(f"tags cannot be written to {path}: {error}") from error
-    return []
+    return _placeless(lost)
+
+
+def _placeless(lost: list[str]) -> list[str]:
+    return [f"it has no place for {' and '.join(lost)}"] if lost else []
 
 
 def _open(path: Path) -> Any:

@@ -54,13 +54,13 @@ def to_id3(tags: Tags) -> Any:
     """Make mutagen's ID3 of tags: version 2.4, UTF-8. What came as ID3 keeps all its frames, known to us or not."""
     from mutagen import id3
 
-    made = id3.ID3()
+    made, texts = id3.ID3(), tags.texts
     if isinstance(tags.native, id3.ID3):
         for frame in tags.native.values():
             if not tells_level_frame(frame):
                 made.add(_widened(copy.deepcopy(frame)))
-        return made
-    for name, values in tags.texts.items():
+        texts = {name: values for name, values in texts.items() if name in tags.joined}
+    for name, values in texts.items():
         if name in ID3_TEXT:
             made.add(getattr(id3, ID3_TEXT[name])(encoding=3, text=values))
         elif name in _NUMBERS:
@@ -71,7 +71,7 @@ def to_id3(tags: Tags) -> Any:
             made.add(id3.COMM(encoding=3, lang="XXX", desc=name.partition(":")[2], text=values))
         elif not (name in PAIRS.values() and any(PAIRS[known] == name and known in tags.texts for known in PAIRS)):
             made.add(id3.TXXX(encoding=3, desc=name.upper(), text=values))
-    for number, picture in enumerate(tags.pictures):
+    for number, picture in enumerate([] if made.getall("APIC") else tags.pictures):
         text = picture.text or (f"{number + 1}" if number else "")  # frames of one kind need texts that are unlike
         made.add(id3.APIC(encoding=3, mime=picture.mime, type=picture.kind, desc=text, data=picture.data))
     return made

@@ -8,13 +8,21 @@ import struct
 from typing import Any
 
 from denoise_wrapper.files.tags.fields import APE_NAMES, ASF_TEXT, MP4_TEXT, PAIRS, Picture, Tags, tells_level
+from denoise_wrapper.wording import count
 
 _APPLICATION, CUESHEET = 2, 5  # blocks of a FLAC file
 _PICTURE = "metadata_block_picture"
 _FREEFORM = "----:com.apple.iTunes:"
 _MP4_NUMBERS = {"tracknumber": "trkn", "discnumber": "disk"}
 _MP4_MIME = {13: "image/jpeg", 14: "image/png"}
-_APE_COVER = "Cover Art (Front)"
+# What APE calls pictures, by ID3's numbers of their kinds.
+_APE_COVERS = [
+    f"Cover Art ({kind})" for kind in (
+        "Other", "Icon", "Other Icon", "Front", "Back", "Leaflet", "Media", "Lead Artist", "Artist", "Conductor",
+        "Band", "Composer", "Lyricist", "Recording Location", "During Recording", "During Performance",
+        "Video Capture", "Fish", "Illustration", "Band Logotype", "Publisher Logotype",
+    )
+]  # fmt: skip
 _APE_OURS = {theirs.lower(): ours for ours, theirs in APE_NAMES.items()}
 
 
@@ -178,7 +186,8 @@ def from_ape(found: Any) -> Tags:
         name = _APE_OURS.get(key.lower(), key.lower())
         if key.lower().startswith("cover art"):
             data = bytes(value.value).partition(b"\0")[2]
-            tags.pictures.append(Picture(data, "image/png" if data[:4] == b"\x89PNG" else "image/jpeg"))
+            kind = next((kind for kind, cover in enumerate(_APE_COVERS) if cover.lower() == key.lower()), 3)
+            tags.pictures.append(Picture(data, "image/png" if data[:4] == b"\x89PNG" else "image/jpeg", kind))
         elif name in PAIRS:
             tags.add_numbered(name, str(value))
         elif value.kind == 0:
@@ -186,22 +195,25 @@ def from_ape(found: Any) -> Tags:
     return tags
 
 
-def to_ape(tags: Tags, made: Any) -> None:
-    """Put tags into mutagen's APEv2."""
+def to_ape(tags: Tags, made: Any) -> list[str]:
+    """Put tags into mutagen's APEv2. Returns what has no place there."""
     from mutagen.apev2 import BINARY, APEv2, APEValue
 
     made.clear()
     if isinstance(tags.native, APEv2):  # also what we have no name for
         made.update({key: value for key, value in tags.native.items() if not tells_level(key)})
-        return
+        return []
     for name, values in tags.texts.items():
         if name in PAIRS:
             made[APE_NAMES[name]] = tags.numbered(name)
         elif name not in PAIRS.values():
             made[APE_NAMES.get(name, name.title() if len(name) > 1 else f"{name}_")] = values
-    if tags.pictures:
-        first = tags.pictures[0]
-        made[_APE_COVER] = APEValue(b"cover\0" + first.data, BINARY)
+    lost = 0
+    for picture in tags.pictures:
+        key = _APE_COVERS[picture.kind if picture.kind < len(_APE_COVERS) else 0]
+        lost += key in made
+        made.setdefault(key, APEValue(b"cover\0" + picture.data, BINARY))
+    return [count(lost, "picture")] if lost else []
 
 
 # FFmpeg's names for ours, where they are others; and what it says of a file beside its tags.

@@ -113,6 +113,12 @@ def read_audio(path: Path) -> tuple[Float32, int]:
     return audio, rate
 
 
+def read_mono(path: Path) -> tuple[NDArray[np.float64], int]:
+    """One short file, the mean of its channels, and its rate in Hz. Raises DataError if it cannot be decoded."""
+    audio, rate = read_audio(path)
+    return audio.mean(axis=1, dtype=np.float64), rate
+
+
 def undecodable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} cannot be decoded ({error}); repair it or take it away")
 

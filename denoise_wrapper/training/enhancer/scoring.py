@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import stages, tracked
-from denoise_wrapper.training.data.decoding import read_audio
+from denoise_wrapper.training.data.decoding import read_mono
 from denoise_wrapper.training.enhancer.bands import RATE
 from denoise_wrapper.training.enhancer.config import ValidationConfig
 from denoise_wrapper.training.enhancer.network import Enhancer
@@ -87,9 +86,3 @@ def measure_answer(answer: Answer) -> dict[str, float]:
     measures = measure(answer.estimate, answer.clean, answer.rate, delay=0, metrics=METRICS)
     values, _ = levels(answer.estimate, answer.noisy, answer.clean, answer.rate)
     return measures.values | {"SPEECH": values["SPEECH"]}
-
-
-def read_mono(path: Path) -> tuple[Float64, int]:
-    """Audio of a file, the mean of its channels, and its rate. Raises DataError."""
-    audio, rate = read_audio(path)
-    return audio.mean(axis=1, dtype=np.float64), rate

@@ -27,7 +27,7 @@ from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.errors import DataError, ExistingFileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data import held_out
-from denoise_wrapper.training.data.decoding import read_audio
+from denoise_wrapper.training.data.decoding import read_audio, read_mono
 from denoise_wrapper.training.data.held_out import Entry
 from denoise_wrapper.training.data.packs import Pack, audio_files, open_pack
 
@@ -229,7 +229,7 @@ class _Maker:
         parts: list[Float64] = []
         ends: list[int] = []
         for entry in (entry for entry in held_out.entries() if (entry.kind, entry.name) == ("voice", voice)):
-            audio = read_mono(self.file(entry), rate)
+            audio = read_at(self.file(entry), rate)
             for row in self.speech.rows:
                 if (row["voice"], row["file"]) == (voice, entry.file):
                     first, last = (round(float(row[key]) * rate) for key in ("start_s", "end_s"))
@@ -247,7 +247,7 @@ class _Maker:
 
     def noise(self, clip: Plan, length: int) -> Float64:
         """A stretch of the clip's noise, not much quieter than all of it; around it again where it ends."""
-        audio = read_mono(self.file(clip.noise), clip.rate)
+        audio = read_at(self.file(clip.noise), clip.rate)
         chance = Random(f"{SEED}/{clip.id}/noise")
         stretches = (
             np.take(audio, np.arange(length) + int(chance.random() * len(audio)), mode="wrap") for _ in range(TRIES)
@@ -255,9 +255,9 @@ class _Maker:
         return next((part for part in stretches if rms(part) >= gain(LEAST_NOISE_DB) * rms(audio)), audio[:length])
 
 
-def read_mono(path: Path, rate: int) -> Float64:
-    audio, file_rate = read_audio(path)
-    return resample(audio.astype(np.float64).mean(axis=1), file_rate, rate)
+def read_at(path: Path, rate: int) -> Float64:
+    audio, file_rate = read_mono(path)
+    return resample(audio, file_rate, rate)
 
 
 def resample(signal: Float64, rate: int, target: int) -> Float64:

@@ -16,7 +16,7 @@ from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.compare.clips.sets import read_set
 from denoise_wrapper.errors import ExistingFileError, FileError
-from denoise_wrapper.training.mix.blind import read_mono, to_int16
+from denoise_wrapper.training.mix.blind import read_at, to_int16
 
 Float64 = NDArray[np.float64]
 RATE = 8000
@@ -82,7 +82,7 @@ def make_telephone_set(source: Path, target: Path, overwrite: bool = False) -> i
 def make_clip(clip: Clip, at: int, target: Path) -> dict[str, Any]:
     """Write both sides of a clip, number at of its set; returns what the manifest says of it."""
     assert clip.clean is not None  # as of every clip of `read_set`
-    clean, noisy = (telephone_band(read_mono(path, RATE)) for path in (clip.clean, clip.noisy))
+    clean, noisy = (telephone_band(read_at(path, RATE)) for path in (clip.clean, clip.noisy))
     length = min(len(clean), len(noisy))
     codec = CODECS[at % len(CODECS)]
     kept = kept_packets(Random(f"telephone/{clip.id}"), length, LOST_SHARE if at % 2 else 0.0)
