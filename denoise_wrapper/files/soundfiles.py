@@ -100,7 +100,7 @@ class SoundFileTarget:
         import soundfile
 
         self._frames += len(block)
-        size = _OGG_PIECE if self._form == "OGG" else max(1, _PIECE // block.shape[1])
+        size = _OGG_PIECE if self._form == "OGG" else max(1, _PIECE // self._source.channels)
         try:
             for start in range(0, len(block), size):
                 samples = self._as_written(block[start : start + size])
