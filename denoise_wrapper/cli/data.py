@@ -156,8 +156,8 @@ def add_data(verbs: Any) -> None:
         "files as 'filter FOLDER -o CLEANED' has cleaned them. A recording is taken from CLEANED if it stayed near the "
         "original, and was not clean before.",
         examples=(
-            ("filter speech/ -o cleaned/ -b deepfilternet3", "a denoiser that is better than what is trained"),
-            ("data cleaned speech/ cleaned/ -o targets/", "the recordings that it made better"),
+            ("data cleaned speech/ cleaned/ -o targets/", "the recordings that a denoiser made better"),
+            ("data cleaned speech/ cleaned/ -o targets/ --drop", "and without those that it spoilt"),
         ),
     )
     job.add_argument("folder", type=Path, metavar="FOLDER", help="or a table (.csv) that names audio")
