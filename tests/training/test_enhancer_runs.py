@@ -231,13 +231,15 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
     assert config == named
 
 
-def test_the_longer_recipe_goes_on_from_rows_with_the_same_network_and_other_clips() -> None:
+def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    before, after = (train.load(folder / f"{name}.toml") for name in ("enhancer-rows", "enhancer"))
-    assert after.train.start_from == before.work_dir / LAST
-    assert (after.body, after.data) == (before.body, before.data)
-    assert after.mix.first_clip > before.train.steps * before.train.batch
-    assert after.loss.perceptual > 0.0
+    rows, muon, last = (train.load(folder / f"{name}.toml") for name in ("enhancer-rows", "enhancer-muon", "enhancer"))
+    for before, after in ((rows, muon), (muon, last)):
+        assert after.train.start_from == before.work_dir / LAST
+        assert (replace(after.body, taps=1), after.data) == (before.body, before.data)
+        assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
+        assert after.loss.perceptual > 0.0
+    check_budget(Enhancer(last.body).cost(), last.budget)
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
