@@ -185,8 +185,6 @@ class _Job:
     def __init__(self, number: int, pair: Pair) -> None:
         self.number, (self.source, self.target) = number, pair
         self.watch: Watch | None = None  # while it is being cleaned
-        self.seconds = 0.0  # of audio that were done, when it has ended
-        self.ended = False
         try:
             self.size = self.source.stat().st_size
         except (OSError, ValueError):  # which will be told when it is its turn
@@ -198,6 +196,11 @@ class _Batch:
         self._clean, self._progress = clean, progress
         self._jobs = [_Job(number, pair) for number, pair in enumerate(pairs)]
         self._todo = deque(self._jobs)
+        # How far all is, kept as files begin and end: to look at each of a million whenever it is told takes seconds.
+        self._open: set[_Job] = set()
+        self._ended_s = 0.0  # of audio, of files that have ended
+        self._ended_bytes, self._left_bytes = 0, sum(job.size for job in self._jobs)
+        self._lock = threading.Lock()  # of these
         self._answers: queue.SimpleQueue[tuple[int, FileResult] | BaseException] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._reported = 0.0  # time.monotonic() of the last report
@@ -244,6 +247,8 @@ class _Batch:
     def _filter(self, job: _Job) -> FileResult:
         begin, target, failed = time.perf_counter(), job.target or beside(job.source), None
         watch = job.watch = Watch(self._check, measured=True)
+        with self._lock:
+            self._open.add(job)
         try:
             if job.target is not None:
                 if os.path.lexists(job.source):  # and is not a place in storage
@@ -251,8 +256,13 @@ class _Batch:
                 make_folder(target.parent)
             self._clean(job.source, target, watch)
         except DenoiseError as error:
-            failed, job.size = error, 0
-        job.seconds, job.ended, job.watch = watch.seconds, True, None  # levels take memory, which many files would fill
+            failed = error
+        with self._lock:
+            self._open.remove(job)
+            self._ended_s += watch.seconds
+            self._ended_bytes += 0 if failed else job.size
+            self._left_bytes -= job.size
+        job.watch = None  # levels take memory, which many files would fill
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
         levels = None if failed else speech_levels(watch.before, watch.after)
@@ -269,15 +279,15 @@ class _Batch:
         if self._progress is None or (now - self._reported < TELL_S and not last):
             return
         self._reported = now
-        done = total = known = 0.0
-        for job in self._jobs:
-            watch = job.watch
-            seconds = job.seconds if watch is None or job.ended else watch.seconds
-            done += seconds
-            if job.ended or (watch is not None and watch.total):
-                total += seconds if job.ended or watch is None else watch.total / watch.rate
-                known += job.size
-        left = sum(job.size for job in self._jobs) - known
+        with self._lock:
+            done = total = self._ended_s
+            known, left = self._ended_bytes, self._left_bytes
+            for watch, size in [(job.watch, job.size) for job in self._open]:
+                assert watch is not None
+                done += watch.seconds
+                if watch.total:
+                    total += watch.total / watch.rate
+                    known, left = known + size, left - size
         if known:
             total *= 1 + left / known
         self._progress(done, max(done, total))
