@@ -135,7 +135,7 @@ def test_telling_how_far_all_is_looks_at_open_files_alone(monkeypatch: pytest.Mo
             return self._watch
 
         @watch.setter
-        def watch(self, watch: Watch | None) -> None:  # type: ignore[override]
+        def watch(self, watch: Watch | None) -> None:
             self._watch = watch
 
     def tell(done: float, total: float) -> None:
