@@ -36,8 +36,11 @@ def served(counts: Counts, port: int | None, host: str = "127.0.0.1") -> Iterato
             yield CounterMetricFamily("denoise_batch_audio_seconds", "Audio that was cleaned", value=counts.seconds)
             left = counts.total - counts.done - counts.failed
             yield GaugeMetricFamily("denoise_batch_files_left", "Files to do", value=left)
+            weight = max(0.0, counts.weight - counts.weight_done - counts.weight_open)
             yield GaugeMetricFamily("denoise_batch_audio_seconds_left", "Audio to do, as guessed by the sizes of files",
-                                    value=max(0.0, counts.weight - counts.weight_done))  # fmt: skip
+                                    value=weight)  # fmt: skip
+            yield GaugeMetricFamily("denoise_batch_audio_seconds_open", "Audio that was cleaned of files not yet ended",
+                                    value=counts.seconds_open)  # fmt: skip
             yield GaugeMetricFamily("denoise_batch_workers", "Workers that clean", value=counts.workers)
             yield GaugeMetricFamily("denoise_batch_speed", "Times real time, since the first file", value=counts.speed)
             yield GaugeMetricFamily("denoise_batch_run_seconds", "Since the first file began",

@@ -21,6 +21,7 @@ from batch_runs import batch, contents, make_files, records
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cli.batch import _Progress
 from denoise_wrapper.cluster.manifest import NAME, Manifest
 from denoise_wrapper.cluster.metrics import served
 from denoise_wrapper.cluster.plan import Task, make_tasks
@@ -298,6 +299,34 @@ def test_counters_are_served_while_a_run_goes_on() -> None:
             pass
     assert 'denoise_batch_files_total{outcome="done"} 2.0' in text
     assert "denoise_batch_files_left 2.0" in text
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_the_bar_moves_within_a_file_and_never_back(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is told of weights, which the sizes of files let guess, half or double of what there is."""
+    monkeypatch.setattr("denoise_wrapper.files.batch.TELL_S", 0.001)
+    make_files(tmp_path / "in", {f"a.{suffix}": 60.0} | {f"{number}.{suffix}": 0.1 for number in range(20)})
+    made, counts = make_tasks([str(tmp_path / "in")], str(tmp_path / "out")), Counts()
+    progress, seen, far = _Progress(counts, quiet=True), [0.0], set[int]()
+
+    def look() -> None:
+        progress.report()
+        (task,) = progress._bars.tasks
+        seen.append(task.completed)
+        if not counts.done:
+            far.add(int(counts.seconds_open))
+
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), local_engine(1, look), counts=counts)
+    assert len(far) > 5
+    assert seen == sorted(seen)
+    assert seen[-1] <= counts.weight
+    assert (counts.seconds_open, counts.weight_open) == (0.0, 0.0)
+    assert counts.seconds == pytest.approx(62.0)
+    counts.open(7200.0, 0.0)
+    progress.report()
+    assert ", 2.0 h, " in progress._bars.tasks[0].fields["told"]
 
 
 @pytest.mark.parametrize("there", [False, True])
