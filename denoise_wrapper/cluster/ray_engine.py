@@ -100,11 +100,15 @@ Call = list[tuple[Task, bool]]  # what a worker gets at a time; with each task, 
 
 @dataclass
 class _Worker:
-    """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references."""
+    """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references.
+
+    alone: whether its call is to have no other one beside or behind it.
+    """
 
     actor: Any
     hello: Any
     came: bool = False
+    alone: bool = False
     calls: dict[Any, Call] = field(default_factory=dict)
 
 
@@ -132,7 +136,9 @@ class _Run:
         self._ray, self._cpus, self._most, self._check = ray, cpus, most, check
         self._todo, self._ledger = deque(tasks), ledger
         self._later: list[tuple[float, tuple[Task, bool]]] = []  # (time.monotonic() from which on, task to try again)
-        self._singly: set[str] = set()  # targets of tasks, one of which may have ended a worker: a call for each
+        # Of tasks that a worker had when it died any may be to blame: each is then the only one that a worker has.
+        self._suspects: deque[tuple[Task, bool]] = deque()
+        self._suspected: set[str] = set()  # their targets, for good
         self._workers: list[_Worker] = []
         self._class = worker_class(ray)
         self._how, self._key = ray.put(how), how.key
@@ -141,7 +147,7 @@ class _Run:
 
     def run(self) -> None:
         try:
-            while self._todo or self._later or any(worker.calls for worker in self._workers):
+            while self._todo or self._suspects or self._later or any(worker.calls for worker in self._workers):
                 self._check()
                 self._hire()
                 self._hand_out()
@@ -160,7 +166,7 @@ class _Run:
         self._hired = now
         cores = self._ray.cluster_resources().get("CPU", 0.0)
         busy = sum(len(call) for worker in self._workers for call in worker.calls.values())
-        left = len(self._todo) + len(self._later) + busy
+        left = len(self._todo) + len(self._suspects) + len(self._later) + busy
         wanted = min(max(1, int(cores // self._cpus)), self._most or 1 << 30, -(-left // self._cpus))
         for _ in range(wanted - len(self._workers)):
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
@@ -186,16 +192,23 @@ class _Run:
     def _hand_out(self) -> None:
         """Give workers what they can take: a call a core, and one more behind what is soon done."""
         now = time.monotonic()
-        self._todo.extendleft(task for when, task in self._later if when <= now)
+        self._put_back([task for when, task in self._later if when <= now])
         self._later = [each for each in self._later if each[0] > now]
         for room in range(1, self._cpus + 2):
             for worker in self._workers:
-                if not self._todo or not worker.came or len(worker.calls) >= room:
+                if not worker.came or len(worker.calls) >= room or (worker.calls and worker.alone):
                     continue
                 ahead = (task.weight for call in worker.calls.values() for task, _ in call)
                 if room > self._cpus and any(weight > AHEAD_S for weight in ahead):
                     continue
-                call = self._next_call()
+                if self._suspects:
+                    if worker.calls:
+                        continue  # until it has none, and can take one of them
+                    worker.alone, call = True, [self._suspects.popleft()]
+                elif self._todo:
+                    worker.alone, call = False, self._next_call()
+                else:
+                    continue
                 for task, _ in call:
                     self._ledger.begin(task)
                 worker.calls[worker.actor.clean.remote(call)] = call
@@ -207,7 +220,7 @@ class _Run:
         most = min(CALL_FILES, len(self._todo) // (2 * cores))
         call = [self._todo.popleft()]
         seconds = call[0][0].weight
-        while len(call) < most and self._singly.isdisjoint((call[0][0].target, self._todo[0][0].target)):
+        while len(call) < most:
             seconds += self._todo[0][0].weight
             if seconds > CALL_S:
                 break
@@ -255,20 +268,29 @@ class _Run:
     def _blame(self, call: Call, why: str) -> None:
         """Note a call that came to nothing. Of several files one may be at fault: which, calls of one each show."""
         if len(call) > 1:
-            self._singly.update(task.target for task, _ in call)
-            self._take_back(call)
+            self._suspect(call)
             return
         ((task, _),) = call
+        self._suspected.add(task.target)
         self._answer(Outcome(task, "again", f"{task.source}: {why}", 0.0, {"killed": True}))
+
+    def _suspect(self, call: Call) -> None:
+        self._suspected.update(task.target for task, _ in call)
+        self._take_back(call)
 
     def _take_back(self, call: Call) -> None:
         """Have files of a call that came to nothing done again, as if they had not been tried."""
-        for task, _ in reversed(call):
+        for task, _ in call:
             self._ledger.forgive(task)
-            self._todo.appendleft((task, True))
+        self._put_back([(task, True) for task, _ in call])
+
+    def _put_back(self, tasks: Call) -> None:
+        """Have tasks done before all others."""
+        for each in reversed(tasks):
+            (self._suspects if each[0].target in self._suspected else self._todo).appendleft(each)
 
     def _lost(self, worker: _Worker, error: Exception) -> None:
-        """A worker is gone: what it was at is tried again, what waited behind that has lost nothing."""
+        """A worker is gone: what it had is done again, one by one if that may be to blame."""
         self._dismiss(worker)
         self._hired = 0.0
         if not worker.came:
@@ -280,11 +302,13 @@ class _Run:
                 raise FileError(f"workers do not start: {redacted(' '.join(str(error).split()))[:300]}") from error
         # A node that is gone is no fault of what was done there.
         gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "its node has died" in str(error)
-        for at, call in enumerate(worker.calls.values()):
-            if at < self._cpus and not gone:
-                self._blame(call, "the worker that cleaned it died")
-            else:
+        for call in worker.calls.values():
+            if gone:
                 self._take_back(call)
+            elif len(worker.calls) == 1:
+                self._blame(call, "the worker that cleaned it died")
+            else:  # also what waited: it may have begun, and the answer of the one before it be lost
+                self._suspect(call)
         worker.calls.clear()
 
     def _dismiss(self, worker: _Worker) -> None:
