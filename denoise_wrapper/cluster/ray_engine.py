@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.cluster.metrics import gauges
 from denoise_wrapper.cluster.plan import Task
 from denoise_wrapper.cluster.store import redacted
 from denoise_wrapper.cluster.work import How, Outcome
@@ -21,7 +22,7 @@ from denoise_wrapper.errors import ConfigError, DenoiseError, FileError, needs_p
 from denoise_wrapper.machine import check_jobs
 
 if TYPE_CHECKING:
-    from denoise_wrapper.cluster.run import Ledger
+    from denoise_wrapper.cluster.run import Counts, Ledger
 
 CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer
 CALL_FILES = 32  # of a call at most
@@ -140,7 +141,7 @@ class _Run:
         self._suspects: deque[tuple[Task, bool]] = deque()
         self._suspected: set[str] = set()  # their targets, for good
         self._workers: list[_Worker] = []
-        self._class = worker_class(ray)
+        self._class, self._show = worker_class(ray), _board()
         self._how, self._key = ray.put(how), how.key
         self._hired = self._failures = 0.0
         self._alone, self._said = time.monotonic(), False  # since when no worker is there, and whether that was said
@@ -164,6 +165,7 @@ class _Run:
         if now - self._hired < HIRE_S:
             return
         self._hired = now
+        self._show(self._ledger.counts)
         cores = self._ray.cluster_resources().get("CPU", 0.0)
         busy = sum(len(call) for worker in self._workers for call in worker.calls.values())
         left = len(self._todo) + len(self._suspects) + len(self._later) + busy
@@ -292,7 +294,7 @@ class _Run:
     def _lost(self, worker: _Worker, error: Exception) -> None:
         """A worker is gone: what it had is done again, one by one if that may be to blame."""
         self._dismiss(worker)
-        self._hired = 0.0
+        self._hired = 0.0  # at once
         if not worker.came:
             self._failures += 1
             cause = getattr(error, "cause", None)
@@ -325,6 +327,7 @@ class _Run:
                     if worker.came:
                         worker.actor.stop.remote()
                 self._ray.wait(busy, num_returns=len(busy), timeout=PATIENCE_S)
+            self._show(self._ledger.counts)
         for worker in list(self._workers):
             self._dismiss(worker)
 
@@ -346,7 +349,7 @@ def worker_class(ray: Any) -> Any:
                     "other results than here; install one version everywhere"
                 )
             self._how, self._stop = how, threading.Event()
-            self._files, self._seconds, self._failed = _gauges()
+            self._files, self._seconds, self._failed = _counters()
 
         def hello(self) -> str:
             return "ready"
@@ -371,13 +374,31 @@ def worker_class(ray: Any) -> Any:
             if self._stop.is_set():
                 raise RuntimeError("the run is ending")
 
+    Cleaner.__qualname__ = Cleaner.__name__  # by which Ray's dashboard and its logs call it
     options = {"concurrency_groups": {"control": 1}, "max_restarts": 0, "max_task_retries": 0}
     Cleaner.hello = ray.method(concurrency_group="control")(Cleaner.hello)  # type: ignore[method-assign]
     Cleaner.stop = ray.method(concurrency_group="control")(Cleaner.stop)  # type: ignore[method-assign]
     return ray.remote(**options)(Cleaner)
 
 
-def _gauges() -> tuple[Any, Any, Any]:
+def _board() -> Callable[[Counts], None]:
+    """What has Ray's dashboard and its addresses for Prometheus show how far a run is, on the machine that leads."""
+    from ray.util.metrics import Gauge
+
+    from denoise_wrapper.cluster.run import Counts
+
+    shown = {name: Gauge(name, text) for name, text, _ in gauges(Counts())}
+    failed = Gauge("denoise_batch_files_failed", "Files that are given up")
+
+    def show(counts: Counts) -> None:
+        for name, _, value in gauges(counts):
+            shown[name].set(value)
+        failed.set(counts.failed)
+
+    return show
+
+
+def _counters() -> tuple[Any, Any, Any]:
     """Counters that Ray's own dashboard and its address for Prometheus show: files, seconds of audio, failures."""
     from ray.util.metrics import Counter
 

@@ -100,13 +100,18 @@ class _Ray:
         self._actors.remove(actor)
 
 
+def _stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_engine, "HIRE_S", 0.0)
+    monkeypatch.setattr(ray_engine, "_board", lambda: lambda counts: None)
+
+
 @pytest.mark.parametrize("cpus", [1, 3])
 @pytest.mark.parametrize("deadly", [["07.wav"], ["00.wav", "01.wav"], ["39.wav"]])
 def test_whoever_is_with_a_file_that_ends_its_worker_is_not_blamed(
     cpus: int, deadly: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither what shares a call with it nor what comes before, beside or behind it, whose answer dies with it."""
-    monkeypatch.setattr(ray_engine, "HIRE_S", 0.0)
+    _stand_in(monkeypatch)
     make_files(tmp_path / "in", {f"{number:02}.wav": 0.01 for number in range(40)})
     made = make_tasks([str(tmp_path / "in")], str(tmp_path / "out"))
 
@@ -128,7 +133,7 @@ def test_whoever_is_with_a_file_that_ends_its_worker_is_not_blamed(
 
 
 def test_a_node_that_goes_makes_nobody_a_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_engine, "HIRE_S", 0.0)
+    _stand_in(monkeypatch)
     make_files(tmp_path / "in", {f"{number:02}.wav": 0.01 for number in range(40)})
     made = make_tasks([str(tmp_path / "in")], str(tmp_path / "out"))
     calls: list[int] = []
