@@ -30,6 +30,8 @@ AHEAD_S = 120.0  # a call waits at a worker only behind one of less audio than t
 WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
+LONG_S = 300.0  # of audio, from which on a worker is asked how far it is with a file
+LOOK_S = 4.0  # between two such questions
 LATE_S = 60.0  # after which it is said that no worker has come
 LOST_S = 900.0  # without any, after which none is waited for
 FAILURES = 10  # of workers to start, one after the other, after which none is tried
@@ -103,13 +105,16 @@ Call = list[tuple[Task, bool]]  # what a worker gets at a time; with each task, 
 class _Worker:
     """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references.
 
-    alone: whether its call is to have no other one beside or behind it.
+    alone: whether its call is to have no other one beside or behind it. asked: the question how far it is, until there
+    is an answer. far: what it said of calls that it has, by the target of the first task: seconds, share of weight.
     """
 
     actor: Any
     hello: Any
     came: bool = False
     alone: bool = False
+    asked: Any = None
+    far: dict[str, tuple[float, float]] = field(default_factory=dict)
     calls: dict[Any, Call] = field(default_factory=dict)
 
 
@@ -143,7 +148,7 @@ class _Run:
         self._workers: list[_Worker] = []
         self._class, self._show = worker_class(ray), _board()
         self._how, self._key = ray.put(how), how.key
-        self._hired = self._failures = 0.0
+        self._hired = self._failures = self._looked = 0.0
         self._alone, self._said = time.monotonic(), False  # since when no worker is there, and whether that was said
 
     def run(self) -> None:
@@ -152,6 +157,7 @@ class _Run:
                 self._check()
                 self._hire()
                 self._hand_out()
+                self._ask()
                 self._collect()
         except self._ray.exceptions.RayError as error:
             why = redacted(" ".join(str(error).split()))[:300]
@@ -229,10 +235,25 @@ class _Run:
             call.append(self._todo.popleft())
         return call
 
+    def _ask(self) -> None:
+        """Ask workers how far they are with long files."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        for worker in self._workers:
+            if worker.asked is None and any(call[0][0].weight > LONG_S for call in worker.calls.values()):
+                worker.asked = worker.actor.far.remote()
+
+    def _count_open(self) -> None:
+        far = [each for worker in self._workers for each in worker.far.values()]
+        self._ledger.counts.open(sum(seconds for seconds, _ in far), sum(weight for _, weight in far))
+
     def _collect(self) -> None:
         """Wait for something to happen, and note it."""
         owners = {reference: worker for worker in self._workers for reference in worker.calls}
         owners |= {worker.hello: worker for worker in self._workers if not worker.came}
+        owners |= {worker.asked: worker for worker in self._workers if worker.asked is not None}
         if not owners:
             time.sleep(WAIT_S)
             return
@@ -258,7 +279,14 @@ class _Run:
             if reference is worker.hello:
                 worker.came, self._failures = True, 0
                 return
-            worker.calls.pop(reference)
+            if reference is worker.asked:
+                there = {call[0][0].target for call in worker.calls.values()}
+                worker.asked, worker.far = None, {name: far for name, far in answer.items() if name in there}
+                self._count_open()
+                return
+            call = worker.calls.pop(reference)
+            if worker.far.pop(call[0][0].target, None):
+                self._count_open()
             for outcome in answer:
                 self._answer(outcome)
 
@@ -315,6 +343,7 @@ class _Run:
 
     def _dismiss(self, worker: _Worker) -> None:
         self._workers.remove(worker)
+        self._count_open()
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(worker.actor)
 
@@ -349,6 +378,7 @@ def worker_class(ray: Any) -> Any:
                     "other results than here; install one version everywhere"
                 )
             self._how, self._stop = how, threading.Event()
+            self._far: dict[str, tuple[float, float]] = {}
             self._files, self._seconds, self._failed = _counters()
 
         def hello(self) -> str:
@@ -358,7 +388,14 @@ def worker_class(ray: Any) -> Any:
             from denoise_wrapper.cluster.work import clean_tasks
 
             outcomes: list[Outcome] = []
-            clean_tasks(call, self._how, 1, outcomes.append, check=self._check)
+
+            def far(seconds: float, weight: float) -> None:
+                self._far[call[0][0].target] = seconds, weight
+
+            try:
+                clean_tasks(call, self._how, 1, outcomes.append, check=self._check, far=far)
+            finally:
+                self._far.pop(call[0][0].target, None)
             done = [outcome for outcome in outcomes if outcome.kind == "done"]
             if done:
                 self._files.inc(len(done))
@@ -366,6 +403,10 @@ def worker_class(ray: Any) -> Any:
             if len(done) < len(outcomes):
                 self._failed.inc(len(outcomes) - len(done))
             return outcomes
+
+        def far(self) -> dict[str, tuple[float, float]]:
+            """How far each call is: seconds of audio, share of the weight."""
+            return dict(self._far)
 
         def stop(self) -> None:
             self._stop.set()
@@ -377,6 +418,7 @@ def worker_class(ray: Any) -> Any:
     Cleaner.__qualname__ = Cleaner.__name__  # by which Ray's dashboard and its logs call it
     options = {"concurrency_groups": {"control": 1}, "max_restarts": 0, "max_task_retries": 0}
     Cleaner.hello = ray.method(concurrency_group="control")(Cleaner.hello)  # type: ignore[method-assign]
+    Cleaner.far = ray.method(concurrency_group="control")(Cleaner.far)  # type: ignore[method-assign]
     Cleaner.stop = ray.method(concurrency_group="control")(Cleaner.stop)  # type: ignore[method-assign]
     return ray.remote(**options)(Cleaner)
 

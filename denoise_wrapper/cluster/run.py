@@ -35,7 +35,7 @@ class Counts:
 
     total: files to do. done, failed, skipped: files. again: tries that came to nothing and were not the last.
     seconds: of audio that were cleaned. weight, weight_done: seconds of audio to do, as guessed, and of those ended.
-    seconds_open, weight_open: likewise, of what is cleaned of files that have not ended; 0 on a cluster.
+    seconds_open, weight_open: likewise, of what is cleaned of files that have not ended; of long ones alone on Ray.
     workers: that clean now. began: by time.monotonic(), when the first file did.
     """
 

@@ -15,12 +15,16 @@ from denoise_wrapper import Denoiser
 from denoise_wrapper.cluster import ray_engine
 from denoise_wrapper.cluster.plan import make_tasks
 from denoise_wrapper.cluster.ray_engine import Call
-from denoise_wrapper.cluster.run import run_tasks
+from denoise_wrapper.cluster.run import Counts, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 
 
 class _Died(Exception):
     pass
+
+
+class _Busy(Exception):
+    """A call that goes on."""
 
 
 class _Task(Exception):
@@ -33,9 +37,13 @@ class _NodeDied(_Died):
 
 @dataclass(eq=False)
 class _Actor:
-    """A worker. do: a call of it. calls: that it has, by their references; done when the engine waits for any."""
+    """A worker. do: a call of it. told: how far it is with each.
+
+    calls: that it has, by their references; done when the engine waits for any.
+    """
 
     do: Callable[[Call], list[Outcome]]
+    told: Callable[[], dict[str, tuple[float, float]]]
     calls: dict[object, Callable[[], Any]] = field(default_factory=dict)
     answers: dict[object, Any] = field(default_factory=dict)
 
@@ -44,18 +52,24 @@ class _Actor:
 
     def _call(self, name: str, words: Sequence[Any]) -> object:
         reference = object()
-        self.calls[reference] = (lambda: "ready") if name == "hello" else lambda: self.do(*words)
+        ways = {"hello": lambda: "ready", "far": self.told, "clean": lambda: self.do(*words)}
+        self.calls[reference] = ways[name]
         return reference
 
     def work(self) -> None:
         """Do all calls. One that ends the worker takes the answers before it along, which were not asked for yet."""
+        left: dict[object, Callable[[], Any]] = {}
         for reference, call in self.calls.items():
             try:
+                if left and call is not self.told:
+                    raise _Busy
                 self.answers[reference] = call()
+            except _Busy:
+                left[reference] = call
             except _Died as error:
                 self.answers = dict.fromkeys(self.calls, error)
                 return
-        self.calls = {}
+        self.calls = left
 
 
 class _Ray:
@@ -63,9 +77,11 @@ class _Ray:
 
     exceptions = SimpleNamespace(RayError=_Died, RayTaskError=_Task, NodeDiedError=_NodeDied)
 
-    def __init__(self, cores: int, clean: Callable[[Call], list[Outcome]]) -> None:
+    def __init__(
+        self, cores: int, clean: Callable[[Call], list[Outcome]], far: Callable[[], dict[str, Any]] = dict
+    ) -> None:
         self._cores, self._actors, self.most = cores, list[_Actor](), 0
-        self._clean = clean
+        self._clean, self._far = clean, far
 
     def put(self, value: Any) -> Any:
         return value
@@ -80,7 +96,7 @@ class _Ray:
         return lambda _: SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self._start))
 
     def _start(self, *_: Any) -> _Actor:
-        self._actors.append(actor := _Actor(self._clean))
+        self._actors.append(actor := _Actor(self._clean, self._far))
         return actor
 
     def wait(self, references: Sequence[object], **_: Any) -> tuple[list[object], list[object]]:
@@ -147,3 +163,31 @@ def test_a_node_that_goes_makes_nobody_a_suspect(tmp_path: Path, monkeypatch: py
     counts = run_tasks(made, str(tmp_path / "out"), How(Denoiser()), ray_engine.ray_engine(_Ray(1, clean)))
     assert (counts.done, counts.failed, counts.again) == (40, 0, 0)
     assert calls[2] > 1
+
+
+def test_the_bar_moves_within_long_files_and_never_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where an answer comes when its file is done already."""
+    _stand_in(monkeypatch)
+    monkeypatch.setattr(ray_engine, "LOOK_S", 0.0)
+    monkeypatch.setattr(ray_engine, "LONG_S", 1.0)
+    make_files(tmp_path / "in", {"a.wav": 8.0, "b.wav": 4.0, "c.wav": 0.01})
+    made, counts = make_tasks([str(tmp_path / "in")], str(tmp_path / "out")), Counts()
+    target, rounds, seen = made.tasks[0].target, [0], list[tuple[float, float]]()
+
+    def clean(call: Call) -> list[Outcome]:
+        if call[0][0].target == target and rounds[0] < 8:
+            rounds[0] += 1
+            raise _Busy
+        return [Outcome(task, "done", None, 8.0, {"seen": [0, ""], "made": [0, ""]}) for task, _ in call]
+
+    def look() -> None:
+        seen.append((counts.seconds + counts.seconds_open, counts.weight_done + counts.weight_open))
+
+    ray = _Ray(1, clean, lambda: {target: (float(rounds[0]), rounds[0] * made.tasks[0].weight / 8)})
+    engine = ray_engine.ray_engine(ray, check=look)
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), engine, counts=counts)
+    look()
+    assert seen == sorted(seen)
+    assert {(far, far * made.tasks[0].weight / 8) for far in (1.0, 3.0, 5.0, 7.0)} <= set(seen)
+    assert seen[-1] == pytest.approx((24.0, counts.weight))
+    assert (counts.seconds_open, counts.weight_open) == (0.0, 0.0)

@@ -28,7 +28,7 @@ from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME
 from denoise_wrapper.cluster.plan import make_tasks
 from denoise_wrapper.cluster.ray_engine import ray_engine, start
-from denoise_wrapper.cluster.run import run_tasks
+from denoise_wrapper.cluster.run import Counts, run_tasks
 from denoise_wrapper.cluster.store import scheme_of
 from denoise_wrapper.cluster.work import How
 
@@ -140,6 +140,19 @@ def test_one_of_many_short_files_that_ends_its_worker_is_set_aside_alone(cluster
     assert {line["attempt"] for line in done} == {1}
     tries = [(Path(line["source"]).name, line["aside"]) for line in records(tmp_path / "out", "failed")]
     assert tries == [("07.wav", False), ("07.wav", True)]
+
+
+def test_how_far_a_long_file_is_is_told_before_it_ends(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOOK_S", 0.02)
+    make_files(tmp_path / "in", {"long.wav": 900.0})  # guessed to be 450, more than LONG_S
+    made, counts, seen = make_tasks([str(tmp_path / "in")], str(tmp_path / "out")), Counts(), list[float]()
+    engine = ray_engine(cluster, check=lambda: seen.append(counts.seconds_open))
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), engine, counts=counts)
+    assert seen == sorted(seen)
+    assert len({each for each in seen if 0 < each < 900}) > 1
+    assert (counts.seconds, counts.seconds_open) == (900.0, 0.0)
 
 
 def test_a_disk_that_is_full_for_a_worker_ends_the_run_in_a_line(
