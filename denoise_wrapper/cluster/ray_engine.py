@@ -24,8 +24,9 @@ from denoise_wrapper.machine import check_jobs
 if TYPE_CHECKING:
     from denoise_wrapper.cluster.run import Counts, Ledger
 
-CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer
-CALL_FILES = 32  # of a call at most
+CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer,
+CALL_FILES = 32  # and so many at most; both are more on a large cluster, for one process to lead it:
+CALL_CORES = 120  # for so many cores as much again
 AHEAD_S = 120.0  # a call waits at a worker only behind one of less audio than this
 WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
@@ -202,6 +203,7 @@ class _Run:
         now = time.monotonic()
         self._put_back([task for when, task in self._later if when <= now])
         self._later = [each for each in self._later if each[0] > now]
+        cores = self._cpus * sum(worker.came for worker in self._workers)
         for room in range(1, self._cpus + 2):
             for worker in self._workers:
                 if not worker.came or len(worker.calls) >= room or (worker.calls and worker.alone):
@@ -214,7 +216,7 @@ class _Run:
                         continue  # until it has none, and can take one of them
                     worker.alone, call = True, [self._suspects.popleft()]
                 elif self._todo:
-                    worker.alone, call = False, self._next_call()
+                    worker.alone, call = False, self._next_call(cores)
                 else:
                     continue
                 for task, _ in call:
@@ -222,15 +224,15 @@ class _Run:
                 worker.calls[worker.actor.clean.remote(call)] = call
         self._ledger.counts.workers = sum(worker.came for worker in self._workers)
 
-    def _next_call(self) -> Call:
-        """Take what a worker is to do next: a file, or several short ones, as long as there are enough for all."""
-        cores = self._cpus * sum(worker.came for worker in self._workers)
-        most = min(CALL_FILES, len(self._todo) // (2 * cores))
+    def _next_call(self, cores: int) -> Call:
+        """Take what a worker is to do next: a file, or several short ones, as long as all cores have enough."""
+        times = max(1.0, cores / CALL_CORES)
+        most = min(CALL_FILES * times, len(self._todo) // (2 * cores))
         call = [self._todo.popleft()]
         seconds = call[0][0].weight
         while len(call) < most:
             seconds += self._todo[0][0].weight
-            if seconds > CALL_S:
+            if seconds > CALL_S * times:
                 break
             call.append(self._todo.popleft())
         return call

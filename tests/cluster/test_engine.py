@@ -13,7 +13,7 @@ from batch_runs import make_files, records
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.cluster import ray_engine
-from denoise_wrapper.cluster.plan import make_tasks
+from denoise_wrapper.cluster.plan import Task, Tasks, make_tasks
 from denoise_wrapper.cluster.ray_engine import Call
 from denoise_wrapper.cluster.run import Counts, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
@@ -103,7 +103,7 @@ class _Ray:
         for actor in self._actors:
             self.most = max(self.most, len(actor.calls))
             actor.work()
-        known = [reference for actor in self._actors for reference in actor.answers]
+        known = {reference for actor in self._actors for reference in actor.answers}
         return [each for each in references if each in known], []
 
     def get(self, reference: object) -> Any:
@@ -191,3 +191,23 @@ def test_the_bar_moves_within_long_files_and_never_back(tmp_path: Path, monkeypa
     assert {(far, far * made.tasks[0].weight / 8) for far in (1.0, 3.0, 5.0, 7.0)} <= set(seen)
     assert seen[-1] == pytest.approx((24.0, counts.weight))
     assert (counts.seconds_open, counts.weight_open) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("cores", "files"), [(2, 32), (8, 64), (40, 25)])
+def test_calls_are_larger_the_more_workers_one_process_leads(
+    cores: int, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there is enough for all."""
+    _stand_in(monkeypatch)
+    monkeypatch.setattr(ray_engine, "CALL_CORES", 4)
+    tasks = [Task(f"/in/{number}", f"{tmp_path}/{number}", weight=1.0) for number in range(2000)]
+    calls: list[int] = []
+
+    def clean(call: Call) -> list[Outcome]:
+        calls.append(len(call))
+        return [Outcome(task, "done", None, 1.0, {"seen": [0, ""], "made": [0, ""]}) for task, _ in call]
+
+    engine = ray_engine.ray_engine(_Ray(cores, clean))
+    counts = run_tasks(Tasks(tasks), str(tmp_path), How(Denoiser()), engine)
+    assert counts.done == 2000
+    assert calls[0] == max(calls) == files
