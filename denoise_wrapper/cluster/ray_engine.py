@@ -102,17 +102,19 @@ def _check_listens(where: str, address: str) -> None:
 Call = list[tuple[Task, bool]]  # what a worker gets at a time; with each task, whether its result may be replaced
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references.
+    """An actor. calls: that it has, those at work first, by their references.
 
-    alone: whether its call is to have no other one beside or behind it. asked: the question how far it is, until there
-    is an answer. far: what it said of calls that it has, by the target of the first task: seconds, share of weight.
+    came: whether it has answered yet. gone: whether it was dismissed. alone: whether its call is to have no other one
+    beside or behind it. asked: the question how far it is, until there is an answer. far: what it said of calls that it
+    has, by the target of the first task: seconds, share of weight.
     """
 
     actor: Any
     hello: Any
     came: bool = False
+    gone: bool = False
     alone: bool = False
     asked: Any = None
     far: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -265,7 +267,7 @@ class _Run:
             ready = [*ready, *(each for each in more if each not in ready)]
         for reference in ready:
             worker = owners[reference]
-            if worker in self._workers:  # not one that was dismissed a moment ago
+            if not worker.gone:  # as one is that was dismissed a moment ago
                 self._take(worker, reference)
 
     def _take(self, worker: _Worker, reference: Any) -> None:
@@ -344,6 +346,7 @@ class _Run:
         worker.calls.clear()
 
     def _dismiss(self, worker: _Worker) -> None:
+        worker.gone = True
         self._workers.remove(worker)
         self._count_open()
         with contextlib.suppress(Exception):  # it is gone already
