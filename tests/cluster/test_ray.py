@@ -21,7 +21,7 @@ import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
 from ray_nodes import add_node, cleaners, head
-from storms import REFUSAL, SECRET, Proxy, bucket, free_port
+from storms import REFUSAL, SECRET, Proxy, bucket, free_port, wait_for
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
 from denoise_wrapper.cluster import store
@@ -221,24 +221,36 @@ def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> Non
     assert len({line["worker"] for line in records(tmp_path / "out")}) > 1
 
 
-def test_rays_own_metrics_tell_what_workers_have_done(tmp_path: Path) -> None:
-    """They are what its dashboard and Prometheus read."""
+def test_rays_own_metrics_tell_what_workers_have_done_and_how_far_all_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are what Prometheus reads; of the process that leads they go a while after it."""
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "300")
     make_files(tmp_path / "in", {"a.wav": 0.5, "b.wav": 0.5})
     (tmp_path / "in/bad.wav").write_text("this is text")
     told = {"files": 2.0, "audio_seconds": 1.0, "failures": 1.0}
     with head(cores=2, small=False) as nodes:
-        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
-        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
-            assert process.wait(300) == 2
         place = f"http://{nodes.head_node.node_ip_address}:{nodes.head_node.metrics_export_port}/metrics"
+
+        def read(name: str) -> list[float]:
+            lines = urllib.request.urlopen(place).read().decode().splitlines()
+            return [float(line.split()[-1]) for line in lines if line.startswith(f"ray_denoise_{name}{{")]
+
+        wait_for(nodes.head_node.metrics_export_port, nodes.head_node.node_ip_address)
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
+        failed: list[float] = []
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                failed += read("batch_files_failed")
+                time.sleep(0.1)
+        assert process.returncode == 2
         deadline, found = time.monotonic() + 120, dict[str, float]()
         while found != told and time.monotonic() < deadline:
-            time.sleep(0.5)
-            lines = urllib.request.urlopen(place).read().decode().splitlines()
-            for name in told:
-                of = [line for line in lines if line.startswith(f"ray_denoise_{name}_total")]
-                found[name] = sum(float(line.split()[-1]) for line in of)
+            failed += read("batch_files_failed")
+            time.sleep(0.2)
+            found = {name: sum(read(f"{name}_total")) for name in told}
         assert found == told
+        assert 1.0 in failed
 
 
 def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:

@@ -328,7 +328,7 @@ def calls(number: int, pending: int) -> None:
             time.sleep(60)
 
     actor = ray.remote(Answers).remote()
-    for files in (1, 6, 32):
+    for files in (1, 6, 32, 100):
         call = [(task, True)] * files
         ray.get(actor.clean.remote(call))
         waiting: list[Any] = []
