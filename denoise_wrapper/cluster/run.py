@@ -113,6 +113,7 @@ class Ledger:
                 raise FileError(f"{outcome.error}; stopped there, and --resume goes on")
         if not again:
             counts.weight_done += task.weight
+            self._tries.pop(task.target, None)
         self._told(outcome, not again)
         return again
 
@@ -175,6 +176,8 @@ def run_tasks(
         key = how.key
         book.write("run", output=output, settings=key, how=how.words, files=len(made.tasks))
         todo = list(_left(made, output, book, key, _Asked(overwrite, verify, retry), counts, told))
+        book.last.clear()  # is known, and takes a kilobyte a file
+        made.looks.clear()
         counts.total = len(todo) + counts.failed
         counts.weight = sum(task.weight for task, _ in todo)
         counts.began = time.monotonic()

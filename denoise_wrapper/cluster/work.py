@@ -131,7 +131,7 @@ class _Local:
                 if check is not None:
                     check()
 
-            run_batch(self._clean, pairs, jobs, done=ended, progress=look_on)
+            run_batch(self._clean, pairs, jobs, done=ended, progress=look_on, keep=False)
 
     def _tell(self) -> None:
         """Tell how far the open tasks are."""

@@ -164,6 +164,7 @@ def run_batch(
     *,
     done: Callable[[FileResult], object] | None = None,
     progress: Callable[[float, float], object] | None = None,
+    keep: bool = True,
 ) -> list[FileResult]:
     """Clean files in threads; a file that fails does not keep the others from being done.
 
@@ -171,10 +172,11 @@ def run_batch(
     done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
     Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
-    Returns the results in the order of the pairs. Raises FileError if they do not go together: see `check_pairs`.
+    Returns the results in the order of the pairs; none unless keep, as those of a million files take a gigabyte. Raises
+    FileError if the pairs do not go together: see `check_pairs`.
     """
     check_pairs(pairs)
-    return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done)
+    return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done, keep)
 
 
 class _Stopped(BaseException):
@@ -205,12 +207,12 @@ class _Batch:
         self._stop = threading.Event()
         self._reported = 0.0  # time.monotonic() of the last report
 
-    def run(self, threads: int, done: Callable[[FileResult], object] | None) -> list[FileResult]:
-        results: dict[int, FileResult] = {}
+    def run(self, threads: int, done: Callable[[FileResult], object] | None, keep: bool) -> list[FileResult]:
+        results, ended = dict[int, FileResult](), 0
         workers = [threading.Thread(target=self._work, name=f"denoise-{number}") for number in range(threads)]
         try:
             _start(workers)
-            while len(results) < len(self._jobs):
+            while ended < len(self._jobs):
                 try:
                     answer = self._answers.get(timeout=TELL_S)  # a wait without end would not see Ctrl-C on Windows
                 except queue.Empty:
@@ -218,16 +220,18 @@ class _Batch:
                     continue
                 if isinstance(answer, BaseException):
                     raise answer
-                results[answer[0]] = answer[1]
+                ended += 1
+                if keep:
+                    results[answer[0]] = answer[1]
                 if done is not None:
                     done(answer[1])
-                self._tell(last=len(results) == len(self._jobs))
+                self._tell(last=ended == len(self._jobs))
         finally:
             self._stop.set()
             for worker in workers:
                 if worker.ident is not None:
                     worker.join()
-        return [results[number] for number in range(len(self._jobs))]
+        return [results[number] for number in sorted(results)]
 
     def _work(self) -> None:
         """One thread: file after file."""

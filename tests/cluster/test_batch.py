@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.files.batch import run_batch
 from denoise_wrapper.files.levels import Meter
 from denoise_wrapper.integrations.ray import _Rows
 
@@ -279,7 +281,34 @@ def test_what_may_end_otherwise_is_tried_again_and_then_set_aside(tmp_path: Path
             ledger.begin(task)
             again.append(ledger.answer(Outcome(task, "again", "why", fields={"killed": killed})))
         assert again == [True, True, False]
+        book.close()
+        book = Manifest(tmp_path / f"{killed}", go_on=True, anew=False)
         assert book.last["b.wav"]["aside"] is killed
+        book.close()
+
+
+def test_memory_does_not_grow_with_the_files_that_are_done(tmp_path: Path) -> None:
+    """Neither by what is written down nor by results that nobody asks for."""
+    book = Manifest(tmp_path / "book", go_on=False, anew=False)
+    ledger = Ledger(book, "key", 3, lambda outcome, last: None, Counts())
+    tasks = [Task(f"/in/{number:06}.wav", f"/out/{number:06}.wav") for number in range(4000)]
+    pairs = [(Path(task.source), Path(task.target)) for task in tasks]
+    tracemalloc.start()
+    try:
+        for at, task in enumerate(tasks):
+            if at == 1000:
+                before = tracemalloc.get_traced_memory()[0]
+            ledger.begin(task)
+            ledger.answer(Outcome(task, "done", None, 1.0, {"input_sha256": f"{at:064}"}))
+        assert tracemalloc.get_traced_memory()[0] - before < 3000 * 20
+        kept: list[object] = []
+        for keep in (True, False):
+            begin = tracemalloc.get_traced_memory()[0]
+            kept.append(run_batch(lambda *_: None, pairs, 1, keep=keep))
+            took = tracemalloc.get_traced_memory()[0] - begin
+            assert (took > 4000 * 200) is keep
+    finally:
+        tracemalloc.stop()
         book.close()
 
 
