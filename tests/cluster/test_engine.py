@@ -14,7 +14,7 @@ from batch_runs import make_files, records
 from denoise_wrapper import Denoiser
 from denoise_wrapper.cluster import ray_engine
 from denoise_wrapper.cluster.plan import Task, Tasks, make_tasks
-from denoise_wrapper.cluster.ray_engine import Call
+from denoise_wrapper.cluster.ray_worker import Call
 from denoise_wrapper.cluster.run import Counts, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 

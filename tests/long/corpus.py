@@ -312,7 +312,8 @@ def workers(work: Path, numbers: list[int], clips: int) -> None:
 def calls(number: int, pending: int) -> None:
     """What Ray takes of the process that leads: for a call of an actor and its answer, and for a look at many calls."""
     from denoise_wrapper.cluster.plan import Task
-    from denoise_wrapper.cluster.ray_engine import Call, start
+    from denoise_wrapper.cluster.ray_engine import start
+    from denoise_wrapper.cluster.ray_worker import Call
     from denoise_wrapper.cluster.work import Outcome
 
     ray = start("local", 2)
