@@ -103,7 +103,7 @@ FOREIGN = {  # imported packages that only some modules may name, at all
     "prometheus_client": {"serve", "cluster/metrics"},
     "fsspec": {"cluster/store"},
     "pyarrow": {"cluster/shards"},
-    "ray": {"cluster/ray_engine", "integrations/ray"},
+    "ray": {"cluster/ray_engine", "cluster/ray_worker", "integrations/ray"},
     "python_multipart": {"serve"},
     "aiortc": {"integrations/aiortc"},
     "livekit": {"integrations/livekit"},

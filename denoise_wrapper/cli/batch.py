@@ -152,7 +152,7 @@ def _engine(args: argparse.Namespace, progress: _Progress) -> Engine:
 
     if args.ray is None:
         progress.counts.workers = args.jobs or cores()
-        return local_engine(args.jobs)
+        return local_engine(args.jobs, progress.report)
     from denoise_wrapper.cluster.ray_engine import ray_engine, start
 
     return ray_engine(start(args.ray, args.jobs), args.cpus_per_worker or 1, workers=args.jobs, check=progress.report)
@@ -196,8 +196,8 @@ class _Progress:
     def report(self) -> None:
         """Show how far all is."""
         counts = self.counts
-        told = (
-            f"{counts.done + counts.failed}/{counts.total} files, {counts.seconds / 3600:.1f} h, {counts.speed:.0f} x"
-        )
+        hours = (counts.seconds + counts.seconds_open) / 3600
+        told = f"{counts.done + counts.failed}/{counts.total} files, {hours:.1f} h, {counts.speed:.0f} x"
         told += f", {counts.failed} failed" if counts.failed else ""
-        self._bars.update(self._task, completed=counts.weight_done, total=counts.weight or None, told=told)
+        completed = counts.weight_done + counts.weight_open
+        self._bars.update(self._task, completed=completed, total=counts.weight or None, told=told)

@@ -9,10 +9,12 @@ costs its file another cleaning, and no more.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +44,8 @@ _KEPT = (
 class Manifest:
     """The manifest of one output, open for this process alone.
 
-    last: target -> what counts of the last record about it, of "done", "failed" and "begin" events.
+    last: target -> what counts of the last record about it that was there when this was opened, of "done", "failed" and
+    "begin" events. What is written since is not kept: a million records take gigabytes.
     """
 
     def __init__(self, path: Path, *, go_on: bool, anew: bool, also: bytes = b"") -> None:
@@ -99,8 +102,6 @@ class Manifest:
                     self.sync()
             except OSError as error:
                 raise FileError(f"cannot write the manifest {self.path}: {(error.strerror or '').lower()}") from error
-            if "target" in record:
-                self._remember(record)
         return record
 
     def sync(self) -> None:
@@ -143,9 +144,8 @@ def _more(book: bytes, known: bytes) -> bytes:
     return b"".join(line for line in book.splitlines(keepends=True) if line not in lines and line.endswith(b"\n"))
 
 
-def _records(data: bytes, path: Path) -> list[dict[str, Any]]:
-    records = []
-    for number, line in enumerate(data.splitlines(), 1):
+def _records(data: bytes, path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(io.BytesIO(data), 1):
         try:
             record = json.loads(line)
         except ValueError as error:
@@ -154,5 +154,4 @@ def _records(data: bytes, path: Path) -> list[dict[str, Any]]:
             ) from error
         if not isinstance(record, dict) or not {"event", "time"} <= record.keys():
             raise DataError(f"line {number} of {path} is no record of a run; move it away, or --overwrite it")
-        records.append(record)
-    return records
+        yield record

@@ -10,6 +10,24 @@ from denoise_wrapper.cluster.run import Counts
 from denoise_wrapper.errors import ConfigError, FileError, needs_package
 
 
+def gauges(counts: Counts) -> list[tuple[str, str, float]]:
+    """What is told of a run that goes up and down: names, what they mean, values."""
+    ran = time.monotonic() - counts.began
+    done = counts.weight_done + counts.weight_open
+    left = max(0.0, counts.weight - done)
+    wait = left * ran / done if done else 0.0
+    told = {
+        "files_left": ("Files to do", counts.total - counts.done - counts.failed),
+        "audio_seconds_left": ("Audio to do, as guessed by the sizes of files", left),
+        "audio_seconds_open": ("Audio that was cleaned of files not yet ended", counts.seconds_open),
+        "workers": ("Workers that clean", counts.workers),
+        "speed": ("Times real time, since the first file", counts.speed),
+        "run_seconds": ("Since the first file began", ran),
+        "seconds_left": ("Until the end, at the speed so far; 0 if that is not known", wait),
+    }
+    return [(f"denoise_batch_{name}", *meaning) for name, meaning in told.items()]
+
+
 @contextlib.contextmanager
 def served(counts: Counts, port: int | None, host: str = "127.0.0.1") -> Iterator[None]:
     """Serve counts at http://host:port/metrics within the block; port None for not.
@@ -34,14 +52,8 @@ def served(counts: Counts, port: int | None, host: str = "127.0.0.1") -> Iterato
             yield files
             yield CounterMetricFamily("denoise_batch_retries", "Tries that came to nothing", value=counts.again)
             yield CounterMetricFamily("denoise_batch_audio_seconds", "Audio that was cleaned", value=counts.seconds)
-            left = counts.total - counts.done - counts.failed
-            yield GaugeMetricFamily("denoise_batch_files_left", "Files to do", value=left)
-            yield GaugeMetricFamily("denoise_batch_audio_seconds_left", "Audio to do, as guessed by the sizes of files",
-                                    value=max(0.0, counts.weight - counts.weight_done))  # fmt: skip
-            yield GaugeMetricFamily("denoise_batch_workers", "Workers that clean", value=counts.workers)
-            yield GaugeMetricFamily("denoise_batch_speed", "Times real time, since the first file", value=counts.speed)
-            yield GaugeMetricFamily("denoise_batch_run_seconds", "Since the first file began",
-                                    value=time.monotonic() - counts.began)  # fmt: skip
+            for name, text, value in gauges(counts):
+                yield GaugeMetricFamily(name, text, value=value)
 
     registry = CollectorRegistry()
     registry.register(Seen())

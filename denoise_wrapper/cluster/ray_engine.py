@@ -14,21 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from denoise_wrapper.arguments import warn_caller
+from denoise_wrapper.cluster.metrics import gauges
 from denoise_wrapper.cluster.plan import Task
+from denoise_wrapper.cluster.ray_worker import Call, worker_class
 from denoise_wrapper.cluster.store import redacted
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import ConfigError, DenoiseError, FileError, needs_package
 from denoise_wrapper.machine import check_jobs
 
 if TYPE_CHECKING:
-    from denoise_wrapper.cluster.run import Ledger
+    from denoise_wrapper.cluster.run import Counts, Ledger
 
-CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer
-CALL_FILES = 32  # of a call at most
+CALL_S = 60.0  # of audio that a call of a worker is about, unless a single file is longer,
+CALL_FILES = 32  # and so many at most; both are more on a large cluster, for one process to lead it:
+CALL_CORES = 120  # for so many cores as much again
 AHEAD_S = 120.0  # a call waits at a worker only behind one of less audio than this
 WAIT_S = 0.5  # between two looks at what else is to be done
 HIRE_S = 2.0  # between two looks at how many cores the cluster has
 PATIENCE_S = 8.0  # for workers to give up what they are at, before they are ended
+LONG_S = 300.0  # of audio, from which on a worker is asked how far it is with a file
+LOOK_S = 4.0  # between two such questions
 LATE_S = 60.0  # after which it is said that no worker has come
 LOST_S = 900.0  # without any, after which none is waited for
 FAILURES = 10  # of workers to start, one after the other, after which none is tried
@@ -95,16 +100,22 @@ def _check_listens(where: str, address: str) -> None:
         raise FileError(_NO_CLUSTER.format(address=address, why=f"{where}: {why}".lower())) from error
 
 
-Call = list[tuple[Task, bool]]  # what a worker gets at a time; with each task, whether its result may be replaced
-
-
-@dataclass
+@dataclass(eq=False)
 class _Worker:
-    """An actor. came: whether it has answered yet. calls: that it has, those at work first, by their references."""
+    """An actor. calls: that it has, those at work first, by their references.
+
+    came: whether it has answered yet. gone: whether it was dismissed. alone: whether its call is to have no other one
+    beside or behind it. asked: the question how far it is, until there is an answer. far: what it said of calls that it
+    has, by the target of the first task: seconds, share of weight.
+    """
 
     actor: Any
     hello: Any
     came: bool = False
+    gone: bool = False
+    alone: bool = False
+    asked: Any = None
+    far: dict[str, tuple[float, float]] = field(default_factory=dict)
     calls: dict[Any, Call] = field(default_factory=dict)
 
 
@@ -132,19 +143,22 @@ class _Run:
         self._ray, self._cpus, self._most, self._check = ray, cpus, most, check
         self._todo, self._ledger = deque(tasks), ledger
         self._later: list[tuple[float, tuple[Task, bool]]] = []  # (time.monotonic() from which on, task to try again)
-        self._singly: set[str] = set()  # targets of tasks, one of which may have ended a worker: a call for each
+        # Of tasks that a worker had when it died any may be to blame: each is then the only one that a worker has.
+        self._suspects: deque[tuple[Task, bool]] = deque()
+        self._suspected: set[str] = set()  # their targets, for good
         self._workers: list[_Worker] = []
-        self._class = worker_class(ray)
+        self._class, self._show = worker_class(ray), _board()
         self._how, self._key = ray.put(how), how.key
-        self._hired = self._failures = 0.0
+        self._hired = self._failures = self._looked = 0.0
         self._alone, self._said = time.monotonic(), False  # since when no worker is there, and whether that was said
 
     def run(self) -> None:
         try:
-            while self._todo or self._later or any(worker.calls for worker in self._workers):
+            while self._todo or self._suspects or self._later or any(worker.calls for worker in self._workers):
                 self._check()
                 self._hire()
                 self._hand_out()
+                self._ask()
                 self._collect()
         except self._ray.exceptions.RayError as error:
             why = redacted(" ".join(str(error).split()))[:300]
@@ -158,9 +172,10 @@ class _Run:
         if now - self._hired < HIRE_S:
             return
         self._hired = now
+        self._show(self._ledger.counts)
         cores = self._ray.cluster_resources().get("CPU", 0.0)
         busy = sum(len(call) for worker in self._workers for call in worker.calls.values())
-        left = len(self._todo) + len(self._later) + busy
+        left = len(self._todo) + len(self._suspects) + len(self._later) + busy
         wanted = min(max(1, int(cores // self._cpus)), self._most or 1 << 30, -(-left // self._cpus))
         for _ in range(wanted - len(self._workers)):
             options = {"num_cpus": self._cpus, "max_concurrency": self._cpus, "scheduling_strategy": "SPREAD"}
@@ -186,38 +201,61 @@ class _Run:
     def _hand_out(self) -> None:
         """Give workers what they can take: a call a core, and one more behind what is soon done."""
         now = time.monotonic()
-        self._todo.extendleft(task for when, task in self._later if when <= now)
+        self._put_back([task for when, task in self._later if when <= now])
         self._later = [each for each in self._later if each[0] > now]
+        cores = self._cpus * sum(worker.came for worker in self._workers)
         for room in range(1, self._cpus + 2):
             for worker in self._workers:
-                if not self._todo or not worker.came or len(worker.calls) >= room:
+                if not worker.came or len(worker.calls) >= room or (worker.calls and worker.alone):
                     continue
                 ahead = (task.weight for call in worker.calls.values() for task, _ in call)
                 if room > self._cpus and any(weight > AHEAD_S for weight in ahead):
                     continue
-                call = self._next_call()
+                if self._suspects:
+                    if worker.calls:
+                        continue  # until it has none, and can take one of them
+                    worker.alone, call = True, [self._suspects.popleft()]
+                elif self._todo:
+                    worker.alone, call = False, self._next_call(cores)
+                else:
+                    continue
                 for task, _ in call:
                     self._ledger.begin(task)
                 worker.calls[worker.actor.clean.remote(call)] = call
         self._ledger.counts.workers = sum(worker.came for worker in self._workers)
 
-    def _next_call(self) -> Call:
-        """Take what a worker is to do next: a file, or several short ones, as long as there are enough for all."""
-        cores = self._cpus * sum(worker.came for worker in self._workers)
-        most = min(CALL_FILES, len(self._todo) // (2 * cores))
+    def _next_call(self, cores: int) -> Call:
+        """Take what a worker is to do next: a file, or several short ones, as long as all cores have enough."""
+        times = max(1.0, cores / CALL_CORES)
+        most = min(CALL_FILES * times, len(self._todo) // (2 * cores))
         call = [self._todo.popleft()]
         seconds = call[0][0].weight
-        while len(call) < most and self._singly.isdisjoint((call[0][0].target, self._todo[0][0].target)):
+        while len(call) < most:
             seconds += self._todo[0][0].weight
-            if seconds > CALL_S:
+            if seconds > CALL_S * times:
                 break
             call.append(self._todo.popleft())
         return call
+
+    def _ask(self) -> None:
+        """Ask workers how far they are with long files."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        for worker in self._workers:
+            if worker.asked is None and any(call[0][0].weight > LONG_S for call in worker.calls.values()):
+                worker.asked = worker.actor.far.remote()
+
+    def _count_open(self) -> None:
+        far = [each for worker in self._workers for each in worker.far.values()]
+        self._ledger.counts.open(sum(seconds for seconds, _ in far), sum(weight for _, weight in far))
 
     def _collect(self) -> None:
         """Wait for something to happen, and note it."""
         owners = {reference: worker for worker in self._workers for reference in worker.calls}
         owners |= {worker.hello: worker for worker in self._workers if not worker.came}
+        owners |= {worker.asked: worker for worker in self._workers if worker.asked is not None}
         if not owners:
             time.sleep(WAIT_S)
             return
@@ -227,7 +265,7 @@ class _Run:
             ready = [*ready, *(each for each in more if each not in ready)]
         for reference in ready:
             worker = owners[reference]
-            if worker in self._workers:  # not one that was dismissed a moment ago
+            if not worker.gone:  # as one is that was dismissed a moment ago
                 self._take(worker, reference)
 
     def _take(self, worker: _Worker, reference: Any) -> None:
@@ -243,7 +281,14 @@ class _Run:
             if reference is worker.hello:
                 worker.came, self._failures = True, 0
                 return
-            worker.calls.pop(reference)
+            if reference is worker.asked:
+                there = {call[0][0].target for call in worker.calls.values()}
+                worker.asked, worker.far = None, {name: far for name, far in answer.items() if name in there}
+                self._count_open()
+                return
+            call = worker.calls.pop(reference)
+            if worker.far.pop(call[0][0].target, None):
+                self._count_open()
             for outcome in answer:
                 self._answer(outcome)
 
@@ -255,22 +300,31 @@ class _Run:
     def _blame(self, call: Call, why: str) -> None:
         """Note a call that came to nothing. Of several files one may be at fault: which, calls of one each show."""
         if len(call) > 1:
-            self._singly.update(task.target for task, _ in call)
-            self._take_back(call)
+            self._suspect(call)
             return
         ((task, _),) = call
+        self._suspected.add(task.target)
         self._answer(Outcome(task, "again", f"{task.source}: {why}", 0.0, {"killed": True}))
+
+    def _suspect(self, call: Call) -> None:
+        self._suspected.update(task.target for task, _ in call)
+        self._take_back(call)
 
     def _take_back(self, call: Call) -> None:
         """Have files of a call that came to nothing done again, as if they had not been tried."""
-        for task, _ in reversed(call):
+        for task, _ in call:
             self._ledger.forgive(task)
-            self._todo.appendleft((task, True))
+        self._put_back([(task, True) for task, _ in call])
+
+    def _put_back(self, tasks: Call) -> None:
+        """Have tasks done before all others."""
+        for each in reversed(tasks):
+            (self._suspects if each[0].target in self._suspected else self._todo).appendleft(each)
 
     def _lost(self, worker: _Worker, error: Exception) -> None:
-        """A worker is gone: what it was at is tried again, what waited behind that has lost nothing."""
+        """A worker is gone: what it had is done again, one by one if that may be to blame."""
         self._dismiss(worker)
-        self._hired = 0.0
+        self._hired = 0.0  # at once
         if not worker.came:
             self._failures += 1
             cause = getattr(error, "cause", None)
@@ -280,15 +334,19 @@ class _Run:
                 raise FileError(f"workers do not start: {redacted(' '.join(str(error).split()))[:300]}") from error
         # A node that is gone is no fault of what was done there.
         gone = isinstance(error, self._ray.exceptions.NodeDiedError) or "its node has died" in str(error)
-        for at, call in enumerate(worker.calls.values()):
-            if at < self._cpus and not gone:
-                self._blame(call, "the worker that cleaned it died")
-            else:
+        for call in worker.calls.values():
+            if gone:
                 self._take_back(call)
+            elif len(worker.calls) == 1:
+                self._blame(call, "the worker that cleaned it died")
+            else:  # also what waited: it may have begun, and the answer of the one before it be lost
+                self._suspect(call)
         worker.calls.clear()
 
     def _dismiss(self, worker: _Worker) -> None:
+        worker.gone = True
         self._workers.remove(worker)
+        self._count_open()
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(worker.actor)
 
@@ -301,64 +359,23 @@ class _Run:
                     if worker.came:
                         worker.actor.stop.remote()
                 self._ray.wait(busy, num_returns=len(busy), timeout=PATIENCE_S)
+            self._show(self._ledger.counts)
         for worker in list(self._workers):
             self._dismiss(worker)
 
 
-def worker_class(ray: Any) -> Any:
-    """The class of actors that clean."""
+def _board() -> Callable[[Counts], None]:
+    """What has Ray's dashboard and its addresses for Prometheus show how far a run is, on the machine that leads."""
+    from ray.util.metrics import Gauge
 
-    class Cleaner:
-        """Cleans files of a run on one machine of the cluster."""
+    from denoise_wrapper.cluster.run import Counts
 
-        def __init__(self, how: How, key: str) -> None:
-            import threading
+    shown = {name: Gauge(name, text) for name, text, _ in gauges(Counts())}
+    failed = Gauge("denoise_batch_files_failed", "Files that are given up")
 
-            if how.key != key:
-                import denoise_wrapper
+    def show(counts: Counts) -> None:
+        for name, _, value in gauges(counts):
+            shown[name].set(value)
+        failed.set(counts.failed)
 
-                raise ConfigError(
-                    f"a machine of the cluster has denoise_wrapper {denoise_wrapper.__version__} or a model that gives "
-                    "other results than here; install one version everywhere"
-                )
-            self._how, self._stop = how, threading.Event()
-            self._files, self._seconds, self._failed = _gauges()
-
-        def hello(self) -> str:
-            return "ready"
-
-        def clean(self, call: Call) -> list[Outcome]:
-            from denoise_wrapper.cluster.work import clean_tasks
-
-            outcomes: list[Outcome] = []
-            clean_tasks(call, self._how, 1, outcomes.append, check=self._check)
-            done = [outcome for outcome in outcomes if outcome.kind == "done"]
-            if done:
-                self._files.inc(len(done))
-                self._seconds.inc(max(sum(outcome.seconds for outcome in done), 1e-6))
-            if len(done) < len(outcomes):
-                self._failed.inc(len(outcomes) - len(done))
-            return outcomes
-
-        def stop(self) -> None:
-            self._stop.set()
-
-        def _check(self) -> None:
-            if self._stop.is_set():
-                raise RuntimeError("the run is ending")
-
-    options = {"concurrency_groups": {"control": 1}, "max_restarts": 0, "max_task_retries": 0}
-    Cleaner.hello = ray.method(concurrency_group="control")(Cleaner.hello)  # type: ignore[method-assign]
-    Cleaner.stop = ray.method(concurrency_group="control")(Cleaner.stop)  # type: ignore[method-assign]
-    return ray.remote(**options)(Cleaner)
-
-
-def _gauges() -> tuple[Any, Any, Any]:
-    """Counters that Ray's own dashboard and its address for Prometheus show: files, seconds of audio, failures."""
-    from ray.util.metrics import Counter
-
-    return (
-        Counter("denoise_files", "Files cleaned"),
-        Counter("denoise_audio_seconds", "Seconds of audio cleaned"),
-        Counter("denoise_failures", "Tries that came to nothing"),
-    )
+    return show

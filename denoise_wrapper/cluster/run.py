@@ -35,6 +35,7 @@ class Counts:
 
     total: files to do. done, failed, skipped: files. again: tries that came to nothing and were not the last.
     seconds: of audio that were cleaned. weight, weight_done: seconds of audio to do, as guessed, and of those ended.
+    seconds_open, weight_open: likewise, of what is cleaned of files that have not ended; of long ones alone on Ray.
     workers: that clean now. began: by time.monotonic(), when the first file did.
     """
 
@@ -46,13 +47,19 @@ class Counts:
     seconds: float = 0.0
     weight: float = 0.0
     weight_done: float = 0.0
+    seconds_open: float = 0.0
+    weight_open: float = 0.0
     workers: int = 0
     began: float = field(default_factory=time.monotonic)
+
+    def open(self, seconds: float, weight: float) -> None:
+        """Note what is cleaned of files that have not ended."""
+        self.seconds_open, self.weight_open = seconds, weight
 
     @property
     def speed(self) -> float:
         """Seconds of audio cleaned in each second by the clock."""
-        return self.seconds / max(1e-9, time.monotonic() - self.began)
+        return (self.seconds + self.seconds_open) / max(1e-9, time.monotonic() - self.began)
 
 
 class Ledger:
@@ -106,6 +113,7 @@ class Ledger:
                 raise FileError(f"{outcome.error}; stopped there, and --resume goes on")
         if not again:
             counts.weight_done += task.weight
+            self._tries.pop(task.target, None)
         self._told(outcome, not again)
         return again
 
@@ -129,7 +137,7 @@ def local_engine(jobs: int | None, check: Callable[[], object] | None = None) ->
                 if ledger.answer(outcome):
                     again.append((outcome.task, True))
 
-            clean_tasks(todo, how, jobs, answer, begin=ledger.begin, check=check)
+            clean_tasks(todo, how, jobs, answer, begin=ledger.begin, check=check, far=ledger.counts.open)
             todo = again
             if todo:
                 time.sleep(pause)
@@ -168,6 +176,8 @@ def run_tasks(
         key = how.key
         book.write("run", output=output, settings=key, how=how.words, files=len(made.tasks))
         todo = list(_left(made, output, book, key, _Asked(overwrite, verify, retry), counts, told))
+        book.last.clear()  # is known, and takes a kilobyte a file
+        made.looks.clear()
         counts.total = len(todo) + counts.failed
         counts.weight = sum(task.weight for task, _ in todo)
         counts.began = time.monotonic()

@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -80,6 +81,7 @@ class Outcome:
 
 
 Report = Callable[[Outcome], object]
+Far = Callable[[float, float], object]
 
 
 def clean_tasks(
@@ -90,19 +92,25 @@ def clean_tasks(
     *,
     begin: Callable[[Task], object] = lambda task: None,
     check: Callable[[], object] | None = None,
+    far: Far = lambda seconds, weight: None,
 ) -> None:
     """Clean files and shards on this machine, jobs at a time in threads, as `filter` does.
 
     tasks: with each, whether its result may be replaced. done: called with each outcome, begin: before each, in a
-    thread of its own. check: called a few times a second; what it raises stops all at their next block.
+    thread of its own. check: called a few times a second; what it raises stops all at their next block. far: called
+    before each of both with what is cleaned of tasks of which done was not called: seconds of audio, and their share of
+    the tasks' weight.
     """
-    _Local(tasks, how, begin).run(jobs, done, check)
+    _Local(tasks, how, begin, far).run(jobs, done, check)
 
 
 class _Local:
-    def __init__(self, tasks: Sequence[tuple[Task, bool]], how: How, begin: Callable[[Task], object]) -> None:
-        self._tasks, self._how, self._begin = tasks, how, begin
+    def __init__(self, tasks: Sequence[tuple[Task, bool]], how: How, begin: Callable[[Task], object], far: Far) -> None:
+        self._tasks, self._how, self._begin, self._far = tasks, how, begin, far
         self._work: dict[Path, _Work] = {}  # by the plain file to read
+        self._open: dict[Path, tuple[Task, Watch]] = {}
+        self._ended: dict[Path, tuple[float, float]] = {}  # how far they came, until done is called
+        self._lock = threading.Lock()  # of both
 
     def run(self, jobs: int | None, done: Report, check: Callable[[], object] | None) -> None:
         # A name of its own: many workers of one machine do this at the same moment.
@@ -112,17 +120,42 @@ class _Local:
                 work = _Work(task, replace, folder / f"{number}")
                 self._work[work.source] = work
             pairs = [(work.source, work.target) for work in self._work.values()]
-            look_on = None if check is None else (lambda *_: check())
-            run_batch(self._clean, pairs, jobs, done=lambda result: done(self._outcome(result)), progress=look_on)
+
+            def ended(result: FileResult) -> None:
+                outcome = self._outcome(result)
+                self._tell()
+                done(outcome)
+
+            def look_on(*_: float) -> None:
+                self._tell()
+                if check is not None:
+                    check()
+
+            run_batch(self._clean, pairs, jobs, done=ended, progress=look_on, keep=False)
+
+    def _tell(self) -> None:
+        """Tell how far the open tasks are."""
+        with self._lock:
+            known = [*self._ended.values(), *(_how_far(*each) for each in self._open.values())]
+        self._far(sum(seconds for seconds, _ in known), sum(weight for _, weight in known))
 
     def _clean(self, source: Path, target: Path, watch: Watch) -> None:
         work = self._work[source]
+        with self._lock:
+            self._open[source] = work.task, watch
         self._begin(work.task)
-        with transient(work.folder) if work.is_remote else contextlib.nullcontext():
-            work.clean(self._how, watch)
+        try:
+            with transient(work.folder) if work.is_remote else contextlib.nullcontext():
+                work.clean(self._how, watch)
+        finally:
+            with self._lock:
+                del self._open[source]
+                self._ended[source] = _how_far(work.task, watch)
 
     def _outcome(self, result: FileResult) -> Outcome:
         work = self._work.pop(result.source)
+        with self._lock:
+            self._ended.pop(result.source, None)
         task, fields = work.task, work.fields
         fields["worker"] = f"{socket.gethostname()}:{os.getpid()}"
         fields["took"] = round(result.took, 4)
@@ -136,6 +169,12 @@ class _Local:
         if result.notes:
             fields["notes"] = list(result.notes)
         return Outcome(task, "done", None, result.seconds, fields)
+
+
+def _how_far(task: Task, watch: Watch) -> tuple[float, float]:
+    """What of a task is cleaned: seconds of audio, and its share of the weight."""
+    share = watch.frames / watch.total if watch.total else watch.seconds / max(task.weight, 1e-9)
+    return watch.seconds, task.weight * min(1.0, share)
 
 
 class _Work:

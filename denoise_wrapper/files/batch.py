@@ -164,6 +164,7 @@ def run_batch(
     *,
     done: Callable[[FileResult], object] | None = None,
     progress: Callable[[float, float], object] | None = None,
+    keep: bool = True,
 ) -> list[FileResult]:
     """Clean files in threads; a file that fails does not keep the others from being done.
 
@@ -171,10 +172,11 @@ def run_batch(
     done: called with each result as it comes. progress: called now and then with seconds of audio done, and in all.
     Both are called in the thread of the caller. What they raise, Ctrl-C, and what clean raises that is no
     DenoiseError, stops all threads at their next block, leaves no file half-written, and is raised.
-    Returns the results in the order of the pairs. Raises FileError if they do not go together: see `check_pairs`.
+    Returns the results in the order of the pairs; none unless keep, as those of a million files take a gigabyte. Raises
+    FileError if the pairs do not go together: see `check_pairs`.
     """
     check_pairs(pairs)
-    return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done)
+    return _Batch(clean, pairs, progress).run(min(check_jobs(jobs), len(pairs)), done, keep)
 
 
 class _Stopped(BaseException):
@@ -185,8 +187,6 @@ class _Job:
     def __init__(self, number: int, pair: Pair) -> None:
         self.number, (self.source, self.target) = number, pair
         self.watch: Watch | None = None  # while it is being cleaned
-        self.seconds = 0.0  # of audio that were done, when it has ended
-        self.ended = False
         try:
             self.size = self.source.stat().st_size
         except (OSError, ValueError):  # which will be told when it is its turn
@@ -198,16 +198,21 @@ class _Batch:
         self._clean, self._progress = clean, progress
         self._jobs = [_Job(number, pair) for number, pair in enumerate(pairs)]
         self._todo = deque(self._jobs)
+        # How far all is, kept as files begin and end: to look at each of a million whenever it is told takes seconds.
+        self._open: set[_Job] = set()
+        self._ended_s = 0.0  # of audio, of files that have ended
+        self._ended_bytes, self._left_bytes = 0, sum(job.size for job in self._jobs)
+        self._lock = threading.Lock()  # of these
         self._answers: queue.SimpleQueue[tuple[int, FileResult] | BaseException] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._reported = 0.0  # time.monotonic() of the last report
 
-    def run(self, threads: int, done: Callable[[FileResult], object] | None) -> list[FileResult]:
-        results: dict[int, FileResult] = {}
+    def run(self, threads: int, done: Callable[[FileResult], object] | None, keep: bool) -> list[FileResult]:
+        results, ended = dict[int, FileResult](), 0
         workers = [threading.Thread(target=self._work, name=f"denoise-{number}") for number in range(threads)]
         try:
             _start(workers)
-            while len(results) < len(self._jobs):
+            while ended < len(self._jobs):
                 try:
                     answer = self._answers.get(timeout=TELL_S)  # a wait without end would not see Ctrl-C on Windows
                 except queue.Empty:
@@ -215,16 +220,18 @@ class _Batch:
                     continue
                 if isinstance(answer, BaseException):
                     raise answer
-                results[answer[0]] = answer[1]
+                ended += 1
+                if keep:
+                    results[answer[0]] = answer[1]
                 if done is not None:
                     done(answer[1])
-                self._tell(last=len(results) == len(self._jobs))
+                self._tell(last=ended == len(self._jobs))
         finally:
             self._stop.set()
             for worker in workers:
                 if worker.ident is not None:
                     worker.join()
-        return [results[number] for number in range(len(self._jobs))]
+        return [results[number] for number in sorted(results)]
 
     def _work(self) -> None:
         """One thread: file after file."""
@@ -244,6 +251,8 @@ class _Batch:
     def _filter(self, job: _Job) -> FileResult:
         begin, target, failed = time.perf_counter(), job.target or beside(job.source), None
         watch = job.watch = Watch(self._check, measured=True)
+        with self._lock:
+            self._open.add(job)
         try:
             if job.target is not None:
                 if os.path.lexists(job.source):  # and is not a place in storage
@@ -251,8 +260,13 @@ class _Batch:
                 make_folder(target.parent)
             self._clean(job.source, target, watch)
         except DenoiseError as error:
-            failed, job.size = error, 0
-        job.seconds, job.ended, job.watch = watch.seconds, True, None  # levels take memory, which many files would fill
+            failed = error
+        with self._lock:
+            self._open.remove(job)
+            self._ended_s += watch.seconds
+            self._ended_bytes += 0 if failed else job.size
+            self._left_bytes -= job.size
+        job.watch = None  # levels take memory, which many files would fill
         took = time.perf_counter() - begin
         stages = {**watch.stages, OTHER: max(0.0, took - sum(watch.stages.values()))}
         levels = None if failed else speech_levels(watch.before, watch.after)
@@ -269,15 +283,15 @@ class _Batch:
         if self._progress is None or (now - self._reported < TELL_S and not last):
             return
         self._reported = now
-        done = total = known = 0.0
-        for job in self._jobs:
-            watch = job.watch
-            seconds = job.seconds if watch is None or job.ended else watch.seconds
-            done += seconds
-            if job.ended or (watch is not None and watch.total):
-                total += seconds if job.ended or watch is None else watch.total / watch.rate
-                known += job.size
-        left = sum(job.size for job in self._jobs) - known
+        with self._lock:
+            done = total = self._ended_s
+            known, left = self._ended_bytes, self._left_bytes
+            for watch, size in [(job.watch, job.size) for job in self._open]:
+                assert watch is not None
+                done += watch.seconds
+                if watch.total:
+                    total += watch.total / watch.rate
+                    known, left = known + size, left - size
         if known:
             total *= 1 + left / known
         self._progress(done, max(done, total))

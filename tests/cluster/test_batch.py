@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from batch_runs import batch, contents, make_files, records
 
 from denoise_wrapper import Denoiser
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.cli.batch import _Progress
 from denoise_wrapper.cluster.manifest import NAME, Manifest
 from denoise_wrapper.cluster.metrics import served
 from denoise_wrapper.cluster.plan import Task, make_tasks
@@ -28,6 +30,7 @@ from denoise_wrapper.cluster.ray_engine import start
 from denoise_wrapper.cluster.run import Counts, Ledger, local_engine, run_tasks
 from denoise_wrapper.cluster.work import How, Outcome
 from denoise_wrapper.errors import DataError, FileError
+from denoise_wrapper.files.batch import run_batch
 from denoise_wrapper.files.levels import Meter
 from denoise_wrapper.integrations.ray import _Rows
 
@@ -278,7 +281,34 @@ def test_what_may_end_otherwise_is_tried_again_and_then_set_aside(tmp_path: Path
             ledger.begin(task)
             again.append(ledger.answer(Outcome(task, "again", "why", fields={"killed": killed})))
         assert again == [True, True, False]
+        book.close()
+        book = Manifest(tmp_path / f"{killed}", go_on=True, anew=False)
         assert book.last["b.wav"]["aside"] is killed
+        book.close()
+
+
+def test_memory_does_not_grow_with_the_files_that_are_done(tmp_path: Path) -> None:
+    """Neither by what is written down nor by results that nobody asks for."""
+    book = Manifest(tmp_path / "book", go_on=False, anew=False)
+    ledger = Ledger(book, "key", 3, lambda outcome, last: None, Counts())
+    tasks = [Task(f"/in/{number:06}.wav", f"/out/{number:06}.wav") for number in range(4000)]
+    pairs = [(Path(task.source), Path(task.target)) for task in tasks]
+    tracemalloc.start()
+    try:
+        for at, task in enumerate(tasks):
+            if at == 1000:
+                before = tracemalloc.get_traced_memory()[0]
+            ledger.begin(task)
+            ledger.answer(Outcome(task, "done", None, 1.0, {"input_sha256": f"{at:064}"}))
+        assert tracemalloc.get_traced_memory()[0] - before < 3000 * 20
+        kept: list[object] = []
+        for keep in (True, False):
+            begin = tracemalloc.get_traced_memory()[0]
+            kept.append(run_batch(lambda *_: None, pairs, 1, keep=keep))
+            took = tracemalloc.get_traced_memory()[0] - begin
+            assert (took > 4000 * 200) is keep
+    finally:
+        tracemalloc.stop()
         book.close()
 
 
@@ -291,13 +321,44 @@ def test_two_runs_do_not_write_one_manifest(corpus: Path, tmp_path: Path) -> Non
 
 def test_counters_are_served_while_a_run_goes_on() -> None:
     pytest.importorskip("prometheus_client")
-    counts = Counts(total=5, done=2, failed=1, seconds=7.0)
+    counts = Counts(total=5, done=2, failed=1, seconds=7.0, weight=10.0, weight_done=4.0, weight_open=1.0)
+    counts.began -= 1000.0
     with served(counts, 18431):
         text = urllib.request.urlopen("http://127.0.0.1:18431/metrics").read().decode()
         with pytest.raises(FileError, match="--metrics-port 18431"), served(counts, 18431):
             pass
     assert 'denoise_batch_files_total{outcome="done"} 2.0' in text
     assert "denoise_batch_files_left 2.0" in text
+    assert "denoise_batch_audio_seconds_left 5.0" in text
+    assert "denoise_batch_seconds_left 100" in text
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_the_bar_moves_within_a_file_and_never_back(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is told of weights, which the sizes of files let guess, half or double of what there is."""
+    monkeypatch.setattr("denoise_wrapper.files.batch.TELL_S", 0.001)
+    make_files(tmp_path / "in", {f"a.{suffix}": 60.0} | {f"{number}.{suffix}": 0.1 for number in range(20)})
+    made, counts = make_tasks([str(tmp_path / "in")], str(tmp_path / "out")), Counts()
+    progress, seen, far = _Progress(counts, quiet=True), [0.0], set[int]()
+
+    def look() -> None:
+        progress.report()
+        (task,) = progress._bars.tasks
+        seen.append(round(task.completed, 6))
+        if not counts.done:
+            far.add(int(counts.seconds_open))
+
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), local_engine(1, look), counts=counts)
+    assert len(far) > 5
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(counts.weight)
+    assert (counts.seconds_open, counts.weight_open) == (0.0, 0.0)
+    assert counts.seconds == pytest.approx(62.0)
+    counts.open(7200.0, 0.0)
+    progress.report()
+    assert ", 2.0 h, " in progress._bars.tasks[0].fields["told"]
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -21,14 +21,14 @@ import pytest
 import soundfile
 from batch_runs import batch, contents, make_files, records
 from ray_nodes import add_node, cleaners, head
-from storms import REFUSAL, SECRET, Proxy, bucket, free_port
+from storms import REFUSAL, SECRET, Proxy, bucket, free_port, wait_for
 
 from denoise_wrapper import ConfigError, DenoiseError, Denoiser
 from denoise_wrapper.cluster import store
 from denoise_wrapper.cluster.manifest import NAME
 from denoise_wrapper.cluster.plan import make_tasks
 from denoise_wrapper.cluster.ray_engine import ray_engine, start
-from denoise_wrapper.cluster.run import run_tasks
+from denoise_wrapper.cluster.run import Counts, run_tasks
 from denoise_wrapper.cluster.store import scheme_of
 from denoise_wrapper.cluster.work import How
 
@@ -115,10 +115,11 @@ def test_a_worker_that_is_killed_costs_the_files_that_it_was_at(cluster: Any, tm
     assert len(killed) == 1
     assert batch(tmp_path / "in", "-o", tmp_path / "plain") == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "plain")
-    done, failed = records(tmp_path / "out"), records(tmp_path / "out", "failed")
-    assert len(done) == 8
-    assert [line["final"] for line in failed] == [False]
-    assert "the worker that cleaned it died" in failed[0]["error"]
+    done, begun = records(tmp_path / "out"), records(tmp_path / "out", "begin")
+    assert len({line["target"] for line in done}) == len(done) == 8
+    assert len(begun) == 8 + 2  # what it was at, and what waited behind that: either may have ended it
+    assert {line["attempt"] for line in begun} == {1}
+    assert records(tmp_path / "out", "failed") == []
 
 
 def test_one_of_many_short_files_that_ends_its_worker_is_set_aside_alone(cluster: Any, tmp_path: Path) -> None:
@@ -139,6 +140,19 @@ def test_one_of_many_short_files_that_ends_its_worker_is_set_aside_alone(cluster
     assert {line["attempt"] for line in done} == {1}
     tries = [(Path(line["source"]).name, line["aside"]) for line in records(tmp_path / "out", "failed")]
     assert tries == [("07.wav", False), ("07.wav", True)]
+
+
+def test_how_far_a_long_file_is_is_told_before_it_ends(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("denoise_wrapper.cluster.ray_engine.LOOK_S", 0.02)
+    make_files(tmp_path / "in", {"long.wav": 900.0})  # guessed to be 450, more than LONG_S
+    made, counts, seen = make_tasks([str(tmp_path / "in")], str(tmp_path / "out")), Counts(), list[float]()
+    engine = ray_engine(cluster, check=lambda: seen.append(counts.seconds_open))
+    run_tasks(made, str(tmp_path / "out"), How(Denoiser()), engine, counts=counts)
+    assert seen == sorted(seen)
+    assert len({each for each in seen if 0 < each < 900}) > 1
+    assert (counts.seconds, counts.seconds_open) == (900.0, 0.0)
 
 
 def test_a_disk_that_is_full_for_a_worker_ends_the_run_in_a_line(
@@ -207,24 +221,36 @@ def test_a_node_that_goes_and_one_that_comes_cost_nothing(tmp_path: Path) -> Non
     assert len({line["worker"] for line in records(tmp_path / "out")}) > 1
 
 
-def test_rays_own_metrics_tell_what_workers_have_done(tmp_path: Path) -> None:
-    """They are what its dashboard and Prometheus read."""
+def test_rays_own_metrics_tell_what_workers_have_done_and_how_far_all_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are what Prometheus reads; of the process that leads they go a while after it."""
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "300")
     make_files(tmp_path / "in", {"a.wav": 0.5, "b.wav": 0.5})
     (tmp_path / "in/bad.wav").write_text("this is text")
     told = {"files": 2.0, "audio_seconds": 1.0, "failures": 1.0}
     with head(cores=2, small=False) as nodes:
-        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
-        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
-            assert process.wait(300) == 2
         place = f"http://{nodes.head_node.node_ip_address}:{nodes.head_node.metrics_export_port}/metrics"
+
+        def read(name: str) -> list[float]:
+            lines = urllib.request.urlopen(place).read().decode().splitlines()
+            return [float(line.split()[-1]) for line in lines if line.startswith(f"ray_denoise_{name}{{")]
+
+        wait_for(nodes.head_node.metrics_export_port, nodes.head_node.node_ip_address)
+        words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray", nodes.address, "--jobs", "1"]
+        failed: list[float] = []
+        with subprocess.Popen([sys.executable, "-m", "denoise_wrapper", *words], stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                failed += read("batch_files_failed")
+                time.sleep(0.1)
+        assert process.returncode == 2
         deadline, found = time.monotonic() + 120, dict[str, float]()
         while found != told and time.monotonic() < deadline:
-            time.sleep(0.5)
-            lines = urllib.request.urlopen(place).read().decode().splitlines()
-            for name in told:
-                of = [line for line in lines if line.startswith(f"ray_denoise_{name}_total")]
-                found[name] = sum(float(line.split()[-1]) for line in of)
+            failed += read("batch_files_failed")
+            time.sleep(0.2)
+            found = {name: sum(read(f"{name}_total")) for name in told}
         assert found == told
+        assert 1.0 in failed
 
 
 def test_a_dataset_is_cleaned_as_the_denoiser_does(cluster: Any) -> None:

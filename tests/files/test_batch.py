@@ -17,6 +17,7 @@ import soundfile
 
 from denoise_wrapper import ConfigError, Denoiser, FileError
 from denoise_wrapper.cli import main as cli
+from denoise_wrapper.files import batch
 from denoise_wrapper.files.batch import run_batch
 from denoise_wrapper.files.results import LIST
 from denoise_wrapper.files.watch import Watch
@@ -121,6 +122,30 @@ def test_progress_goes_up_in_the_thread_of_the_caller_and_ends_whole(tmp_path: P
     assert all(thread is threading.main_thread() for _, _, thread in calls)
     assert [done for done, _, _ in calls] == sorted(done for done, _, _ in calls)
     assert calls[-1][:2] == (6.0, 6.0)
+
+
+def test_telling_how_far_all_is_looks_at_open_files_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a corpus of a million files is told of and not cleaned."""
+    looks, told = [0], [0]
+
+    class Job(batch._Job):
+        @property
+        def watch(self) -> Watch | None:
+            looks[0] += 1
+            return self._watch
+
+        @watch.setter
+        def watch(self, watch: Watch | None) -> None:
+            self._watch = watch
+
+    def tell(done: float, total: float) -> None:
+        told[0] += 1
+
+    monkeypatch.setattr(batch, "_Job", Job)
+    monkeypatch.setattr(batch, "TELL_S", 1e-9)
+    run_batch(lambda *_: None, [(Path(str(number)), None) for number in range(300)], 2, progress=tell)
+    assert told[0] >= 300
+    assert looks[0] <= 2 * told[0]
 
 
 def test_what_is_raised_stops_all_threads_and_leaves_nothing_half_written(tmp_path: Path) -> None:

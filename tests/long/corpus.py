@@ -312,7 +312,8 @@ def workers(work: Path, numbers: list[int], clips: int) -> None:
 def calls(number: int, pending: int) -> None:
     """What Ray takes of the process that leads: for a call of an actor and its answer, and for a look at many calls."""
     from denoise_wrapper.cluster.plan import Task
-    from denoise_wrapper.cluster.ray_engine import Call, start
+    from denoise_wrapper.cluster.ray_engine import start
+    from denoise_wrapper.cluster.ray_worker import Call
     from denoise_wrapper.cluster.work import Outcome
 
     ray = start("local", 2)
@@ -328,7 +329,7 @@ def calls(number: int, pending: int) -> None:
             time.sleep(60)
 
     actor = ray.remote(Answers).remote()
-    for files in (1, 6, 32):
+    for files in (1, 6, 32, 100):
         call = [(task, True)] * files
         ray.get(actor.clean.remote(call))
         waiting: list[Any] = []

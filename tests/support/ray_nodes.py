@@ -64,8 +64,12 @@ def add_node(cluster: Any, cores: int = 2, *, small: bool = True, **more: Any) -
 
 @contextlib.contextmanager
 def head(cores: int, *, small: bool = True) -> Iterator[Any]:
-    """A cluster of one node, as `add_node` makes it, to which others can be added."""
+    """A cluster of one node, as `add_node` makes it, to which others can be added.
+
+    Workers of all have this process's priority: by themselves they wait for all else on a busy machine.
+    """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_worker_niceness", "0")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
