@@ -177,6 +177,6 @@ def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
     """The sizes and the weights, flat, of a file that the engine has loaded."""
     records = read_records(data)
     kind, *numbers = (int(number) for number in records.pop("enhancer_sizes"))
-    (taps,) = records.pop("enhancer_taps", [1])
+    taps = int(records.pop("enhancer_taps", np.ones(1))[0])
     records.pop("metadata", None)
-    return Sizes(KINDS[kind], *numbers, taps=int(taps)), records
+    return Sizes(KINDS[kind], *numbers)._replace(taps=taps), records

@@ -148,7 +148,8 @@ class Enhancer(nn.Module):
         if before:
             joined = torch.cat([before[0], torch.cat([x, y], dim=2)], dim=1)
             before = [joined[:, x.shape[1] :]]
-            turned, seen = turn_past(*joined.split([LOW, LOW], dim=2), x.shape[1])
+            past_x, past_y = joined.split([LOW, LOW], dim=2)
+            turned, seen = turn_past(past_x, past_y, x.shape[1])
             features = torch.cat([features, nn.functional.pad(seen, (0, BANDS - LOW))], dim=1)
         hidden, own = self.body(features, own)
         lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
@@ -231,7 +232,7 @@ def turn_past(x: Tensor, y: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     count = x.shape[1] - frames
     ahead_x, ahead_y, behind_x, behind_y = x[:, 1:], y[:, 1:], x[:, :-1], y[:, :-1]
     steps = torch.stack([ahead_x * behind_x + ahead_y * behind_y, ahead_y * behind_x - ahead_x * behind_y])
-    mean_real, mean_imaginary = sum(steps[:, :, tap : tap + frames] for tap in range(count)) / count
+    mean_real, mean_imaginary = torch.stack([steps[:, :, tap : tap + frames] for tap in range(count)]).mean(dim=0)
     square = mean_real.square() + mean_imaginary.square() + FLOOR_SQUARE
     turn_real, turn_imaginary = mean_real * square.rsqrt(), mean_imaginary * square.rsqrt()
     real, imaginary = turn_real, turn_imaginary  # of as many turns as there are frames between
