@@ -18,7 +18,7 @@ from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
 ENHANCER, TINY = "enhancer", "enhancer-tiny"
 ENHANCERS = {  # sizes that are trained
-    ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2),
+    ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5),
     TINY: Sizes("rows", channels=16, width=16, rows=16, blocks=2, units=16, heads=2, convolutions=2),
     "enhancer, mixed": Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2),
     "enhancer, depthwise": Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2),
