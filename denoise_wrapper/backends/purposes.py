@@ -8,7 +8,7 @@ PURPOSES = {  # backend -> what it is for
     "rnnoise-classic": "small computers: the lightest, with the least delay; its .rnnn runs in other programs",
     "dtln-16k": "telephone and recordings at 16 kHz: keeps the speech closest, cuts off what is above 8 kHz",
     "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
-    "enhancer": "full-band speech: a mask for each frequency up to 4 kHz, bands above, delay 10 ms",
+    "enhancer": "calls that mind delay, recordings that are worked on: full band, keeps the speech close, 10 ms late",
     "deepfilternet3": "full-band speech where cost does not matter: DeepFilterNet3, by a package of its own",
     "ulunas": "UL-UNAS's released files, at 16 kHz: cuts off what is above 8 kHz",
     "gtcrn": "GTCRN's released files, at 16 kHz: likewise, lighter",
