@@ -81,6 +81,9 @@ def test_weights_to_start_from(tmp_path: Path) -> None:
     first = tapped.network.get_parameter(name)
     assert torch.equal(first[:, :3], learned[name])
     assert not first[:, 3:].any()
+    shipped = replace(tuned, train=replace(tuned.train, start_from=Path("enhancer")))
+    with pytest.raises(ConfigError, match=r"is a file for the engine.* goes on from a checkpoint"):
+        train.EnhancerRun(shipped).start(None)
     other = replace(tuned, body=replace(SMALL, channels=8))
     with pytest.raises(ConfigError, match="of other sizes"):
         train.EnhancerRun(other).start(None)

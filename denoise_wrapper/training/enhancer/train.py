@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from denoise_wrapper.backends.enhancer import is_enhancer_file
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.progress import tracked
@@ -151,6 +152,11 @@ def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
 
     It may have fewer taps; the others then begin with weights of 0, which change nothing.
     """
+    if path.is_file() and is_enhancer_file(path):
+        raise ConfigError(
+            f"{path} is a file for the engine, with the norms in its weights; training goes on from a checkpoint: a "
+            "run's folder, or weights/enhancer.pt of the repository"
+        )
     learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
     if not isinstance(learned, dict):
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
