@@ -122,6 +122,9 @@ def run() -> NoReturn:
     code = 1
     try:
         code = main()
+    except (MemoryError, SystemError):  # where there was too little left even to tell of it
+        with contextlib.suppress(MemoryError, SystemError):
+            complain("out of memory")
     finally:
         signals.end_if_asked(code)  # whatever an import makes of the exception that a signal raised in it
     sys.exit(code)

@@ -4,8 +4,9 @@
 # the one of MODEL. SHIPPED= leaves them out, so that they are loaded by path.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' ../denoise_wrapper/__init__.py)
 ABI = 1
-SHIPPED ?= $(filter-out ../denoise_wrapper/models/rnnoise.dnnw,$(wildcard ../denoise_wrapper/models/*.dnnw)) \
-    $(wildcard ../denoise_wrapper/models/*_1.onnx)
+MODELS = ../denoise_wrapper/models
+LATER = $(wildcard $(MODELS)/enhancer*.dnnw) # behind those whose numbers users of the plugin have kept
+SHIPPED ?= $(filter-out $(MODELS)/rnnoise.dnnw $(LATER),$(wildcard $(MODELS)/*.dnnw)) $(wildcard $(MODELS)/*_1.onnx) $(LATER)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 LADSPADIR ?= $(LIBDIR)/ladspa

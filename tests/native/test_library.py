@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the libraries a
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE, EXAMPLE = ROOT / "native", ROOT / "examples/c"
-SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k")
+SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer")
 Needs = Callable[[str], str]
 TYPES = {"int16": 0, "int32": 1, "float32": 2, "float64": 3}
 
@@ -557,8 +557,8 @@ def test_the_sdk_lists_and_analyses_the_plugin(needs: Needs, plugin: Path) -> No
     assert "(5190317/denoise_mono)" in shown
     assert "(5190318/denoise_stereo)" in shown
     facts = run(needs("analyseplugin"), plugin, "denoise_stereo", env=ways).stdout.decode()
-    assert "stereo (backends: 0 rnnoise, 1 rnnoise-classic, 2 dtln-16k, 3 dtln-32k)" in facts
-    assert '"Backend" input, control, 0 to 3' in facts
+    assert "stereo (backends: 0 rnnoise, 1 rnnoise-classic, 2 dtln-16k, 3 dtln-32k, 4 enhancer)" in facts
+    assert '"Backend" input, control, 0 to 4' in facts
     assert '"latency" output, control' in facts
     assert "Has activate() Function: Yes" in facts
     assert facts.count("output, audio") == 2

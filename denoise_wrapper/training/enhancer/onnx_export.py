@@ -67,6 +67,7 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
     network = copy.deepcopy(network).cpu().float().eval()
     hop = HopNetwork(copy.deepcopy(network)).requires_grad_(False)  # the exporter folds norms into its weights
     states = [f"body_{number}" for number in range(1, len(network.body.state_shapes()) + 1)]
+    states += ["before"] if network.taps > 1 else []
     inputs = ["audio", "recent", "pending", *states]
     outputs = ["clean", "voice", *(f"{name}_out" for name in inputs[1:])]
     content = io.BytesIO()
