@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import make_folder, scratch
 from denoise_wrapper.errors import DataError, ExistingFileError, file_error
-from denoise_wrapper.files.soundfiles import Recorder
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import Part, read_parts
 from denoise_wrapper.training.data.check import FRAME_S, loud_to_quiet_db
 from denoise_wrapper.training.data.decoding import BLOCK, undecodable
+from denoise_wrapper.training.data.join import new_file
 from denoise_wrapper.training.data.packs import TABLE, Pack, Row, audio_files, open_sound
 from denoise_wrapper.training.data.prepare import save_table
 
@@ -166,23 +166,16 @@ def _write(sides: _Sides, kept: Sequence[Judged], path: Path) -> list[float]:
     Where recordings overlap, the later one begins after the earlier.
     """
     position, starts = 0, []
-    with path.open("w+b", buffering=0) as raw:
-        recorder = Recorder(raw)
-        try:
-            with soundfile.SoundFile(recorder, "w", sides.rate, 1, "PCM_16", format="FLAC") as file:
-                for one in kept:
-                    first, stop = sides.span(one.part)
-                    silence = max(0, first - position)
-                    file.write(np.zeros(silence, np.int16))
-                    position += silence
-                    starts.append(position / sides.rate)
-                    for block in _blocks(sides.cleaned if one.verdict == CLEANED else sides.original, first, stop):
-                        file.write(block)
-                    position += stop - first
-        except (soundfile.LibsndfileError, AssertionError):
-            recorder.check()
-            raise
-        recorder.finish()
+    with new_file(path, sides.rate, "FLAC") as file:
+        for one in kept:
+            first, stop = sides.span(one.part)
+            silence = max(0, first - position)
+            file.write(np.zeros(silence, np.int16))
+            position += silence
+            starts.append(position / sides.rate)
+            for block in _blocks(sides.cleaned if one.verdict == CLEANED else sides.original, first, stop):
+                file.write(block)
+            position += stop - first
     return starts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -139,23 +140,30 @@ def write_joined(pieces: Sequence[Piece], path: Path, rate: int, form: str) -> l
     endian = "LITTLE" if form == "RAW" else "FILE"
     if form == "WAV" and sum(2 * (piece.recording.length + len(gap)) for piece in pieces) > WAV_MAX:
         form = "RF64"
+    with new_file(path, rate, form, endian) as file:
+        for piece in pieces:
+            if starts:
+                file.write(gap)
+                position += len(gap)
+            starts.append(position)
+            for block in blocks(piece.recording, BLOCK_S * rate):
+                file.write(block)
+            position += piece.recording.length
+    return starts
+
+
+@contextlib.contextmanager
+def new_file(path: Path, rate: int, form: str, endian: str = "FILE") -> Iterator[soundfile.SoundFile]:
+    """A file of 16-bit mono to be written within the block. Raises the system's own error where a write fails."""
     with path.open("w+b", buffering=0) as raw:
         recorder = Recorder(raw)
         try:
             with soundfile.SoundFile(recorder, "w", rate, 1, "PCM_16", endian, form) as file:
-                for piece in pieces:
-                    if starts:
-                        file.write(gap)
-                        position += len(gap)
-                    starts.append(position)
-                    for block in blocks(piece.recording, BLOCK_S * rate):
-                        file.write(block)
-                    position += piece.recording.length
+                yield file
         except (soundfile.LibsndfileError, AssertionError):
             recorder.check()
             raise
         recorder.finish()
-    return starts
 
 
 def blocks(recording: Recording, size: int) -> Iterator[Int16]:
