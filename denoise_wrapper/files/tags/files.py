@@ -59,7 +59,7 @@ def read_tags(path: Path) -> Tags | None:
         if isinstance(file, ASF):
             return from_asf(file)
         if isinstance(file.tags, ID3):
-            return _read_loose(path) if isinstance(file, MP3) else from_id3(file.tags)
+            return _read_loose(path, file.tags) if isinstance(file, MP3) else from_id3(file.tags)
         return from_ape(file.tags) if isinstance(file.tags, APEv2) else None
     except (mutagen.MutagenError, ValueError, KeyError, IndexError, AttributeError, TypeError):
         return None  # damaged tags keep no sound from being cleaned
@@ -76,8 +76,11 @@ def read_id3(content: bytes) -> Tags | None:
         return None
 
 
-def _read_loose(path: Path) -> Tags | None:
-    """Tags in front of and behind a file whose container mutagen does not know, or that has those of another."""
+def _read_loose(path: Path, front: Any = None) -> Tags | None:
+    """Tags in front of and behind a file whose container mutagen does not know, or that has those of another.
+
+    front: mutagen's ID3, if it is read already.
+    """
     import mutagen
     from mutagen.apev2 import APEv2
     from mutagen.id3 import ID3
@@ -85,7 +88,7 @@ def _read_loose(path: Path) -> Tags | None:
     found: Tags | None = None
     for kind, make in ((ID3, from_id3), (APEv2, from_ape)):
         try:
-            tags = make(kind(path))
+            tags = make(front if kind is ID3 and front is not None else kind(path))
         except (mutagen.MutagenError, ValueError):
             continue
         if found is None:

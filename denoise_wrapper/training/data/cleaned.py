@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import make_folder, scratch
-from denoise_wrapper.errors import DataError, ExistingFileError, file_error
+from denoise_wrapper.errors import DataError, ExistingFileError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import Part, read_parts
 from denoise_wrapper.training.data.check import FRAME_S, loud_to_quiet_db
@@ -96,10 +96,7 @@ def take_cleaned(
         if not rows:
             raise DataError(f"{pack.name}: no recording is left; a lower --near keeps more")
         save_table(rows, whole / TABLE)
-        try:
-            whole.rename(target)
-        except OSError as error:
-            raise file_error(f"cannot make {target}: {(error.strerror or str(error)).lower()}", error) from error
+        whole.rename(target)
     return Choice(tuple(judged), drop)
 
 
@@ -155,8 +152,7 @@ def _verdict(sides: _Sides, part: Part, near_db: float, clear_db: float) -> str:
 def _blocks(file: soundfile.SoundFile, first: int, stop: int) -> Iterator[Float32]:
     """Mono samples first to stop of a file, at most BLOCK at a time."""
     file.seek(first)
-    for position in range(first, stop, BLOCK):
-        block = file.read(min(BLOCK, stop - position), dtype="float32", always_2d=True)
+    for block in file.blocks(min(BLOCK, max(1, stop - first)), frames=stop - first, dtype="float32", always_2d=True):
         yield block.mean(axis=1, dtype=np.float32)
 
 

@@ -15,7 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from denoise_wrapper.atomic import atomic_path, make_folder, scratch
-from denoise_wrapper.errors import DataError, ExistingFileError, FileError, file_error
+from denoise_wrapper.errors import DataError, ExistingFileError, FileError
 from denoise_wrapper.files.formats import SUFFIXES
 from denoise_wrapper.files.soundfiles import Recorder
 from denoise_wrapper.progress import tracked
@@ -78,10 +78,7 @@ def join(pack: Pack, target: Path, rate: int = RATE, overwrite: bool = False) ->
         whole = folder / "joined"
         whole.mkdir()
         files = write_folder(pieces, whole, rate)
-        try:
-            whole.rename(target)
-        except OSError as error:
-            raise file_error(f"cannot make {target}: {(error.strerror or str(error)).lower()}", error) from error
+        whole.rename(target)
     return Joined(files, len(pieces), sum(piece.recording.length for piece in pieces) / rate)
 
 
