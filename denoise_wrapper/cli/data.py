@@ -178,6 +178,7 @@ def add_data(verbs: Any) -> None:
         help="loud frames above quiet ones of a recording that is clean as it is (default: %(default)g)",
     )
     job.add_argument("--drop", action="store_true", help="leave out recordings that did not stay near")
+    job.add_argument("--by", metavar="NAME", help="the denoiser, as cards of what is trained on DIR are to name it")
     job.set_defaults(run=run_data_cleaned)
     job = jobs.add_parser(
         "blind",
@@ -296,7 +297,8 @@ def run_data_cleaned(args: argparse.Namespace) -> int:
         if not math.isfinite(value):
             raise ConfigError(f"--{name} is in dB, not {value}")
     pack = packs.open_pack(args.folder)
-    choice = cleaned.take_cleaned(pack, args.cleaned, args.output, args.near, args.clear, args.drop)
+    by = args.by or cleaned.SOME_DENOISER
+    choice = cleaned.take_cleaned(pack, args.cleaned, args.output, args.near, args.clear, args.drop, by)
     for line in cleaned.choice_lines(choice):
         show(line)
     return 0

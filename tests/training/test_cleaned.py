@@ -15,6 +15,7 @@ from denoise_wrapper.training.data.cleaned import CLEANED, CLEAR, FAR, take_clea
 from denoise_wrapper.training.data.corpus import read_pack
 from denoise_wrapper.training.data.held_out import entries
 from denoise_wrapper.training.data.packs import open_pack
+from denoise_wrapper.training.run.card import audio_section
 
 RATE = 16000
 WORD = RATE  # samples
@@ -67,9 +68,9 @@ def test_a_recording_is_taken_where_it_stayed_near_and_was_not_clear(tmp_path: P
     assert hours == pytest.approx(1.0 / 3600.0)
     rows = table(tmp_path / "targets")
     assert [(row["file"], row["voice"], row["cleaned"], row["licence"]) for row in rows] == [
-        ("ann.flac", "ann", "yes", "CC0"),
-        ("ann.flac", "ann", "no", "CC0"),
-        ("bob.flac", "bob", "no", "CC0"),
+        ("ann.flac", "ann", "a denoiser", "CC0"),
+        ("ann.flac", "ann", "", "CC0"),
+        ("bob.flac", "bob", "", "CC0"),
     ]
     audio, rate = soundfile.read(tmp_path / "targets" / "ann.flac", dtype="int16")
     before, _ = soundfile.read(speech / "ann.wav", dtype="int16")
@@ -88,6 +89,14 @@ def test_training_reads_the_same_recordings_from_it(tmp_path: Path, packs: tuple
     before, after = (read_pack(pack, RATE, tmp_path) for pack in (speech, tmp_path / "targets"))
     assert [(name, one.length) for name, one in after] == [(name, one.length) for name, one in before]
     assert np.array_equal(after[1][1].read(), before[1][1].read())
+
+
+def test_the_card_of_a_network_names_the_denoiser(tmp_path: Path, packs: tuple[Path, Path]) -> None:
+    speech, cleaned = packs
+    take_cleaned(open_pack(speech), cleaned, tmp_path / "targets", by="mine")
+    before, after = (audio_section({"Speech": (pack,)}) for pack in (speech, tmp_path / "targets"))
+    assert "cleaned" not in before
+    assert "\nOf it 0.00028 h as mine has cleaned it.\n" in after  # a second
 
 
 def test_what_did_not_stay_near_is_left_out_if_wanted(tmp_path: Path, packs: tuple[Path, Path]) -> None:

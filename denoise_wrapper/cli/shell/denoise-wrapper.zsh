@@ -212,6 +212,7 @@ _shtab_denoise_wrapper_data_cleaned_options=(
   "--near[least SI-SDR of what was cleaned to the original (default\: 12)]:DB:_files"
   "--clear[loud frames above quiet ones of a recording that is clean as it is (default\: 60)]:DB:_files"
   "--drop[leave out recordings that did not stay near]"
+  "--by[the denoiser, as cards of what is trained on DIR are to name it]:NAME:_files"
   ":or a table (.csv) that names audio:_files -/"
   ":with a file of the same name for each, cleaned:_files"
 )

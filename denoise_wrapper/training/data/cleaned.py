@@ -25,6 +25,7 @@ from denoise_wrapper.training.data.prepare import save_table
 Float32 = NDArray[np.float32]
 NEAR_DB = 12.0
 CLEAR_DB = 60.0
+SOME_DENOISER = "a denoiser"
 CLEANED, CLEAR, FAR = "cleaned", "clear", "far"  # verdicts
 
 
@@ -50,16 +51,22 @@ class Choice:
 
 
 def take_cleaned(
-    pack: Pack, folder: Path, target: Path, near_db: float = NEAR_DB, clear_db: float = CLEAR_DB, drop: bool = False
+    pack: Pack,
+    folder: Path,
+    target: Path,
+    near_db: float = NEAR_DB,
+    clear_db: float = CLEAR_DB,
+    drop: bool = False,
+    by: str = SOME_DENOISER,
 ) -> Choice:
     """Write a pack whose recordings are as a denoiser has them, where that is near to what they were.
 
     folder: the pack's files cleaned, as 'filter PACK -o FOLDER' writes them, of any suffix. target: a folder that is
     made, with a FLAC file of 16 bits for each of the pack's and a segments.csv. near_db: the least SI-SDR in dB of the
     cleaned recording to the original; below it the denoiser took speech away. clear_db: a recording whose loud frames
-    are so many dB above its quiet ones stays as it is. drop: leave out what is not near. What is held out for the
-    blind set is left out. Raises DataError where a file has no counterpart or one of another length or rate,
-    FileError where target exists or cannot be written.
+    are so many dB above its quiet ones stays as it is. drop: leave out what is not near. by: the denoiser, which the
+    table and cards of networks name. What is held out for the blind set is left out. Raises DataError where a file has
+    no counterpart or one of another length or rate, FileError where target exists or cannot be written.
     """
     if target.exists():
         raise ExistingFileError(f"{target} exists; name a folder that does not")
@@ -91,7 +98,7 @@ def take_cleaned(
                 starts = _write(sides, kept, written)
             for one, start in zip(kept, starts, strict=True):
                 span = {"start_s": f"{start:.6f}", "end_s": f"{start + one.part.seconds:.6f}"}
-                taken = {"cleaned": "yes" if one.verdict == CLEANED else "no"}
+                taken = {"cleaned": by if one.verdict == CLEANED else ""}
                 rows.append({**one.part.row, "file": f"{name}.flac", "voice": one.part.voice, **span, **taken})
         if not rows:
             raise DataError(f"{pack.name}: no recording is left; a lower --near keeps more")

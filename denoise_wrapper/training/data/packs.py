@@ -192,6 +192,16 @@ def held_out_names(paths: Iterable[Path]) -> list[str]:
     return sorted(names)
 
 
+def cleaned_hours(paths: tuple[Path, ...]) -> dict[str, float]:
+    """Hours of the audio that is trained on as a denoiser has cleaned it, by the denoiser's name."""
+    hours: dict[str, float] = defaultdict(float)
+    for pack in map(open_pack, paths):
+        for row in pack.rows:
+            if (by := row.get("cleaned")) and not pack.held_out(row):
+                hours[by] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+    return dict(hours)
+
+
 def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
     """(source, licence, hours) of the audio that is trained on, by tables; packs without one count as unknown."""
     hours: dict[tuple[str, str], float] = defaultdict(float)

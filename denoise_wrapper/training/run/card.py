@@ -13,7 +13,7 @@ from typing import Any
 
 from denoise_wrapper.compare.measure.metrics import METRICS
 from denoise_wrapper.training.config import BlendConfig, RunConfig
-from denoise_wrapper.training.data.packs import licences, only_source
+from denoise_wrapper.training.data.packs import cleaned_hours, licences, only_source
 
 
 def files_section(files: list[Path]) -> str:
@@ -62,6 +62,8 @@ def audio_section(packs: Mapping[str, tuple[Path, ...]]) -> str:
             names = ", ".join(sorted({source for source, _ in sources}))
             lines.append(f"| {licence} | {sum(hours for _, hours in sources):.2f} | {names} |")
         lines.append("")
+        for by, hours in cleaned_hours(folders).items():
+            lines.append(f"Of it {hours_in_words(hours)} as {by} has cleaned it.\n")
         if (only := only_source(folders)) is not None:
             lines.append(f"{only} is all there is, so it was split in time: validation has other parts of it.\n")
     lines.append("The audio itself is not handed on.\n")
