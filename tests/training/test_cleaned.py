@@ -83,6 +83,25 @@ def test_a_recording_is_taken_where_it_stayed_near_and_was_not_clear(tmp_path: P
     assert np.array_equal(audio[WORD + GAP :], before[WORD + GAP : 2 * WORD + GAP])
 
 
+def test_recordings_of_vorbis_are_found_where_they_are(tmp_path: Path) -> None:
+    """Each in its place, though one goes on past pauses, and back for one that overlaps another."""
+    words = [word(-30.0, number) for number in range(4)]
+    speech = write_speech(tmp_path / "speech", {"ann": words}, suffix=".ogg")
+    lines = (speech / "segments.csv").read_text(encoding="utf-8").splitlines()
+    lines.append("speech/ann.ogg,0.5000,1.5000,ann,mine,CC0")
+    (speech / "segments.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    decoded, _ = soundfile.read(speech / "ann.ogg", dtype="float32")
+    (tmp_path / "out").mkdir()
+    soundfile.write(tmp_path / "out" / "ann.flac", decoded, RATE, "PCM_24")
+    choice = take_cleaned(open_pack(speech), tmp_path / "out", tmp_path / "targets", near_db=60.0, clear_db=300.0)
+    assert [one.verdict for one in choice.judged] == [CLEANED] * 5
+    audio, _ = soundfile.read(tmp_path / "targets" / "ann.flac", dtype="float32")
+    starts = [round(float(row["start_s"]) * RATE) for row in table(tmp_path / "targets")]
+    for start, one in zip(starts, choice.judged, strict=True):
+        first = round(one.part.start_s * RATE)
+        assert audio[start : start + RATE] == pytest.approx(decoded[first : first + RATE], abs=1e-4)
+
+
 def test_training_reads_the_same_recordings_from_it(tmp_path: Path, packs: tuple[Path, Path]) -> None:
     speech, cleaned = packs
     take_cleaned(open_pack(speech), cleaned, tmp_path / "targets")
