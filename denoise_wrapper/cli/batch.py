@@ -155,7 +155,13 @@ def _engine(args: argparse.Namespace, progress: _Progress) -> Engine:
         return local_engine(args.jobs, progress.report)
     from denoise_wrapper.cluster.ray_engine import ray_engine, start
 
-    return ray_engine(start(args.ray, args.jobs), args.cpus_per_worker or 1, workers=args.jobs, check=progress.report)
+    def started() -> Engine:
+        ray = start(args.ray, args.jobs)
+        return ray_engine(ray, args.cpus_per_worker or 1, workers=args.jobs, check=progress.report)
+
+    if args.resume:  # there may be nothing left to do, and Ray takes ten seconds to start
+        return lambda tasks, how, ledger: started()(tasks, how, ledger)
+    return started()
 
 
 def _metrics(args: argparse.Namespace, counts: Counts) -> Any:

@@ -72,6 +72,18 @@ def test_a_second_run_is_refused_unless_it_goes_on(
     assert len(records(tmp_path / "out")) == 3
 
 
+def test_ray_is_not_asked_for_where_nothing_is_left_to_do(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (corpus, "-o", tmp_path / "out", "--resume", "--ray", "127.0.0.1:9")  # nobody listens there
+    assert batch(corpus, "-o", tmp_path / "out") == 0
+    assert batch(*words) == 0
+    assert "0 done, 3 were done before" in capsys.readouterr().err
+    make_files(corpus, {"new.wav": 0.2})
+    assert batch(*words) == 2
+    assert len(records(tmp_path / "out")) == 3
+
+
 def test_what_has_changed_is_done_again_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
     """An input of another content, one that was only touched, a result that was cut, and other settings."""
     out = tmp_path / "out"
