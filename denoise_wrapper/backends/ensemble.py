@@ -16,47 +16,50 @@ from denoise_wrapper.backends.base import (
     process_together,
     remember,
 )
-from denoise_wrapper.errors import ConfigError
+from denoise_wrapper.backends.engine import ModelSource
 
 MEMBERS = ("rnnoise", "enhancer")
 
 
 class EnsembleBackend(Loaded):
-    """The mean of rnnoise and enhancer, 48 kHz, hops of 10 ms, as late as the later of them.
+    """The mean of rnnoise and an enhancer, 48 kHz, hops of 10 ms, as late as the later of them.
 
     Immutable, shared by threads and streams. The probability of speech is the mean of theirs.
 
-    model: None, as the members have their own. Raises ConfigError for a model of one's own; FileError or ModelError if
-    a member's model cannot be read.
+    model: path or bytes of an enhancer's model, as `EnhancerBackend` takes it; None for that of `enhancer`.
+    name: the backend's name. Pickles as `EnhancerBackend` does. Raises FileError, ModelError or ConfigError.
     """
 
     kind = "ensemble"
-    shipped = True
     has_vad = True
 
-    def __init__(self, model: None = None, name: str = "ensemble") -> None:
+    def __init__(self, model: ModelSource | None = None, name: str = "ensemble") -> None:
         from denoise_wrapper.backends import load_backend
 
-        if model is not None:
-            raise ConfigError(f"{name} is made of {' and '.join(MEMBERS)} and takes no model; give it to one of them")
-        self.name, self.options = name, {}
-        self.members: list[Any] = [load_backend(member) for member in MEMBERS]
-        self.sample_rate: int = self.members[0].sample_rate
-        self.hop: int = self.members[0].hop
+        self.name, self.shipped, self.options = name, model is None, {}
+        self.members: list[Any] = [load_backend(member, own) for member, own in zip(MEMBERS, (None, model), strict=True)]
+        first, self.enhancer = self.members
+        self.sample_rate: int = first.sample_rate
+        self.hop: int = first.hop
         self.delay: int = max(member.delay for member in self.members)
         self.lags = [self.delay - member.delay for member in self.members]
         remember(self)
 
     @property
-    def data(self) -> tuple[bytes, ...]:
-        """The members' model files, bit for bit."""
-        return tuple(file for member in self.members for file in member.files)
+    def data(self) -> bytes:
+        """The enhancer's model file, bit for bit."""
+        data: bytes = self.enhancer.data
+        return data
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """Name, licence and origin of the weights."""
-        licences = sorted({member.metadata["licence"] for member in self.members})
-        return {"name": self.name, "licence": ", ".join(licences), "origin": f"the mean of {' and '.join(MEMBERS)}"}
+    def files(self) -> tuple[bytes, ...]:
+        """The members' model files, bit for bit."""
+        return tuple(member.data for member in self.members)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Name, licence and origin of the enhancer's weights, after what goes with them."""
+        return {**self.enhancer.metadata, "beside": MEMBERS[0]}
 
     def new_state(self, channels: int) -> EnsembleState:
         """Memory for one signal of so many channels, from silence."""

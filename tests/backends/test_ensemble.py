@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from enhancer_files import TINY, random_enhancer
 
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper import backends as registry
 from denoise_wrapper.backends import load_backend, restore_backend
 from denoise_wrapper.backends.base import process_together
 from denoise_wrapper.backends.ensemble import MEMBERS
-from denoise_wrapper.errors import AudioError, ConfigError, ModelError
+from denoise_wrapper.errors import AudioError, ModelError
+from denoise_wrapper.models.shipped import MODELS
 
 
 def noise(shape: tuple[int, ...], seed: int = 5) -> np.ndarray:
@@ -27,7 +30,7 @@ def test_it_is_the_mean_of_its_members_in_time_with_each_other(limit_db: float |
     apart = [Denoiser(name, atten_lim_db=limit_db).filter(audio, 48000) for name in MEMBERS]
     together = Denoiser("ensemble", atten_lim_db=limit_db).filter(audio, 48000)
     np.testing.assert_allclose(together, np.mean(apart, axis=0), atol=1e-6)
-    assert not np.allclose(*apart, atol=1e-3)
+    assert not np.allclose(apart[0], apart[1], atol=1e-3)
 
 
 def test_its_probability_of_speech_is_the_mean_of_theirs() -> None:
@@ -72,11 +75,20 @@ def test_many_states_at_once_answer_as_each_alone_and_refuse_together() -> None:
         np.testing.assert_array_equal(state.process(block)[0], other.process(block)[0])
 
 
-def test_a_model_of_ones_own_is_refused_and_another_package_with_other_weights() -> None:
-    with pytest.raises(ConfigError, match="made of rnnoise and enhancer and takes no model"):
-        Denoiser("ensemble", model="mine.dnnw")
-    backend = load_backend("ensemble")
-    assert restore_backend("ensemble", "ensemble", backend.digest, None, {}) is backend  # type: ignore[attr-defined]
+def test_an_enhancer_of_ones_own_takes_the_place_of_the_shipped_one() -> None:
+    audio, model = noise((9600,)), random_enhancer(TINY, mild=True)
+    apart = [Denoiser("rnnoise").filter(audio, 48000), Denoiser("enhancer", model=model).filter(audio, 48000)]
+    backend: Any = load_backend("ensemble", model)
+    np.testing.assert_allclose(Denoiser(backend).filter(audio, 48000), np.mean(apart, axis=0), atol=1e-6)
+    assert backend.data == model
+    assert pickle.loads(pickle.dumps(backend)) is backend
+    with pytest.raises(ModelError, match="give it to the backend rnnoise"):
+        load_backend("ensemble", MODELS / "rnnoise-classic.dnnw")
+
+
+def test_a_pickle_is_refused_where_a_member_has_other_weights() -> None:
+    backend: Any = load_backend("ensemble")
+    assert restore_backend("ensemble", "ensemble", backend.digest, None, {}) is backend
     with pytest.raises(ModelError, match="pickled with another model called ensemble"):
         restore_backend("ensemble", "ensemble", "0" * 64, None, {})
 

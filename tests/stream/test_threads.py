@@ -99,7 +99,7 @@ def test_threads_that_open_use_and_close_streams_hear_what_each_would_alone() ->
 @pytest.mark.parametrize("name", SHIPPED)
 def test_threads_that_load_backends_at_once_get_the_same(name: str) -> None:
     signal = signal_of(16000)[:, 0]
-    data = load_backend(name).data if name != "ensemble" else None  # type: ignore[attr-defined]  # takes no model
+    data = load_backend(name).data  # type: ignore[attr-defined]
     models = None, data  # of which a DTLN's may be in other precisions
     wanted = [Denoiser(load_backend(name, model)).filter(signal, 16000) for model in models]
 

@@ -16,6 +16,7 @@ from enhancers import SMALL, small_config  # noqa: E402
 from sets import quick_opinions, write_set  # noqa: E402
 from training_runs import check_resumed_run, read_log, save_toml  # noqa: E402
 
+from denoise_wrapper import Denoiser  # noqa: E402
 from denoise_wrapper.cli.main import main as cli_main  # noqa: E402
 from denoise_wrapper.errors import ConfigError, DataError  # noqa: E402
 from denoise_wrapper.training.enhancer import scoring, train  # noqa: E402
@@ -29,7 +30,7 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     EnhancerTrainConfig,
     ValidationConfig,
 )
-from denoise_wrapper.training.enhancer.network import Enhancer  # noqa: E402
+from denoise_wrapper.training.enhancer.network import Enhancer, mean_with  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
@@ -53,6 +54,49 @@ def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:
     assert not first[0].target.clean[0, :HOP].any()
     later = next(batches(config, make_schedule(config), 3))
     assert torch.equal(later.noisy, first[3].noisy)
+
+
+def test_what_another_backend_makes_of_the_clips_is_there_in_time(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    config = replace(config, train=replace(config.train, beside="rnnoise"))
+    clip = make_clip(open_clips(config)[0].clip(0))
+    expected = Denoiser("rnnoise").filter(clip.noisy.numpy(), 48000)
+    feed = batches(config, make_schedule(config), 0)
+    for chunk in range(2):
+        hop_before, stretch = next(feed).beside[0].split([HOP, 25 * HOP])
+        start = chunk * 25 * HOP
+        np.testing.assert_array_equal(stretch, expected[start : start + 25 * HOP])
+        np.testing.assert_array_equal(hop_before, expected[start - HOP : start] if chunk else np.zeros(HOP))
+
+
+@torch.no_grad()
+def test_the_mean_with_another_backend_is_that_of_the_sounds() -> None:
+    network, (noisy, other) = Enhancer(SMALL).eval(), torch.randn(2, 2, 20 * HOP)
+    state = network.new_state(2)
+    spectrum, _ = network.analyse(noisy, state.recent)
+    alone = network.estimate(spectrum, state.body)
+    both = mean_with(alone, torch.nn.functional.pad(other, (HOP, 0)), network.window)
+    ours, mean = (network.synthesise(answer.spectrum, state.pending)[0][:, HOP:] for answer in (alone, both))
+    torch.testing.assert_close(mean, 0.5 * (ours + other[:, :-HOP]), atol=1e-5, rtol=1e-4)  # late by a hop
+    assert mean_with(alone, torch.zeros(2, 0), network.window) is alone
+
+
+def test_a_run_beside_another_backend_is_judged_by_the_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(tmp_path, steps=2)
+    losses = []
+    for beside in ("", "rnnoise"):
+        run = replace(config, work_dir=tmp_path / f"run{beside}", train=replace(config.train, beside=beside))
+        assert train.main(run) == 0
+        losses.append(read_log(run.work_dir / LOG)[-1]["validation_loss"])
+    assert losses[0] != losses[1]
+    clip = scoring.chosen_clips(ValidationConfig(set=write_set(tmp_path / "set", IDS, rate=48000)))[0]
+    network = Enhancer(SMALL)
+    monkeypatch.setattr(network, "denoise", lambda audio: audio)
+    answer = scoring.clean_clip(network, clip, "rnnoise")
+    other = Denoiser("rnnoise").filter(answer.noisy.astype(np.float32), 48000)
+    np.testing.assert_allclose(answer.estimate, 0.5 * (answer.noisy + other), atol=1e-6)
+    with pytest.raises(ConfigError, match="'beside' is a backend, one of rnnoise"):
+        replace(config.train, beside="rnnoize")
 
 
 @pytest.mark.parametrize("method", ["adamw", "muon"])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.training.enhancer.bands import HOP, RATE
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Target, known_bins
@@ -24,6 +25,7 @@ class Clip(NamedTuple):
     clean: Tensor  # float32 (HOP + n,), after a hop of silence
     voice: Tensor  # float32 (n / HOP,)
     known: Tensor  # bool (BINS,)
+    beside: Tensor  # float32 (HOP + n,), likewise, what another backend makes of it; (0,) without one
 
 
 class Batch(NamedTuple):
@@ -31,6 +33,7 @@ class Batch(NamedTuple):
 
     noisy: Tensor  # float32 (rows, T * HOP)
     target: Target
+    beside: Tensor  # float32 (rows, HOP + T * HOP), the hop before too; (rows, 0) without another backend
     fresh: Tensor  # bool (rows,): a new clip begins, so the network's state does
 
 
@@ -39,10 +42,14 @@ def open_clips(config: EnhancerConfig) -> Sides:
     return open_sources(config.data, config.mix, RATE, config.cache, config.seed)
 
 
-def make_clip(mix: Mix) -> Clip:
-    """A clip as tensors."""
-    clean = torch.nn.functional.pad(torch.from_numpy(mix.clean), (HOP, 0))
-    return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz))
+def make_clip(mix: Mix, beside: str = "") -> Clip:
+    """A clip as tensors. beside: name of a backend that is to clean it, too."""
+    others = Denoiser(beside).filter(mix.noisy, RATE) if beside else None
+    clean, other = (
+        torch.nn.functional.pad(torch.from_numpy(part), (HOP, 0)) if part is not None else torch.zeros(0)
+        for part in (mix.clean, others)
+    )
+    return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz), other)
 
 
 def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSchedule:
@@ -53,19 +60,21 @@ def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSched
 def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterator[Batch]:
     """The batches from step on, endless, mixed ahead by [train] processes."""
     hops = round(config.train.seconds * RATE / HOP)
-    clips = Clips(partial(open_clips, config), make_clip)
+    clips = Clips(partial(open_clips, config), partial(make_clip, beside=config.train.beside))
     for stretch in stretches(clips, schedule, step, config.train.processes):
         yield make_batch([(clip, chunk * hops, hops) for clip, chunk in stretch])
 
 
 def make_batch(cuts: list[tuple[Clip, int, int]]) -> Batch:
     """A batch of stretches, each a clip, the hop that it begins with, and how many hops of it there are."""
-    noisy, clean, voice = [], [], []
+    noisy, clean, voice, beside = [], [], [], []
     for clip, first, hops in cuts:
         start, stop = first * HOP, (first + hops) * HOP
         noisy.append(clip.noisy[start:stop])
         clean.append(clip.clean[start : stop + HOP])
         voice.append(clip.voice[first : first + hops])
+        beside.append(clip.beside[start : stop + HOP])
     known = torch.stack([clip.known for clip, _, _ in cuts])
     target = Target(torch.stack(clean), torch.stack(voice), known)
-    return Batch(torch.stack(noisy), target, torch.tensor([first == 0 for _, first, _ in cuts]))
+    fresh = torch.tensor([first == 0 for _, first, _ in cuts])
+    return Batch(torch.stack(noisy), target, torch.stack(beside), fresh)

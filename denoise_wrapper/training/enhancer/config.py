@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from denoise_wrapper.backends import backend_names
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
     BlendConfig,
@@ -101,10 +102,13 @@ class EnhancerTrainConfig(StretchConfig):
     average: float = 0.999
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
+    beside: str = ""  # backend: the mean of its answer and the network's is judged, as an ensemble puts it out
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self, "freeze_norms")
+        if self.beside and self.beside not in backend_names():
+            raise ConfigError(f"'beside' is a backend, one of {', '.join(backend_names())}, not {self.beside!r}")
 
 
 @dataclass(frozen=True)

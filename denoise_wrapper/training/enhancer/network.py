@@ -209,6 +209,17 @@ class Enhancer(nn.Module):
         return Cost(products + shaping, exponentials, 0) + self.body.cost()
 
 
+def mean_with(answer: Estimate, beside: Tensor, window: Tensor) -> Estimate:
+    """The mean of an answer and of what another backend makes of the same frames; the answer alone without one.
+
+    beside: float32 (clips, HOP + T * HOP), in time with the frames, from the hop before them on; or (clips, 0).
+    """
+    if beside.shape[1] == 0:
+        return answer
+    spectrum = torch.fft.rfft(beside.unfold(1, BLOCK, HOP) * window)
+    return answer._replace(spectrum=0.5 * (answer.spectrum + spectrum))
+
+
 def low_mask(answers: Tensor) -> tuple[Tensor, Tensor]:
     """Complex gains of the low bins, real and imaginary parts (clips, T, LOW), of answers (clips, 2, T, LOW).
 

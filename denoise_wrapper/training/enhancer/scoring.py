@@ -16,6 +16,7 @@ from denoise_wrapper.compare.clips.sets import read_set
 from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
+from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import stages, tracked
 from denoise_wrapper.training.data.decoding import read_mono
@@ -46,12 +47,13 @@ def chosen_clips(config: ValidationConfig) -> list[Clip]:
     return [clips[index * len(clips) // count] for index in range(count)]
 
 
-def score_set(network: Enhancer, clips: list[Clip], processes: int) -> dict[str, float]:
+def score_set(network: Enhancer, clips: list[Clip], processes: int, beside: str = "") -> dict[str, float]:
     """The means over clips of METRICS and of the speech's level against the clean one's, SPEECH, in dB; and `score`.
 
     WORST_SPEECH: the level of the clip that is furthest off. A clip that cannot be told a metric by is left out of it.
+    beside: the backend whose mean with the network is scored.
     """
-    answers = [clean_clip(network, clip) for clip in tracked(clips, len(clips), "cleaning the set")]
+    answers = [clean_clip(network, clip, beside) for clip in tracked(clips, len(clips), "cleaning the set")]
     with stages(quiet=False) as report:
         rows = run_in_processes(measure_answer, answers, processes, functools.partial(report, "scoring"))
     means = {}
@@ -70,14 +72,17 @@ def score(means: Mapping[str, float]) -> float:
 
 
 @torch.no_grad()
-def clean_clip(network: Enhancer, clip: Clip) -> Answer:
-    """Read a clip and denoise it in full precision, by a network in evaluation mode."""
+def clean_clip(network: Enhancer, clip: Clip, beside: str = "") -> Answer:
+    """Read a clip and denoise it in full precision, by a network in evaluation mode. beside: see `score_set`."""
     assert clip.clean is not None  # as `read_set` gives them
     (noisy, rate), (clean, clean_rate) = (read_mono(path) for path in (clip.noisy, clip.clean))
     if clean_rate != rate:
         raise DataError(f"{clip.noisy} is at {rate} Hz, {clip.clean} at {clean_rate}; both are at one rate")
-    samples = torch.from_numpy(resample(noisy, rate, RATE).astype(np.float32)).unsqueeze(0)
-    output = network.denoise(samples.to(network.window.device)).squeeze(0).cpu().numpy().astype(np.float64)
+    samples = resample(noisy, rate, RATE).astype(np.float32)
+    answer = network.denoise(torch.from_numpy(samples).unsqueeze(0).to(network.window.device))
+    output = answer.squeeze(0).cpu().numpy().astype(np.float64)
+    if beside:
+        output = 0.5 * (output + Denoiser(beside).filter(samples, RATE).astype(np.float64))
     return Answer(resample(output, RATE, rate)[: len(noisy)], noisy, clean, rate)
 
 

@@ -20,7 +20,7 @@ from denoise_wrapper.training.enhancer.batches import Batch, batches, make_batch
 from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
-from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState
+from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState, mean_with
 from denoise_wrapper.training.enhancer.publish import check_engine, publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
@@ -77,6 +77,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         spectrum, newest = self.network.analyse(batch.noisy, state.recent)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             answer = self.network.estimate(spectrum, state.body)
+            answer = mean_with(answer, batch.beside, self.network.window)
         self.state = EnhancerState(newest, state.pending, answer.body).detach()
         self.clock.lap("forward")
         return self.judge.compare(answer, batch.target, batch.noisy)
@@ -85,7 +86,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         """The mixed clips that every validation compares, whole, and those of the set."""
         config = self.config.validation
         _, source = open_clips(self.config)
-        clips = [make_clip(source.clip(index)) for index in range(config.clips)]
+        clips = [make_clip(source.clip(index), self.config.train.beside) for index in range(config.clips)]
         groups = [clips[first : first + AT_ONCE] for first in range(0, len(clips), AT_ONCE)]
         mixed = [make_batch([(clip, 0, len(clip.noisy) // HOP) for clip in group]) for group in groups]
         return mixed, scoring.chosen_clips(config)
@@ -102,7 +103,8 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         epoch = -(-progress.step // config.train.evaluate_every)
         if epoch % config.validation.every and progress.done(config.train) < 1.0:
             return results, None
-        means = scoring.score_set(self.averaged.network, scored, config.validation.processes)
+        beside = config.train.beside
+        means = scoring.score_set(self.averaged.network, scored, config.validation.processes, beside)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
     def publish(self, target: Path) -> list[Path]:
@@ -178,9 +180,10 @@ def validate(network: Enhancer, clips: list[Batch], judge: Judge) -> list[float]
     """The means of VALIDATED over whole clips, in full precision."""
     rows = []
     for batch in tracked(clips, len(clips), "validation"):
-        noisy, target, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
+        noisy, target, beside, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
         state = network.new_state(len(fresh))
         spectrum, _ = network.analyse(noisy, state.recent)
-        loss = judge.compare(network.estimate(spectrum, state.body), target, noisy)
+        answer = mean_with(network.estimate(spectrum, state.body), beside, network.window)
+        loss = judge.compare(answer, target, noisy)
         rows.append([float(getattr(loss, "total" if name == "loss" else name)) for name in VALIDATED])
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
