@@ -37,7 +37,9 @@ class EnsembleBackend(Loaded):
         from denoise_wrapper.backends import load_backend
 
         self.name, self.shipped, self.options = name, model is None, {}
-        self.members: list[Any] = [load_backend(member, own) for member, own in zip(MEMBERS, (None, model), strict=True)]
+        self.members: list[Any] = [
+            load_backend(member, own) for member, own in zip(MEMBERS, (None, model), strict=True)
+        ]
         first, self.enhancer = self.members
         self.sample_rate: int = first.sample_rate
         self.hop: int = first.hop

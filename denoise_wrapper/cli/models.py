@@ -82,8 +82,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
     facts = {**describe_backend(name), "for": purpose(name), "default": name == DEFAULT}
     if "error" not in facts:
-        data = getattr(load_backend(name), "data", b"")
-        facts["size"] = sum(map(len, [data] if isinstance(data, bytes) else data))
+        facts["size"] = sum(map(len, getattr(load_backend(name), "files", ())))
         facts["delay_ms"] = round(1e3 * facts["delay"] / facts["sample_rate"], 2)
     return facts
 

@@ -16,8 +16,9 @@ WINDOW = 20  # lines of the log; the curves of the training are means over so ma
 def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, str], target: Path) -> None:
     """A PNG: some columns of the logs over the hours of audio, in all stages, in training and in validation.
 
-    stages: of each run its name, the hours of mixtures in it, and its log, CSV with a column hours. labels: which
-    columns, and what they are called; validations are in those named validation_COLUMN.
+    stages: of each run its name, the hours of mixtures in it, and its log, CSV with a column hours, or "" where it is
+    not known any more. labels: which columns, and what they are called; validations are in those named
+    validation_COLUMN.
     """
     figure = matplotlib.figure.Figure(figsize=(4.5 * len(labels), 3.4), layout="constrained")
     for axes, (column, label) in zip(figure.subplots(1, len(labels), squeeze=False)[0], labels.items(), strict=True):
@@ -26,10 +27,11 @@ def draw_course(stages: Sequence[tuple[str, float, str]], labels: Mapping[str, s
             rows = [row for row in csv.DictReader(log.splitlines()) if row.get(column)]
             hours, values = ([float(row[key]) for row in rows] for key in ("hours", column))
             smooth = [sum(values[max(0, end - WINDOW) : end]) / min(end, WINDOW) for end in range(1, len(values) + 1)]
-            axes.plot([before + hour for hour in hours], smooth, label=f"{name}, training")
+            learned, tried = (f"{name}, {side}" if rows else None for side in ("training", "validation"))
+            axes.plot([before + hour for hour in hours], smooth, label=learned)
             checked = [row for row in rows if row.get(f"validation_{column}")]
             checks = [float(row[f"validation_{column}"]) for row in checked]
-            axes.plot([before + float(row["hours"]) for row in checked], checks, label=f"{name}, validation")
+            axes.plot([before + float(row["hours"]) for row in checked], checks, label=tried)
             before += total
             seen += smooth[len(smooth) // 10 :] + checks[len(checks) // 10 :]
         axes.set(xlabel="hours of audio", ylabel=label)
