@@ -65,7 +65,7 @@ def enhancer_batches(step: int) -> Iterator[EnhancerBatch]:
         clean = 0.1 * random(step, 2, 480 * 11)
         noisy, voice = clean[:, 480:] + 0.05 * random(1000 + step, 2, 4800), (random(2000 + step, 2, 10) > 0).float()
         target = Target(clean, voice, torch.ones(2, 481, dtype=torch.bool))
-        yield EnhancerBatch(noisy, target, torch.tensor([step % 4 == 0, step % 4 == 3]))
+        yield EnhancerBatch(noisy, target, torch.zeros(2, 0), torch.tensor([step % 4 == 0, step % 4 == 3]))
         step += 1
 
 
