@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from denoise_wrapper.denoiser import Denoiser
+from denoise_wrapper.backends import load_backend
+from denoise_wrapper.backends.base import Float32
 from denoise_wrapper.training.enhancer.bands import HOP, RATE
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Target, known_bins
@@ -44,12 +46,22 @@ def open_clips(config: EnhancerConfig) -> Sides:
 
 def make_clip(mix: Mix, beside: str = "") -> Clip:
     """A clip as tensors. beside: name of a backend that is to clean it, too."""
-    others = Denoiser(beside).filter(mix.noisy, RATE) if beside else None
+    others = torch.from_numpy(cleaned_by(beside, mix.noisy)) if beside else None
     clean, other = (
-        torch.nn.functional.pad(torch.from_numpy(part), (HOP, 0)) if part is not None else torch.zeros(0)
-        for part in (mix.clean, others)
+        torch.nn.functional.pad(part, (HOP, 0)) if part is not None else torch.zeros(0)
+        for part in (torch.from_numpy(mix.clean), others)
     )
     return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz), other)
+
+
+def cleaned_by(name: str, samples: Float32) -> Float32:
+    """What a backend for 48 kHz makes of a clip, in time with it. samples: float32 (n,)."""
+    backend = load_backend(name)
+    hops = -(-(len(samples) + backend.delay) // backend.hop)
+    block = np.zeros((1, hops * backend.hop), np.float32)
+    block[0, : len(samples)] = samples
+    cleaned, _ = backend.new_state(1).process(block)
+    return cleaned[0, backend.delay : backend.delay + len(samples)]
 
 
 def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSchedule:

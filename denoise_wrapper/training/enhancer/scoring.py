@@ -16,11 +16,11 @@ from denoise_wrapper.compare.clips.sets import read_set
 from denoise_wrapper.compare.measure.levels import levels
 from denoise_wrapper.compare.measure.metrics import measure, resample
 from denoise_wrapper.compare.pools import run_in_processes
-from denoise_wrapper.denoiser import Denoiser
 from denoise_wrapper.errors import DataError
 from denoise_wrapper.progress import stages, tracked
 from denoise_wrapper.training.data.decoding import read_mono
 from denoise_wrapper.training.enhancer.bands import RATE
+from denoise_wrapper.training.enhancer.batches import cleaned_by
 from denoise_wrapper.training.enhancer.config import ValidationConfig
 from denoise_wrapper.training.enhancer.network import Enhancer
 
@@ -82,7 +82,7 @@ def clean_clip(network: Enhancer, clip: Clip, beside: str = "") -> Answer:
     answer = network.denoise(torch.from_numpy(samples).unsqueeze(0).to(network.window.device))
     output = answer.squeeze(0).cpu().numpy().astype(np.float64)
     if beside:
-        output = 0.5 * (output + Denoiser(beside).filter(samples, RATE).astype(np.float64))
+        output = 0.5 * (output + cleaned_by(beside, samples).astype(np.float64))
     return Answer(resample(output, RATE, rate)[: len(noisy)], noisy, clean, rate)
 
 
