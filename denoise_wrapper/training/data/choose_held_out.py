@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from denoise_wrapper.training.data.held_out import COLUMNS, digest
-from denoise_wrapper.training.data.packs import open_pack, source_name
+from denoise_wrapper.training.data.packs import open_pack, row_seconds, source_name
 
 SEED = "2026-11-28"
 SHARE = 0.1  # of the voices of a group
@@ -102,7 +102,7 @@ def choose_voices(folder: Path) -> list[Row]:
     places: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)  # of a voice: (source, file) and rate
     for row in pack.rows:
         voice = row["voice"]
-        seconds[unit_of(voice)] += float(row["end_s"]) - float(row["start_s"])
+        seconds[unit_of(voice)] += row_seconds(row)
         units[group_of(voice)][unit_of(voice)].add(voice)
         places[voice][row["source"], row["file"]] = row["rate"]
     voices: list[str] = []

@@ -180,6 +180,11 @@ def row_complaint(row: Row) -> str:
     return ""
 
 
+def row_seconds(row: Row) -> float:
+    """The length of a recording, by its row."""
+    return float(row["end_s"]) - float(row["start_s"])
+
+
 def held_out_names(paths: Iterable[Path]) -> list[str]:
     """Names in packs that are held out for the blind set, in order; a pack that is not there has none."""
     names: set[str] = set()
@@ -198,7 +203,7 @@ def cleaned_hours(paths: tuple[Path, ...]) -> dict[str, float]:
     for pack in map(open_pack, paths):
         for row in pack.rows:
             if (by := row.get("cleaned")) and not pack.held_out(row):
-                hours[by] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+                hours[by] += row_seconds(row) / 3600.0
     return dict(hours)
 
 
@@ -210,7 +215,7 @@ def licences(paths: tuple[Path, ...]) -> list[tuple[str, str, float]]:
             if pack.held_out(row):
                 continue
             key = (row.get("source") or pack.name, row.get("licence") or "unknown")
-            hours[key] += (float(row["end_s"]) - float(row["start_s"])) / 3600.0
+            hours[key] += row_seconds(row) / 3600.0
         if pack.table is None:
             hours[pack.name, "unknown"] += sum(map(sound_seconds, pack.files.values())) / 3600.0
     return [(source, licence, hours[source, licence]) for source, licence in sorted(hours)]

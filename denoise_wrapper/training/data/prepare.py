@@ -23,7 +23,7 @@ from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.data.balance import COLUMNS
 from denoise_wrapper.training.data.check import RATIO_DB, UNUSABLE, Facts, Finding, Kind, check_file, has_noise
 from denoise_wrapper.training.data.decoding import read_audio
-from denoise_wrapper.training.data.packs import Pack, Row, open_pack, source_name, voice_of
+from denoise_wrapper.training.data.packs import Pack, Row, open_pack, row_seconds, source_name, voice_of
 from denoise_wrapper.training.data.pairs import APART_S, NUMBER, match_files, number_files, speakers
 from denoise_wrapper.wording import few
 
@@ -46,7 +46,7 @@ class Prepared:
 
     @property
     def hours(self) -> float:
-        return sum(float(row["end_s"]) - float(row["start_s"]) for row in self.rows) / 3600.0
+        return sum(row_seconds(row) for row in self.rows) / 3600.0
 
 
 def prepare(
