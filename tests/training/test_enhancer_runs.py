@@ -32,6 +32,7 @@ from denoise_wrapper.training.enhancer.config import (  # noqa: E402
 )
 from denoise_wrapper.training.enhancer.network import Enhancer, mean_with  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
+from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
@@ -67,6 +68,20 @@ def test_what_another_backend_makes_of_the_clips_is_there_in_time(tmp_path: Path
         start = chunk * 25 * HOP
         np.testing.assert_array_equal(stretch, expected[start : start + 25 * HOP])
         np.testing.assert_array_equal(hop_before, expected[start - HOP : start] if chunk else np.zeros(HOP))
+
+
+def test_a_teacher_s_answer_takes_the_place_of_the_clean_speech(tmp_path: Path) -> None:
+    config = small_config(tmp_path, steps=2)
+    taught = replace(config, name="taught", train=replace(config.train, teacher="rnnoise"))
+    plain, answer = (next(batches(each, make_schedule(each), 0)) for each in (config, taught))
+    assert torch.equal(plain.noisy, answer.noisy)
+    assert torch.equal(plain.target.voice, answer.target.voice)
+    expected = Denoiser("rnnoise").filter(make_clip(open_clips(config)[0].clip(0)).noisy.numpy(), 48000)
+    np.testing.assert_array_equal(answer.target.clean[0, HOP:], expected[: 25 * HOP])
+    assert train.main(taught) == 0
+    assert "taught (2 steps, 0.00028 h of what rnnoise made of them)" in describe(history(taught.work_dir))
+    with pytest.raises(ConfigError, match="'teacher' is a backend for 48000 Hz; dtln-16k runs at 16000"):
+        replace(config.train, teacher="dtln-16k")
 
 
 @torch.no_grad()

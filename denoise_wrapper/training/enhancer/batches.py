@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.base import Float32
@@ -24,7 +24,7 @@ class Clip(NamedTuple):
     """A whole clip."""
 
     noisy: Tensor  # float32 (n,)
-    clean: Tensor  # float32 (HOP + n,), after a hop of silence
+    clean: Tensor  # float32 (HOP + n,), after a hop of silence; a teacher's answer with one
     voice: Tensor  # float32 (n / HOP,)
     known: Tensor  # bool (BINS,)
     beside: Tensor  # float32 (HOP + n,), likewise, what another backend makes of it; (0,) without one
@@ -44,14 +44,19 @@ def open_clips(config: EnhancerConfig) -> Sides:
     return open_sources(config.data, config.mix, RATE, config.cache, config.seed)
 
 
-def make_clip(mix: Mix, beside: str = "") -> Clip:
-    """A clip as tensors. beside: name of a backend that is to clean it, too."""
-    others = torch.from_numpy(cleaned_by(beside, mix.noisy)) if beside else None
-    clean, other = (
-        torch.nn.functional.pad(part, (HOP, 0)) if part is not None else torch.zeros(0)
-        for part in (torch.from_numpy(mix.clean), others)
-    )
+def make_clip(mix: Mix, beside: str = "", teacher: str = "") -> Clip:
+    """A clip as tensors.
+
+    beside: name of a backend that is to clean it, too. teacher: of one whose answer takes the clean speech's place.
+    """
+    clean = after_a_hop(cleaned_by(teacher, mix.noisy) if teacher else mix.clean)
+    other = after_a_hop(cleaned_by(beside, mix.noisy)) if beside else torch.zeros(0)
     return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz), other)
+
+
+def after_a_hop(samples: Float32) -> Tensor:
+    """float32 (HOP + n,): samples, float32 (n,), after a hop of silence."""
+    return nn.functional.pad(torch.from_numpy(samples), (HOP, 0))
 
 
 def cleaned_by(name: str, samples: Float32) -> Float32:
@@ -72,7 +77,8 @@ def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSched
 def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterator[Batch]:
     """The batches from step on, endless, mixed ahead by [train] processes."""
     hops = round(config.train.seconds * RATE / HOP)
-    clips = Clips(partial(open_clips, config), partial(make_clip, beside=config.train.beside))
+    make = partial(make_clip, beside=config.train.beside, teacher=config.train.teacher)
+    clips = Clips(partial(open_clips, config), make)
     for stretch in stretches(clips, schedule, step, config.train.processes):
         yield make_batch([(clip, chunk * hops, hops) for clip, chunk in stretch])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from denoise_wrapper.backends import backend_names
+from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
     BlendConfig,
@@ -16,6 +16,7 @@ from denoise_wrapper.training.config import (
     check_positive,
     check_share,
 )
+from denoise_wrapper.training.enhancer.bands import RATE
 
 MOST_TAPS = 8
 
@@ -103,12 +104,21 @@ class EnhancerTrainConfig(StretchConfig):
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
     beside: str = ""  # backend: the mean of its answer and the network's is judged, as an ensemble puts it out
+    teacher: str = ""  # backend whose answer is learned in place of the clean speech; validations compare with that
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share(self, "freeze_norms")
-        if self.beside and self.beside not in backend_names():
-            raise ConfigError(f"'beside' is a backend, one of {', '.join(backend_names())}, not {self.beside!r}")
+        for setting in ("beside", "teacher"):
+            check_backend(setting, getattr(self, setting))
+
+
+def check_backend(setting: str, name: str) -> None:
+    """Raise ConfigError if a setting names no backend for 48 kHz; an empty name is none at all."""
+    if name and name not in backend_names():
+        raise ConfigError(f"{setting!r} is a backend, one of {', '.join(backend_names())}, not {name!r}")
+    if name and (rate := load_backend(name).sample_rate) != RATE:
+        raise ConfigError(f"{setting!r} is a backend for {RATE} Hz; {name} runs at {rate}")
 
 
 @dataclass(frozen=True)

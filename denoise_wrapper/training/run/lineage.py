@@ -20,6 +20,7 @@ class Stage(NamedTuple):
     steps: int  # 0: weights that came from elsewhere
     hours: float  # of mixtures that it learned from
     log: str  # the lines of its log, CSV
+    teacher: str = ""  # backend whose answers it learned in place of clean speech
 
 
 def setting(settings: Mapping[str, Any], name: str) -> Any:
@@ -66,12 +67,18 @@ def latest(checkpoint: dict[str, Any], log: str, stored: Setting) -> Stage:
     hours = stored(settings, "train.batch") * stored(settings, "train.seconds") * step / 3600.0
     first, *lines = log.splitlines() or [""]
     kept = [line for line in lines if int(line.split(",")[0]) <= step]
-    return Stage(stored(settings, "name"), step, hours, "\n".join([first, *kept]))
+    teacher = stored(settings, "train.teacher") or ""
+    return Stage(stored(settings, "name"), step, hours, "\n".join([first, *kept]), teacher)
 
 
 def describe(history: list[Stage]) -> str:
     """The origin of weights in one line."""
     begun = "from nothing" if history[0].steps else f"on from {history[0].name}"
-    runs = [f"{stage.name} ({stage.steps} steps, {hours_in_words(stage.hours)})" for stage in history if stage.steps]
+    runs = [
+        f"{stage.name} ({stage.steps} steps, {hours_in_words(stage.hours)}"
+        + (f" of what {stage.teacher} made of them)" if stage.teacher else ")")
+        for stage in history
+        if stage.steps
+    ]
     total = sum(stage.hours for stage in history)
     return f"trained {begun}, {hours_in_words(total)} of audio: {', then '.join(runs)}"
