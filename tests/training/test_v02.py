@@ -134,12 +134,31 @@ def test_a_stored_network_can_be_gone_on_from() -> None:
     other.load_model(model)
     for name, part in decode_blob(other.to_model({}).data).items():
         np.testing.assert_allclose(part.weights, decode_blob(model.data)[name].weights, rtol=1e-5, atol=1e-8)
-    with pytest.raises(ModelError, match=r"conv1: weights of \(195, 8\)"):
-        V02Network(NetworkConfig(family="v0.2", conv=16, units=16)).load_model(model)
+    with pytest.raises(ModelError, match=r"conv2: weights of \(24, 16\)"):
+        V02Network(NetworkConfig(family="v0.2", conv=16, units=8)).load_model(model)
     with pytest.raises(ModelError, match="classic family"):
         other.load_model(read_any_model(MODELS / "rnnoise-classic.dnnw"))
     with pytest.raises(ConfigError, match="multiple of 8"):
         NetworkConfig(family="v0.2", units=20)
+
+
+def test_a_larger_network_answers_as_the_smaller_one_that_it_grew_from() -> None:
+    torch.manual_seed(2)
+    small, large = V02Network(SMALL).eval(), V02Network(NetworkConfig(family="v0.2", conv=24, units=40)).eval()
+    for part in small.maps().values():
+        part.bias.data.normal_(std=0.3)
+    model = small.to_model({})
+    small.load_model(model)
+    large.load_model(model)
+    features = torch.randn(30, 2, 65)
+    with torch.no_grad():
+        answers = [network(features, network.new_state(2)) for network in (small, large)]
+        for mine, theirs in zip(answers[0][:2], answers[1][:2], strict=True):
+            torch.testing.assert_close(theirs, mine, atol=1e-5, rtol=1e-5)
+        grown = answers[1][2][2][:, SMALL.units :]
+    assert grown.abs().max() > 0.01  # the new units are awake, and what they say can be learned
+    for name, part in decode_blob(large.to_model({}).data).items():
+        assert part.weights.shape[0] > decode_blob(model.data)[name].weights.shape[0] or name == "conv1"
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -24,6 +24,22 @@ LAYERS_SEEN = 4  # by the dense layers: conv2 and the three GRUs
 GRUS = ("gru1", "gru2", "gru3")
 
 
+class Parts(NamedTuple):
+    """Into how many equal parts the inputs and the outputs of a map fall: frames, layers, gates."""
+
+    inputs: int
+    outputs: int
+
+
+PARTS = {
+    "conv1": Parts(TAPS, 1),
+    "conv2": Parts(TAPS, 1),
+    **{f"{gru}_{side}": Parts(1, 3) for gru in GRUS for side in ("input", "recurrent")},
+    "dense_out": Parts(LAYERS_SEEN, 1),
+    "vad_dense": Parts(LAYERS_SEEN, 1),
+}  # by the maps' names in the file
+
+
 class V02State(NamedTuple):
     """Memory of the network: the last two inputs of each convolution (2, B, n), each GRU's state (B, units)."""
 
@@ -223,18 +239,32 @@ class V02Network(nn.Module):
 
     @torch.no_grad()
     def load_model(self, model: ClassicModel | V02Model) -> None:
-        """Take a stored model's weights, to go on from there. Raises ModelError if its family or sizes differ."""
+        """Take a stored model's weights, to go on from there; a smaller one grows, and answers as before at first.
+
+        Raises ModelError if it is of the other family, or larger.
+        """
         if isinstance(model, ClassicModel):
             raise ModelError("the model is of the classic family, the network of v0.2; make [network] family fit it")
         maps = decode_blob(model.data)
         for name, part in self.maps().items():
-            if tuple(part.weights.shape) != maps[name].weights.shape:
+            stored, parts = maps[name], PARTS[name]
+            if any(mine < theirs for mine, theirs in zip(part.weights.shape, stored.weights.shape, strict=True)):
                 raise ModelError(
-                    f"{name}: weights of {maps[name].weights.shape}, but the network is set up for"
-                    f" {tuple(part.weights.shape)}; make [network] fit the model"
+                    f"{name}: weights of {stored.weights.shape}, but the network is set up for"
+                    f" {tuple(part.weights.shape)}; make [network] fit the model, or larger"
                 )
-            part.weights.copy_(torch.from_numpy(maps[name].weights.copy()))
-            part.bias.copy_(torch.from_numpy(maps[name].bias.copy()))
+            take(part.weights, torch.from_numpy(stored.weights.copy()), parts)
+            take(part.bias[None], torch.from_numpy(stored.bias.copy())[None], Parts(1, parts.outputs))
+
+
+@torch.no_grad()
+def take(weights: Tensor, stored: Tensor, parts: Parts) -> None:
+    """Put stored weights, (inputs, outputs), in place of the first of each part's; the outputs that they make take
+    nothing of other inputs, so that they stay as they were. The other outputs' weights are left alone."""
+    whole, old = (x.view(parts.inputs, x.shape[0] // parts.inputs, parts.outputs, -1) for x in (weights, stored))
+    inputs, outputs = old.shape[1], old.shape[3]
+    whole[:, inputs:, :, :outputs] = 0.0
+    whole[:, :inputs, :, :outputs] = old
 
 
 def last_runs(run: Tensor) -> tuple[Tensor, Tensor, Tensor]:
