@@ -290,6 +290,32 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(
     assert (tmp_path / "exported" / f"rnnoise.{suffix}").read_bytes() == whole
 
 
+def test_a_share_of_the_weights_begun_with_goes_into_the_model(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    begun = V02Network(SMALL_V02)
+    write_model(begun.to_model({}), tmp_path / "begun.dnnw")
+    larger = dataclasses.replace(SMALL_V02, units=SMALL_V02.units + 8)
+    for network in (SMALL_V02, larger):
+        config = small_config(tmp_path, network=network)
+        learning = dataclasses.replace(config.train, start_from=tmp_path / "begun.dnnw", rate=0.01, start_share=0.25)
+        config = dataclasses.replace(config, work_dir=tmp_path / f"work{network.units}", train=learning)
+        assert train.main(config) == 0
+        run = train.RNNoiseRun(config)
+        first = [part.clone() for part in run.network.parameters()]
+        run.start(load_checkpoint(config.work_dir / train.CHECKPOINT))
+        before = torch.get_rng_state()
+        written = [*run.written().parameters()]
+        assert torch.equal(torch.get_rng_state(), before)
+        for start, learned, part in zip(first, run.averaged.network.parameters(), written, strict=True):
+            torch.testing.assert_close(part, 0.25 * start + 0.75 * learned)
+        assert any(not torch.equal(*pair) for pair in zip(first, written, strict=True))
+        stored = V02Network(network)
+        stored.load_model(read_any_model(config.work_dir / "rnnoise.dnnw"))
+        torch.testing.assert_close(stored.dense_out.weights, run.written().dense_out.weights)
+    with pytest.raises(ConfigError, match=r"'train.start_share' is a share of the weights of start_from"):
+        RNNoiseTrainConfig(start_share=0.5)
+
+
 def test_a_damaged_checkpoint_is_a_file_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"no checkpoint")

@@ -49,7 +49,7 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
     losses = ("loss", "gain", "loudness", "perceptual", "pesq", "voice", "spectral")
     results = (*losses[:-1], "voice_right")  # the shards of validation hold no spectra
     free = FREE | {("features", "processes"), ("train", "evaluate_every"), ("train", "decay_share"),
-                   ("train", "final_rate"), ("train", "quantise_from")}  # fmt: skip
+                   ("train", "final_rate"), ("train", "quantise_from"), ("train", "start_share")}  # fmt: skip
 
     def __init__(self, config: RNNoiseConfig, group: Processes | None = None) -> None:
         super().__init__(config, group)
@@ -67,6 +67,23 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
         if chosen.start_from is not None:
             network.load_model(read_start(chosen.start_from))
         return network
+
+    @torch.no_grad()
+    def written(self) -> Network:
+        """The network that is validated and written: the averaged one, with its share of what the run began with.
+
+        Such a mean loses less of what the weights could do before than it gains (Wortsman et al., "Robust fine-tuning
+        of zero-shot models", 2022).
+        """
+        share = self.config.train.start_share
+        if not share:
+            return self.averaged.network
+        with torch.random.fork_rng():
+            torch.manual_seed(self.config.seed)  # a network that has grown began with random weights, too: the same
+            network = self.make_network().to(self.device)
+        for part, learned in zip(network.parameters(), self.averaged.network.parameters(), strict=True):
+            part.lerp_(learned, 1.0 - share)
+        return network.eval()
 
     @classmethod
     def epoch_steps(cls, config: RNNoiseConfig) -> int:
@@ -121,7 +138,7 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
 
     def validate(self, clips: Rows) -> tuple[list[float], float]:
         """Losses over whole clips with the weights as they will be stored, and the share of voice labels met."""
-        network, layout, batch = self.averaged.network, self.network.layout, self.config.train.batch
+        network, layout, batch = self.written(), self.network.layout, self.config.train.batch
         sums, count = np.zeros(len(self.results)), len(clips)
         starts = range(0, count, batch)
         for first in tracked(starts, len(starts), "validation"):
@@ -138,7 +155,7 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
 
     def publish(self, target: Path) -> list[Path]:
         """Write the model in each form, and its card."""
-        return export_network(self.config, self.averaged.network, self.progress.step, target)
+        return export_network(self.config, self.written(), self.progress.step, target)
 
     @classmethod
     def upgrade(cls, checkpoint: dict[str, Any]) -> dict[str, Any]:
