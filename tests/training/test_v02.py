@@ -145,8 +145,8 @@ def test_a_stored_network_can_be_gone_on_from() -> None:
 def test_a_larger_network_answers_as_the_smaller_one_that_it_grew_from() -> None:
     torch.manual_seed(2)
     small, large = V02Network(SMALL).eval(), V02Network(NetworkConfig(family="v0.2", conv=24, units=40)).eval()
-    for part in small.maps().values():
-        part.bias.data.normal_(std=0.3)
+    for made in small.maps().values():
+        made.bias.data.normal_(std=0.3)
     model = small.to_model({})
     small.load_model(model)
     large.load_model(model)
