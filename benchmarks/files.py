@@ -17,7 +17,7 @@ from benchmarks.options import Options
 from benchmarks.results import Cell, Table
 from benchmarks.signals import as_int16, clip
 from benchmarks.timing import all_cores, processor_s, run_on, take_turns, wall_s
-from denoise_wrapper import Denoiser, backend_names
+from denoise_wrapper import Denoiser
 from denoise_wrapper.files.batch import FileResult
 
 RATE, OTHER_RATES = 48000, (44100, 16000)
@@ -41,7 +41,7 @@ def whole_clips(options: Options, folder: Path) -> Table:
         soundfile.write(path, as_int16(audio), RATE, subtype="PCM_16")
     actions: dict[str, Callable[[], float]] = {}
     ways: dict[str, list[str]] = {}
-    for backend in backend_names():
+    for backend in networks.our_backends():
         denoiser = Denoiser(backend)
         own_rate = denoiser.backend.sample_rate
         at_once = functools.partial(_alone, denoiser, seconds)
@@ -96,7 +96,7 @@ def many_files(options: Options, folder: Path) -> Table:
         soundfile.write(path, as_int16(clip(seconds, RATE)), RATE, subtype="PCM_16")
     batches = {
         (backend, jobs): _Batch(functools.partial(_clean_all, Denoiser(backend), sources, folder / "cleaned", jobs))
-        for backend in backend_names()
+        for backend in networks.our_backends()
         for jobs in (1, cores)
     }
     pinned = all_cores()
@@ -107,7 +107,7 @@ def many_files(options: Options, folder: Path) -> Table:
         run_on(pinned)
     rows: list[list[Cell]] = []
     facts = {}
-    for backend in backend_names():
+    for backend in networks.our_backends():
         (one, one_used), (many, many_used) = min(batches[backend, 1].spent), min(batches[backend, cores].spent)
         rows.append([backend, BATCH * seconds / one, one_used, BATCH * seconds / many, many_used, one / many])
         facts[f"cores {backend}"] = one / many

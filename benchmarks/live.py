@@ -14,7 +14,7 @@ from benchmarks.options import Options
 from benchmarks.results import Cell, Table
 from benchmarks.signals import Float32, clip, pieces
 from benchmarks.timing import calls_us, processor_s, take_turns
-from denoise_wrapper import Denoiser, backend_names
+from denoise_wrapper import Denoiser
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.backends import load_backend
 from denoise_wrapper.backends.engine import EngineBackend
@@ -62,7 +62,7 @@ def percentiles(options: Options) -> Table:
     """Each call by itself."""
     timed = {
         (backend, rate, chunk_ms): _Timed(backend, rate, chunk_ms)
-        for backend in backend_names()
+        for backend in networks.our_backends()
         for rate in _rates(backend)
         for chunk_ms in CHUNKS_MS
     }

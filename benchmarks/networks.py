@@ -16,6 +16,7 @@ from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer,
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
+FOREIGN = "deepfilternet3"
 ENHANCER, TINY = "enhancer", "enhancer-tiny"
 ENHANCERS = {  # sizes that are trained
     ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5),
@@ -26,6 +27,11 @@ ENHANCERS = {  # sizes that are trained
 FEATURES, BANDS, TAPS, GATES = 65, 32, 3, 3
 # The share of weights that the released network of RNNoise 0.2 keeps in its block-sparse maps, as near as is known.
 DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "gru3_input": 0.25}
+
+
+def our_backends() -> list[str]:
+    """Backends by name but for DeepFilterNet3, which takes as long as all others together: it is in the section peers."""
+    return [name for name in backend_names() if name != FOREIGN]
 
 
 def shipped() -> dict[str, ModelSource | None]:
