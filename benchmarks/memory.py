@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from benchmarks import networks
 from benchmarks.options import Options
 from benchmarks.programs import in_fresh_python
 from benchmarks.results import Cell, Table
 from benchmarks.signals import as_int16, clip
-from denoise_wrapper import DenoiseError, Denoiser
+from denoise_wrapper import DenoiseError, Denoiser, backend_names
 
 RATE = 48000
 FILE_BACKENDS = ("rnnoise", "dtln-16k")
@@ -89,7 +88,7 @@ def of_files(options: Options) -> Table:
 def of_streams(options: Options, has_proc: bool) -> Table:
     """Memory of a stream of a shared backend."""
     rows: list[list[Cell]] = []
-    for name in networks.our_backends():
+    for name in backend_names():
         backend = Denoiser(name).backend
         state = backend.new_state(1)
         state.process(np.zeros((1, backend.hop), np.float32))
