@@ -30,7 +30,7 @@ DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "g
 
 
 def our_backends() -> list[str]:
-    """Backends by name but for DeepFilterNet3, which takes as long as all others together: it is in the section peers."""
+    """Backends by name but for DeepFilterNet3, which takes longer than all others: it has its place in peers."""
     return [name for name in backend_names() if name != FOREIGN]
 
 
