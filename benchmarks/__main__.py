@@ -1,6 +1,6 @@
 """Speed of the engine, the library and programs like it, side by side in one run.
 
-    python -m benchmarks                        all sections; some six minutes, if nothing else runs
+    python -m benchmarks                        all sections; some ten minutes, if nothing else runs
     python -m benchmarks --only engine,live     some of them
     python -m benchmarks --write docs           puts the tables into docs/speed.md, and the plot beside it
     python -m benchmarks --quick                only shows that everything runs; its figures mean nothing
