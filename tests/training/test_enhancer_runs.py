@@ -306,7 +306,11 @@ def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    config, other = (train.load(folder / f"enhancer-{name}.toml") for name in ("tiny", "rows"))
-    assert (config.budget, config.body) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
+    config, other, large = (
+        train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer")
+    )
+    assert (config.budget, replace(config.body, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
     check_budget(Enhancer(config.body).cost(), config.budget)
-    assert (config.data, config.mix, config.loss) == (other.data, other.mix, other.loss)
+    with pytest.raises(ConfigError, match="over the budget"):
+        check_budget(Enhancer(replace(config.body, taps=config.body.taps + 1)).cost(), config.budget)
+    assert (config.data, config.mix, config.loss) == (other.data, other.mix, large.loss)
