@@ -365,7 +365,7 @@ def test_jobs_are_one_or_more(words: Path) -> None:
 
 # What is shipped.
 
-# Every bar is the default's, but that of music, which its weights miss since they keep more of the speech (-17.5 dB, see
+# Every bar is the default's, but that of music, which its weights miss as they keep more of the speech (-17.5 dB, see
 # docs/log.md); of the others, what does not depend on the network's size.
 OWED = {"rnnoise": set(FIGURES) - {"music_swing_db"}}
 KEPT_BY_ALL = {"silence_peak_db", "click_tail_db", "onset_mean_db", "clean_pesq"}
