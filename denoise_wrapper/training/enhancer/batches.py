@@ -24,7 +24,7 @@ class Clip(NamedTuple):
     """A whole clip."""
 
     noisy: Tensor  # float32 (n,)
-    clean: Tensor  # float32 (HOP + n,), after a hop of silence; a teacher's answer with one
+    clean: Tensor  # float32 (HOP + n,), or a teacher's answer, after a hop of silence
     voice: Tensor  # float32 (n / HOP,)
     known: Tensor  # bool (BINS,)
     beside: Tensor  # float32 (HOP + n,), likewise, what another backend makes of it; (0,) without one

@@ -104,7 +104,7 @@ class EnhancerTrainConfig(StretchConfig):
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
     beside: str = ""  # backend: the mean of its answer and the network's is judged, as an ensemble puts it out
-    teacher: str = ""  # backend whose answer is learned in place of the clean speech; validations compare with that
+    teacher: str = ""  # backend whose answer is learned in place of the clean speech, which validations compare with
 
     def __post_init__(self) -> None:
         super().__post_init__()
