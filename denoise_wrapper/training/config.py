@@ -79,6 +79,7 @@ class MixConfig:
     second_noise_share: float = 0.45
     babble_share: float = 0.12  # four to eight voices as a noise
     formula_share: float = 0.15  # a computed noise: coloured, hum, clicks, modulated
+    music_share: float = 0.0  # computed music, which has harmonics as speech has
     swell_share: float = 0.3  # of the noises, whose level drifts
     filter_share: float = 0.7  # of the signals, which get random second-order filters
     speech_peaks: int = 1  # peaks or dips of up to 9 dB in them, at most

@@ -21,7 +21,7 @@ from denoise_wrapper.training.data.corpus import Corpus, Float32, open_corpora, 
 from denoise_wrapper.training.data.decoding import Bandwidth, decode
 from denoise_wrapper.training.data.packs import licences, open_pack
 from denoise_wrapper.training.mix.mixing import Mixer, expander, frame_energies, turn_down
-from denoise_wrapper.training.mix.noises import clicks, coloured, hum, pulsed, whistle
+from denoise_wrapper.training.mix.noises import clicks, coloured, hum, music, pulsed, whistle
 from denoise_wrapper.training.mix.rooms import early_part, simulate_room
 from denoise_wrapper.training.rnnoise.config import RNNoiseConfig
 
@@ -278,7 +278,7 @@ def test_hiss_in_the_pauses_of_a_recording_is_turned_down() -> None:
     np.testing.assert_allclose(clean[30000:], 10.0**-1.5 * segment[30000:], rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [clicks, coloured, hum, pulsed, whistle])
+@pytest.mark.parametrize("kind", [clicks, coloured, hum, music, pulsed, whistle])
 @pytest.mark.parametrize("rate", [16000, 48000])
 def test_formula_noises_are_finite_and_not_silent(
     kind: Callable[[np.random.Generator, int, int], Float32], rate: int
@@ -289,6 +289,18 @@ def test_formula_noises_are_finite_and_not_silent(
         assert noise.dtype == np.float32
         assert np.isfinite(noise).all()
         assert noise.any()
+
+
+def test_music_by_formula_has_tones_of_one_scale_that_begin_and_end() -> None:
+    for seed in range(4):
+        song = music(np.random.default_rng(seed), 480000, 48000)
+        power = np.abs(np.fft.rfft(song[:458752].reshape(-1, 16384) * np.hanning(16384))) ** 2
+        strongest = np.argmax(power, axis=1) * 48000 / 16384
+        assert ((strongest > 50) & (strongest < 16000)).mean() > 0.9
+        assert power.max(axis=1).sum() > 0.02 * power.sum()  # tones, each in a few bins of 8193
+        loudness = np.sqrt(np.square(song.reshape(-1, 4800)).mean(axis=1))
+        assert loudness.std() > 0.1  # of a mean power of 1
+    assert not np.array_equal(song, music(np.random.default_rng(9), 480000, 48000))
 
 
 def test_the_early_part_of_a_room_is_its_beginning() -> None:

@@ -61,7 +61,7 @@ def power_above(signal: Float32, limit_hz: float, rate: int) -> float:
 def test_mixtures_at_every_rate_are_whole_and_finite(corpora: dict[int, Corpus], rate: int) -> None:
     """Everything that may happen to a clip happens to most of these."""
     config = MixConfig(clip_s=1.0, room_share=0.6, clipped_share=0.5, silence_share=0.5, babble_share=0.3,
-                       formula_share=0.3, noise_only_share=0.2, band_limit_share=0.7)  # fmt: skip
+                       formula_share=0.3, music_share=0.2, noise_only_share=0.2, band_limit_share=0.7)  # fmt: skip
     mixer = Mixer(corpora[rate], config, 1)
     assert (mixer.rate, mixer.length) == (rate, rate)
     for index in range(40):
@@ -220,6 +220,19 @@ def test_computed_noise_comes_in_its_share(corpora: dict[int, Corpus], monkeypat
     assert computed == len(asked)
     assert 60 < computed < 100
     assert set(asked) == {16000}
+
+
+def test_music_comes_in_its_share_and_without_it_all_is_mixed_as_before(
+    corpora: dict[int, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataclasses.replace(PLAIN, babble_share=0.2, formula_share=0.2, swell_share=0.0)
+    plain = [Mixer(corpora[16000], settings, 1).one_noise(np.random.default_rng(seed))[0] for seed in range(60)]
+    monkeypatch.setattr(mixing, "music", lambda rng, length, rate: np.ones(length, np.float32))
+    mixer = Mixer(corpora[16000], dataclasses.replace(settings, music_share=0.3), 1)
+    mixed = [mixer.one_noise(np.random.default_rng(seed))[0] for seed in range(60)]
+    songs = sum(bool((noise == 1.0).all()) for noise in mixed)
+    assert 8 < songs < 30
+    assert sum(np.array_equal(one, other) for one, other in zip(plain, mixed, strict=True)) == 60 - songs
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -24,7 +24,7 @@ from denoise_wrapper.training.mix.filters import (
     run_room,
     run_sections,
 )
-from denoise_wrapper.training.mix.noises import formula_noise
+from denoise_wrapper.training.mix.noises import formula_noise, music
 from denoise_wrapper.training.mix.rooms import early_part, simulate_room
 
 Float32 = NDArray[np.float32]
@@ -177,6 +177,8 @@ class Mixer:
             return self.babble(rng), self.rate / 2
         if kind < self.config.babble_share + self.config.formula_share:
             return formula_noise(rng, self.length, self.rate), self.rate / 2
+        if kind < self.config.babble_share + self.config.formula_share + self.config.music_share:
+            return music(rng, self.length, self.rate), self.rate / 2
         for _ in range(8):
             source = self.corpus.noises[draw(rng, self.noise_odds)]
             recording = source.recordings[rng.integers(len(source.recordings))]
