@@ -98,6 +98,9 @@ int dn_model_hop(const dn_model *model);
 /* Hz: DN_RATE, but of networks for 16 kHz. */
 int dn_model_rate(const dn_model *model);
 
+/* 1 of an enhancer that takes a guide, see dn_process_guided; else 0. */
+int dn_model_is_guided(const dn_model *model);
+
 /* A layer of a classic model, in the order of the formats: input_dense, vad_gru, noise_gru, denoise_gru,
  * denoise_output, vad_output. The weights are integers of 1/256, input-major: weights[inputs][columns],
  * recurrent[units][columns], bias[columns], where columns is units for a dense layer and 3 * units (update, reset,
@@ -152,6 +155,12 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
+
+/* The same with a guide for models that take one: what another denoiser, the one that they have learned with, has made
+ * of in, in time with it; [channels][frames * hop], finite, and taken for +-DN_LIMIT beyond that. It may be the same
+ * buffer as out. Others do not look at it; without it a signal is its own guide. */
+dn_status dn_process_guided(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,
+                            float *voice, size_t frames, float min_gain);
 
 /* Saves a state as dn_state_size bytes, to be read on a machine of the same byte order. Restoring checks all of them, a
  * checksum too, and leaves the state as it was when they do not fit. */

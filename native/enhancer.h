@@ -8,8 +8,9 @@ enum {
     DN_LOW = 80,   /* bins, and bands */
     DN_UPPER = 48, /* bands */
     DN_ENHANCER_BANDS = DN_LOW + DN_UPPER,
-    DN_BAND_FEATURES = 3, /* of each band */
+    DN_BAND_FEATURES = 3, /* of each band, and as many of the guide's, if there is one */
     DN_TAP_FEATURES = 3,  /* more of them, of low bands, where several frames are taken */
+    DN_MAX_SEEN = 2 * DN_BAND_FEATURES + DN_TAP_FEATURES,
     DN_VOICE_UNITS = 12,
     DN_MAX_TAPS = 8,       /* frames that low bins are made of */
     DN_MAX_WIDTH = 16,     /* channels of a band that a body makes */
@@ -28,12 +29,13 @@ typedef enum { DN_MIXED, DN_ROW_BODY, DN_DEPTHWISE, DN_BODIES } dn_body_kind;
 /* The sizes of a body, as the file has them. */
 typedef struct {
     int kind, channels, width, rows, blocks, units, heads, convolutions;
-    int taps; /* frames that the low bins are made of, the latest and those before */
+    int taps;   /* frames that the low bins are made of, the latest and those before */
+    int guided; /* 1: the network sees a guide beside the signal, and puts shares of it into what comes out; else 0 */
 } dn_body_sizes;
 
-/* Features of each band that a body sees. */
+/* Features of each band that a body sees: the signal's, those of the taps, the guide's. */
 static inline int dn_seen_features(const dn_body_sizes *s) {
-    return s->taps > 1 ? DN_BAND_FEATURES + DN_TAP_FEATURES : DN_BAND_FEATURES;
+    return (s->guided ? 2 : 1) * DN_BAND_FEATURES + (s->taps > 1 ? DN_TAP_FEATURES : 0);
 }
 
 /* Weights w[inputs][columns], and bias[columns], or [rows][columns] where bias_row is not 0, or NULL; columns is
@@ -155,7 +157,8 @@ struct dn_enhancer {
     dn_row_body rows;
     dn_depthwise depthwise;
     int past;                            /* where in a channel's memory the low bins of the frames before lie */
-    dn_dense low_head, upper_head;       /* [width][2 * taps], [width][2] */
+    int guide;                           /* where the last hop of the guide does */
+    dn_dense low_head, upper_head;       /* [width][2 * taps], [width][2]; one more of each with a guide, its share */
     dn_dense voice_hidden, voice_output; /* [2 * width][DN_VOICE_UNITS], [DN_VOICE_UNITS][1] */
     float *room;                         /* all weights, from dn_new */
     dn_fft fft;

@@ -77,7 +77,7 @@ static void extract_frame(dn_extractor *e, const float *noisy, const float *clea
 static dn_status extract(dn_extractor *extractor, const float *noisy, const float *clean, size_t frames,
                          const dn_extracted *out) {
     size_t samples = frames * DN_FRAME;
-    if (!dn_usable(noisy, samples) || !dn_usable(clean, samples)) return DN_NOT_FINITE;
+    if (!dn_usable(noisy, samples, DN_LIMIT) || !dn_usable(clean, samples, DN_LIMIT)) return DN_NOT_FINITE;
     for (size_t f = 0; f < frames; f++) {
         extract_frame(extractor, noisy + f * DN_FRAME, clean + f * DN_FRAME, f, out);
     }

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-int dn_usable(const float *x, size_t n) {
+int dn_usable(const float *x, size_t n, float limit) {
     int good = 1;
-    for (size_t i = 0; i < n; i++) good &= fabsf(x[i]) <= DN_LIMIT; /* false for NaN */
+    for (size_t i = 0; i < n; i++) good &= fabsf(x[i]) <= limit; /* false for NaN */
     return good;
 }
 

@@ -27,8 +27,8 @@ typedef struct {
     float coherence[DN_MAX_BANDS];    /* correlation of X and P over the root of their energies */
 } dn_frame;
 
-/* Says whether all of x[n] is finite and within +-DN_LIMIT. */
-int dn_usable(const float *x, size_t n);
+/* Says whether all of x[n] is finite and within +-limit. */
+int dn_usable(const float *x, size_t n, float limit);
 
 /* Pushes in[DN_FRAME], full scale +-1, into the memory. removed: DN_FRAME samples that the high-pass took away, full
  * scale +-1; or NULL. */

@@ -112,6 +112,10 @@ int dn_model_rate(const dn_model *model) {
     return model->traits->rate ? model->traits->rate : DN_RATE;
 }
 
+int dn_model_is_guided(const dn_model *model) {
+    return model->network->guided;
+}
+
 int dn_model_delay(const dn_model *model) {
     if (model->traits->run_hops) return (DN_OVERLAP - 1) * model->network->hop;
     return (1 + model->traits->look_ahead) * dn_model_hop(model); /* the overlap's frame, and the look-ahead's */

@@ -12,6 +12,7 @@ typedef struct {
     int memory; /* floats that one channel needs; zeros at the start */
     int batch;  /* channels that run together at most, 1 to DN_BATCH */
     int hop;    /* samples, 0 for DN_FRAME */
+    int guided; /* 1: it takes a guide beside the samples */
 } dn_network;
 
 /* Runs one frame of count channels, batch or fewer: for each i features[i] and memory[i] to gains[i], which has room
@@ -20,10 +21,10 @@ typedef void dn_network_run(const dn_network *net, const dn_kernels *k, int coun
                             float *const *memory, float *const *gains, float *voice);
 
 /* Runs one hop of one channel through a network that takes samples, all of its signal processing its own: in[hop] to
- * out[hop], which may be the same. min_gain: 0 to 1, the original's share of what comes out. Returns the
- * probability of speech. */
-typedef float dn_samples_run(const dn_network *net, const dn_kernels *k, float *memory, const float *in, float *out,
-                             float min_gain);
+ * out[hop], which may be the same. guide[hop]: for a network that is guided. min_gain: 0 to 1, the original's share of
+ * what comes out. Returns the probability of speech. */
+typedef float dn_samples_run(const dn_network *net, const dn_kernels *k, float *memory, const float *in,
+                             const float *guide, float *out, float min_gain);
 
 /* Runs hops of count channels, batch or fewer, through a network that takes samples in hops of its own length: in to
  * out, each channel's apart samples behind the one's before; they may be the same. No bit depends on how many hops or

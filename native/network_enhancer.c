@@ -46,25 +46,27 @@ void dn_enhancer_prepare(dn_enhancer *net) {
     }
     prepare_bands(net);
     net->past = BODY + net->body->memory(&net->sizes);
-    net->base.memory = net->past + (net->sizes.taps - 1) * 2 * DN_LOW;
+    net->guide = net->past + (net->sizes.taps - 1) * 2 * DN_LOW;
+    net->base.memory = net->guide + (net->sizes.guided ? DN_FRAME : 0);
+    net->base.guided = net->sizes.guided;
     net->base.batch = DN_BATCH;
 }
 
-/* A frame's spectrum and what the network sees of it. */
+/* A frame's spectrum and what there is to see of it. */
 typedef struct {
     dn_spectrum X;
     float magnitude[DN_PADDED_BINS], inverse[DN_PADDED_BINS]; /* |X|^(1/3) and |X|^(-1/3), above a floor */
     float mean[DN_UPPER];                                     /* magnitude of an upper band */
-    float feature[DN_ENHANCER_BANDS * (DN_BAND_FEATURES + DN_TAP_FEATURES)];
-    float turned[DN_MAX_TAPS - 1][2][DN_LOW]; /* the low bins of the frames before, turned on to this one */
 } frame_view;
 
-/* Low: magnitude, real and imaginary part, compressed. Upper: mean and root mean square of the magnitudes, and the mean
- * difference of neighbouring bins, which is large where harmonics stand apart. */
-static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_view *v) {
+/* Makes the first DN_BAND_FEATURES of each band that f[DN_ENHANCER_BANDS][dn_seen_features] has room for, and all that
+ * a view has beside the spectrum. Low: magnitude, real and imaginary part, compressed. Upper: mean and root mean square
+ * of the magnitudes, and the mean difference of neighbouring bins, which is large where harmonics stand apart. */
+static void make_features(const dn_enhancer *net, const dn_kernels *k, frame_view *v, float *f) {
     int count = dn_seen_features(&net->sizes);
-    float *f = v->feature, of_bins[DN_PADDED_BINS], square[DN_UPPER], uneven[DN_UPPER];
+    float of_bins[DN_PADDED_BINS], square[DN_UPPER], uneven[DN_UPPER];
     const float *m = v->magnitude;
+    k->compress(v->magnitude, v->inverse, &v->X, floor_power, DN_PADDED_BINS);
     for (int i = 0; i < DN_LOW; i++, f += count) {
         float scale = v->inverse[i] * v->inverse[i];
         f[0] = m[i];
@@ -94,13 +96,15 @@ static void add_step(dn_spectrum *sum, const float *ahead_re, const float *ahead
     }
 }
 
-/* Turns the low bins of count frames before, past[count][2][DN_LOW], the latest first, on to this one by what their
- * phases go from frame to frame in their mean; makes DN_TAP_FEATURES of the latest; moves past on. */
-static void turn_past(frame_view *v, const dn_kernels *k, float *past, int count) {
+/* Turns the low bins of count frames before, past[count][2][DN_LOW], the latest first, on to this one, X, by what their
+ * phases go from frame to frame in their mean; makes DN_TAP_FEATURES of the latest, in f[DN_ENHANCER_BANDS][seen];
+ * moves past on. */
+static void turn_past(const dn_spectrum *X, const dn_kernels *k, float *past, int count, float (*turned)[2][DN_LOW],
+                      float *f, int seen) {
     float magnitude[DN_LOW], inverse[DN_LOW], re[DN_LOW], im[DN_LOW];
-    const float *expected_re = v->turned[0][0], *expected_im = v->turned[0][1];
+    const float *expected_re = turned[0][0], *expected_im = turned[0][1];
     dn_spectrum step;
-    add_step(&step, v->X.re, v->X.im, past, 0);
+    add_step(&step, X->re, X->im, past, 0);
     for (int t = 0; t + 1 < count; t++) {
         const float *ahead = past + t * 2 * DN_LOW;
         add_step(&step, ahead, ahead + DN_LOW, ahead + 2 * DN_LOW, 1);
@@ -119,42 +123,61 @@ static void turn_past(frame_view *v, const dn_kernels *k, float *past, int count
         const float *from_re = past + t * 2 * DN_LOW, *from_im = from_re + DN_LOW;
         for (int i = 0; i < DN_LOW; i++) {
             float turn_re = re[i], turn_im = im[i];
-            v->turned[t][0][i] = from_re[i] * turn_re - from_im[i] * turn_im;
-            v->turned[t][1][i] = from_im[i] * turn_re + from_re[i] * turn_im;
+            turned[t][0][i] = from_re[i] * turn_re - from_im[i] * turn_im;
+            turned[t][1][i] = from_im[i] * turn_re + from_re[i] * turn_im;
             re[i] = turn_re * step.re[i] - turn_im * step.im[i];
             im[i] = turn_re * step.im[i] + turn_im * step.re[i];
         }
     }
-    enum { ALL = DN_BAND_FEATURES + DN_TAP_FEATURES };
-    float *f = v->feature + DN_BAND_FEATURES;
     for (int i = 0; i < DN_LOW; i++) {
-        f[ALL * i + 2] = sqrtf(magnitude[i]);
-        step.re[i] = v->X.re[i] * expected_re[i] + v->X.im[i] * expected_im[i];
-        step.im[i] = v->X.im[i] * expected_re[i] - v->X.re[i] * expected_im[i];
+        f[seen * i + 2] = sqrtf(magnitude[i]);
+        step.re[i] = X->re[i] * expected_re[i] + X->im[i] * expected_im[i];
+        step.im[i] = X->im[i] * expected_re[i] - X->re[i] * expected_im[i];
     }
     k->compress(magnitude, inverse, &step, floor_square, DN_LOW);
     for (int i = 0; i < DN_LOW; i++) {
         float scale = inverse[i] * inverse[i] * sqrtf(inverse[i]);
-        f[ALL * i] = step.re[i] * scale;
-        f[ALL * i + 1] = step.im[i] * scale;
+        f[seen * i] = step.re[i] * scale;
+        f[seen * i + 1] = step.im[i] * scale;
     }
-    for (int b = DN_LOW; b < DN_ENHANCER_BANDS; b++) memset(f + ALL * b, 0, DN_TAP_FEATURES * sizeof(*f));
+    for (int b = DN_LOW; b < DN_ENHANCER_BANDS; b++) memset(f + seen * b, 0, DN_TAP_FEATURES * sizeof(*f));
     memmove(past + 2 * DN_LOW, past, (size_t)(count - 1) * 2 * DN_LOW * sizeof(*past));
-    memcpy(past, v->X.re, DN_LOW * sizeof(*past));
-    memcpy(past + DN_LOW, v->X.im, DN_LOW * sizeof(*past));
+    memcpy(past, X->re, DN_LOW * sizeof(*past));
+    memcpy(past + DN_LOW, X->im, DN_LOW * sizeof(*past));
 }
 
-/* Adds the weighed low bins of the frames before. answers[DN_LOW][columns]: two of a mask, then two of each frame, the
- * latest first. */
-static void add_past(frame_view *v, const float *answers, int columns, int taps, float share) {
+/* Adds the weighed low bins of the frames before to those of X. answers[DN_LOW][columns]: two of a mask, then two of
+ * each frame, the latest first. */
+static void add_past(dn_spectrum *X, float (*turned)[2][DN_LOW], const float *answers, int columns, int taps,
+                     float share) {
     for (int tap = 1; tap < taps; tap++) {
-        const float *re = v->turned[tap - 1][0], *im = v->turned[tap - 1][1], *weight = answers + 2 * tap;
+        const float *re = turned[tap - 1][0], *im = turned[tap - 1][1], *weight = answers + 2 * tap;
         for (int i = 0; i < DN_LOW; i++, weight += columns) {
             float along = share * fminf(fmaxf(weight[0], -most_tap), most_tap);
             float across = share * fminf(fmaxf(weight[1], -most_tap), most_tap);
-            v->X.re[i] += re[i] * along - im[i] * across;
-            v->X.im[i] += im[i] * along + re[i] * across;
+            X->re[i] += re[i] * along - im[i] * across;
+            X->im[i] += im[i] * along + re[i] * across;
         }
+    }
+}
+
+/* Puts shares of the guide into the answer X, and the original's share of both. low[DN_LOW][low_columns] and
+ * upper[DN_UPPER][8]: the guide's shares before their sigmoids. */
+static void add_guide(const dn_enhancer *net, const dn_kernels *k, dn_spectrum *X, const dn_spectrum *guide,
+                      const dn_spectrum *original, const float *low, int low_columns, const float *upper,
+                      float min_gain) {
+    float share[DN_PADDED_BINS], of_band[DN_UPPER];
+    for (int b = 0; b < DN_UPPER; b++) of_band[b] = upper[8 * b];
+    k->sigmoid(of_band, DN_UPPER);
+    for (int i = DN_BINS; i < DN_PADDED_BINS; i++) share[i] = 0;
+    k->band_spread(share, of_band, net->rise, net->edge, DN_UPPER - 1);
+    for (int i = 0; i < DN_LOW; i++) share[i] = low[i * low_columns];
+    k->sigmoid(share, DN_LOW);
+    for (int i = 0; i < DN_BINS; i++) {
+        float re = X->re[i] + share[i] * (guide->re[i] - X->re[i]);
+        float im = X->im[i] + share[i] * (guide->im[i] - X->im[i]);
+        X->re[i] = (1 - min_gain) * re + min_gain * original->re[i];
+        X->im[i] = (1 - min_gain) * im + min_gain * original->im[i];
     }
 }
 
@@ -216,28 +239,55 @@ static float find_voice(const dn_enhancer *net, const dn_kernels *k, const float
     return voice[0];
 }
 
-float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
-                      float min_gain) {
-    const dn_enhancer *net = (const dn_enhancer *)base;
-    int width = net->sizes.width, columns = dn_round_up_8(2 * net->sizes.taps);
-    frame_view v;
-    float samples[DN_WINDOW], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH], answers[2 * DN_MAX_TAPS * DN_LOW];
-    memcpy(samples, memory + RECENT, DN_FRAME * sizeof(*samples));
-    for (int i = 0; i < DN_FRAME; i++) samples[DN_FRAME + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
-    memcpy(memory + RECENT, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
-    k->fft(&net->fft, net->analysis, samples, &v.X);
-    k->compress(v.magnitude, v.inverse, &v.X, floor_power, DN_PADDED_BINS);
-    make_features(net, k, &v);
-    if (net->sizes.taps > 1) turn_past(&v, k, memory + net->past, net->sizes.taps - 1);
-    net->body->run(net, k, memory + BODY, v.feature, hidden);
-    dn_dense_run(&net->upper_head, k, hidden + DN_LOW * width, width, answers, 8, DN_UPPER, 0);
-    mask_upper(net, k, &v, answers, min_gain);
-    dn_dense_run(&net->low_head, k, hidden, width, answers, columns, DN_LOW, 0);
-    mask_low(&v.X, answers, columns, min_gain);
-    add_past(&v, answers, columns, net->sizes.taps, 1 - min_gain);
-    k->ifft(&net->fft, net->synthesis, &v.X, samples);
-    float *pending = memory + PENDING;
+/* The spectrum of the hop in[DN_FRAME] and the one before it, which is kept, under the window. What a guide has beyond
+ * DN_LIMIT is cut off. */
+static void analyse(const dn_enhancer *net, const dn_kernels *k, float *before, const float *in, dn_spectrum *X) {
+    float samples[DN_WINDOW];
+    memcpy(samples, before, DN_FRAME * sizeof(*samples));
+    for (int i = 0; i < DN_FRAME; i++) {
+        float x = fminf(fmaxf(in[i], -DN_LIMIT), DN_LIMIT);
+        samples[DN_FRAME + i] = fabsf(x) < FLT_MIN ? 0 : x; /* or it is kept */
+    }
+    memcpy(before, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
+    k->fft(&net->fft, net->analysis, samples, X);
+}
+
+/* The samples that a spectrum completes; what it leaves is kept. */
+static void synthesise(const dn_enhancer *net, const dn_kernels *k, const dn_spectrum *X, float *pending, float *out) {
+    float samples[DN_WINDOW];
+    k->ifft(&net->fft, net->synthesis, X, samples);
     for (int i = 0; i < DN_FRAME; i++) out[i] = pending[i] + samples[i];
     memcpy(pending, samples + DN_FRAME, DN_FRAME * sizeof(*samples));
+}
+
+float dn_enhancer_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, const float *guide,
+                      float *out, float min_gain) {
+    const dn_enhancer *net = (const dn_enhancer *)base;
+    const dn_body_sizes *s = &net->sizes;
+    int width = s->width, columns = dn_round_up_8(2 * s->taps + s->guided), seen = dn_seen_features(s);
+    frame_view v, guiding;
+    dn_spectrum original;
+    float features[DN_ENHANCER_BANDS * DN_MAX_SEEN], hidden[DN_ENHANCER_BANDS * DN_MAX_WIDTH];
+    float turned[DN_MAX_TAPS - 1][2][DN_LOW]; /* the low bins of the frames before, turned on to this one */
+    float low[(2 * DN_MAX_TAPS + 8) * DN_LOW], upper[8 * DN_UPPER];
+    float kept = s->guided ? 0 : min_gain; /* of the original in the masks; beside a guide it comes last */
+    analyse(net, k, memory + RECENT, in, &v.X);
+    make_features(net, k, &v, features);
+    if (s->taps > 1) turn_past(&v.X, k, memory + net->past, s->taps - 1, turned, features + DN_BAND_FEATURES, seen);
+    if (s->guided) {
+        analyse(net, k, memory + net->guide, guide, &guiding.X);
+        make_features(net, k, &guiding, features + seen - DN_BAND_FEATURES);
+        original = v.X;
+    }
+    net->body->run(net, k, memory + BODY, features, hidden);
+    dn_dense_run(&net->upper_head, k, hidden + DN_LOW * width, width, upper, 8, DN_UPPER, 0);
+    mask_upper(net, k, &v, upper, kept);
+    dn_dense_run(&net->low_head, k, hidden, width, low, columns, DN_LOW, 0);
+    mask_low(&v.X, low, columns, kept);
+    add_past(&v.X, turned, low, columns, s->taps, 1 - kept);
+    if (s->guided) {
+        add_guide(net, k, &v.X, &guiding.X, &original, low + 2 * s->taps, columns, upper + 2, min_gain);
+    }
+    synthesise(net, k, &v.X, memory + PENDING, out);
     return find_voice(net, k, hidden);
 }

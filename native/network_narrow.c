@@ -49,11 +49,12 @@ void dn_narrow_prepare(dn_narrow *net) {
     net->base.hop = DN_NARROW_HOP;
 }
 
-float dn_narrow_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, float *out,
-                    float min_gain) {
+float dn_narrow_run(const dn_network *base, const dn_kernels *k, float *memory, const float *in, const float *guide,
+                    float *out, float min_gain) {
     const dn_narrow *net = (const dn_narrow *)base;
     float samples[DN_NARROW_WINDOW], *pending = memory + PENDING;
     dn_spectrum X;
+    (void)guide;
     memcpy(samples, memory + RECENT, HALF * sizeof(*samples));
     for (int i = 0; i < HALF; i++) samples[HALF + i] = fabsf(in[i]) < FLT_MIN ? 0 : in[i]; /* or it is kept */
     memcpy(memory + RECENT, samples + HALF, HALF * sizeof(*samples));

@@ -1,6 +1,7 @@
 /* Frames of several channels, from samples to samples. */
 #include "state.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -75,15 +76,16 @@ static void finish_frame(dn_state *state, const float *gain, float min_gain, flo
     memcpy(past->removed, shell->removed, sizeof(past->removed));
 }
 
-typedef void step_frame(dn_state *const *states, int count, const float *in, float *out, size_t apart, float min_gain,
-                        float *voice);
+typedef void step_frame(dn_state *const *states, int count, const float *in, const float *guide, float *out,
+                        size_t apart, float min_gain, float *voice);
 
 /* Processes one frame of each of count states, as many as go together or fewer. in, out: of the first state, each other
  * one's apart samples behind the one before; they may be the same. The network runs for those whose frame is loud
  * enough, in one go. voice[count] */
-static void process_frame(dn_state *const *states, int count, const float *in, float *out, size_t apart, float min_gain,
-                          float *voice) {
+static void process_frame(dn_state *const *states, int count, const float *in, const float *guide, float *out,
+                          size_t apart, float min_gain, float *voice) {
     const dn_model *model = states[0]->model;
+    (void)guide; /* no network with bands takes one */
     const dn_traits *traits = model->traits;
     float features[DN_BATCH][DN_MAX_FEATURES], gain[DN_BATCH][DN_MAX_BANDS], loud_voice[DN_BATCH];
     const float *loud_features[DN_BATCH];
@@ -105,12 +107,13 @@ static void process_frame(dn_state *const *states, int count, const float *in, f
     }
 }
 
-/* Processes one frame of each of count states of a network that takes samples; see process_frame. */
-static void process_samples(dn_state *const *states, int count, const float *in, float *out, size_t apart,
-                            float min_gain, float *voice) {
+/* Processes one frame of each of count states of a network that takes samples; see process_frame. guide: as in. */
+static void process_samples(dn_state *const *states, int count, const float *in, const float *guide, float *out,
+                            size_t apart, float min_gain, float *voice) {
     const dn_model *model = states[0]->model;
-    for (int i = 0; i < count; i++, in += apart, out += apart) {
-        voice[i] = model->traits->run_samples(model->network, model->kernels, states[i]->tail, in, out, min_gain);
+    for (int i = 0; i < count; i++, in += apart, guide += apart, out += apart) {
+        voice[i] =
+            model->traits->run_samples(model->network, model->kernels, states[i]->tail, in, guide, out, min_gain);
     }
 }
 
@@ -135,10 +138,11 @@ static int fit_together(dn_state *const *states, size_t channels) {
     return good;
 }
 
-static dn_status process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice,
-                         size_t frames, float min_gain) {
+static dn_status process(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,
+                         float *voice, size_t frames, float min_gain) {
     const size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
-    if (!dn_usable(in, channels * samples)) return DN_NOT_FINITE;
+    if (!dn_usable(in, channels * samples, DN_LIMIT)) return DN_NOT_FINITE;
+    if (guide != in && !dn_usable(guide, channels * samples, FLT_MAX)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
     if (!channels) return DN_OK;
@@ -156,7 +160,7 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
         for (size_t f = 0; f < frames; f++) {
             size_t at = c * samples + f * hop;
             float probability[DN_BATCH];
-            step(states + c, count, in + at, out + at, samples, min_gain, probability);
+            step(states + c, count, in + at, guide + at, out + at, samples, min_gain, probability);
             for (int i = 0; voice && i < count; i++) voice[(c + (size_t)i) * frames + f] = probability[i];
         }
     }
@@ -165,8 +169,13 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
 
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain) {
+    return dn_process_guided(states, channels, in, in, out, voice, frames, min_gain);
+}
+
+dn_status dn_process_guided(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,
+                            float *voice, size_t frames, float min_gain) {
     uint64_t mode = dn_enter();
-    dn_status status = process(states, channels, in, out, voice, frames, min_gain);
+    dn_status status = process(states, channels, in, guide, out, voice, frames, min_gain);
     dn_leave(mode);
     return status;
 }

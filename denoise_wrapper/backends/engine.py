@@ -127,6 +127,12 @@ class EngineState:
         frames = check_block(block, self.channels, self._hop)
         return _run(self._states, block, frames, min_gain)
 
+    def process_guided(self, block: Float32, guide: Float32, min_gain: float) -> tuple[Float32, Float32]:
+        """Clean whole hops by a guided model. guide: as block, what its guide has made of it, in time with it."""
+        check_block(guide, self.channels, self._hop)
+        frames = check_block(block, self.channels, self._hop)
+        return _run(self._states, block, frames, min_gain, guide)
+
     def reset(self) -> None:
         """Go back to silence, as fresh."""
         for state in self.owned:
@@ -167,7 +173,12 @@ def right_backend(model: Any) -> str:
     """Say whose a dn_model is, and which backend it is for, where it was given to another one."""
     family = lib.dn_model_family(model)
     if family == lib.DN_ENHANCER:
-        return "an enhancer's; give it to the backend enhancer"
+        guided = lib.dn_model_is_guided(model)
+        return (
+            "a guided enhancer's; give it to the backend ensemble"
+            if guided
+            else "an enhancer's; give it to the backend enhancer"
+        )
     if family == lib.DN_NARROW:
         return "one of the networks for 16 kHz; give it to the backend ulunas or gtcrn"
     return "an RNNoise network; give it to the backend rnnoise"
@@ -197,14 +208,19 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
 
 
 def process_states(
-    states: Sequence[EngineState], blocks: Sequence[Float32], hop: int, min_gain: float
+    states: Sequence[EngineState],
+    blocks: Sequence[Float32],
+    hop: int,
+    min_gain: float,
+    guides: Sequence[Float32] | None = None,
 ) -> list[tuple[Float32, Float32]]:
-    """Clean a block of as many hops with each state of one model in one call into C."""
+    """Clean a block of as many hops with each state of one model in one call into C. guides: see `process_guided`."""
     frames = 0
     for state, each in zip(states, blocks, strict=True):
         frames = check_block(each, state.channels, hop)
     pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
-    return split_channels(blocks, *_run(pointers, np.concatenate(blocks), frames, min_gain))
+    guide = None if guides is None else np.concatenate(guides)
+    return split_channels(blocks, *_run(pointers, np.concatenate(blocks), frames, min_gain, guide))
 
 
 def choose_isa(model: Any, isa: str | None) -> None:
@@ -221,7 +237,9 @@ def choose_isa(model: Any, isa: str | None) -> None:
         )
 
 
-def _run(states: Any, block: Float32, frames: int, min_gain: float) -> tuple[Float32, Float32]:
+def _run(
+    states: Any, block: Float32, frames: int, min_gain: float, guide: Float32 | None = None
+) -> tuple[Float32, Float32]:
     """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
     channels, samples = block.shape
     cleaned = _empty((channels, samples), _FLOAT32)
@@ -229,7 +247,12 @@ def _run(states: Any, block: Float32, frames: int, min_gain: float) -> tuple[Flo
     if frames == 0:
         return cleaned, voice
     noisy_at, clean_at = _from_buffer(FLOATS, block), _from_buffer(FLOATS, cleaned)
-    status = _process(states, channels, noisy_at, clean_at, _from_buffer(FLOATS, voice), frames, min_gain)
+    voice_at = _from_buffer(FLOATS, voice)
+    if guide is None:
+        status = _process(states, channels, noisy_at, clean_at, voice_at, frames, min_gain)
+    else:
+        guide_at = _from_buffer(FLOATS, guide)
+        status = lib.dn_process_guided(states, channels, noisy_at, guide_at, clean_at, voice_at, frames, min_gain)
     if status:
         check_status(status, block)
     return cleaned, voice

@@ -1,4 +1,4 @@
-"""The enhancer by the C engine in native/."""
+"""The enhancer by the C engine in native/, alone and with a guide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from denoise_wrapper.backends.engine import (
     right_backend,
 )
 from denoise_wrapper.errors import FileError, ModelError
-from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, weight_shapes
+from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, is_guided, weight_shapes
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 
 HEAD_BYTES = 1 << 16  # in which a file tells what it is
@@ -35,6 +35,7 @@ class EnhancerBackend(EngineBackend):
     """
 
     kind = "enhancer"
+    is_guided = False  # or its models take a guide
 
     def __init__(self, model: ModelSource | None = None, name: str = "enhancer", isa: str | None = None) -> None:
         file = MODELS / f"{name}.dnnw" if model is None else model
@@ -44,7 +45,8 @@ class EnhancerBackend(EngineBackend):
 
     def check_family(self, model: ModelSource | None) -> None:
         """Raise ModelError for another's model."""
-        if lib.dn_model_family(self._model) != lib.DN_ENHANCER:
+        is_guided = bool(lib.dn_model_is_guided(self._model))
+        if lib.dn_model_family(self._model) != lib.DN_ENHANCER or is_guided != self.is_guided:
             raise ModelError(f"the model {called(model)} is {right_backend(self._model)}")
 
     @cached_property
@@ -58,9 +60,22 @@ class EnhancerBackend(EngineBackend):
         return sum(math.prod(shape) for shape in weight_shapes(self.sizes).values())
 
 
-def is_enhancer_file(path: str | os.PathLike[str]) -> bool:
-    """True for a file that begins as an enhancer's model; False for any other, and where there is none."""
+class GuidedEnhancer(EnhancerBackend):
+    """An enhancer that sees what another denoiser makes of the signal: half of an ensemble, whose states alone run it.
+
+    Late by 480 samples more than its guide. model, name, isa: as `EnhancerBackend` has them.
+    """
+
+    is_guided = True
+
+
+def enhancer_kind(path: str | os.PathLike[str]) -> str | None:
+    """Name of the backend whose model a file is by how it begins, enhancer or ensemble; None for any other, and where
+    there is none."""
     try:
-        return is_enhancer(read_model_bytes(path, HEAD_BYTES))
+        head = read_model_bytes(path, HEAD_BYTES)
     except FileError:
-        return False
+        return None
+    if not is_enhancer(head):
+        return None
+    return "ensemble" if is_guided(head) else "enhancer"

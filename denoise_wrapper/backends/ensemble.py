@@ -1,4 +1,4 @@
-"""The mean of what backends make of a signal: their errors are unlike, and average out where the speech does not."""
+"""Two denoisers in a row: the first one's answer guides an enhancer, which sees the signal, too, and blends both."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import numpy as np
 from denoise_wrapper.backends.base import (
     Float32,
     Loaded,
-    State,
     check_block,
     check_channels,
     process_together,
     remember,
 )
-from denoise_wrapper.backends.engine import ModelSource
+from denoise_wrapper.backends.engine import EngineState, ModelSource, called, process_states
+from denoise_wrapper.backends.enhancer import GuidedEnhancer
+from denoise_wrapper.errors import ModelError
 
-MEMBERS = ("rnnoise", "enhancer")
+GUIDES = ("rnnoise", "rnnoise-classic", "enhancer")
 
 
 class EnsembleBackend(Loaded):
-    """The mean of rnnoise and an enhancer, 48 kHz, hops of 10 ms, as late as the later of them.
+    """A denoiser and an enhancer that it guides: full band, 48 kHz, hops of 10 ms, late by both (by 1440 samples).
 
-    Immutable, shared by threads and streams. The probability of speech is the mean of theirs.
+    Immutable, shared by threads and streams. The enhancer sees the signal and the guide's answer, and chooses for each
+    bin below 4 kHz and each band above how much of either there is in what comes out. min_gain is the original's share
+    of that, bin by bin. The probability of speech is the mean of both.
 
-    model: path or bytes of an enhancer's model, as `EnhancerBackend` takes it; None for that of `enhancer`.
+    model: path or bytes of a guided enhancer, as `train enhancer` writes it, which names its guide, one of GUIDES; None
+    for NAME.dnnw in models/.
     name: the backend's name. Pickles as `EnhancerBackend` does. Raises FileError, ModelError or ConfigError.
     """
 
@@ -37,31 +41,30 @@ class EnsembleBackend(Loaded):
         from denoise_wrapper.backends import load_backend
 
         self.name, self.shipped, self.options = name, model is None, {}
-        self.members: list[Any] = [
-            load_backend(member, own) for member, own in zip(MEMBERS, (None, model), strict=True)
-        ]
-        first, self.enhancer = self.members
-        self.sample_rate: int = first.sample_rate
-        self.hop: int = first.hop
-        self.delay: int = max(member.delay for member in self.members)
-        self.lags = [self.delay - member.delay for member in self.members]
+        self.enhancer = GuidedEnhancer(model, name)
+        guide = self.metadata.get("guide")
+        if guide not in GUIDES:
+            raise ModelError(f"the model {called(model)} names {guide!r} as its guide; known are {', '.join(GUIDES)}")
+        self.guide: Any = load_backend(guide)
+        self.sample_rate: int = self.guide.sample_rate
+        self.hop: int = self.guide.hop
+        self.delay: int = self.guide.delay + self.enhancer.delay
         remember(self)
 
     @property
     def data(self) -> bytes:
         """The enhancer's model file, bit for bit."""
-        data: bytes = self.enhancer.data
-        return data
+        return self.enhancer.data
 
     @property
     def files(self) -> tuple[bytes, ...]:
-        """The members' model files, bit for bit."""
-        return tuple(member.data for member in self.members)
+        """The model files of both, bit for bit."""
+        return self.guide.data, self.enhancer.data
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Name, licence and origin of the enhancer's weights, after what goes with them."""
-        return {**self.enhancer.metadata, "beside": MEMBERS[0]}
+        """Name, licence and origin of the enhancer's weights, and its guide."""
+        return self.enhancer.metadata
 
     def new_state(self, channels: int) -> EnsembleState:
         """Memory for one signal of so many channels, from silence."""
@@ -71,55 +74,64 @@ class EnsembleBackend(Loaded):
         self, states: Sequence[EnsembleState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
         """Clean a block of as many hops with each state: see `base.Backend`."""
-        made = [
-            process_together(member, [state.states[place] for state in states], blocks, min_gain)
-            for place, member in enumerate(self.members)
-        ]
-        return [state.mean(each) for state, *each in zip(states, *made, strict=True)]
+        guided = process_together(self.guide, [state.guide for state in states], blocks, 0.0)
+        late = [state.hold(block) for state, block in zip(states, blocks, strict=True)]
+        guides, voices = zip(*guided, strict=True)
+        made = process_states([state.enhancer for state in states], late, self.hop, min_gain, guides)
+        return [(cleaned, mean(voice, other)) for (cleaned, voice), other in zip(made, voices, strict=True)]
 
     def __repr__(self) -> str:
-        return f"<EnsembleBackend {self.name!r} of {self.members}>"
+        return f"<EnsembleBackend {self.name!r} of {self.guide} and {self.enhancer}>"
 
 
 class EnsembleState:
-    """The memory of one signal: that of each member, and what those have made that are ahead of the last."""
+    """The memory of one signal: that of both, and as much of the signal as the guide is late by."""
 
     def __init__(self, backend: EnsembleBackend, channels: int) -> None:
         self._backend, self._channels = backend, check_channels(channels)
-        self.states: list[State] = [member.new_state(channels) for member in backend.members]
+        self.guide: EngineState = backend.guide.new_state(channels)
+        self.enhancer = backend.enhancer.new_state(channels)
         self._silence()
 
     def _silence(self) -> None:
-        self._ahead = [np.zeros((self._channels, lag), np.float32) for lag in self._backend.lags]
+        self._held = np.zeros((self._channels, self._backend.guide.delay), np.float32)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
-        for state in self.states:
-            state.reset()
+        self.guide.reset()
+        self.enhancer.reset()
         self._silence()
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`."""
         check_block(block, self._channels, self._backend.hop)
-        return self.mean([state.process(block, min_gain) for state in self.states])
+        guide, voice = self.guide.process(block)
+        cleaned, other = self.enhancer.process_guided(self.hold(block), guide, min_gain)
+        return cleaned, mean(voice, other)
 
-    def mean(self, made: Sequence[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
-        """The mean of what the members have made of a block, each held back by its lag: (cleaned, voice)."""
-        share = np.float32(1.0 / len(made))
-        cleaned, voice = (np.zeros_like(part) for part in made[0])
-        size = cleaned.shape[1]
-        for place, (part, probability) in enumerate(made):
-            held = np.concatenate([self._ahead[place], part], axis=1)
-            self._ahead[place] = held[:, size:].copy()
-            cleaned += held[:, :size] * share
-            voice += probability * share  # of the latest hop that came, whatever the delay
-        return cleaned, voice
+    def hold(self, block: Float32) -> Float32:
+        """The signal that is in time with what the guide makes of a block: (channels, n * hop). Keeps the rest."""
+        joined = np.concatenate([self._held, block], axis=1)
+        size = block.shape[1]
+        self._held = joined[:, size:].copy()
+        return np.ascontiguousarray(joined[:, :size])
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """Go on from there: what a pickle holds of it."""
-        self.states, self._ahead = saved
+        guide, enhancer, self._held = saved
+        self.guide.restore(guide)
+        self.enhancer.restore(enhancer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from denoise_wrapper.backends import restore_state
 
-        return restore_state, (self._backend, self._channels, (self.states, self._ahead))
+        return restore_state, (
+            self._backend,
+            self._channels,
+            (self.guide.saved(), self.enhancer.saved(), self._held),
+        )
+
+
+def mean(one: Float32, other: Float32) -> Float32:
+    """The mean of two probabilities."""
+    return np.float32(0.5) * (one + other)

@@ -32,11 +32,12 @@ class Sizes(NamedTuple):
     heads: int  # of the attention
     convolutions: int = 0  # on either side of the rows, or blocks of kind 'depthwise'; 0 of kind 'mixed'
     taps: int = 1  # frames that the low bins are made of; a record of its own, `enhancer_taps`
+    guided: bool = False  # it sees a guide beside the signal; likewise, `enhancer_guided`
 
     @property
     def features(self) -> int:
         """Features of a band that the body sees."""
-        return 6 if self.taps > 1 else 3
+        return 3 + (3 if self.taps > 1 else 0) + (3 if self.guided else 0)
 
 
 Shapes = dict[str, tuple[int, ...]]
@@ -46,7 +47,7 @@ def weight_shapes(sizes: Sizes) -> Shapes:
     """The shapes of all weights by the names of their records: inputs first, outputs last."""
     maps, biases = {"mixed": _mixed_shapes, "rows": _rows_shapes, "depthwise": _depthwise_shapes}[sizes.kind](sizes)
     width = sizes.width
-    maps |= {"low_head": (width, 2 * sizes.taps), "upper_head": (width, 2)}
+    maps |= {"low_head": (width, 2 * sizes.taps + sizes.guided), "upper_head": (width, 2 + sizes.guided)}
     maps |= {"voice_hidden": (2 * width, VOICE_UNITS), "voice_output": (VOICE_UNITS, 1)}
     shapes = _bend_shapes(sizes) if sizes.kind == "depthwise" else {}
     for name, shape in maps.items():
@@ -159,8 +160,10 @@ def encode_enhancer(
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise ModelError(f"{name}: its weights are not all finite; go back to an earlier checkpoint")
-    *numbers, taps = sizes[1:]
-    heads = {"enhancer_sizes": [KINDS.index(sizes.kind), *numbers], **({"enhancer_taps": [taps]} if taps > 1 else {})}
+    *numbers, taps, guided = sizes[1:]
+    heads = {"enhancer_sizes": [KINDS.index(sizes.kind), *numbers]}
+    heads |= {"enhancer_taps": [taps]} if taps > 1 else {}
+    heads |= {"enhancer_guided": [1]} if guided else {}
     kind, dtype = (FLOAT16, "<f2") if float16 else (FLOAT, "<f4")
     with np.errstate(over="ignore"):  # what is too large for 16 bits is too large for the engine, which says so
         floats = [record(name, kind, np.ascontiguousarray(array, dtype).tobytes()) for name, array in weights.items()]
@@ -173,10 +176,17 @@ def is_enhancer(data: bytes) -> bool:
     return data.startswith(b"DNNw") and b"enhancer_sizes\0" in data
 
 
+def is_guided(data: bytes) -> bool:
+    """True for what begins as a file of `encode_enhancer` does of a guided network."""
+    return is_enhancer(data) and b"enhancer_guided\0" in data
+
+
 def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
     """The sizes and the weights, flat, of a file that the engine has loaded."""
     records = read_records(data)
     kind, *numbers = (int(number) for number in records.pop("enhancer_sizes"))
     taps = int(records.pop("enhancer_taps", np.ones(1))[0])
+    guided = records.pop("enhancer_guided", None) is not None
     records.pop("metadata", None)
-    return Sizes(KINDS[kind], *numbers)._replace(taps=taps), records
+    sizes = dict(zip(Sizes._fields[1:], numbers, strict=False))  # the last two have records of their own
+    return Sizes(KINDS[kind], **sizes, taps=taps, guided=guided), records

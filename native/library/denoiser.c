@@ -97,6 +97,11 @@ static denoise_status choose_isa(dn_model *model, char *message) {
 /* Makes a denoiser of what was loaded, which it owns; on failure it is gone. */
 static denoise_status wrap(dn_model *model, denoiser **out, char *message) {
     denoise_status status = choose_isa(model, message);
+    if (status == DENOISE_OK && dn_model_is_guided(model)) {
+        status = dn_say(DENOISE_BAD_MODEL, message,
+                        "the model is a guided enhancer, which the ensemble of the Python package runs behind another "
+                        "one; open an enhancer that goes alone");
+    }
     *out = status == DENOISE_OK ? dn_new(sizeof(**out)) : NULL;
     if (!*out) {
         dn_model_destroy(model);

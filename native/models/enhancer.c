@@ -1,7 +1,9 @@
 /* Reader of an enhancer's records. `enhancer_sizes` is int32: the kind of the body (0 mixed, 1 rows, 2 depthwise),
  * channels, width, rows, blocks, units, heads, convolutions on either side (of rows; blocks, of depthwise; or else 0).
  * `enhancer_taps`, if it is there, is an int32: the frames that low bins are made of, the latest and those before; else
- * 1. If it is above 1, there are 6 features where this says 3. All others are floats of 32 or 16 bits, norms folded in;
+ * 1. If it is above 1, there are 3 features more where this says 3. `enhancer_guided`, if it is there, is an int32, 1:
+ * the network sees a guide beside the signal, so there are 3 features more behind those, and either head has one answer
+ * more, the guide's share. All others are floats of 32 or 16 bits, norms folded in;
  * a map L has L_weights [inputs][outputs] and L_bias [outputs], or [rows][outputs] where it says so. Of a body of kind
  * 'mixed', with stride = 128 / rows: first                   [3 times][2 * stride bands][3 features] to channels
  *     blockN_memory           channels to [gates, candidates][units], biases of each row; N from 0
@@ -190,8 +192,8 @@ static void take_network(dn_taker *t, void *of) {
     if (net->sizes.kind == DN_MIXED) take_mixed(t, &net->sizes, &net->mixed);
     if (net->sizes.kind == DN_ROW_BODY) take_rows(t, &net->sizes, &net->rows);
     if (net->sizes.kind == DN_DEPTHWISE) take_depthwise(t, &net->sizes, &net->depthwise);
-    net->low_head = dn_take_dense(t, "low_head", width, 2 * net->sizes.taps, 1);
-    net->upper_head = dn_take_dense(t, "upper_head", width, 2, 1);
+    net->low_head = dn_take_dense(t, "low_head", width, 2 * net->sizes.taps + net->sizes.guided, 1);
+    net->upper_head = dn_take_dense(t, "upper_head", width, 2 + net->sizes.guided, 1);
     net->voice_hidden = dn_take_dense(t, "voice_hidden", 2 * width, DN_VOICE_UNITS, 1);
     net->voice_output = dn_take_dense(t, "voice_output", DN_VOICE_UNITS, 1, 1);
 }
@@ -202,17 +204,19 @@ static dn_status check_size(const char *name, int value, int step, int most, cha
                         step, most);
 }
 
-static dn_status read_taps(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
+/* Reads the number in a record that need not be there into *value, which stays as it is where there is none. */
+static dn_status read_option(dn_records file, const char *part, int most, int *value, uint32_t *hash, char *message) {
+    char name[DN_MESSAGE];
     dn_record r;
-    dn_status status = dn_record_find(file, "enhancer_taps", &r, message);
-    net->sizes.taps = 1;
+    snprintf(name, sizeof(name), "enhancer_%s", part);
+    dn_status status = dn_record_find(file, name, &r, message);
     if (status != DN_OK || !r.payload) return status;
-    status = dn_record_want(file, "enhancer", "taps", DN_RECORD_INT32, 1, &r, message);
+    status = dn_record_want(file, "enhancer", part, DN_RECORD_INT32, 1, &r, message);
     if (status != DN_OK) return status;
-    net->sizes.taps = (int)dn_record_int(&r, 0);
-    *hash = dn_hash(dn_hash(*hash, "taps", 4), r.payload, r.size);
-    if (net->sizes.taps >= 1 && net->sizes.taps <= DN_MAX_TAPS) return DN_OK;
-    return dn_bad_model(message, "enhancer_taps: %d frames; 1 to %d are possible", net->sizes.taps, DN_MAX_TAPS);
+    *value = (int)dn_record_int(&r, 0);
+    *hash = dn_hash(dn_hash(*hash, part, strlen(part)), r.payload, r.size);
+    if (*value >= 1 && *value <= most) return DN_OK;
+    return dn_bad_model(message, "%s: %d; 1 to %d are possible", name, *value, most);
 }
 
 static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, char *message) {
@@ -234,7 +238,9 @@ static dn_status read_sizes(dn_records file, dn_enhancer *net, uint32_t *hash, c
     if (status == DN_OK) status = check_size("blocks", s->blocks, 1, DN_MAX_BLOCKS, message);
     if (status == DN_OK) status = check_size("units", s->units, 8, DN_MAX_CHANNELS, message);
     if (status == DN_OK) status = check_size("heads", s->heads, 1, MOST_HEADS, message);
-    if (status == DN_OK) status = read_taps(file, net, hash, message);
+    s->taps = 1;
+    if (status == DN_OK) status = read_option(file, "taps", DN_MAX_TAPS, &s->taps, hash, message);
+    if (status == DN_OK) status = read_option(file, "guided", 1, &s->guided, hash, message);
     if (status != DN_OK) return status;
     int looking = s->kind == DN_MIXED ? s->channels : s->units;
     if ((s->kind != DN_ROW_BODY && DN_ENHANCER_BANDS % s->rows) || looking % s->heads) {

@@ -139,18 +139,23 @@ static void check_output(signal_of_input *s, const float *out, const float *voic
 }
 
 static void step_process(signal_of_input *s) {
-    static float in[MOST_SAMPLES], out[MOST_SAMPLES], voice[MOST_CHANNELS * MOST_FRAMES];
+    static float in[MOST_SAMPLES], guide[MOST_SAMPLES], out[MOST_SAMPLES], voice[MOST_CHANNELS * MOST_FRAMES];
     uint32_t how = take(1);
     size_t frames = how % (MOST_FRAMES + 1), count = s->channels * frames * (size_t)dn_model_hop(s->of->model);
     int in_place = how >> 7;
     float min_gain = take_float();
     if (count) take_samples(in, count);
     float loudest = loudest_of(in, count);
-    int good = loudest <= DN_LIMIT;
+    int good = loudest <= DN_LIMIT, guided = count && dn_model_is_guided(s->of->model) && take(1) % 4;
+    if (guided) take_samples(guide, count);
+    if (guided) good &= all_finite(guide, count);
+    if (guided) loudest = fmaxf(loudest, fminf(loudest_of(guide, count), DN_LIMIT));
     for (size_t i = 0; i < count; i++) out[i] = in_place ? in[i] : -77;
     for (size_t i = 0; i < s->channels * frames; i++) voice[i] = -77;
     if (!good) save_all(s);
-    dn_status status = dn_process(s->state, s->channels, in_place ? out : in, out, voice, frames, min_gain);
+    const float *from = in_place ? out : in;
+    dn_status status = guided ? dn_process_guided(s->state, s->channels, from, guide, out, voice, frames, min_gain)
+                              : dn_process(s->state, s->channels, from, out, voice, frames, min_gain);
     if (status != (good ? DN_OK : DN_NOT_FINITE)) fail("bad samples are accepted, or good ones refused");
     if (good) {
         s->loudest = fmaxf(s->loudest, loudest);

@@ -4,17 +4,18 @@
 
 #include "models_v02.h"
 
-enum { ENHANCER_KINDS = 9 }; /* the last in 16 bits */
+enum { ENHANCER_KINDS = 11 }; /* the last in 16 bits */
 
 typedef struct {
-    int kind, channels, width, rows, blocks, units, heads, convolutions, taps; /* taps: 0 for none that is said */
+    int kind, channels, width, rows, blocks, units, heads, convolutions, taps,
+        guided; /* taps: 0 for none that is said */
 } enhancer_sizes;
 
 static const enhancer_sizes enhancers[ENHANCER_KINDS] = {
-    {0, 8, 3, 8, 2, 8, 1, 0, 0},    {0, 24, 5, 16, 2, 16, 2, 0, 2}, /* a head's channels fill no whole vector */
-    {0, 40, 4, 32, 1, 24, 4, 0, 0}, {1, 8, 3, 8, 1, 24, 2, 0, 8},   {1, 16, 4, 24, 2, 16, 1, 2, 5},
-    {1, 24, 4, 16, 1, 16, 2, 1, 0}, {2, 8, 3, 8, 1, 8, 1, 1, 0},    {2, 24, 4, 32, 2, 24, 1, 1, 0},
-    {2, 16, 2, 16, 1, 8, 1, 1, 3},
+    {0, 8, 3, 8, 2, 8, 1, 0, 0, 0},    {0, 24, 5, 16, 2, 16, 2, 0, 2, 0}, /* a head's channels fill no whole vector */
+    {0, 40, 4, 32, 1, 24, 4, 0, 0, 0}, {1, 8, 3, 8, 1, 24, 2, 0, 8, 0},   {1, 16, 4, 24, 2, 16, 1, 2, 5, 0},
+    {1, 24, 4, 16, 1, 16, 2, 1, 0, 0}, {1, 16, 4, 24, 2, 16, 1, 2, 5, 1}, {0, 8, 3, 8, 1, 8, 1, 0, 0, 1},
+    {2, 8, 3, 8, 1, 8, 1, 1, 0, 0},    {2, 24, 4, 32, 2, 24, 1, 1, 0, 0}, {2, 16, 2, 16, 1, 8, 1, 1, 3, 0},
 };
 
 /* Puts the weights and the bias of a map, whose outputs are about as large as its inputs. */
@@ -45,7 +46,7 @@ static inline void put_of_block(model_file *f, int block, const char *part, int 
 }
 
 static inline int features_of(enhancer_sizes s) {
-    return s.taps > 1 ? 6 : 3;
+    return 3 + (s.taps > 1 ? 3 : 0) + (s.guided ? 3 : 0);
 }
 
 static inline void put_mixed(model_file *f, enhancer_sizes s) {
@@ -151,9 +152,12 @@ static inline void make_enhancer_of(model_file *f, enhancer_sizes s) {
     unsigned char taps[4];
     put_int(taps, s.taps);
     if (s.taps) put_record(f, "enhancer_taps", 1, taps, (int)sizeof(taps));
+    unsigned char guided[4];
+    put_int(guided, s.guided);
+    if (s.guided) put_record(f, "enhancer_guided", 1, guided, (int)sizeof(guided));
     put_body[s.kind](f, s);
-    put_dense(f, "low_head", s.width, s.taps ? 2 * s.taps : 2, 1);
-    put_dense(f, "upper_head", s.width, 2, 1);
+    put_dense(f, "low_head", s.width, (s.taps ? 2 * s.taps : 2) + s.guided, 1);
+    put_dense(f, "upper_head", s.width, 2 + s.guided, 1);
     put_dense(f, "voice_hidden", 2 * s.width, 12, 1);
     put_dense(f, "voice_output", 12, 1, 1);
 }

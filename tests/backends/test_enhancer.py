@@ -10,10 +10,12 @@ import pytest
 import reference_enhancer
 from enhancer_files import (
     ALL_TAPS,
+    ALONE_GUIDED,
     DEPTHWISE,
     FEW_HALVED,
     FEW_ROWS,
     FULL,
+    GUIDED,
     MANY_HEADS,
     ROWS,
     SINGLE,
@@ -29,12 +31,13 @@ from speech import speechlike
 
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.engine import process_states
+from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.compare.candidates import parse_candidate
-from denoise_wrapper.errors import ConfigError, ModelError
+from denoise_wrapper.errors import AudioError, ConfigError, ModelError
 from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, encode_enhancer
 from denoise_wrapper.models.records import HEAD, record
 from denoise_wrapper.models.shipped import MODELS
@@ -46,10 +49,13 @@ SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many hea
          "depthwise": DEPTHWISE, "few halved": FEW_HALVED, "wide halved": WIDE_HALVED}  # fmt: skip
 
 
-def make_backend(data: bytes, isa: str) -> EnhancerBackend:
+GUIDED_SIZES = {"guided": GUIDED, "guided without taps": ALONE_GUIDED, "guided, mixed": ALL_TAPS._replace(guided=True)}
+
+
+def make_backend(data: bytes, isa: str, cls: type[EnhancerBackend] = EnhancerBackend) -> EnhancerBackend:
     """The backend; the test is skipped where the processor lacks the set."""
     try:
-        return EnhancerBackend(data, isa=isa)
+        return cls(data, isa=isa)
     except ConfigError as error:
         pytest.skip(str(error))
 
@@ -122,6 +128,86 @@ def test_a_limit_is_the_original_s_share(min_gain: float) -> None:
     assert signal_to_difference_db(wanted, cleaned[0]) >= 100
     if min_gain == 1:
         assert signal_to_difference_db(voiced()[:-FRAME], cleaned[0, FRAME:]) >= 100
+
+
+@cache
+def guiding() -> Float32:
+    """A signal that is like `voiced` and is another one."""
+    return (0.7 * np.roll(voiced(), 3) + 0.2 * voiced()[::-1]).astype(np.float32)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("min_gain", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("name", GUIDED_SIZES)
+def test_a_guided_network_answers_as_its_formulas(name: str, min_gain: float, isa: str) -> None:
+    data, guide = random_enhancer(GUIDED_SIZES[name]), guiding()
+    state = make_backend(data, isa, GuidedEnhancer).new_state(1)
+    cleaned, voice = state.process_guided(voiced()[None], guide[None], min_gain)
+    network = reference_enhancer.Network(data)
+    wanted, wanted_voice = network.process(voiced().astype(np.float64), min_gain, guide.astype(np.float64))
+    assert signal_to_difference_db(wanted, cleaned[0]) >= 100
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-5)
+    other, _ = reference_enhancer.Network(data).process(voiced().astype(np.float64), min_gain)
+    assert signal_to_difference_db(other, wanted) < 30 or min_gain == 1
+
+
+def test_each_weight_of_a_guided_network_matters() -> None:
+    audio, guide = (part[: 15 * FRAME].astype(np.float64) for part in (voiced(), guiding()))
+    data = random_enhancer(GUIDED)
+    wanted, _ = reference_enhancer.Network(data).process(audio, guide=guide)
+    for head in ("low_head", "upper_head"):
+        for part in ("weights", "bias"):
+            other = reference_enhancer.Network(data)
+            last = other.w[f"{head}_{part}"].reshape(-1, 2 * GUIDED.taps + 1 if head == "low_head" else 3)[:, -1]
+            last *= 0.5
+            changed, _ = other.process(audio, guide=guide)
+            assert signal_to_difference_db(wanted, changed) < 80, (head, part)
+
+
+@pytest.mark.parametrize("name", GUIDED_SIZES)
+def test_guided_channels_and_hops_may_be_cut_anyhow(name: str) -> None:
+    backend = GuidedEnhancer(random_enhancer(GUIDED_SIZES[name]))
+    audio, guide = (np.stack([part, -0.1 * part[::-1], np.roll(part, 777)]) for part in (voiced(), guiding()))
+    whole, voice = backend.new_state(3).process_guided(audio, guide, 0.1)
+    states = [backend.new_state(1) for _ in audio]
+    made = []
+    for start in range(0, audio.shape[1], FRAME):
+        blocks, guides = (
+            [np.ascontiguousarray(row[None, start : start + FRAME]) for row in part] for part in (audio, guide)
+        )
+        made.append(process_states(states, blocks, FRAME, 0.1, guides))
+    for channel in range(3):
+        np.testing.assert_array_equal(np.concatenate([each[channel][0][0] for each in made]), whole[channel])
+        np.testing.assert_array_equal(np.concatenate([each[channel][1][0] for each in made]), voice[channel])
+
+
+def test_a_signal_is_its_own_guide_where_there_is_none() -> None:
+    backend = GuidedEnhancer(random_enhancer(GUIDED))
+    alone, _ = backend.new_state(1).process(voiced()[None])
+    guided, _ = backend.new_state(1).process_guided(voiced()[None], voiced()[None], 0.0)
+    np.testing.assert_array_equal(alone, guided)
+
+
+def test_what_a_guide_has_beyond_the_limit_is_cut_off_and_a_bad_sample_of_it_refused() -> None:
+    backend = GuidedEnhancer(random_enhancer(GUIDED))
+    block = np.ascontiguousarray(voiced()[None, : 2 * FRAME])
+    one, other = (
+        backend.new_state(1).process_guided(block, np.full_like(block, level), 0.0)[0] for level in (1e6, 1e30)
+    )
+    np.testing.assert_array_equal(one, other)
+    state = backend.new_state(1)
+    with pytest.raises(AudioError):
+        state.process_guided(block, np.full_like(block, np.nan), 0.0)
+    with pytest.raises(AudioError, match="a block of 1 channel"):
+        state.process_guided(block, block[:, :FRAME].repeat(2, axis=0), 0.0)
+    np.testing.assert_array_equal(state.process(block)[0], backend.new_state(1).process(block)[0])
+
+
+def test_a_model_with_a_guide_and_one_without_are_not_taken_for_each_other() -> None:
+    with pytest.raises(ModelError, match="a guided enhancer's; give it to the backend ensemble"):
+        load_backend("enhancer", random_enhancer(GUIDED))
+    with pytest.raises(ModelError, match="an enhancer's; give it to the backend enhancer"):
+        load_backend("ensemble", random_enhancer(TAPPED))
 
 
 def test_silence_stays_silent() -> None:
@@ -237,7 +323,7 @@ def test_taps_out_of_range_are_refused() -> None:
     data = random_enhancer(ALL_TAPS)
     at = data.index(b"enhancer_taps") - 20 + HEAD.size
     for taps in (0, -1, 9, 2**31 - 1):
-        with pytest.raises(ModelError, match=f"enhancer_taps: {taps} frames; 1 to 8 are possible"):
+        with pytest.raises(ModelError, match=f"enhancer_taps: {taps}; 1 to 8 are possible"):
             EnhancerBackend(data[:at] + np.array([taps], "<i4").tobytes() + data[at + 4 :])
     with pytest.raises(ModelError, match="low_head"):
         EnhancerBackend(data[:at] + np.array([7], "<i4").tobytes() + data[at + 4 :])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from blobs import random_blob
 
 from denoise_wrapper.backends import backend_names, load_backend
 from denoise_wrapper.backends.convert import read_any_model, read_model, write_model
-from denoise_wrapper.backends.engine import EngineBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.errors import FileError, ModelError
@@ -26,8 +26,7 @@ ABOUT = {"name": "mine", "licence": "CC0-1.0", "origin": "drawn by lot, «сл»
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_is_loaded_by_its_name_and_named_in_its_card(name: str) -> None:
     data = (MODELS / f"{name}.dnnw").read_bytes()
-    backend = load_backend(name)
-    assert isinstance(backend, EngineBackend)
+    backend: Any = load_backend(name)
     assert (backend.name, backend.metadata["name"]) == (name, name)
     assert backend.data == data
     assert hashlib.sha256(data).hexdigest() in (MODELS / f"{name}.md").read_text(encoding="utf-8")

@@ -257,6 +257,7 @@ def test_the_library_knows_version_and_models(lib: tuple[FFI, Any]) -> None:
     while native.denoise_model_name(len(names)) != ffi.NULL:
         names.append(ffi.string(native.denoise_model_name(len(names))).decode())
     assert names[: len(SHIPPED)] == list(SHIPPED)
+    assert "ensemble" not in names
     for name in SHIPPED:
         model = Model(lib, "denoiser_open", name.encode()).memory
         backend: Any = load_backend(name)
@@ -376,6 +377,7 @@ def test_damaged_files_are_refused_with_a_reason(lib: tuple[FFI, Any], tmp_path:
         (native.DENOISE_NO_FILE, tmp_path, "cannot be read: Is a directory"),
         (native.DENOISE_BAD_MODEL, half, "half.dnnw cannot be used: "),
         (native.DENOISE_BAD_MODEL, onnx, "open both with denoiser_open_pair"),
+        (native.DENOISE_BAD_MODEL, MODELS / "ensemble.dnnw", "the model is a guided enhancer"),
     ):
         assert native.denoiser_open_file(str(path).encode(), made, why) == status
         assert made[0] == ffi.NULL

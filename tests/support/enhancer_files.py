@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,24 @@ ROWS = Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4
 FEW_ROWS = Sizes("rows", channels=8, width=3, rows=8, blocks=1, units=24, heads=2, convolutions=0)
 TAPPED = Sizes("rows", 24, 16, 24, blocks=2, units=32, heads=4, convolutions=2, taps=5)
 ALL_TAPS = Sizes("mixed", 8, 3, 8, blocks=1, units=8, heads=1, taps=8)
+GUIDED = TAPPED._replace(guided=True)
+ALONE_GUIDED = FEW_ROWS._replace(guided=True)  # without taps
 DEPTHWISE = Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2)  # as it is trained
 FEW_HALVED = Sizes("depthwise", 8, 3, 8, blocks=1, units=8, heads=1, convolutions=1)
 WIDE_HALVED = Sizes("depthwise", 16, 2, 16, blocks=1, units=40, heads=1, convolutions=1)
 
 
-def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, float16: bool = False) -> bytes:
+def random_enhancer(
+    sizes: Sizes = SMALL,
+    seed: int = 1,
+    mild: bool = False,
+    float16: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> bytes:
     """A file whose masks, memories and attention all move with what comes in.
 
     mild: the masks let most through and turn no phase far, as those of trained networks do. float16: weights in 16
-    bits.
+    bits. notes: more metadata.
     """
     rng = np.random.default_rng(seed)
     # Sums that neither die away nor saturate what follows, with features of 0 to 4; branches beside a stream are weak.
@@ -60,4 +69,5 @@ def random_enhancer(sizes: Sizes = SMALL, seed: int = 1, mild: bool = False, flo
             weights[f"{head}_weights"] *= 0.1
             bias = weights[f"{head}_bias"]
             weights[f"{head}_bias"] = np.concatenate([usual, 0.1 * bias[2:]])
-    return encode_enhancer(sizes, weights, {"name": "random", "licence": "none", "origin": f"seed {seed}"}, float16)
+    metadata = {"name": "random", "licence": "none", "origin": f"seed {seed}", **(notes or {})}
+    return encode_enhancer(sizes, weights, metadata, float16)

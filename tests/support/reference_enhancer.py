@@ -69,31 +69,40 @@ class Network:
         self.window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(BLOCK) / BLOCK))
         self.spread = triangles()
         self.gather = self.spread / self.spread.sum(axis=1, keepdims=True)
-        self.recent, self.pending = np.zeros(HOP), np.zeros(HOP)
+        self.recent, self.pending, self.guide = np.zeros(HOP), np.zeros(HOP), np.zeros(HOP)
         self.spectra = [np.zeros(LOW, np.complex128)] * (sizes.taps - 1)  # low bins of frames before, the latest first
         self.steps = np.zeros(LOW, np.complex128)  # the mean product of neighbours among the frames
         self.first_past = [np.zeros((BANDS, sizes.features)) for _ in range(self.times - 1)]
         self.memory = [np.zeros((sizes.rows, sizes.units)) for _ in range(sizes.blocks)]
         self.past = [[np.zeros((sizes.rows, sizes.channels)) for _ in range(TIMES - 1)] for _ in range(sizes.blocks)]
 
-    def process(self, audio: Float64, min_gain: float = 0.0) -> tuple[Float64, Float64]:
-        """The cleaned signal, HOP late, and the probability of speech of each hop. audio: (n * HOP,)."""
-        hops = [self.hop(hop, min_gain) for hop in np.split(audio, len(audio) // HOP)]
+    def process(self, audio: Float64, min_gain: float = 0.0, guide: Float64 | None = None) -> tuple[Float64, Float64]:
+        """The cleaned signal, HOP late, and the probability of speech of each hop. audio: (n * HOP,), as is guide."""
+        signals = (np.split(part, len(audio) // HOP) for part in (audio, audio if guide is None else guide))
+        hops = [self.hop(hop, min_gain, guiding) for hop, guiding in zip(*signals, strict=True)]
         return np.concatenate([out for out, _ in hops]), np.array([voice for _, voice in hops])
 
-    def hop(self, samples: Float64, min_gain: float) -> tuple[Float64, float]:
+    def hop(self, samples: Float64, min_gain: float, guide: Float64) -> tuple[Float64, float]:
         spectrum = np.fft.rfft(self.window * np.concatenate([self.recent, samples]))
         self.recent = samples
         features, magnitude = self.features(spectrum)
         turned = self.turned(spectrum[:LOW])
         if turned:
             features = np.concatenate([features, self.seen(spectrum[:LOW], turned[0])], axis=1)
+        guiding = np.fft.rfft(self.window * np.concatenate([self.guide, guide]))
+        self.guide = guide
+        if self.sizes.guided:
+            features = np.concatenate([features, self.features(guiding)[0]], axis=1)
         hidden = self.body(features)
-        answers = self.dense("low_head", hidden[:LOW]).reshape(LOW, -1, 2)
+        low, upper = self.dense("low_head", hidden[:LOW]), self.dense("upper_head", hidden[LOW:])
+        answers = low[:, : 2 * self.sizes.taps].reshape(LOW, -1, 2)
         mask, *weights = np.moveaxis(answers[..., 0] + 1j * answers[..., 1], 1, 0)
-        clean = spectrum * np.concatenate([low_mask(mask), self.upper_gain(hidden, features, magnitude)])
+        clean = spectrum * np.concatenate([low_mask(mask), self.upper_gain(upper, features, magnitude)])
         for before, weight in zip(turned, weights, strict=True):
             clean[:LOW] += before * (weight.real.clip(-4, 4) + 1j * weight.imag.clip(-4, 4))
+        if self.sizes.guided:
+            share = np.concatenate([sigmoid(low[:, -1]), sigmoid(upper[:, -1]) @ self.spread])
+            clean = share * guiding + (1 - share) * clean
         self.spectra = [spectrum[:LOW], *self.spectra][: self.sizes.taps - 1]
         frame = self.window * np.fft.irfft(min_gain * spectrum + (1 - min_gain) * clean, BLOCK)
         out: Float64 = self.pending + frame[:HOP]
@@ -125,8 +134,8 @@ class Network:
         steady = (abs(self.steps) ** 2 + FLOOR**2) ** (1 / 12)
         return np.pad(np.stack([product.real, product.imag, steady], axis=1), ((0, BANDS - LOW), (0, 0)))
 
-    def upper_gain(self, hidden: Float64, features: Float64, magnitude: Float64) -> Float64:
-        gain, level = sigmoid(self.dense("upper_head", hidden[LOW:])).T
+    def upper_gain(self, answers: Float64, features: Float64, magnitude: Float64) -> Float64:
+        gain, level = sigmoid(answers[:, :2]).T
         noise = (2 * level * features[LOW:, 0]) @ self.spread
         wanted = magnitude[LOW:] ** 4
         return (gain @ self.spread * wanted / (wanted + noise**4 + 1e-9)) ** 3

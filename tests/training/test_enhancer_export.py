@@ -25,7 +25,7 @@ from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
 from denoise_wrapper.training.enhancer.export import encode_network  # noqa: E402
 from denoise_wrapper.training.enhancer.network import Enhancer  # noqa: E402
-from denoise_wrapper.training.enhancer.publish import convert, read_network  # noqa: E402
+from denoise_wrapper.training.enhancer.publish import convert, load_network, read_network  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, load_checkpoint, save_checkpoint  # noqa: E402
 
 SMALL = BodyConfig("mixed", channels=8, width=3, rows=8, recurrent_blocks=2, recurrent_width=8, heads=1)
@@ -39,6 +39,8 @@ BODIES = {
     "rows": SIZES["rows", "enhancer"],
     "taps": replace(SIZES["rows", "enhancer"], taps=5),
     "small, taps": replace(SMALL, taps=2),
+    "guided": replace(SIZES["rows", "enhancer"], taps=5, guide="rnnoise"),
+    "small, guided": replace(SMALL, guide="enhancer"),
     "rows, tiny": SIZES["rows", "enhancer-tiny"],
     "depthwise": SIZES["depthwise", "enhancer"],
     "depthwise, tiny": SIZES["depthwise", "enhancer-tiny"],
@@ -57,24 +59,25 @@ def lively_network(body: BodyConfig) -> Enhancer:
             head.weight[:2].mul_(3.0)
             head.weight[2:].normal_(0.0, 0.3)
         for _ in range(20):
-            network.denoise(0.1 * torch.randn(2, 20 * HOP))
+            network.denoise(*0.1 * torch.randn(2, 2, 20 * HOP))
     return network.eval()
 
 
 @pytest.mark.parametrize("size", BODIES)
 def test_the_engine_answers_as_torch(size: str) -> None:
     network = lively_network(BODIES[size])
-    audio = some_speech(1.5) + 0.02 * torch.randn(1, 72000)
+    audio, guide = some_speech(1.5) + 0.02 * torch.randn(2, 1, 72000)
     with torch.no_grad():
-        wanted, voice, _ = network(audio, network.new_state(1))
-    backend = EnhancerBackend(encode_network(network, {"name": size}))
-    cleaned, probability = backend.new_state(1).process(audio.numpy())
+        wanted, voice, _ = network(audio, network.new_state(1), guide)
+    backend = load_network(network, encode_network(network, {"name": size}))
+    cleaned, probability = backend.new_state(1).process_guided(audio.numpy(), guide.numpy(), 0.0)
     late = audio.numpy()[0, :-HOP]
     assert signal_to_difference_db(late, wanted.numpy()[0, HOP:]) < 15  # it has changed something
     assert signal_to_difference_db(wanted.numpy(), cleaned) >= 100
     np.testing.assert_allclose(probability, torch.sigmoid(voice).numpy(), atol=1e-5)
     assert backend.delay == network.delay
-    assert backend.metadata == {"name": size}
+    guides = {"guide": network.guide} if network.is_guided else {}
+    assert backend.metadata == {"name": size} | guides
 
 
 def test_a_run_ends_with_a_model_and_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,19 +142,19 @@ def test_a_run_of_sizes_that_the_engine_has_not_ends_without_a_model(
 
 @pytest.mark.parametrize(
     "body",
-    [SMALL_ROWS, SMALL, SMALL_DEPTHWISE, replace(SMALL_ROWS, taps=3)],
-    ids=["rows", "mixed", "depthwise", "taps"],
+    [SMALL_ROWS, SMALL, SMALL_DEPTHWISE, replace(SMALL_ROWS, taps=3), replace(SMALL_ROWS, taps=3, guide="rnnoise")],
+    ids=["rows", "mixed", "depthwise", "taps", "guided"],
 )
 def test_onnx_runtime_answers_hop_by_hop_as_torch_answers_the_whole(body: BodyConfig) -> None:
     network = lively_network(body)
     model = onnx_export.encode_onnx(network, {"name": "mine"})
     for streams in (1, 3):
         audio = some_speech(0.3).repeat(streams, 1) * torch.tensor([[1.0], [0.1], [-0.5]])[:streams]
-        audio = (audio + 0.02 * torch.randn(audio.shape))[:, : 28 * HOP]
+        heard = [(audio + 0.02 * torch.randn(audio.shape))[:, : 28 * HOP] for _ in onnx_export.signals(network)]
         with torch.no_grad():
-            wanted, voice, _ = network(audio, network.new_state(streams))
-        state = [part.numpy() for part in onnx_export.start(network, streams)[1:]]
-        clean, probability = onnx_export.run_hops(model, audio.numpy(), state)
+            wanted, voice, _ = network(heard[0], network.new_state(streams), *heard[1:])
+        state = [part.numpy() for part in onnx_export.start(network, streams)[len(heard) :]]
+        clean, probability = onnx_export.run_hops(model, [part.numpy() for part in heard], state)
         assert signal_to_difference_db(wanted.numpy(), clean) >= 100
         np.testing.assert_allclose(probability, torch.sigmoid(voice).numpy(), atol=1e-4)
 

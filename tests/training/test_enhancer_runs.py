@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -27,16 +28,24 @@ from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     BodyConfig,
+    EnhancerConfig,
     EnhancerTrainConfig,
     ValidationConfig,
 )
-from denoise_wrapper.training.enhancer.network import Enhancer, mean_with  # noqa: E402
+from denoise_wrapper.training.enhancer.network import Enhancer  # noqa: E402
+from denoise_wrapper.training.enhancer.publish import read_network  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, LOG, load_checkpoint  # noqa: E402
 from denoise_wrapper.training.run.lineage import describe, history  # noqa: E402
 from denoise_wrapper.training.run.optim import Averaged  # noqa: E402
 from denoise_wrapper.training.run.rates import Progress, learning_factor  # noqa: E402
 
 IDS = {"0": 10.0, "1": 10.0, "2": 10.0, "3": 10.0}  # clips of a set, and their ratios in dB
+
+
+def guided_config(folder: Path, **settings: Any) -> EnhancerConfig:
+    """Settings of a small guided network."""
+    config = small_config(folder, **settings)
+    return replace(config, work_dir=folder / "guided", body=replace(config.body, guide="rnnoise"))
 
 
 def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:
@@ -57,14 +66,13 @@ def test_stretches_of_a_clip_follow_one_another(tmp_path: Path) -> None:
     assert torch.equal(later.noisy, first[3].noisy)
 
 
-def test_what_another_backend_makes_of_the_clips_is_there_in_time(tmp_path: Path) -> None:
-    config = small_config(tmp_path)
-    config = replace(config, train=replace(config.train, beside="rnnoise"))
+def test_what_the_guide_makes_of_the_clips_is_there_in_time(tmp_path: Path) -> None:
+    config = guided_config(tmp_path)
     clip = make_clip(open_clips(config)[0].clip(0))
     expected = Denoiser("rnnoise").filter(clip.noisy.numpy(), 48000)
     feed = batches(config, make_schedule(config), 0)
     for chunk in range(2):
-        hop_before, stretch = next(feed).beside[0].split([HOP, 25 * HOP])
+        hop_before, stretch = next(feed).guide[0].split([HOP, 25 * HOP])
         start = chunk * 25 * HOP
         np.testing.assert_array_equal(stretch, expected[start : start + 25 * HOP])
         np.testing.assert_array_equal(hop_before, expected[start - HOP : start] if chunk else np.zeros(HOP))
@@ -84,34 +92,32 @@ def test_a_teacher_s_answer_takes_the_place_of_the_clean_speech(tmp_path: Path) 
         replace(config.train, teacher="dtln-16k")
 
 
-@torch.no_grad()
-def test_the_mean_with_another_backend_is_that_of_the_sounds() -> None:
-    network, (noisy, other) = Enhancer(SMALL).eval(), torch.randn(2, 2, 20 * HOP)
-    state = network.new_state(2)
-    spectrum, _ = network.analyse(noisy, state.recent)
-    alone = network.estimate(spectrum, state.body)
-    both = mean_with(alone, torch.nn.functional.pad(other, (HOP, 0)), network.window)
-    ours, mean = (network.synthesise(answer.spectrum, state.pending)[0][:, HOP:] for answer in (alone, both))
-    torch.testing.assert_close(mean, 0.5 * (ours + other[:, :-HOP]), atol=1e-5, rtol=1e-4)  # late by a hop
-    assert mean_with(alone, torch.zeros(2, 0), network.window) is alone
+def test_a_network_that_is_not_guided_yet_goes_half_way_to_its_guide(tmp_path: Path) -> None:
+    """Where training begins: with the weights of one without a guide, and their mean."""
+    config = small_config(tmp_path, steps=1)
+    assert train.main(config) == 0
+    alone, guided = Enhancer(config.body).eval(), Enhancer(guided_config(tmp_path).body).eval()
+    alone.load_state_dict(load_checkpoint(config.work_dir / LAST)["network"])
+    guided.load_state_dict(train.load_weights(config.work_dir / LAST, guided))
+    audio, guide = 0.1 * torch.randn(2, 1, 20 * HOP)
+    with torch.no_grad():
+        mean, answer = 0.5 * (alone.denoise(audio) + guide), guided.denoise(audio, guide)
+    torch.testing.assert_close(answer, mean, atol=1e-5, rtol=1e-4)
 
 
-def test_a_run_beside_another_backend_is_judged_by_the_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small_config(tmp_path, steps=2)
-    losses = []
-    for beside in ("", "rnnoise"):
-        run = replace(config, work_dir=tmp_path / f"run{beside}", train=replace(config.train, beside=beside))
-        assert train.main(run) == 0
-        losses.append(read_log(run.work_dir / LOG)[-1]["validation_loss"])
-    assert losses[0] != losses[1]
+def test_a_guided_run_learns_from_its_guide_and_is_scored_with_it(tmp_path: Path) -> None:
+    config = guided_config(tmp_path, steps=2)
+    assert train.main(config) == 0
+    network = train.EnhancerRun(config).averaged.network
     clip = scoring.chosen_clips(ValidationConfig(set=write_set(tmp_path / "set", IDS, rate=48000)))[0]
-    network = Enhancer(SMALL)
-    monkeypatch.setattr(network, "denoise", lambda audio: audio)
     answer = scoring.clean_clip(network, clip, "rnnoise")
-    other = Denoiser("rnnoise").filter(answer.noisy.astype(np.float32), 48000)
-    np.testing.assert_allclose(answer.estimate, 0.5 * (answer.noisy + other), atol=1e-6)
-    with pytest.raises(ConfigError, match="'beside' is a backend, one of rnnoise"):
-        replace(config.train, beside="rnnoize")
+    noisy = answer.noisy.astype(np.float32)
+    guide = Denoiser("rnnoise").filter(noisy, 48000)
+    with torch.no_grad():
+        wanted = network.denoise(torch.from_numpy(noisy)[None], torch.from_numpy(guide)[None])[0].numpy()
+    np.testing.assert_allclose(answer.estimate, wanted, atol=1e-6)
+    with pytest.raises(ConfigError, match="'guide' is one of rnnoise, rnnoise-classic, enhancer, not 'dtln-16k'"):
+        replace(config.body, guide="dtln-16k")
 
 
 @pytest.mark.parametrize("method", ["adamw", "muon"])
@@ -120,6 +126,31 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(
 ) -> None:
     rows = check_resumed_run(train.main, small_config(tmp_path, method=method), train.EnhancerRun, monkeypatch)
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
+
+
+def test_a_share_of_the_weights_begun_with_is_validated_written_and_gone_on_from(tmp_path: Path) -> None:
+    first = small_config(tmp_path, steps=3, evaluate_every=3)
+    assert train.main(first) == 0
+    begun = load_checkpoint(first.work_dir / LAST)["network"]
+    settings = replace(first.train, steps=6, start_from=first.work_dir / LAST, rate=0.01, average=0.5)
+    runs = {share: replace(first, work_dir=tmp_path / f"on{share}", train=replace(settings, start_share=share))
+            for share in (0.0, 0.25)}  # fmt: skip
+    for config in runs.values():
+        assert train.main(config) == 0
+    plain, shared = (load_checkpoint(config.work_dir / LAST) for config in runs.values())
+    written = read_network(runs[0.25].work_dir / LAST).state_dict()
+    resumed = train.EnhancerRun(runs[0.25])
+    resumed.start(shared)
+    onward = train.load_weights(runs[0.25].work_dir / LAST, Enhancer(first.body))
+    for name, part in plain["network"].items():
+        torch.testing.assert_close(shared["network"][name], part)  # it learned as without
+        wanted = 0.75 * part + 0.25 * begun[name] if part.is_floating_point() else part
+        for weights in (written, resumed.written().state_dict(), onward):
+            torch.testing.assert_close(weights[name], wanted)
+    losses = [read_log(config.work_dir / LOG)[-1]["validation_loss"] for config in runs.values()]
+    assert losses[0] != losses[1]
+    with pytest.raises(ConfigError, match=r"'train.start_share' is a share of the weights of start_from"):
+        EnhancerTrainConfig(start_share=0.5)
 
 
 def test_weights_to_start_from(tmp_path: Path) -> None:
@@ -234,7 +265,7 @@ def test_a_set_is_scored_at_its_own_rate_in_time(tmp_path: Path, rate: int, monk
     clips = scoring.chosen_clips(config)
     assert [clip.id for clip in clips] == ["0", "2"]
     network = Enhancer(SMALL)
-    monkeypatch.setattr(network, "denoise", lambda audio: audio)
+    monkeypatch.setattr(network, "denoise", lambda audio, guide: audio)
     answer = scoring.clean_clip(network, clips[0])
     np.testing.assert_allclose(answer.estimate, answer.noisy, atol=2e-2)  # resampled twice
     quick_opinions(monkeypatch)
@@ -295,13 +326,16 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
 
 def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    rows, muon, last = (train.load(folder / f"{name}.toml") for name in ("enhancer-rows", "enhancer-muon", "enhancer"))
-    for before, after in ((rows, muon), (muon, last)):
+    names = ("enhancer-rows", "enhancer-muon", "enhancer", "ensemble-begun", "ensemble-phases", "ensemble")
+    configs = [train.load(folder / f"{name}.toml") for name in names]
+    for before, after in itertools.pairwise(configs):
         assert after.train.start_from == before.work_dir / LAST
-        assert (replace(after.body, taps=1), after.data) == (before.body, before.data)
+        smaller = replace(after.body, taps=before.body.taps, guide=before.body.guide)  # it may have grown by these
+        assert (smaller, after.data) == (before.body, before.data)
         assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
         assert after.loss.perceptual > 0.0
-    check_budget(Enhancer(last.body).cost(), last.budget)
+    for config in configs[2:]:
+        check_budget(Enhancer(config.body).cost(), config.budget)
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:

@@ -27,7 +27,7 @@ class Clip(NamedTuple):
     clean: Tensor  # float32 (HOP + n,), or a teacher's answer, after a hop of silence
     voice: Tensor  # float32 (n / HOP,)
     known: Tensor  # bool (BINS,)
-    beside: Tensor  # float32 (HOP + n,), likewise, what another backend makes of it; (0,) without one
+    guide: Tensor  # float32 (HOP + n,), likewise, what the guide makes of it; (0,) without one
 
 
 class Batch(NamedTuple):
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     noisy: Tensor  # float32 (rows, T * HOP)
     target: Target
-    beside: Tensor  # float32 (rows, HOP + T * HOP), the hop before too; (rows, 0) without another backend
+    guide: Tensor  # float32 (rows, HOP + T * HOP), the hop before too; (rows, 0) without one
     fresh: Tensor  # bool (rows,): a new clip begins, so the network's state does
 
 
@@ -44,14 +44,15 @@ def open_clips(config: EnhancerConfig) -> Sides:
     return open_sources(config.data, config.mix, RATE, config.cache, config.seed)
 
 
-def make_clip(mix: Mix, beside: str = "", teacher: str = "") -> Clip:
+def make_clip(mix: Mix, guide: str = "", teacher: str = "") -> Clip:
     """A clip as tensors.
 
-    beside: name of a backend that is to clean it, too. teacher: of one whose answer takes the clean speech's place.
+    guide: name of the backend that cleans it for the network. teacher: of one whose answer takes the clean speech's
+    place.
     """
     clean = after_a_hop(cleaned_by(teacher, mix.noisy) if teacher else mix.clean)
-    other = after_a_hop(cleaned_by(beside, mix.noisy)) if beside else torch.zeros(0)
-    return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz), other)
+    guiding = after_a_hop(cleaned_by(guide, mix.noisy)) if guide else torch.zeros(0)
+    return Clip(torch.from_numpy(mix.noisy), clean, torch.from_numpy(mix.voice), known_bins(mix.bandwidth_hz), guiding)
 
 
 def after_a_hop(samples: Float32) -> Tensor:
@@ -77,7 +78,7 @@ def make_schedule(config: EnhancerConfig, rows: range | None = None) -> RowSched
 def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterator[Batch]:
     """The batches from step on, endless, mixed ahead by [train] processes."""
     hops = round(config.train.seconds * RATE / HOP)
-    make = partial(make_clip, beside=config.train.beside, teacher=config.train.teacher)
+    make = partial(make_clip, guide=config.body.guide, teacher=config.train.teacher)
     clips = Clips(partial(open_clips, config), make)
     for stretch in stretches(clips, schedule, step, config.train.processes):
         yield make_batch([(clip, chunk * hops, hops) for clip, chunk in stretch])
@@ -85,14 +86,14 @@ def batches(config: EnhancerConfig, schedule: RowSchedule, step: int) -> Iterato
 
 def make_batch(cuts: list[tuple[Clip, int, int]]) -> Batch:
     """A batch of stretches, each a clip, the hop that it begins with, and how many hops of it there are."""
-    noisy, clean, voice, beside = [], [], [], []
+    noisy, clean, voice, guide = [], [], [], []
     for clip, first, hops in cuts:
         start, stop = first * HOP, (first + hops) * HOP
         noisy.append(clip.noisy[start:stop])
         clean.append(clip.clean[start : stop + HOP])
         voice.append(clip.voice[first : first + hops])
-        beside.append(clip.beside[start : stop + HOP])
+        guide.append(clip.guide[start : stop + HOP])
     known = torch.stack([clip.known for clip, _, _ in cuts])
     target = Target(torch.stack(clean), torch.stack(voice), known)
     fresh = torch.tensor([first == 0 for _, first, _ in cuts])
-    return Batch(torch.stack(noisy), target, torch.stack(beside), fresh)
+    return Batch(torch.stack(noisy), target, torch.stack(guide), fresh)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from denoise_wrapper.backends import backend_names, load_backend
+from denoise_wrapper.backends.ensemble import GUIDES
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
     BlendConfig,
@@ -19,6 +20,14 @@ from denoise_wrapper.training.config import (
 from denoise_wrapper.training.enhancer.bands import RATE
 
 MOST_TAPS = 8
+
+
+def check_backend(setting: str, name: str) -> None:
+    """Raise ConfigError if a setting names no backend for 48 kHz; an empty name is none at all."""
+    if name and name not in backend_names():
+        raise ConfigError(f"{setting!r} is a backend, one of {', '.join(backend_names())}, not {name!r}")
+    if name and (rate := load_backend(name).sample_rate) != RATE:
+        raise ConfigError(f"{setting!r} is a backend for {RATE} Hz; {name} runs at {rate}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class BodyConfig:
     recurrent_width: int = 32  # channels of a row in them
     heads: int = 4  # of the attention
     taps: int = 1  # frames that the low bins are made of, each by a complex weight: this one, and those before
+    guide: str = ""  # one of GUIDES, whose answer the network sees, too, and puts shares of into its own
 
     def __post_init__(self) -> None:
         sizes = ("channels", "width", "blocks", "rows", "recurrent_blocks", "recurrent_width", "heads", "taps")
@@ -49,6 +59,8 @@ class BodyConfig:
                 f"'recurrent_width' is a multiple of 'heads', not {self.recurrent_width} with {self.heads}; "
                 "change either"
             )
+        if self.guide and self.guide not in GUIDES:
+            raise ConfigError(f"'guide' is one of {', '.join(GUIDES)}, not {self.guide!r}")
 
 
 @dataclass(frozen=True)
@@ -103,22 +115,16 @@ class EnhancerTrainConfig(StretchConfig):
     average: float = 0.999
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
-    beside: str = ""  # backend: the mean of its answer and the network's is judged, as an ensemble puts it out
+    start_share: float = 0.0  # of the weights that are validated and written: those of start_from, the rest as learned
     teacher: str = ""  # backend whose answer is learned in place of the clean speech, which validations compare with
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share(self, "freeze_norms")
-        for setting in ("beside", "teacher"):
-            check_backend(setting, getattr(self, setting))
-
-
-def check_backend(setting: str, name: str) -> None:
-    """Raise ConfigError if a setting names no backend for 48 kHz; an empty name is none at all."""
-    if name and name not in backend_names():
-        raise ConfigError(f"{setting!r} is a backend, one of {', '.join(backend_names())}, not {name!r}")
-    if name and (rate := load_backend(name).sample_rate) != RATE:
-        raise ConfigError(f"{setting!r} is a backend for {RATE} Hz; {name} runs at {rate}")
+        for share in ("freeze_norms", "start_share"):
+            check_share(self, share)
+        if self.start_share and self.start_from is None:
+            raise ConfigError("'train.start_share' is a share of the weights of start_from, which names none")
+        check_backend("teacher", self.teacher)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class EnhancerConfig(RunConfig):
 
     data: BlendConfig
     name: str = "enhancer"
-    budget: Literal["enhancer", "enhancer-tiny"] = "enhancer"  # limits of a network's cost a hop
+    budget: Literal["enhancer", "enhancer-tiny", "ensemble"] = "enhancer"  # limits of a network's cost a hop
     body: BodyConfig = field(default_factory=BodyConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: EnhancerTrainConfig = field(default_factory=EnhancerTrainConfig)

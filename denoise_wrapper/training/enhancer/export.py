@@ -35,8 +35,8 @@ Named = Iterator[tuple[str, Array]]
 def encode_network(network: Enhancer, metadata: Mapping[str, Any], float16: bool = False) -> bytes:
     """The bytes of a model file of the network as it is in evaluation mode. float16: weights in 16 bits.
 
-    metadata: `name`, `licence`, `origin` should be there. Raises ModelError for a body that the engine has not, and for
-    weights that are not finite.
+    metadata: `name`, `licence`, `origin` should be there; the guide's name is put in. Raises ModelError for a body that
+    the engine has not, and for weights that are not finite.
     """
     network = copy.deepcopy(network).cpu().double().eval()
     body = network.body
@@ -48,8 +48,9 @@ def encode_network(network: Enhancer, metadata: Mapping[str, Any], float16: bool
         sizes, weights = depthwise_sizes(body), depthwise_weights(body)
     else:
         raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}; train one of these")
-    sizes = sizes._replace(taps=network.taps)
-    return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), metadata, float16)
+    sizes = sizes._replace(taps=network.taps, guided=network.is_guided)
+    notes = {**metadata, "guide": network.guide} if network.is_guided else metadata
+    return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), notes, float16)
 
 
 def mixed_sizes(body: Mixed) -> Sizes:

@@ -16,7 +16,7 @@ from denoise_wrapper.training.enhancer.bodies import make_body
 from denoise_wrapper.training.enhancer.budget import Cost
 from denoise_wrapper.training.enhancer.config import BodyConfig
 
-FEATURES = 3  # of each band
+FEATURES = 3  # of each band; as many of the guide's
 TAP_FEATURES = 3  # more of them, of low bands, if there are several taps
 FLOOR = 1e-10  # power of a bin that counts as none; the steps of 16 bits give 4e-8
 FLOOR_SQUARE = 1e-20  # of the square of a product of two bins
@@ -29,17 +29,19 @@ class EnhancerState(NamedTuple):
     """State of a batch of streams."""
 
     recent: Tensor  # float32 (clips, HOP), the samples before
+    guide: Tensor  # likewise, of the guide; (clips, 0) without one
     pending: Tensor  # float32 (clips, HOP), what the last frame has left for the next hop
     body: list[Tensor]  # each (clips, ...); then the low bins of the frames before, if there are several taps
 
     def reset(self, fresh: Tensor) -> EnhancerState:
         """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
-        recent, pending = clear(self.recent, fresh), clear(self.pending, fresh)
-        return EnhancerState(recent, pending, [clear(part, fresh) for part in self.body])
+        recent, guide, pending = (clear(part, fresh) for part in (self.recent, self.guide, self.pending))
+        return EnhancerState(recent, guide, pending, [clear(part, fresh) for part in self.body])
 
     def detach(self) -> EnhancerState:
         """These values, with no gradient through them."""
-        return EnhancerState(self.recent.detach(), self.pending.detach(), [part.detach() for part in self.body])
+        recent, guide, pending = (part.detach() for part in (self.recent, self.guide, self.pending))
+        return EnhancerState(recent, guide, pending, [part.detach() for part in self.body])
 
 
 class Estimate(NamedTuple):
@@ -60,6 +62,9 @@ class Enhancer(nn.Module):
 
     Each upper band gets a gain and a noise level: a bin in it that does not stand out from that level is turned down,
     so that noise goes away between harmonics, too.
+
+    A guided network also sees what another denoiser makes of the signal, the guide, and chooses for each low bin and
+    each upper band how much of it there is in what comes out; before it has learned, they have half of it each.
     """
 
     window: Tensor
@@ -68,9 +73,11 @@ class Enhancer(nn.Module):
 
     def __init__(self, config: BodyConfig) -> None:
         super().__init__()
-        self.body = make_body(config, FEATURES + (TAP_FEATURES if config.taps > 1 else 0), BANDS)
-        self.taps = config.taps
-        self.low_head, self.upper_head = (nn.Conv2d(config.width, answers, 1) for answers in (2 * config.taps, 2))
+        self.taps, self.guide, self.is_guided = config.taps, config.guide, bool(config.guide)
+        features = FEATURES * (1 + self.is_guided) + (TAP_FEATURES if config.taps > 1 else 0)
+        self.body = make_body(config, features, BANDS)
+        answers = (2 * config.taps + self.is_guided, 2 + self.is_guided)
+        self.low_head, self.upper_head = (nn.Conv2d(config.width, count, 1) for count in answers)
         self.voice_head = nn.Sequential(nn.Linear(2 * config.width, VOICE_UNITS), nn.SiLU(), nn.Linear(VOICE_UNITS, 1))
         # The root of a Hann window on both sides: its square sums to 1 over the frames, and what a mask changes between
         # two frames is faded in and out.
@@ -94,26 +101,34 @@ class Enhancer(nn.Module):
         """The state before the first sample: all zeros."""
         device = self.window.device
         recent, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
+        guide = torch.zeros(clips, HOP if self.is_guided else 0, device=device)
         before = [torch.zeros(clips, self.taps - 1, 2 * LOW, device=device)] if self.taps > 1 else []
-        return EnhancerState(recent, pending, [*self.body.new_state(clips, device), *before])
+        return EnhancerState(recent, guide, pending, [*self.body.new_state(clips, device), *before])
 
-    def forward(self, audio: Tensor, state: EnhancerState) -> tuple[Tensor, Tensor, EnhancerState]:
+    def forward(
+        self, audio: Tensor, state: EnhancerState, guide: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, EnhancerState]:
         """Denoise the next hops of a batch of streams.
 
-        audio: float32 (clips, T * HOP), T >= 1, full scale +-1. Returns as many samples, late by `delay`; the speech
-        probability of each frame before its sigmoid, (clips, T); the next state.
+        audio: float32 (clips, T * HOP), T >= 1, full scale +-1. guide: as much, in time with it, for a guided network;
+        None: the signal is its own guide. Returns as many samples, late by `delay`; the speech probability of each
+        frame before its sigmoid, (clips, T); the next state.
         """
         spectrum, recent = self.analyse(audio, state.recent)
-        estimate = self.estimate(spectrum, state.body)
+        guide_spectrum, guide_recent = None, state.guide
+        if self.is_guided:
+            guide_spectrum, guide_recent = self.analyse(audio if guide is None else guide, state.guide)
+        estimate = self.estimate(spectrum, state.body, guide_spectrum)
         output, pending = self.synthesise(estimate.spectrum, state.pending)
-        return output, estimate.voice, EnhancerState(recent, pending, estimate.body)
+        return output, estimate.voice, EnhancerState(recent, guide_recent, pending, estimate.body)
 
-    def denoise(self, audio: Tensor) -> Tensor:
-        """Denoise whole clips (clips, n), from a fresh state: as long, and in time."""
+    def denoise(self, audio: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Denoise whole clips (clips, n), from a fresh state: as long, and in time. guide: see `forward`."""
         length = audio.shape[1]
         hops = -(-(length + self.delay) // HOP)
-        padded = nn.functional.pad(audio, (0, hops * HOP - length))
-        return self(padded, self.new_state(len(audio)))[0][:, self.delay : self.delay + length]
+        guide = audio if guide is None else guide
+        padded, guiding = (nn.functional.pad(part, (0, hops * HOP - length)) for part in (audio, guide))
+        return self(padded, self.new_state(len(audio)), guiding)[0][:, self.delay : self.delay + length]
 
     def analyse(self, audio: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra of the frames that end with each hop: complex64 (clips, T, BINS); the samples to remember.
@@ -133,13 +148,14 @@ class Enhancer(nn.Module):
         ends = torch.cat([pending.unsqueeze(1), frames[:, :-1, HOP:]], dim=1)
         return (frames[:, :, :HOP] + ends).flatten(1), frames[:, -1, HOP:]
 
-    def estimate(self, spectrum: Tensor, body_state: list[Tensor]) -> Estimate:
-        """The clean spectra of the next frames of a batch. spectrum: complex64 (clips, T, BINS)."""
-        real, imaginary, voice, body_state = self.clean(spectrum.real, spectrum.imag, body_state)
+    def estimate(self, spectrum: Tensor, body_state: list[Tensor], guide: Tensor | None = None) -> Estimate:
+        """The clean spectra of the next frames of a batch. spectrum: complex64 (clips, T, BINS). guide: likewise."""
+        parts = None if guide is None else (guide.real, guide.imag)
+        real, imaginary, voice, body_state = self.clean(spectrum.real, spectrum.imag, body_state, parts)
         return Estimate(torch.complex(real, imaginary), voice, body_state)
 
     def clean(
-        self, real: Tensor, imaginary: Tensor, body_state: list[Tensor]
+        self, real: Tensor, imaginary: Tensor, body_state: list[Tensor], guide: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
         """What `estimate` does in real numbers alone, each spectrum as two tensors (clips, T, BINS)."""
         features, magnitude = self.features(real, imaginary)
@@ -151,6 +167,8 @@ class Enhancer(nn.Module):
             past_x, past_y = joined.split([LOW, LOW], dim=2)
             turned, seen = turn_past(past_x, past_y, x.shape[1])
             features = torch.cat([features, nn.functional.pad(seen, (0, BANDS - LOW))], dim=1)
+        if guide is not None:
+            features = torch.cat([features, self.features(*guide)[0]], dim=1)
         hidden, own = self.body(features, own)
         lower, above = hidden.split([LOW, BANDS - LOW], dim=3)
         pooled = torch.cat([lower.mean(dim=3), above.mean(dim=3)], dim=1)
@@ -158,13 +176,18 @@ class Enhancer(nn.Module):
         with torch.autocast(real.device.type, enabled=False):
             answers = self.low_head(lower.float())
             along, across = low_mask(answers[:, :2])
-            upper = self.upper_gain(self.upper_head(above.float()), features, magnitude)
+            of_bands = self.upper_head(above.float())
+            upper = self.upper_gain(of_bands[:, :2], features, magnitude)
             low_real, low_imaginary = x * along - y * across, x * across + y * along
             if before:
-                past_real, past_imaginary = filter_past(answers[:, 2:], turned)
+                past_real, past_imaginary = filter_past(answers[:, 2 : 2 * self.taps], turned)
                 low_real, low_imaginary = low_real + past_real, low_imaginary + past_imaginary
             clean_real = torch.cat([low_real, real[..., LOW:] * upper], dim=2)
             clean_imaginary = torch.cat([low_imaginary, imaginary[..., LOW:] * upper], dim=2)
+            if guide is not None:
+                share = torch.cat([torch.sigmoid(answers[:, -1]), torch.sigmoid(of_bands[:, -1]) @ self.spread], dim=2)
+                clean_real = clean_real + share * (guide[0] - clean_real)
+                clean_imaginary = clean_imaginary + share * (guide[1] - clean_imaginary)
         return clean_real, clean_imaginary, voice.float(), [*own, *before]
 
     def features(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,18 +229,11 @@ class Enhancer(nn.Module):
         if past:
             shaping += (16 * past + 16) * LOW  # a bin's product, turn, weight and power of each
             exponentials += 4 * LOW
+        if self.is_guided:
+            products += width * BANDS
+            shaping += 2 * 3 * upper + 2 * upper + 6 * BINS
+            exponentials += 2 * BINS + BANDS
         return Cost(products + shaping, exponentials, 0) + self.body.cost()
-
-
-def mean_with(answer: Estimate, beside: Tensor, window: Tensor) -> Estimate:
-    """The mean of an answer and of what another backend makes of the same frames; the answer alone without one.
-
-    beside: float32 (clips, HOP + T * HOP), in time with the frames, from the hop before them on; or (clips, 0).
-    """
-    if beside.shape[1] == 0:
-        return answer
-    spectrum = torch.fft.rfft(beside.unfold(1, BLOCK, HOP) * window)
-    return answer._replace(spectrum=0.5 * (answer.spectrum + spectrum))
 
 
 def low_mask(answers: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,9 @@
     audio [N, 480], recent [N, 480], pending [N, 480], body_1 [N, ...], ... for N streams, float32, full scale +-1
  -> clean [N, 480], late by 480 samples; voice [N], the speech probability; recent_out, pending_out, body_1_out, ...
 
-All states begin as zeros. The transforms are products with matrices, as runtimes for phones and browsers lack others.
+A guided one takes guide [N, 480] after audio, what its guide makes of the signal in time with it, and has another state
+after pending, recent_guide [N, 480]. All states begin as zeros. The transforms are products with matrices, as runtimes
+for phones and browsers lack others.
 """
 
 from __future__ import annotations
@@ -48,14 +50,24 @@ class HopNetwork(nn.Module):
             [(part * window * weights).T.contiguous().float() for part in (angles.cos(), -angles.sin())]
         )
 
-    def forward(self, audio: Tensor, recent: Tensor, pending: Tensor, *body: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, audio: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """As the file's head says."""
-        frame = torch.cat([recent, audio], dim=1).unsqueeze(1)
-        cosines, sines = self.forwards
-        real, imaginary, voice, after = self.network.clean(frame @ cosines, frame @ sines, list(body))
+        if self.network.is_guided:
+            guide, recent, pending, recent_guide, *body = others
+            guiding = self.analyse(recent_guide, guide)
+        else:
+            (recent, pending, *body), guiding = others, None
+        real, imaginary, voice, after = self.network.clean(*self.analyse(recent, audio), body, guiding)
         frame = (real @ self.backwards[0] + imaginary @ self.backwards[1]).squeeze(1)
         first, second = frame.split(HOP, dim=1)
-        return first + pending, torch.sigmoid(voice).squeeze(1), audio + 0.0, second, *after
+        kept = [audio + 0.0, second, *([guide + 0.0] if self.network.is_guided else [])]
+        return first + pending, torch.sigmoid(voice).squeeze(1), *kept, *after
+
+    def analyse(self, before: Tensor, hop: Tensor) -> tuple[Tensor, Tensor]:
+        """The spectrum of a hop and the one before it, as real and imaginary parts (N, 1, BINS)."""
+        frame = torch.cat([before, hop], dim=1).unsqueeze(1)
+        cosines, sines = self.forwards
+        return frame @ cosines, frame @ sines
 
 
 def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
@@ -68,8 +80,9 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
     hop = HopNetwork(copy.deepcopy(network)).requires_grad_(False)  # the exporter folds norms into its weights
     states = [f"body_{number}" for number in range(1, len(network.body.state_shapes()) + 1)]
     states += ["before"] if network.taps > 1 else []
-    inputs = ["audio", "recent", "pending", *states]
-    outputs = ["clean", "voice", *(f"{name}_out" for name in inputs[1:])]
+    states = ["recent", "pending", *(["recent_guide"] if network.is_guided else []), *states]
+    inputs = [*signals(network), *states]
+    outputs = ["clean", "voice", *(f"{name}_out" for name in states)]
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # shapes are numbers while it is traced, and the exporter is the older one
@@ -81,6 +94,7 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
     model = onnx.load_from_string(content.getvalue())
     model.producer_name, model.producer_version = "denoise_wrapper", ""
     notes = {**metadata, "sample_rate": str(RATE), "hop": str(HOP), "delay": str(network.delay)}
+    notes |= {"guide": network.guide} if network.is_guided else {}
     onnx.helper.set_model_props(model, notes)
     onnx.checker.check_model(model, full_check=True)
     encoded: bytes = model.SerializeToString(deterministic=True)
@@ -89,20 +103,27 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
     return encoded
 
 
+def signals(network: Enhancer) -> list[str]:
+    """The names of the inputs that are no states."""
+    return ["audio", "guide"] if network.is_guided else ["audio"]
+
+
 def start(network: Enhancer, streams: int) -> tuple[Tensor, ...]:
-    """A silent hop and the first state."""
+    """Silent hops and the first state."""
     state = network.new_state(streams)
-    return torch.zeros(streams, HOP), state.recent, state.pending, *state.body
+    kept = [state.recent, state.pending, *([state.guide] if network.is_guided else []), *state.body]
+    return *(torch.zeros(streams, HOP) for _ in signals(network)), *kept
 
 
 def check(content: bytes, network: Enhancer, streams: int, hops: int) -> None:
     """Raise ModelError if ONNX Runtime answers streams of noise, loud and quiet, otherwise than torch."""
     generator = torch.Generator().manual_seed(1)
     levels = 10.0 ** (-2.0 * torch.rand(streams, hops, 1, generator=generator))
-    audio = (0.3 * levels * torch.randn(streams, hops, HOP, generator=generator)).flatten(1)
+    heard = [(0.3 * levels * torch.randn(streams, hops, HOP, generator=generator)).flatten(1) for _ in signals(network)]
     with torch.no_grad():
-        wanted, voices, _ = network(audio, network.new_state(streams))
-    clean, probabilities = run_hops(content, audio.numpy(), [part.numpy() for part in start(network, streams)[1:]])
+        wanted, voices, _ = network(heard[0], network.new_state(streams), *heard[1:])
+    state = [part.numpy() for part in start(network, streams)[len(heard) :]]
+    clean, probabilities = run_hops(content, [part.numpy() for part in heard], state)
     difference = float(np.square(clean - wanted.numpy()).sum()) + 1e-30
     ratio = 10.0 * math.log10(float(wanted.square().sum()) / difference + 1e-30)
     apart = float(np.abs(probabilities - torch.sigmoid(voices).numpy()).max())
@@ -113,19 +134,19 @@ def check(content: bytes, network: Enhancer, streams: int, hops: int) -> None:
         )
 
 
-def run_hops(content: bytes, audio: NDArray[Any], state: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+def run_hops(content: bytes, heard: list[NDArray[Any]], state: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
     """A model's answers hop by hop: clean audio (streams, samples), as late as it says, and voice (streams, hops).
 
-    audio: float32 (streams, samples), whole hops. state: the first one.
+    heard: audio, and the guide of a guided one, float32 (streams, samples), whole hops. state: the first one.
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_inputs()]
     clean, voices = [], []
-    for first in range(0, audio.shape[1], HOP):
-        hop = audio[:, first : first + HOP]
-        answer, voice, *state = session.run(None, dict(zip(names, (hop, *state), strict=True)))
+    for first in range(0, heard[0].shape[1], HOP):
+        hops = [part[:, first : first + HOP] for part in heard]
+        answer, voice, *state = session.run(None, dict(zip(names, (*hops, *state), strict=True)))
         clean.append(answer)
         voices.append(voice)
     return np.concatenate(clean, axis=1), np.stack(voices, axis=1)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.enhancer.config import BodyConfig, EnhancerConfig
@@ -16,6 +19,7 @@ from denoise_wrapper.training.run import card
 from denoise_wrapper.training.run.checkpoint import LOG, load_checkpoint, without_none
 from denoise_wrapper.training.run.curves import draw_course
 from denoise_wrapper.training.run.lineage import Stage, describe, history, run_checkpoint
+from denoise_wrapper.training.run.optim import with_start
 
 LOSSES = ("step", "hours", "loss", "magnitude", "validation_loss", "validation_magnitude", "validation_over")
 CURVES = {"magnitude": "error of compressed spectra", "over": "error where speech is lost"}
@@ -28,14 +32,24 @@ def read_network(path: Path) -> Enhancer:
     """
     content = load_checkpoint(path)
     settings = without_none(content.get("config"))
-    if not isinstance(settings.get("body"), dict) or not isinstance(content.get("network"), dict):
+    weights = written_weights(content)
+    if not isinstance(settings.get("body"), dict) or weights is None:
         raise FileError(f"{path} holds no network of 'train enhancer'; give its run's folder, or a checkpoint of it")
     network = Enhancer(build(settings["body"], BodyConfig, "body."))
     try:
-        network.load_state_dict(content["network"])
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(f"{path} holds another network than its [body] says: {error}") from error
     return network.eval()
+
+
+def written_weights(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """The weights that a checkpoint stands for: as learned, or with their share of what the run began with; None where
+    it holds none."""
+    learned, begun = content.get("network"), content.get("begun")
+    if not isinstance(learned, dict):
+        return None
+    return with_start(learned, begun, content["config"]["train"]["start_share"]) if begun else learned
 
 
 def holds_enhancer(source: Path) -> bool:
@@ -79,7 +93,12 @@ def convert(
 
 def check_engine(network: Enhancer) -> None:
     """Raise ModelError if the engine cannot run a network of these sizes."""
-    EnhancerBackend(encode_network(network, {"name": "untrained"}))
+    load_network(network, encode_network(network, {"name": "untrained"}))
+
+
+def load_network(network: Enhancer, content: bytes) -> EnhancerBackend:
+    """The engine's backend of a model file of the network. Raises ModelError if it cannot run it."""
+    return (GuidedEnhancer if network.is_guided else EnhancerBackend)(content)
 
 
 def write_network(
@@ -87,7 +106,7 @@ def write_network(
 ) -> None:
     """Write a model file that the engine has loaded. Raises FileError or ModelError; then there is none."""
     content = encode_network(network, notes, float16)
-    EnhancerBackend(content)
+    load_network(network, content)
     with atomic_path(target, overwrite) as temporary:
         temporary.write_bytes(content)
 
@@ -115,9 +134,10 @@ def model_card(config: EnhancerConfig, network: Enhancer, course: list[Stage], m
     """Markdown: the model, the audio that it was trained on, the settings, and the results."""
     weights, cost = sum(part.numel() for part in network.parameters()), network.cost()
     others = [stage.name for stage in course if not stage.steps]
+    guide = f", which also sees what {config.body.guide} makes of the signal" if config.body.guide else ""
     parts = [
         f"# {config.name}\n",
-        f"An enhancer for 48 kHz, frames of 20 ms every 10 ms, a body of kind '{config.body.kind}', {weights:,} "
+        f"An enhancer for 48 kHz{guide}, frames of 20 ms every 10 ms, a body of kind '{config.body.kind}', {weights:,} "
         f"weights, {cost.multiply_adds / 1e4:.0f} million multiply-adds a second, {describe(course)}.\n",
         f"Licence of the weights: {config.licence}."
         + (f" It began as {', '.join(others)}.\n" if others else " No weights of others went into it.\n"),

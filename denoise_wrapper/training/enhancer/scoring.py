@@ -47,13 +47,13 @@ def chosen_clips(config: ValidationConfig) -> list[Clip]:
     return [clips[index * len(clips) // count] for index in range(count)]
 
 
-def score_set(network: Enhancer, clips: list[Clip], processes: int, beside: str = "") -> dict[str, float]:
+def score_set(network: Enhancer, clips: list[Clip], processes: int, guide: str = "") -> dict[str, float]:
     """The means over clips of METRICS and of the speech's level against the clean one's, SPEECH, in dB; and `score`.
 
     WORST_SPEECH: the level of the clip that is furthest off. A clip that cannot be told a metric by is left out of it.
-    beside: the backend whose mean with the network is scored.
+    guide: the backend that the network is guided by.
     """
-    answers = [clean_clip(network, clip, beside) for clip in tracked(clips, len(clips), "cleaning the set")]
+    answers = [clean_clip(network, clip, guide) for clip in tracked(clips, len(clips), "cleaning the set")]
     with stages(quiet=False) as report:
         rows = run_in_processes(measure_answer, answers, processes, functools.partial(report, "scoring"))
     means = {}
@@ -72,17 +72,16 @@ def score(means: Mapping[str, float]) -> float:
 
 
 @torch.no_grad()
-def clean_clip(network: Enhancer, clip: Clip, beside: str = "") -> Answer:
-    """Read a clip and denoise it in full precision, by a network in evaluation mode. beside: see `score_set`."""
+def clean_clip(network: Enhancer, clip: Clip, guide: str = "") -> Answer:
+    """Read a clip and denoise it in full precision, by a network in evaluation mode. guide: see `score_set`."""
     assert clip.clean is not None  # as `read_set` gives them
     (noisy, rate), (clean, clean_rate) = (read_mono(path) for path in (clip.noisy, clip.clean))
     if clean_rate != rate:
         raise DataError(f"{clip.noisy} is at {rate} Hz, {clip.clean} at {clean_rate}; both are at one rate")
     samples = resample(noisy, rate, RATE).astype(np.float32)
-    answer = network.denoise(torch.from_numpy(samples).unsqueeze(0).to(network.window.device))
+    heard = [samples, *([cleaned_by(guide, samples)] if guide else [])]
+    answer = network.denoise(*(torch.from_numpy(part).unsqueeze(0).to(network.window.device) for part in heard))
     output = answer.squeeze(0).cpu().numpy().astype(np.float64)
-    if beside:
-        output = 0.5 * (output + cleaned_by(beside, samples).astype(np.float64))
     return Answer(resample(output, RATE, rate)[: len(noisy)], noisy, clean, rate)
 
 

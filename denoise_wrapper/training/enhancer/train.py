@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,20 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.backends.enhancer import is_enhancer_file
+from denoise_wrapper.backends.enhancer import enhancer_kind
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.progress import tracked
 from denoise_wrapper.training.enhancer import scoring
-from denoise_wrapper.training.enhancer.bands import HOP
+from denoise_wrapper.training.enhancer.bands import BLOCK, HOP
 from denoise_wrapper.training.enhancer.batches import Batch, batches, make_batch, make_clip, make_schedule, open_clips
 from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
-from denoise_wrapper.training.enhancer.network import Enhancer, EnhancerState, mean_with
-from denoise_wrapper.training.enhancer.publish import check_engine, publish
+from denoise_wrapper.training.enhancer.network import Enhancer
+from denoise_wrapper.training.enhancer.publish import check_engine, publish, written_weights
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
+from denoise_wrapper.training.run.optim import with_start
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, load_run, train
 from denoise_wrapper.training.run.start import find_start
@@ -46,6 +48,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         self.schedule = make_schedule(config, self.group.rows(config.train.batch))
         self.state = self.network.new_state(len(self.schedule.rows))
         self.hours_a_step = config.train.batch * config.train.seconds / 3600.0
+        self.begun: dict[str, Tensor] = {}  # the weights that it began with, if the written ones have a share of them
 
     def make_network(self) -> Enhancer:
         """A network with random weights, within its budget."""
@@ -65,6 +68,23 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
             learned = load_weights(path, self.network)
             self.network.load_state_dict(learned)
             self.averaged.network.load_state_dict(learned)
+            self.begun = copy.deepcopy(learned) if self.config.train.start_share else {}
+
+    def start(self, checkpoint: dict[str, Any] | None) -> None:
+        super().start(checkpoint)
+        if checkpoint is not None:
+            self.begun = checkpoint.get("begun", {})
+
+    def kept(self) -> dict[str, Any]:
+        return {"begun": self.begun} if self.begun else {}
+
+    def written(self) -> Enhancer:
+        """The network that is validated and written: the averaged one, with its share of what the run began with."""
+        if not self.begun:
+            return self.averaged.network
+        network = copy.deepcopy(self.averaged.network)
+        network.load_state_dict(with_start(network.state_dict(), self.begun, self.config.train.start_share))
+        return network
 
     def batches(self, step: int) -> Iterator[Batch]:
         return batches(self.config, self.schedule, step)
@@ -76,9 +96,8 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         state = self.state.reset(batch.fresh)
         spectrum, newest = self.network.analyse(batch.noisy, state.recent)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            answer = self.network.estimate(spectrum, state.body)
-            answer = mean_with(answer, batch.beside, self.network.window)
-        self.state = EnhancerState(newest, state.pending, answer.body).detach()
+            answer = self.network.estimate(spectrum, state.body, guide_spectrum(batch, self.network.window))
+        self.state = state._replace(recent=newest, body=answer.body).detach()
         self.clock.lap("forward")
         return self.judge.compare(answer, batch.target, batch.noisy)
 
@@ -86,7 +105,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         """The mixed clips that every validation compares, whole, and those of the set."""
         config = self.config.validation
         _, source = open_clips(self.config)
-        clips = [make_clip(source.clip(index), self.config.train.beside) for index in range(config.clips)]
+        clips = [make_clip(source.clip(index), self.config.body.guide) for index in range(config.clips)]
         groups = [clips[first : first + AT_ONCE] for first in range(0, len(clips), AT_ONCE)]
         mixed = [make_batch([(clip, 0, len(clip.noisy) // HOP) for clip in group]) for group in groups]
         return mixed, scoring.chosen_clips(config)
@@ -97,14 +116,14 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         With a set the best weights are those of the highest score, and epochs without a scoring are never the best.
         """
         (mixed, scored), progress, config = clips, self.progress, self.config
-        results = validate(self.averaged.network, mixed, self.judge)
+        network = self.written()
+        results = validate(network, mixed, self.judge)
         if not scored:
             return results, results[0]
         epoch = -(-progress.step // config.train.evaluate_every)
         if epoch % config.validation.every and progress.done(config.train) < 1.0:
             return results, None
-        beside = config.train.beside
-        means = scoring.score_set(self.averaged.network, scored, config.validation.processes, beside)
+        means = scoring.score_set(network, scored, config.validation.processes, config.body.guide)
         return results + [means[name] for name in scoring.COLUMNS], -means["score"]
 
     def publish(self, target: Path) -> list[Path]:
@@ -152,18 +171,20 @@ def export(config: EnhancerConfig, target: Path) -> list[Path]:
 def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
     """The weights of a checkpoint, or of a run's best, which must be of a network of the same sizes.
 
-    It may have fewer taps; the others then begin with weights of 0, which change nothing.
+    It may have fewer taps, or no guide; the others then begin with weights of 0, which change nothing but that the
+    guide has half of what comes out.
     """
-    if path.is_file() and is_enhancer_file(path):
+    if path.is_file() and enhancer_kind(path):
         raise ConfigError(
             f"{path} is a file for the engine, with the norms in its weights; training goes on from a checkpoint: a "
             "run's folder, or weights/enhancer.pt of the repository"
         )
-    learned = load_checkpoint(run_checkpoint(path) if path.is_dir() else path).get("network")
-    if not isinstance(learned, dict):
+    learned = written_weights(load_checkpoint(run_checkpoint(path) if path.is_dir() else path))
+    if learned is None:
         raise FileError(f"{path} holds no network; [train] start_from is a checkpoint of 'train enhancer'")
     wanted = network.state_dict()
-    for name, along in (("low_head.weight", 0), ("low_head.bias", 0), ("body.first.conv.weight", 1)):
+    heads = [(f"{head}.{part}", 0) for head in ("low_head", "upper_head") for part in ("weight", "bias")]
+    for name, along in (*heads, ("body.first.conv.weight", 1)):
         lacking = wanted[name].shape[along] - learned[name].shape[along] if name in learned else 0
         if lacking > 0:
             fresh = torch.zeros_like(wanted[name]).narrow(along, 0, lacking).to(learned[name].device)
@@ -175,15 +196,20 @@ def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
     return learned
 
 
+def guide_spectrum(batch: Batch, window: Tensor) -> Tensor | None:
+    """The spectra of a batch's guide, complex64 (rows, T, BINS); None without one."""
+    return torch.fft.rfft(batch.guide.unfold(1, BLOCK, HOP) * window) if batch.guide.shape[1] else None
+
+
 @torch.no_grad()
 def validate(network: Enhancer, clips: list[Batch], judge: Judge) -> list[float]:
     """The means of VALIDATED over whole clips, in full precision."""
     rows = []
     for batch in tracked(clips, len(clips), "validation"):
-        noisy, target, beside, fresh = map_tensors(lambda part: part.to(network.window.device), batch)
-        state = network.new_state(len(fresh))
-        spectrum, _ = network.analyse(noisy, state.recent)
-        answer = mean_with(network.estimate(spectrum, state.body), beside, network.window)
-        loss = judge.compare(answer, target, noisy)
+        batch = map_tensors(lambda part: part.to(network.window.device), batch)
+        state = network.new_state(len(batch.fresh))
+        spectrum, _ = network.analyse(batch.noisy, state.recent)
+        answer = network.estimate(spectrum, state.body, guide_spectrum(batch, network.window))
+        loss = judge.compare(answer, batch.target, batch.noisy)
         rows.append([float(getattr(loss, "total" if name == "loss" else name)) for name in VALIDATED])
     return [sum(column) / len(rows) for column in zip(*rows, strict=True)]

@@ -24,6 +24,7 @@ from denoise_wrapper.training.rnnoise.model import ClassicNetwork
 from denoise_wrapper.training.rnnoise.online import Batch, online_batches
 from denoise_wrapper.training.rnnoise.v02 import V02Network
 from denoise_wrapper.training.run.checkpoint import load_checkpoint
+from denoise_wrapper.training.run.optim import with_start
 from denoise_wrapper.training.run.processes import Processes
 from denoise_wrapper.training.run.run import FREE, Run, train
 
@@ -70,19 +71,14 @@ class RNNoiseRun(Run[RNNoiseConfig, Network]):
 
     @torch.no_grad()
     def written(self) -> Network:
-        """The network that is validated and written: the averaged one, with its share of what the run began with.
-
-        Such a mean loses less of what the weights could do before than it gains (Wortsman et al., "Robust fine-tuning
-        of zero-shot models", 2022).
-        """
+        """The network that is validated and written: the averaged one, with its share of what the run began with."""
         share = self.config.train.start_share
         if not share:
             return self.averaged.network
         with torch.random.fork_rng():
             torch.manual_seed(self.config.seed)  # a network that has grown began with random weights, too: the same
             network = self.make_network().to(self.device)
-        for part, learned in zip(network.parameters(), self.averaged.network.parameters(), strict=True):
-            part.lerp_(learned, 1.0 - share)
+        network.load_state_dict(with_start(self.averaged.network.state_dict(), network.state_dict(), share))
         return network.eval()
 
     @classmethod

@@ -112,6 +112,18 @@ def set_rates(optimisers: list[torch.optim.Optimizer], factor: float) -> None:
             group["lr"] = group["initial_lr"] * factor
 
 
+def with_start(learned: dict[str, Tensor], begun: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights of which a share is what a run began with, and the rest as learned.
+
+    Such a mean loses less of what the weights could do before than it gains (Wortsman et al., "Robust fine-tuning of
+    zero-shot models", 2022).
+    """
+    return {
+        name: part.lerp(begun[name].to(part), share) if part.is_floating_point() else part
+        for name, part in learned.items()
+    }
+
+
 class Averaged(Generic[N]):
     """A copy of a network whose weights are a running mean of its, over fewer steps at the beginning.
 
