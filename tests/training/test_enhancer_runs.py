@@ -326,22 +326,23 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
 
 def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    names = ("enhancer-rows", "enhancer-muon", "enhancer", "ensemble-begun", "ensemble-phases", "ensemble")
-    configs = [train.load(folder / f"{name}.toml") for name in names]
-    for before, after in itertools.pairwise(configs):
+    common = ["enhancer-rows", "enhancer-muon", "enhancer-magnitudes"]
+    ways = (["enhancer"], ["ensemble-begun", "ensemble-phases", "ensemble"])
+    configs = [[train.load(folder / f"{name}.toml") for name in common + way] for way in ways]
+    for before, after in (pair for way in configs for pair in itertools.pairwise(way)):
         assert after.train.start_from == before.work_dir / LAST
         smaller = replace(after.body, taps=before.body.taps, guide=before.body.guide)  # it may have grown by these
         assert (smaller, after.data) == (before.body, before.data)
         assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
         assert after.loss.perceptual > 0.0
-    for config in configs[2:]:
+    for config in (way[-1] for way in configs):
         check_budget(Enhancer(config.body).cost(), config.budget)
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
     config, other, large = (
-        train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer")
+        train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer-magnitudes")
     )
     assert (config.budget, replace(config.body, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
     check_budget(Enhancer(config.body).cost(), config.budget)
