@@ -265,7 +265,7 @@ def test_a_set_is_scored_at_its_own_rate_in_time(tmp_path: Path, rate: int, monk
     clips = scoring.chosen_clips(config)
     assert [clip.id for clip in clips] == ["0", "2"]
     network = Enhancer(SMALL)
-    monkeypatch.setattr(network, "denoise", lambda audio, guide: audio)
+    monkeypatch.setattr(network, "denoise", lambda audio: audio)
     answer = scoring.clean_clip(network, clips[0])
     np.testing.assert_allclose(answer.estimate, answer.noisy, atol=2e-2)  # resampled twice
     quick_opinions(monkeypatch)

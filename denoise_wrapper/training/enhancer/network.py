@@ -29,19 +29,19 @@ class EnhancerState(NamedTuple):
     """State of a batch of streams."""
 
     recent: Tensor  # float32 (clips, HOP), the samples before
-    guide: Tensor  # likewise, of the guide; (clips, 0) without one
+    guide: list[Tensor]  # likewise, of the guide, if there is one
     pending: Tensor  # float32 (clips, HOP), what the last frame has left for the next hop
     body: list[Tensor]  # each (clips, ...); then the low bins of the frames before, if there are several taps
 
     def reset(self, fresh: Tensor) -> EnhancerState:
         """The state with zeros in the rows of clips where fresh, bool (clips,), is true."""
-        recent, guide, pending = (clear(part, fresh) for part in (self.recent, self.guide, self.pending))
-        return EnhancerState(recent, guide, pending, [clear(part, fresh) for part in self.body])
+        guide, body = ([clear(part, fresh) for part in parts] for parts in (self.guide, self.body))
+        return EnhancerState(clear(self.recent, fresh), guide, clear(self.pending, fresh), body)
 
     def detach(self) -> EnhancerState:
         """These values, with no gradient through them."""
-        recent, guide, pending = (part.detach() for part in (self.recent, self.guide, self.pending))
-        return EnhancerState(recent, guide, pending, [part.detach() for part in self.body])
+        guide, body = ([part.detach() for part in parts] for parts in (self.guide, self.body))
+        return EnhancerState(self.recent.detach(), guide, self.pending.detach(), body)
 
 
 class Estimate(NamedTuple):
@@ -101,7 +101,7 @@ class Enhancer(nn.Module):
         """The state before the first sample: all zeros."""
         device = self.window.device
         recent, pending = (torch.zeros(clips, HOP, device=device) for _ in range(2))
-        guide = torch.zeros(clips, HOP if self.is_guided else 0, device=device)
+        guide = [torch.zeros(clips, HOP, device=device)] if self.is_guided else []
         before = [torch.zeros(clips, self.taps - 1, 2 * LOW, device=device)] if self.taps > 1 else []
         return EnhancerState(recent, guide, pending, [*self.body.new_state(clips, device), *before])
 
@@ -115,9 +115,10 @@ class Enhancer(nn.Module):
         frame before its sigmoid, (clips, T); the next state.
         """
         spectrum, recent = self.analyse(audio, state.recent)
-        guide_spectrum, guide_recent = None, state.guide
+        guide_spectrum, guide_recent = None, []
         if self.is_guided:
-            guide_spectrum, guide_recent = self.analyse(audio if guide is None else guide, state.guide)
+            guide_spectrum, newest = self.analyse(audio if guide is None else guide, state.guide[0])
+            guide_recent = [newest]
         estimate = self.estimate(spectrum, state.body, guide_spectrum)
         output, pending = self.synthesise(estimate.spectrum, state.pending)
         return output, estimate.voice, EnhancerState(recent, guide_recent, pending, estimate.body)

@@ -111,7 +111,7 @@ def signals(network: Enhancer) -> list[str]:
 def start(network: Enhancer, streams: int) -> tuple[Tensor, ...]:
     """Silent hops and the first state."""
     state = network.new_state(streams)
-    kept = [state.recent, state.pending, *([state.guide] if network.is_guided else []), *state.body]
+    kept = [state.recent, state.pending, *state.guide, *state.body]
     return *(torch.zeros(streams, HOP) for _ in signals(network)), *kept
 
 

@@ -48,7 +48,6 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         self.schedule = make_schedule(config, self.group.rows(config.train.batch))
         self.state = self.network.new_state(len(self.schedule.rows))
         self.hours_a_step = config.train.batch * config.train.seconds / 3600.0
-        self.begun: dict[str, Tensor] = {}  # the weights that it began with, if the written ones have a share of them
 
     def make_network(self) -> Enhancer:
         """A network with random weights, within its budget."""
@@ -68,22 +67,20 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
             learned = load_weights(path, self.network)
             self.network.load_state_dict(learned)
             self.averaged.network.load_state_dict(learned)
-            self.begun = copy.deepcopy(learned) if self.config.train.start_share else {}
+            if self.config.train.start_share:
+                self.kept = {"begun": copy.deepcopy(learned)}
 
     def start(self, checkpoint: dict[str, Any] | None) -> None:
         super().start(checkpoint)
-        if checkpoint is not None:
-            self.begun = checkpoint.get("begun", {})
-
-    def kept(self) -> dict[str, Any]:
-        return {"begun": self.begun} if self.begun else {}
+        if checkpoint is not None and "begun" in checkpoint:
+            self.kept = {"begun": checkpoint["begun"]}
 
     def written(self) -> Enhancer:
         """The network that is validated and written: the averaged one, with its share of what the run began with."""
-        if not self.begun:
+        if not self.kept:
             return self.averaged.network
         network = copy.deepcopy(self.averaged.network)
-        network.load_state_dict(with_start(network.state_dict(), self.begun, self.config.train.start_share))
+        network.load_state_dict(with_start(network.state_dict(), self.kept["begun"], self.config.train.start_share))
         return network
 
     def batches(self, step: int) -> Iterator[Batch]:

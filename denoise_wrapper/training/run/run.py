@@ -69,6 +69,7 @@ class Run(abc.ABC, Generic[C, N]):
         self.network: N = self.make_network().to(self.device)
         freeze(self.network, chosen.freeze)
         self.averaged = Averaged(self.network, chosen.average)
+        self.kept: dict[str, Any] = {}  # what its checkpoints hold beside what each has
         self.optimisers = make_optimisers(
             self.network, chosen.method, chosen.rate, chosen.vector_rate, chosen.weight_decay
         )
@@ -261,10 +262,6 @@ class Run(abc.ABC, Generic[C, N]):
             kept = iter(states[self.group.rank])
             self.state = map_tensors(lambda _: next(kept).to(self.device), self.state)
 
-    def kept(self) -> dict[str, Any]:
-        """What a checkpoint holds beside what each has."""
-        return {}
-
     def save(self, best: bool = False) -> None:
         """Write what the loop needs to go on as if it had never stopped; best: and the weights for themselves."""
         states = self.group.gather([part.cpu() for part in flatten(self.state)])
@@ -275,8 +272,7 @@ class Run(abc.ABC, Generic[C, N]):
             "config": plain(self.config),
             "progress": vars(self.progress),
             "history": [stage._asdict() for stage in self.history],
-            **self.kept(),
-        }
+        } | self.kept
         if best and self.best is not None:
             save_checkpoint(self.config.work_dir / self.best, content)
         training = {
