@@ -21,7 +21,8 @@ MODEL_BYTES_MAX = 64 << 20  # the largest that there is has 12 MB
 METADATA_MAX = 1 << 20  # bytes, of which what is read takes many times as much
 
 _FLOAT32 = np.dtype(np.float32)
-_process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer  # at hand, as each live hop needs them
+# At hand, as each live hop needs them.
+_process, _empty, _from_buffer = lib.dn_process_guided, np.empty, ffi.from_buffer
 
 Buffer = bytes | bytearray | memoryview
 ModelSource = str | os.PathLike[str] | Buffer
@@ -173,12 +174,9 @@ def right_backend(model: Any) -> str:
     """Say whose a dn_model is, and which backend it is for, where it was given to another one."""
     family = lib.dn_model_family(model)
     if family == lib.DN_ENHANCER:
-        guided = lib.dn_model_is_guided(model)
-        return (
-            "a guided enhancer's; give it to the backend ensemble"
-            if guided
-            else "an enhancer's; give it to the backend enhancer"
-        )
+        if lib.dn_model_is_guided(model):
+            return "a guided enhancer's; give it to the backend ensemble"
+        return "an enhancer's; give it to the backend enhancer"
     if family == lib.DN_NARROW:
         return "one of the networks for 16 kHz; give it to the backend ulunas or gtcrn"
     return "an RNNoise network; give it to the backend rnnoise"
@@ -247,12 +245,8 @@ def _run(
     if frames == 0:
         return cleaned, voice
     noisy_at, clean_at = _from_buffer(FLOATS, block), _from_buffer(FLOATS, cleaned)
-    voice_at = _from_buffer(FLOATS, voice)
-    if guide is None:
-        status = _process(states, channels, noisy_at, clean_at, voice_at, frames, min_gain)
-    else:
-        guide_at = _from_buffer(FLOATS, guide)
-        status = lib.dn_process_guided(states, channels, noisy_at, guide_at, clean_at, voice_at, frames, min_gain)
+    guide_at = noisy_at if guide is None else _from_buffer(FLOATS, guide)
+    status = _process(states, channels, noisy_at, guide_at, clean_at, _from_buffer(FLOATS, voice), frames, min_gain)
     if status:
         check_status(status, block)
     return cleaned, voice

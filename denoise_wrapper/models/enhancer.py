@@ -177,8 +177,8 @@ def is_enhancer(data: bytes) -> bool:
 
 
 def is_guided(data: bytes) -> bool:
-    """True for what begins as a file of `encode_enhancer` does of a guided network."""
-    return is_enhancer(data) and b"enhancer_guided\0" in data
+    """True for the beginning of an enhancer's file whose network is guided."""
+    return b"enhancer_guided\0" in data
 
 
 def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:

@@ -127,9 +127,9 @@ class Enhancer(nn.Module):
         """Denoise whole clips (clips, n), from a fresh state: as long, and in time. guide: see `forward`."""
         length = audio.shape[1]
         hops = -(-(length + self.delay) // HOP)
-        guide = audio if guide is None else guide
-        padded, guiding = (nn.functional.pad(part, (0, hops * HOP - length)) for part in (audio, guide))
-        return self(padded, self.new_state(len(audio)), guiding)[0][:, self.delay : self.delay + length]
+        signals = [audio] if guide is None else [audio, guide]
+        padded, *guides = (nn.functional.pad(part, (0, hops * HOP - length)) for part in signals)
+        return self(padded, self.new_state(len(audio)), *guides)[0][:, self.delay : self.delay + length]
 
     def analyse(self, audio: Tensor, recent: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra of the frames that end with each hop: complex64 (clips, T, BINS); the samples to remember.
