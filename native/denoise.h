@@ -162,6 +162,14 @@ dn_status dn_process(dn_state *const *states, size_t channels, const float *in, 
 dn_status dn_process_guided(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,
                             float *voice, size_t frames, float min_gain);
 
+/* Processes frames through two models in a row: guides, the states of one that takes frames of 10 ms at 48 kHz, and
+ * what they make of in guides the states of one that takes a guide. Bit for bit as two calls with as much silence
+ * before the second's signal as the first is late by, and late by both. held: [channels][dn_model_delay of the guides'
+ * model], zeros at the start, the latest of the signal; moved on. voice: the mean of both. out may not overlap in.
+ * Otherwise as dn_process; DN_BAD_STATES for models of other kinds, too. */
+dn_status dn_process_behind(dn_state *const *guides, dn_state *const *states, size_t channels, const float *in,
+                            float *held, float *out, float *voice, size_t frames, float min_gain);
+
 /* Saves a state as dn_state_size bytes, to be read on a machine of the same byte order. Restoring checks all of them, a
  * checksum too, and leaves the state as it was when they do not fit. */
 size_t dn_state_size(const dn_state *state);

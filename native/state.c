@@ -117,6 +117,10 @@ static void process_samples(dn_state *const *states, int count, const float *in,
     }
 }
 
+static step_frame *step_of(const dn_model *model) {
+    return model->traits->run_samples ? process_samples : process_frame;
+}
+
 /* Processes hops of each of count states of a network that takes them by itself. */
 static void process_hops(dn_state *const *states, int count, const float *in, float *out, size_t hops, size_t apart,
                          float min_gain) {
@@ -147,7 +151,7 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
     min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
     if (!channels) return DN_OK;
     const dn_model *model = states[0]->model;
-    step_frame *step = model->traits->run_samples ? process_samples : process_frame;
+    step_frame *step = step_of(model);
     size_t most = (size_t)model->network->batch;
     for (size_t c = 0; c < channels; c += most) {
         int count = (int)(channels - c < most ? channels - c : most);
@@ -167,6 +171,47 @@ static dn_status process(dn_state *const *states, size_t channels, const float *
     return DN_OK;
 }
 
+/* Says whether a model can guide another. */
+static int fit_behind(const dn_model *guide, const dn_model *model) {
+    int takes_frames = !guide->traits->run_hops && dn_model_hop(guide) == DN_FRAME && dn_model_rate(guide) == DN_RATE;
+    return takes_frames && !guide->network->guided && model->network->guided;
+}
+
+/* Takes the next frame into what is held of a channel, late samples, and gives the one that leaves it. */
+static void hold(float *held, size_t late, const float *in, float *due) {
+    memcpy(due, held, DN_FRAME * sizeof(*held));
+    memmove(held, held + DN_FRAME, (late - DN_FRAME) * sizeof(*held));
+    memcpy(held + late - DN_FRAME, in, DN_FRAME * sizeof(*held));
+}
+
+static dn_status process_behind(dn_state *const *guides, dn_state *const *states, size_t channels, const float *in,
+                                float *held, float *out, float *voice, size_t frames, float min_gain) {
+    const size_t samples = frames * DN_FRAME;
+    if (!channels) return DN_OK;
+    const dn_model *guide = guides[0]->model, *model = states[0]->model;
+    if (!fit_behind(guide, model)) return DN_BAD_STATES;
+    if (!dn_usable(in, channels * samples, DN_LIMIT)) return DN_NOT_FINITE;
+    if (!fit_together(guides, channels) || !fit_together(states, channels)) return DN_BAD_STATES;
+    min_gain = min_gain > 0 ? fminf(min_gain, 1) : 0; /* NaN is 0 */
+    step_frame *step = step_of(guide);
+    const size_t most = (size_t)guide->network->batch, late = (size_t)dn_model_delay(guide);
+    for (size_t c = 0; c < channels; c += most) {
+        int count = (int)(channels - c < most ? channels - c : most);
+        for (size_t f = 0; f < frames; f++) {
+            size_t at = c * samples + f * DN_FRAME;
+            float guessed[DN_BATCH], due[DN_FRAME];
+            step(guides + c, count, in + at, in + at, out + at, samples, 0, guessed);
+            for (size_t i = 0; i < (size_t)count; i++, at += samples) {
+                hold(held + (c + i) * late, late, in + at, due);
+                float own = model->traits->run_samples(model->network, model->kernels, states[c + i]->tail, due,
+                                                       out + at, out + at, min_gain);
+                if (voice) voice[(c + i) * frames + f] = 0.5f * (guessed[i] + own);
+            }
+        }
+    }
+    return DN_OK;
+}
+
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain) {
     return dn_process_guided(states, channels, in, in, out, voice, frames, min_gain);
@@ -176,6 +221,14 @@ dn_status dn_process_guided(dn_state *const *states, size_t channels, const floa
                             float *voice, size_t frames, float min_gain) {
     uint64_t mode = dn_enter();
     dn_status status = process(states, channels, in, guide, out, voice, frames, min_gain);
+    dn_leave(mode);
+    return status;
+}
+
+dn_status dn_process_behind(dn_state *const *guides, dn_state *const *states, size_t channels, const float *in,
+                            float *held, float *out, float *voice, size_t frames, float min_gain) {
+    uint64_t mode = dn_enter();
+    dn_status status = process_behind(guides, states, channels, in, held, out, voice, frames, min_gain);
     dn_leave(mode);
     return status;
 }

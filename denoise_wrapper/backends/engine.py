@@ -121,18 +121,18 @@ class EngineState:
         self.channels = check_channels(channels)
         self._hop = backend.hop
         self.owned = [_new_state(backend._model) for _ in range(channels)]
-        self._states = ffi.new("dn_state *[]", self.owned)
+        self.pointers = together([self])
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
         frames = check_block(block, self.channels, self._hop)
-        return _run(self._states, block, frames, min_gain)
+        return _run(self.pointers, block, frames, min_gain)
 
     def process_guided(self, block: Float32, guide: Float32, min_gain: float) -> tuple[Float32, Float32]:
         """Clean whole hops by a guided model. guide: as block, what its guide has made of it, in time with it."""
         check_block(guide, self.channels, self._hop)
         frames = check_block(block, self.channels, self._hop)
-        return _run(self._states, block, frames, min_gain, guide)
+        return _run(self.pointers, block, frames, min_gain, guide)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -206,19 +206,35 @@ def _load(data: bytes | None, model: ModelSource | None) -> Any:
 
 
 def process_states(
-    states: Sequence[EngineState],
-    blocks: Sequence[Float32],
-    hop: int,
-    min_gain: float,
-    guides: Sequence[Float32] | None = None,
+    states: Sequence[EngineState], blocks: Sequence[Float32], hop: int, min_gain: float
 ) -> list[tuple[Float32, Float32]]:
-    """Clean a block of as many hops with each state of one model in one call into C. guides: see `process_guided`."""
+    """Clean a block of as many hops with each state of one model in one call into C."""
     frames = 0
     for state, each in zip(states, blocks, strict=True):
         frames = check_block(each, state.channels, hop)
-    pointers = ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
-    guide = None if guides is None else np.concatenate(guides)
-    return split_channels(blocks, *_run(pointers, np.concatenate(blocks), frames, min_gain, guide))
+    return split_channels(blocks, *_run(together(states), np.concatenate(blocks), frames, min_gain))
+
+
+def together(states: Sequence[EngineState]) -> Any:
+    """The C states of all channels, for one call."""
+    return ffi.new("dn_state *[]", [pointer for state in states for pointer in state.owned])
+
+
+def process_behind(
+    guides: Any, states: Any, block: Float32, frames: int, held: Float32, min_gain: float
+) -> tuple[Float32, Float32]:
+    """(cleaned, voice) of a block through two models in a row in one call into C, as dn_process_behind has it.
+
+    guides, states: the C states of the channels, the rows of block. held: float32 (channels, delay of the guides),
+    moved on.
+    """
+    cleaned, voice = _empty(block.shape, _FLOAT32), _empty((len(block), frames), _FLOAT32)
+    if frames:
+        arrays = (_from_buffer(FLOATS, array) for array in (block, held, cleaned, voice))
+        status = lib.dn_process_behind(guides, states, len(block), *arrays, frames, min_gain)
+        if status:
+            check_status(status, block)
+    return cleaned, voice
 
 
 def choose_isa(model: Any, isa: str | None) -> None:

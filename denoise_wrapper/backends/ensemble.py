@@ -7,15 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from denoise_wrapper.backends.base import (
-    Float32,
-    Loaded,
-    check_block,
-    check_channels,
-    process_together,
-    remember,
-)
-from denoise_wrapper.backends.engine import EngineState, ModelSource, called, process_states
+from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
+from denoise_wrapper.backends.engine import EngineState, ModelSource, called, process_behind, together
 from denoise_wrapper.backends.enhancer import GuidedEnhancer
 from denoise_wrapper.errors import ModelError
 
@@ -74,11 +67,15 @@ class EnsembleBackend(Loaded):
         self, states: Sequence[EnsembleState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
         """Clean a block of as many hops with each state: see `base.Backend`."""
-        guided = process_together(self.guide, [state.guide for state in states], blocks, 0.0)
-        late = [state.hold(block) for state, block in zip(states, blocks, strict=True)]
-        guides, voices = zip(*guided, strict=True)
-        made = process_states([state.enhancer for state in states], late, self.hop, min_gain, guides)
-        return [(cleaned, mean(voice, other)) for (cleaned, voice), other in zip(made, voices, strict=True)]
+        frames = 0
+        for state, block in zip(states, blocks, strict=True):
+            frames = check_block(block, state.channels, self.hop)
+        held = np.concatenate([state.held for state in states])
+        guides, enhancers = together([state.guide for state in states]), together([state.enhancer for state in states])
+        answers = process_behind(guides, enhancers, np.concatenate(blocks), frames, held, min_gain)
+        for state, (part, _) in zip(states, split_channels(blocks, held, held), strict=True):
+            state.held = part
+        return split_channels(blocks, *answers)
 
     def __repr__(self) -> str:
         return f"<EnsembleBackend {self.name!r} of {self.guide} and {self.enhancer}>"
@@ -88,13 +85,13 @@ class EnsembleState:
     """The memory of one signal: that of both, and as much of the signal as the guide is late by."""
 
     def __init__(self, backend: EnsembleBackend, channels: int) -> None:
-        self._backend, self._channels = backend, check_channels(channels)
+        self._backend, self.channels = backend, check_channels(channels)
         self.guide: EngineState = backend.guide.new_state(channels)
         self.enhancer = backend.enhancer.new_state(channels)
         self._silence()
 
     def _silence(self) -> None:
-        self._held = np.zeros((self._channels, self._backend.guide.delay), np.float32)
+        self.held = np.zeros((self.channels, self._backend.guide.delay), np.float32)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -104,21 +101,13 @@ class EnsembleState:
 
     def process(self, block: Float32, min_gain: float = 0.0) -> tuple[Float32, Float32]:
         """Clean whole hops: see `base.State`."""
-        check_block(block, self._channels, self._backend.hop)
-        guide, voice = self.guide.process(block)
-        cleaned, other = self.enhancer.process_guided(self.hold(block), guide, min_gain)
-        return cleaned, mean(voice, other)
-
-    def hold(self, block: Float32) -> Float32:
-        """The signal that is in time with what the guide makes of a block: (channels, n * hop). Keeps the rest."""
-        joined = np.concatenate([self._held, block], axis=1)
-        size = block.shape[1]
-        self._held = joined[:, size:].copy()
-        return np.ascontiguousarray(joined[:, :size])
+        frames = check_block(block, self.channels, self._backend.hop)
+        return process_behind(self.guide.pointers, self.enhancer.pointers, block, frames, self.held, min_gain)
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """Go on from there: what a pickle holds of it."""
-        guide, enhancer, self._held = saved
+        guide, enhancer, held = saved
+        self.held = held.copy()
         self.guide.restore(guide)
         self.enhancer.restore(enhancer)
 
@@ -127,11 +116,6 @@ class EnsembleState:
 
         return restore_state, (
             self._backend,
-            self._channels,
-            (self.guide.saved(), self.enhancer.saved(), self._held),
+            self.channels,
+            (self.guide.saved(), self.enhancer.saved(), self.held),
         )
-
-
-def mean(one: Float32, other: Float32) -> Float32:
-    """The mean of two probabilities."""
-    return np.float32(0.5) * (one + other)

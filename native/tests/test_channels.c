@@ -148,6 +148,117 @@ static void test_states_that_do_not_fit_are_refused(void) {
     dn_model_destroy(other);
 }
 
+/* ---- two models in a row ---- */
+
+enum { GUIDED_KIND = 6, GUIDED_CHANNELS = DN_BATCH + 1, MOST_LATE = 2 * DN_FRAME };
+
+static float guess[CHANNELS * SAMPLES], late_in[CHANNELS * SAMPLES], held[GUIDED_CHANNELS * MOST_LATE];
+
+/* What the second model makes of the signal, held back until the first one's answer is there, and that answer. */
+static void call_both(dn_state *const *guide, dn_state *const *state, size_t late) {
+    static float voices[2][GUIDED_CHANNELS * FRAMES];
+    CHECK(dn_process(guide, GUIDED_CHANNELS, in, guess, voices[0], FRAMES, 0) == DN_OK);
+    for (int c = 0; c < GUIDED_CHANNELS; c++) {
+        memset(late_in + c * SAMPLES, 0, late * sizeof(*late_in));
+        memcpy(late_in + c * SAMPLES + late, in + c * SAMPLES, (SAMPLES - late) * sizeof(*late_in));
+    }
+    CHECK(dn_process_guided(state, GUIDED_CHANNELS, late_in, guess, together, voices[1], FRAMES, 0.1f) == DN_OK);
+    for (int i = 0; i < GUIDED_CHANNELS * FRAMES; i++) voice[i] = 0.5f * (voices[0][i] + voices[1][i]);
+}
+
+static void make_states(const dn_model *model, dn_state **state) {
+    for (int i = 0; i < GUIDED_CHANNELS; i++) CHECK(dn_state_create(model, &state[i]) == DN_OK);
+}
+
+static void drop_states(dn_state **state) {
+    for (int i = 0; i < GUIDED_CHANNELS; i++) dn_state_destroy(state[i]);
+}
+
+/* The model in file guides one that takes a guide: in one call, and in calls of one frame, as in two. */
+static void test_behind(const dn_model *second) {
+    dn_model *first;
+    dn_state *guides[GUIDED_CHANNELS], *states[GUIDED_CHANNELS];
+    CHECK(dn_model_load(file.data, file.size, &first, NULL) == DN_OK);
+    const size_t late = (size_t)dn_model_delay(first);
+    CHECK(late <= MOST_LATE);
+    make_states(first, guides);
+    make_states(second, states);
+    call_both(guides, states, late);
+    drop_states(guides);
+    drop_states(states);
+    for (int frames = 1; frames <= FRAMES; frames += FRAMES - 1) {
+        make_states(first, guides);
+        make_states(second, states);
+        memset(held, 0, sizeof(held));
+        for (int f = 0; f < FRAMES; f += frames) {
+            const size_t size = (size_t)frames * DN_FRAME;
+            static float part[GUIDED_CHANNELS * SAMPLES], cleaned[GUIDED_CHANNELS * SAMPLES];
+            static float heard[GUIDED_CHANNELS * FRAMES];
+            for (int c = 0; c < GUIDED_CHANNELS; c++) {
+                memcpy(part + (size_t)c * size, in + c * SAMPLES + f * DN_FRAME, size * sizeof(*part));
+            }
+            CHECK(dn_process_behind(guides, states, GUIDED_CHANNELS, part, held, cleaned, heard, (size_t)frames,
+                                    0.1f) == DN_OK);
+            for (int c = 0; c < GUIDED_CHANNELS; c++) {
+                const float *wanted = together + c * SAMPLES + f * DN_FRAME;
+                CHECK(memcmp(cleaned + (size_t)c * size, wanted, size * sizeof(*wanted)) == 0);
+                CHECK(memcmp(heard + c * frames, voice + c * FRAMES + f, (size_t)frames * sizeof(*voice)) == 0);
+            }
+        }
+        drop_states(guides);
+        drop_states(states);
+    }
+    dn_model_destroy(first);
+}
+
+static void test_models_that_cannot_stand_in_a_row_are_refused(const dn_model *second) {
+    dn_model *first, *narrow;
+    dn_state *guides[GUIDED_CHANNELS], *states[GUIDED_CHANNELS], *others[GUIDED_CHANNELS];
+    make_bytes(&file, 0);
+    CHECK(dn_model_load(file.data, file.size, &first, NULL) == DN_OK);
+    make_narrow(&file, 0);
+    CHECK(dn_model_load(file.data, file.size, &narrow, NULL) == DN_OK);
+    make_states(first, guides);
+    make_states(second, states);
+    make_states(narrow, others);
+    const size_t channels = GUIDED_CHANNELS;
+    memset(held, 0, sizeof(held));
+    CHECK(dn_process_behind(guides, guides, channels, in, held, together, NULL, 1, 0) == DN_BAD_STATES);
+    CHECK(dn_process_behind(states, states, channels, in, held, together, NULL, 1, 0) == DN_BAD_STATES);
+    CHECK(dn_process_behind(others, states, channels, in, held, together, NULL, 1, 0) == DN_BAD_STATES);
+    CHECK(dn_process_behind(guides, states, 0, in, held, together, NULL, 1, 0) == DN_OK);
+    memcpy(late_in, in, sizeof(late_in));
+    late_in[DN_FRAME] = NAN;
+    CHECK(dn_process_behind(guides, states, channels, late_in, held, together, NULL, 2, 0) == DN_NOT_FINITE);
+    for (size_t i = 0; i < sizeof(held) / sizeof(*held); i++) CHECK(held[i] == 0);
+    dn_state *last = states[channels - 1];
+    states[channels - 1] = states[0];
+    CHECK(dn_process_behind(guides, states, channels, in, held, together, NULL, 1, 0) == DN_BAD_STATES);
+    states[channels - 1] = last;
+    drop_states(guides);
+    drop_states(states);
+    drop_states(others);
+    dn_model_destroy(first);
+    dn_model_destroy(narrow);
+}
+
+static void test_models_in_a_row(void) {
+    dn_model *second;
+    make_enhancer(&file, GUIDED_KIND);
+    CHECK(dn_model_load(file.data, file.size, &second, NULL) == DN_OK);
+    CHECK(dn_model_is_guided(second));
+    make_bytes(&file, 0); /* 10 ms late */
+    test_behind(second);
+    make_v02(&file, 0); /* 20 ms late */
+    test_behind(second);
+    make_enhancer(&file, 0); /* takes samples, not bands */
+    test_behind(second);
+    make_v02_of(&file, (v02_kind){8, 256, 1, 1, 0}); /* fewer than DN_BATCH go together */
+    test_behind(second);
+    test_models_that_cannot_stand_in_a_row_are_refused(second);
+    dn_model_destroy(second);
+}
+
 int main(void) {
     fill_channels();
     for (int isa = 0; dn_isa_name(isa); isa++) {
@@ -174,5 +285,6 @@ int main(void) {
     make_v02_of(&file, (v02_kind){8, 256, 1, 1, 0}); /* so large that fewer than DN_BATCH go together */
     test_model();
     test_states_that_do_not_fit_are_refused();
+    test_models_in_a_row();
     return done("test_channels");
 }

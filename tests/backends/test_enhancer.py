@@ -31,7 +31,6 @@ from speech import speechlike
 
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.engine import process_states
 from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
@@ -172,10 +171,8 @@ def test_guided_channels_and_hops_may_be_cut_anyhow(name: str) -> None:
     states = [backend.new_state(1) for _ in audio]
     made = []
     for start in range(0, audio.shape[1], FRAME):
-        blocks, guides = (
-            [np.ascontiguousarray(row[None, start : start + FRAME]) for row in part] for part in (audio, guide)
-        )
-        made.append(process_states(states, blocks, FRAME, 0.1, guides))
+        cuts = [[np.ascontiguousarray(row[None, start : start + FRAME]) for row in part] for part in (audio, guide)]
+        made.append([state.process_guided(*cut, 0.1) for state, *cut in zip(states, *cuts, strict=True)])
     for channel in range(3):
         np.testing.assert_array_equal(np.concatenate([each[channel][0][0] for each in made]), whole[channel])
         np.testing.assert_array_equal(np.concatenate([each[channel][1][0] for each in made]), voice[channel])
