@@ -114,6 +114,7 @@ class TrainConfig:
     """
 
     start_from: Path | None = None  # weights to go on from: the name of a shipped model, or a path; None: random ones
+    start_share: float = 0.0  # of the weights that are validated and written: those of start_from, the rest as learned
     freeze: tuple[str, ...] = ()  # parts of the network that keep the weights that they begin with
     steps: int = 20000
     epochs: int = 0  # the run's length in place of steps; 0: by steps
@@ -142,8 +143,10 @@ class TrainConfig:
         check_positive(self, "steps", "batch", "rate", "vector_rate", "step_size", "patience", "clip_norm", "log_every",
                        "evaluate_every")  # fmt: skip
         check_not_negative(self, "epochs", "threads", "minutes", "final_rate", "warm_up", "weight_decay", "early_stop")
-        for name in ("decay_share", "gamma", "average"):
+        for name in ("start_share", "decay_share", "gamma", "average"):
             check_share(self, name)
+        if self.start_share and self.start_from is None:
+            raise ConfigError("'train.start_share' is a share of the weights of start_from, which names none")
         if self.epochs and self.minutes:
             raise ConfigError("'epochs' and 'minutes' both say how long the run is; leave one of them out")
 

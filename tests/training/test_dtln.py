@@ -33,6 +33,7 @@ from denoise_wrapper.training.dtln.config import (  # noqa: E402
     DTLNTrainConfig,
     DTLNValidationConfig,
 )
+from denoise_wrapper.training.dtln.importers import import_network  # noqa: E402
 from denoise_wrapper.training.dtln.lift import double_rate  # noqa: E402
 from denoise_wrapper.training.dtln.loss import compare  # noqa: E402
 from denoise_wrapper.training.dtln.model import DTLN, OverlapAdd  # noqa: E402
@@ -282,6 +283,27 @@ def test_weights_to_start_from(tmp_path: Path, capsys: pytest.CaptureFixture[str
     other = replace(start, network=replace(SMALL, hidden_size=7))
     with pytest.raises(ConfigError, match=r"another architecture: hidden_size 6 \(7 is wanted\)"):
         train.DTLNRun(other).start(None)
+
+
+def test_a_share_of_the_weights_begun_with_is_validated_written_and_gone_on_from(tmp_path: Path) -> None:
+    first = small_config(tmp_path, steps=3)
+    assert train.main(first) == 0
+    begun = load_checkpoint(first.work_dir / LAST)["network"]
+    settings = replace(first.train, start_from=first.work_dir / LAST, rate=0.01, average=0.5)
+    runs = {share: replace(first, work_dir=tmp_path / f"on{share}", train=replace(settings, start_share=share))
+            for share in (0.0, 0.25)}  # fmt: skip
+    for config in runs.values():
+        assert train.main(config) == 0
+    plain, shared = (load_checkpoint(config.work_dir / LAST) for config in runs.values())
+    resumed = train.DTLNRun(runs[0.25])
+    resumed.start(shared)
+    written, _ = import_network([runs[0.25].work_dir / LAST])
+    for name, part in plain["network"].items():
+        torch.testing.assert_close(shared["network"][name], part)  # it learned as without
+        for network in (resumed.written(), written):
+            torch.testing.assert_close(network.state_dict()[name], 0.75 * part + 0.25 * begun[name])
+    losses = [read_log(config.work_dir / LOG)[-1]["validation_loss"] for config in runs.values()]
+    assert losses[0] != losses[1]
 
 
 def test_a_checkpoint_of_more_voices_is_one_to_start_from(shared: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from denoise_wrapper.training.enhancer.bands import HOP  # noqa: E402
 from denoise_wrapper.training.enhancer.batches import batches, make_clip, make_schedule, open_clips  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies import KINDS  # noqa: E402
 from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
-from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, check_budget  # noqa: E402
+from denoise_wrapper.training.enhancer.budget import BUDGETS, Cost, budget, check_budget  # noqa: E402
 from denoise_wrapper.training.enhancer.config import (  # noqa: E402
     BodyConfig,
     EnhancerConfig,
@@ -184,12 +184,14 @@ def test_a_network_over_budget_takes_no_step(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"over the budget of 'enhancer': [\d,]+ multiply-adds of 1,200,000"):
         train.main(config)
     assert not config.work_dir.exists()
-    for name, most in BUDGETS.items():
-        check_budget(most, name)
+    for name, is_guided in itertools.product(BUDGETS, (False, True)):
+        most = budget(name, is_guided)
+        check_budget(most, name, is_guided)
         for index in range(3):
             with pytest.raises(ConfigError, match=name):
-                check_budget(Cost(*(value + (index == at) for at, value in enumerate(most))), name)
-    assert BUDGETS["enhancer-tiny"] == Cost(400_000, 4_000, 33)
+                check_budget(Cost(*(value + (index == at) for at, value in enumerate(most))), name, is_guided)
+    assert budget("enhancer-tiny") == Cost(400_000, 4_000, 33)
+    assert budget("enhancer-tiny", is_guided=True) == Cost(500_000, 5_200, 33)
 
 
 def test_a_network_that_the_engine_cannot_run_is_told_before_the_first_step(
@@ -336,7 +338,7 @@ def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips
         assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
         assert after.loss.perceptual > 0.0
     for config in (way[-1] for way in configs):
-        check_budget(Enhancer(config.body).cost(), config.budget)
+        check_budget(Enhancer(config.body).cost(), config.budget, bool(config.body.guide))
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:

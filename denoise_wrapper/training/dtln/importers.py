@@ -19,6 +19,7 @@ from denoise_wrapper.training.dtln.parts import Dense, Norm, Parts, Recurrent, a
 from denoise_wrapper.training.run.card import sha256
 from denoise_wrapper.training.run.checkpoint import load_tensors
 from denoise_wrapper.training.run.lineage import run_checkpoint
+from denoise_wrapper.training.run.optim import written_weights
 
 Array = NDArray[Any]
 
@@ -99,6 +100,8 @@ def from_torch(path: Path) -> tuple[DTLN, dict[str, str]]:
             "model.state_dict() with torch.save"
         ) from error
     content = as_dict(content)
+    if "begun" in content:
+        content = {**content, "network": written_weights(content)}
     weights = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), dict)), content)
     tensors = {str(key): value for key, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -21,13 +21,14 @@ from denoise_wrapper.training.dtln.model import DTLN
 from denoise_wrapper.training.dtln.publish import publish
 from denoise_wrapper.training.run.lineage import history
 from denoise_wrapper.training.run.processes import Processes
-from denoise_wrapper.training.run.run import FREE, Run, load_run, train
+from denoise_wrapper.training.run.run import FREE, load_run, train
+from denoise_wrapper.training.run.share import SharedRun
 from denoise_wrapper.training.run.start import find_start, second_of_pair
 
 SCHEDULE = ("decay", "decay_share", "final_rate", "warm_up", "gamma", "step_size", "patience")
 
 
-class DTLNRun(Run[DTLNConfig, DTLN]):
+class DTLNRun(SharedRun[DTLNConfig, DTLN]):
     """One training of a DTLN."""
 
     losses = ("loss", "snr_db", "magnitude", "over", "perceptual", "pesq")
@@ -48,9 +49,7 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
         if (path := self.config.train.start_from) is not None:
             path = find_start(path)
             self.history = history(path, stored)
-            learned = preload(path, self.config).state_dict()
-            self.network.load_state_dict(learned)
-            self.averaged.network.load_state_dict(learned)
+            self.take_up(preload(path, self.config).state_dict())
 
     def batches(self, step: int) -> Iterator[Batch]:
         return batches(self.config, self.schedule, self.network.delay, step)
@@ -80,10 +79,10 @@ class DTLNRun(Run[DTLNConfig, DTLN]):
 
     def validate(self, clips: list[tuple[Tensor, Tensor]]) -> tuple[list[float], float]:
         """The means of `losses` over whole clips, in full precision."""
-        rows = []
+        rows, network = [], self.written()
         for turn, batch in enumerate(tracked(clips, len(clips), "validation")):
             noisy, clean = (part.to(self.device) for part in batch)
-            cleaned = self.averaged.network.denoise(noisy)
+            cleaned = network.denoise(noisy)
             loss = compare(cleaned, clean, noisy, self.config.loss, turn, self.config.sample_rate)
             rows.append([float(part) for part in loss])
         means = [float(value) for value in torch.tensor(rows).nanmean(dim=0)]

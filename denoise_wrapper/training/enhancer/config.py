@@ -115,15 +115,11 @@ class EnhancerTrainConfig(StretchConfig):
     average: float = 0.999
     evaluate_every: int = 500
     freeze_norms: float = 0.1  # share of the run after which batch norms learn with the statistics that they run with
-    start_share: float = 0.0  # of the weights that are validated and written: those of start_from, the rest as learned
     teacher: str = ""  # backend whose answer is learned in place of the clean speech, which validations compare with
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for share in ("freeze_norms", "start_share"):
-            check_share(self, share)
-        if self.start_share and self.start_from is None:
-            raise ConfigError("'train.start_share' is a share of the weights of start_from, which names none")
+        check_share(self, "freeze_norms")
         check_backend("teacher", self.teacher)
 
 
@@ -148,7 +144,7 @@ class EnhancerConfig(RunConfig):
 
     data: BlendConfig
     name: str = "enhancer"
-    budget: Literal["enhancer", "enhancer-tiny", "ensemble"] = "enhancer"  # limits of a network's cost a hop
+    budget: Literal["enhancer", "enhancer-tiny"] = "enhancer"  # limits of a network's cost a hop
     body: BodyConfig = field(default_factory=BodyConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: EnhancerTrainConfig = field(default_factory=EnhancerTrainConfig)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from denoise_wrapper.atomic import atomic_path, make_folder
 from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
@@ -19,7 +16,7 @@ from denoise_wrapper.training.run import card
 from denoise_wrapper.training.run.checkpoint import LOG, load_checkpoint, without_none
 from denoise_wrapper.training.run.curves import draw_course
 from denoise_wrapper.training.run.lineage import Stage, describe, history, run_checkpoint
-from denoise_wrapper.training.run.optim import with_start
+from denoise_wrapper.training.run.optim import written_weights
 
 LOSSES = ("step", "hours", "loss", "magnitude", "validation_loss", "validation_magnitude", "validation_over")
 CURVES = {"magnitude": "error of compressed spectra", "over": "error where speech is lost"}
@@ -41,15 +38,6 @@ def read_network(path: Path) -> Enhancer:
     except RuntimeError as error:
         raise ConfigError(f"{path} holds another network than its [body] says: {error}") from error
     return network.eval()
-
-
-def written_weights(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
-    """The weights that a checkpoint stands for: as learned, or with their share of what the run began with; None where
-    it holds none."""
-    learned, begun = content.get("network"), content.get("begun")
-    if not isinstance(learned, dict):
-        return None
-    return with_start(learned, begun, content["config"]["train"]["start_share"]) if begun else learned
 
 
 def holds_enhancer(source: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,19 +21,20 @@ from denoise_wrapper.training.enhancer.budget import check_budget
 from denoise_wrapper.training.enhancer.config import EnhancerConfig
 from denoise_wrapper.training.enhancer.loss import Judge, Loss
 from denoise_wrapper.training.enhancer.network import Enhancer
-from denoise_wrapper.training.enhancer.publish import check_engine, publish, written_weights
+from denoise_wrapper.training.enhancer.publish import check_engine, publish
 from denoise_wrapper.training.run.checkpoint import load_checkpoint, map_tensors
 from denoise_wrapper.training.run.lineage import history, run_checkpoint
-from denoise_wrapper.training.run.optim import with_start
+from denoise_wrapper.training.run.optim import written_weights
 from denoise_wrapper.training.run.processes import Processes
-from denoise_wrapper.training.run.run import FREE, Run, load_run, train
+from denoise_wrapper.training.run.run import FREE, load_run, train
+from denoise_wrapper.training.run.share import SharedRun
 from denoise_wrapper.training.run.start import find_start
 
 VALIDATED = ("loss", "magnitude", "complex", "over", "voice")
 AT_ONCE = 4  # clips of a validation
 
 
-class EnhancerRun(Run[EnhancerConfig, Enhancer]):
+class EnhancerRun(SharedRun[EnhancerConfig, Enhancer]):
     """One training of an enhancer."""
 
     losses = ("loss", *Loss._fields[1:])
@@ -52,7 +52,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
     def make_network(self) -> Enhancer:
         """A network with random weights, within its budget."""
         network = Enhancer(self.config.body)
-        check_budget(network.cost(), self.config.budget)
+        check_budget(network.cost(), self.config.budget, network.is_guided)
         return network
 
     def begin(self) -> None:
@@ -64,24 +64,7 @@ class EnhancerRun(Run[EnhancerConfig, Enhancer]):
         if (path := self.config.train.start_from) is not None:
             path = find_start(path)
             self.history = history(path)
-            learned = load_weights(path, self.network)
-            self.network.load_state_dict(learned)
-            self.averaged.network.load_state_dict(learned)
-            if self.config.train.start_share:
-                self.kept = {"begun": copy.deepcopy(learned)}
-
-    def start(self, checkpoint: dict[str, Any] | None) -> None:
-        super().start(checkpoint)
-        if checkpoint is not None and "begun" in checkpoint:
-            self.kept = {"begun": checkpoint["begun"]}
-
-    def written(self) -> Enhancer:
-        """The network that is validated and written: the averaged one, with its share of what the run began with."""
-        if not self.kept:
-            return self.averaged.network
-        network = copy.deepcopy(self.averaged.network)
-        network.load_state_dict(with_start(network.state_dict(), self.kept["begun"], self.config.train.start_share))
-        return network
+            self.take_up(load_weights(path, self.network))
 
     def batches(self, step: int) -> Iterator[Batch]:
         return batches(self.config, self.schedule, step)

@@ -80,7 +80,6 @@ class RNNoiseTrainConfig(TrainConfig):
     spectral: float = 0.0  # weight of the error in the spectra that the engine would put out
     vad: float = 0.05  # weight of the voice probability's cross entropy
     quantise_from: float = 0.5  # share of the steps after which the weights are rounded as in the file
-    start_share: float = 0.0  # of the weights that are validated and written: those of start_from, the rest as learned
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,9 +87,6 @@ class RNNoiseTrainConfig(TrainConfig):
         check_not_negative(self, "fourth", "speech_weight", "loudness", "over", "perceptual", "pesq", "spectral", "vad",
                            "sharpen")  # fmt: skip
         check_share(self, "quantise_from")
-        check_share(self, "start_share")
-        if self.start_share and self.start_from is None:
-            raise ConfigError("'train.start_share' is a share of the weights of start_from, which names none")
         check_share(self, "dropout")
 
 

@@ -6,7 +6,7 @@ import copy
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -122,6 +122,15 @@ def with_start(learned: dict[str, Tensor], begun: dict[str, Tensor], share: floa
         name: part.lerp(begun[name].to(part), share) if part.is_floating_point() else part
         for name, part in learned.items()
     }
+
+
+def written_weights(content: Mapping[str, Any]) -> dict[str, Tensor] | None:
+    """The weights that a checkpoint stands for: as learned, or with their share of what the run began with; None where
+    it holds none."""
+    learned, begun = content.get("network"), content.get("begun")
+    if not isinstance(learned, dict):
+        return None
+    return with_start(learned, begun, content["config"]["train"]["start_share"]) if begun else learned
 
 
 class Averaged(Generic[N]):
