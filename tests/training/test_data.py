@@ -94,7 +94,7 @@ CONFIGS = Path(__file__).parents[2] / "denoise_wrapper" / "training" / "configs"
 @pytest.mark.parametrize(
     "name",
     ["rnnoise-base", "rnnoise-tuned", "rnnoise-pesq", "rnnoise-voices", "rnnoise-wide", "rnnoise-level", "rnnoise-ear",
-     "rnnoise", "rnnoise-classic-base", "rnnoise-classic-tuned", "rnnoise-classic"],
+     "rnnoise", "rnnoise-classic-base", "rnnoise-classic-tuned", "rnnoise-classic-voices", "rnnoise-classic"],
 )  # fmt: skip
 def test_shipped_settings_load_and_go_on_from_each_other(name: str) -> None:
     config = load_config(CONFIGS / f"{name}.toml", RNNoiseConfig.read)
