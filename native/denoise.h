@@ -152,7 +152,7 @@ void dn_state_destroy(dn_state *state); /* NULL is fine */
  * voice: [channels][frames] probabilities, 0 to 1, that a frame holds speech, zeros of a DTLN; or NULL.
  * min_gain: 0 to 1, below which no band is turned down; 0 for no limit, 1 lets everything through. Of networks with
  *     masks of bins, as enhancers and DTLNs, the share of the late original in what comes out.
- * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 80 kB of the stack. */
+ * Returns DN_OK, or before anything was touched DN_NOT_FINITE or DN_BAD_STATES. Takes less than 96 kB of the stack. */
 dn_status dn_process(dn_state *const *states, size_t channels, const float *in, float *out, float *voice, size_t frames,
                      float min_gain);
 
@@ -165,7 +165,7 @@ dn_status dn_process_guided(dn_state *const *states, size_t channels, const floa
 /* Processes frames through two models in a row: guides, the states of one that takes frames of 10 ms at 48 kHz, and
  * what they make of in guides the states of one that takes a guide. Bit for bit as two calls with as much silence
  * before the second's signal as the first is late by, and late by both. held: [channels][dn_model_delay of the guides'
- * model], zeros at the start, the latest of the signal; moved on. voice: the mean of both. out may not overlap in.
+ * model], zeros at the start, the latest of the signal; moved on. voice: the mean of both.
  * Otherwise as dn_process; DN_BAD_STATES for models of other kinds, too. */
 dn_status dn_process_behind(dn_state *const *guides, dn_state *const *states, size_t channels, const float *in,
                             float *held, float *out, float *voice, size_t frames, float min_gain);

@@ -199,11 +199,11 @@ static dn_status process_behind(dn_state *const *guides, dn_state *const *states
         int count = (int)(channels - c < most ? channels - c : most);
         for (size_t f = 0; f < frames; f++) {
             size_t at = c * samples + f * DN_FRAME;
-            float guessed[DN_BATCH], due[DN_FRAME];
+            float guessed[DN_BATCH], due[DN_BATCH][DN_FRAME];
+            for (size_t i = 0; i < (size_t)count; i++) hold(held + (c + i) * late, late, in + at + i * samples, due[i]);
             step(guides + c, count, in + at, in + at, out + at, samples, 0, guessed);
             for (size_t i = 0; i < (size_t)count; i++, at += samples) {
-                hold(held + (c + i) * late, late, in + at, due);
-                float own = model->traits->run_samples(model->network, model->kernels, states[c + i]->tail, due,
+                float own = model->traits->run_samples(model->network, model->kernels, states[c + i]->tail, due[i],
                                                        out + at, out + at, min_gain);
                 if (voice) voice[(c + i) * frames + f] = 0.5f * (guessed[i] + own);
             }

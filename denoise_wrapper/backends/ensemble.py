@@ -55,6 +55,11 @@ class EnsembleBackend(Loaded):
         return self.guide.data, self.enhancer.data
 
     @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        return self.enhancer.isa
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """Name, licence and origin of the enhancer's weights, and its guide."""
         return self.enhancer.metadata

@@ -94,20 +94,57 @@ static denoise_status choose_isa(dn_model *model, char *message) {
                   wanted);
 }
 
+/* Finds the name that the metadata give for the guide, of size bytes; NULL if there is none. */
+static const char *guide_name(const dn_model *model, size_t *size) {
+    static const char key[] = "\"guide\": \"";
+    const size_t length = sizeof(key) - 1;
+    size_t end;
+    const char *text = dn_model_metadata(model, &end);
+    for (size_t at = 0; text && at + length < end; at++) {
+        if (memcmp(text + at, key, length) != 0) continue;
+        const char *name = text + at + length, *close = memchr(name, '"', end - at - length);
+        *size = close ? (size_t)(close - name) : 0;
+        return close ? name : NULL;
+    }
+    return NULL;
+}
+
+/* Loads the model that is to guide another one, of those that are compiled in. */
+static denoise_status load_guide(const dn_model *model, dn_model **guide, char *message) {
+    char name[40] = "";
+    size_t size = 0;
+    const char *text = guide_name(model, &size);
+    if (text && size < sizeof(name)) memcpy(name, text, size);
+    denoiser *opened = NULL;
+    denoise_status status = name[0] ? denoiser_open(name, &opened, NULL) : DENOISE_NO_MODEL;
+    if (status == DENOISE_NO_MEMORY) return dn_say(status, message, "no memory for the model");
+    if (opened && (opened->guide || dn_model_family(opened->model) == DN_DTLN)) {
+        denoiser_close(opened);
+        status = DENOISE_NO_MODEL;
+    }
+    if (status != DENOISE_OK) {
+        return dn_say(DENOISE_BAD_MODEL, message,
+                      "the model is a guided enhancer, and no model that is compiled in can guide it: it names '%s'",
+                      name);
+    }
+    *guide = opened->model;
+    dn_delete(opened);
+    return DENOISE_OK;
+}
+
 /* Makes a denoiser of what was loaded, which it owns; on failure it is gone. */
 static denoise_status wrap(dn_model *model, denoiser **out, char *message) {
+    dn_model *guide = NULL;
     denoise_status status = choose_isa(model, message);
-    if (status == DENOISE_OK && dn_model_is_guided(model)) {
-        status = dn_say(DENOISE_BAD_MODEL, message,
-                        "the model is a guided enhancer, which the ensemble of the Python package runs behind another "
-                        "one; open an enhancer that goes alone");
-    }
+    if (status == DENOISE_OK && dn_model_is_guided(model)) status = load_guide(model, &guide, message);
     *out = status == DENOISE_OK ? dn_new(sizeof(**out)) : NULL;
     if (!*out) {
+        dn_model_destroy(guide);
         dn_model_destroy(model);
         return status == DENOISE_OK ? dn_say(DENOISE_NO_MEMORY, message, "no memory for the model") : status;
     }
     (*out)->model = model;
+    (*out)->guide = guide;
     (*out)->rate = dn_model_family(model) == DN_DTLN ? HOPS_A_SECOND * dn_model_hop(model) : dn_model_rate(model);
     return DENOISE_OK;
 }
@@ -244,7 +281,9 @@ denoise_status denoiser_open_pair(const char *first, const char *second, denoise
 }
 
 void denoiser_close(denoiser *model) {
-    if (model) dn_model_destroy(model->model);
+    if (!model) return;
+    dn_model_destroy(model->model);
+    dn_model_destroy(model->guide);
     dn_delete(model);
 }
 
@@ -257,7 +296,7 @@ int32_t denoiser_hop(const denoiser *model) {
 }
 
 int32_t denoiser_delay(const denoiser *model) {
-    return dn_model_delay(model->model);
+    return dn_model_delay(model->model) + (model->guide ? dn_model_delay(model->guide) : 0);
 }
 
 int denoiser_has_voice(const denoiser *model) {

@@ -7,7 +7,8 @@
 
 struct denoiser {
     dn_model *model;
-    int32_t rate; /* Hz */
+    dn_model *guide; /* that goes before a model that takes one; else NULL */
+    int32_t rate;    /* Hz */
 };
 
 /* What a status of the engine is to the library's callers. */

@@ -62,7 +62,7 @@ static dn_model *builtin(void) {
 RNNModel *rnnoise_model_from_buffer(const void *ptr, int len) {
     dn_model *model = NULL;
     if (!ptr || len <= 0 || dn_model_load(ptr, (size_t)len, &model, NULL) != DN_OK) return NULL;
-    if (dn_model_rate(model) != DN_RATE || dn_model_hop(model) != DN_FRAME) {
+    if (dn_model_rate(model) != DN_RATE || dn_model_hop(model) != DN_FRAME || dn_model_is_guided(model)) {
         dn_model_destroy(model);
         return NULL;
     }

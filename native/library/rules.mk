@@ -5,9 +5,8 @@
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' ../denoise_wrapper/__init__.py)
 ABI = 1
 MODELS = ../denoise_wrapper/models
-LATER = $(wildcard $(MODELS)/enhancer*.dnnw) # behind those whose numbers users of the plugin have kept
-GUIDED = $(MODELS)/ensemble.dnnw # which takes two models in a row, as only Python runs them
-SHIPPED ?= $(filter-out $(MODELS)/rnnoise.dnnw $(LATER) $(GUIDED),$(wildcard $(MODELS)/*.dnnw)) $(wildcard $(MODELS)/*_1.onnx) $(LATER)
+LATER = $(wildcard $(patsubst %,$(MODELS)/%.dnnw,enhancer ensemble enhancer-tiny)) # behind those whose numbers users of the plugin have kept
+SHIPPED ?= $(filter-out $(MODELS)/rnnoise.dnnw $(LATER),$(wildcard $(MODELS)/*.dnnw)) $(wildcard $(MODELS)/*_1.onnx) $(LATER)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 LADSPADIR ?= $(LIBDIR)/ladspa

@@ -34,7 +34,10 @@ struct denoise_stream {
     int is_blended; /* the limit is a share of the late original, which this file mixes in */
     dn_ratio *to_backend, *to_caller;
     dn_lane *lane, *dry;
-    dn_state **states;    /* [channels] */
+    dn_state **states; /* [channels] */
+    dn_state **guides; /* [channels] of the model's guide, if it has one, and the signal that they are late by: */
+    float *held;       /* [channels][late] */
+    size_t late;
     size_t most_hops;     /* that a block can make whole */
     float *hops, *voices; /* [channels][most_hops * hop], [channels][most_hops] */
     float *originals;     /* [channels][delay + most_hops * hop], if it is blended */
@@ -176,6 +179,15 @@ static void *new_rows(int32_t rows, size_t columns, size_t size) {
     return columns > SIZE_MAX / 2 / size / (size_t)rows ? NULL : dn_new((size_t)rows * columns * size);
 }
 
+static dn_status make_guides(denoise_stream *s, const dn_model *guide) {
+    s->late = (size_t)dn_model_delay(guide);
+    s->guides = new_rows(s->channels, 1, sizeof(*s->guides));
+    s->held = new_rows(s->channels, s->late, sizeof(float));
+    dn_status status = s->guides && s->held ? DN_OK : DN_NO_MEMORY;
+    for (int32_t c = 0; c < s->channels && status == DN_OK; c++) status = dn_state_create(guide, &s->guides[c]);
+    return status;
+}
+
 static dn_status make_memory(denoise_stream *s, const denoiser *model) {
     const int32_t channels = s->channels;
     s->most_hops = most_samples(s) / s->hop + 1;
@@ -187,14 +199,14 @@ static dn_status make_memory(denoise_stream *s, const denoiser *model) {
     if (!s->states || !s->hops || !s->voices || !s->frames || (s->is_blended && !s->originals)) return DN_NO_MEMORY;
     dn_status status = DN_OK;
     for (int32_t c = 0; c < channels && status == DN_OK; c++) status = dn_state_create(model->model, &s->states[c]);
-    return status;
+    return status == DN_OK && model->guide ? make_guides(s, model->guide) : status;
 }
 
 static denoise_status fill(denoise_stream *s, const denoiser *model, const denoise_settings *settings, char *message) {
     s->step = settings->step;
     s->block = ((size_t)settings->block + (size_t)s->step - 1) / (size_t)s->step * (size_t)s->step;
     s->hop = (size_t)dn_model_hop(model->model);
-    s->delay = (size_t)dn_model_delay(model->model);
+    s->delay = (size_t)denoiser_delay(model);
     s->zero_bad = settings->zero_bad;
     s->is_blended = dn_model_family(model->model) == DN_DTLN;
     s->gain = s->wanted = least_gain(settings->atten_lim_db);
@@ -239,9 +251,12 @@ void denoise_stream_close(denoise_stream *stream) {
     dn_lane_destroy(stream->lane);
     dn_lane_destroy(stream->dry);
     for (int32_t c = 0; stream->states && c < stream->channels; c++) dn_state_destroy(stream->states[c]);
+    for (int32_t c = 0; stream->guides && c < stream->channels; c++) dn_state_destroy(stream->guides[c]);
     dn_ratio_destroy(stream->to_backend);
     dn_ratio_destroy(stream->to_caller);
     dn_delete(stream->states);
+    dn_delete(stream->guides);
+    dn_delete(stream->held);
     dn_delete(stream->hops);
     dn_delete(stream->voices);
     dn_delete(stream->originals);
@@ -297,22 +312,27 @@ static dn_status clean_blended(denoise_stream *s, size_t hops) {
     return status;
 }
 
+/* Cleans hops of count channels from number c on in place. */
+static dn_status run_model(denoise_stream *s, size_t c, size_t count, float *samples, float *voices, size_t hops) {
+    dn_state **states = s->states + c;
+    if (!s->guides) return dn_process(states, count, samples, samples, voices, hops, s->gain);
+    float *held = s->held + c * s->late;
+    return dn_process_behind(s->guides + c, states, count, samples, held, samples, voices, hops, s->gain);
+}
+
 /* Cleans one hop of every channel, number h of so many. */
 static dn_status clean_hop(denoise_stream *s, size_t hops, size_t h) {
     dn_status status = DN_OK;
     s->gain = next_gain(s->gain, s->wanted);
     for (size_t c = 0; c < (size_t)s->channels && status == DN_OK; c++) {
-        float *hop = s->hops + (c * hops + h) * s->hop;
-        status = dn_process(s->states + c, 1, hop, hop, s->voices + c * hops + h, 1, s->gain);
+        status = run_model(s, c, 1, s->hops + (c * hops + h) * s->hop, s->voices + c * hops + h, 1);
     }
     return status;
 }
 
 static dn_status clean(denoise_stream *s, size_t hops) {
     if (s->is_blended) return clean_blended(s, hops);
-    if (s->gain == s->wanted) {
-        return dn_process(s->states, (size_t)s->channels, s->hops, s->hops, s->voices, hops, s->gain);
-    }
+    if (s->gain == s->wanted) return run_model(s, 0, (size_t)s->channels, s->hops, s->voices, hops);
     dn_status status = DN_OK;
     for (size_t h = 0; h < hops && status == DN_OK; h++) status = clean_hop(s, hops, h);
     return status;
@@ -452,6 +472,8 @@ static void begin_anew(denoise_stream *s) {
     dn_lane_reset(s->lane);
     dn_lane_reset(s->dry);
     for (int32_t c = 0; c < s->channels; c++) dn_state_reset(s->states[c]);
+    for (int32_t c = 0; s->guides && c < s->channels; c++) dn_state_reset(s->guides[c]);
+    if (s->guides) memset(s->held, 0, (size_t)s->channels * s->late * sizeof(float));
     if (s->is_blended) {
         memset(s->originals, 0, (size_t)s->channels * (s->delay + s->most_hops * s->hop) * sizeof(float));
     }

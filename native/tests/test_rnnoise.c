@@ -2,8 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "check.h"
-#include "denoise.h"
+#include "models_enhancer.h"
 #include "rnn_data.h"
 
 typedef struct DenoiseState DenoiseState;
@@ -73,6 +72,9 @@ static void test_models(const dn_model *model) {
     CHECK(!rnnoise_model_from_buffer(NULL, 5) && !rnnoise_model_from_buffer("abc", -1));
     CHECK(!rnnoise_model_from_filename("/nowhere") && !rnnoise_model_from_filename(NULL));
     CHECK(!rnnoise_model_from_file(NULL));
+    static model_file guided; /* which goes behind another model */
+    make_enhancer(&guided, 6);
+    CHECK(!rnnoise_model_from_buffer(guided.data, (int)guided.size));
 }
 
 static void test_bad_samples(void) {

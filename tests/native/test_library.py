@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from cffi import FFI
+from enhancer_files import TAPPED, random_enhancer
 from numpy.typing import NDArray
 
 import denoise_wrapper
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the libraries a
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE, EXAMPLE = ROOT / "native", ROOT / "examples/c"
-SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer")
+SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "ensemble")
 Needs = Callable[[str], str]
 TYPES = {"int16": 0, "int32": 1, "float32": 2, "float64": 3}
 
@@ -257,7 +258,6 @@ def test_the_library_knows_version_and_models(lib: tuple[FFI, Any]) -> None:
     while native.denoise_model_name(len(names)) != ffi.NULL:
         names.append(ffi.string(native.denoise_model_name(len(names))).decode())
     assert names[: len(SHIPPED)] == list(SHIPPED)
-    assert "ensemble" not in names
     for name in SHIPPED:
         model = Model(lib, "denoiser_open", name.encode()).memory
         backend: Any = load_backend(name)
@@ -372,12 +372,14 @@ def test_damaged_files_are_refused_with_a_reason(lib: tuple[FFI, Any], tmp_path:
     half = tmp_path / "half.dnnw"
     half.write_bytes((MODELS / "rnnoise-classic.dnnw").read_bytes()[:40_000])
     onnx = MODELS / "dtln-16k_1.onnx"
+    lost = tmp_path / "lost.dnnw"
+    lost.write_bytes(random_enhancer(TAPPED._replace(guided=True), notes={"guide": "nobody"}))
     for status, path, words in (
         (native.DENOISE_NO_FILE, tmp_path / "none", "none cannot be read: No such file"),
         (native.DENOISE_NO_FILE, tmp_path, "cannot be read: Is a directory"),
         (native.DENOISE_BAD_MODEL, half, "half.dnnw cannot be used: "),
         (native.DENOISE_BAD_MODEL, onnx, "open both with denoiser_open_pair"),
-        (native.DENOISE_BAD_MODEL, MODELS / "ensemble.dnnw", "the model is a guided enhancer"),
+        (native.DENOISE_BAD_MODEL, lost, "no model that is compiled in can guide it: it names 'nobody'"),
     ):
         assert native.denoiser_open_file(str(path).encode(), made, why) == status
         assert made[0] == ffi.NULL
@@ -559,8 +561,9 @@ def test_the_sdk_lists_and_analyses_the_plugin(needs: Needs, plugin: Path) -> No
     assert "(5190317/denoise_mono)" in shown
     assert "(5190318/denoise_stereo)" in shown
     facts = run(needs("analyseplugin"), plugin, "denoise_stereo", env=ways).stdout.decode()
-    assert "stereo (backends: 0 rnnoise, 1 rnnoise-classic, 2 dtln-16k, 3 dtln-32k, 4 enhancer)" in facts
-    assert '"Backend" input, control, 0 to 4' in facts
+    listed = ", ".join(f"{number} {name}" for number, name in enumerate(SHIPPED))
+    assert f"stereo (backends: {listed})" in facts
+    assert f'"Backend" input, control, 0 to {len(SHIPPED) - 1}' in facts
     assert '"latency" output, control' in facts
     assert "Has activate() Function: Yes" in facts
     assert facts.count("output, audio") == 2
@@ -575,7 +578,7 @@ def as_plugin(name: str, samples: NDArray[np.float32], rate: int, **settings: An
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(("backend", "limit"), [(0, 100), (1, 12), (2, 6)])
+@pytest.mark.parametrize(("backend", "limit"), [(0, 100), (1, 12), (2, 6), (5, 12)])
 def test_ffmpegs_filter_gives_pythons_bits(
     needs: Needs, plugin: Path, noisy: NDArray[np.float32], channels: int, backend: int, limit: int
 ) -> None:
