@@ -379,7 +379,7 @@ def test_rates_follow_the_schedule() -> None:
     assert progress.epochs_since_best == 0
 
 
-@pytest.mark.parametrize(("rate", "more"), [(16, ("-varied", "-voices", "-wide")), (32, ("-varied",))])
+@pytest.mark.parametrize(("rate", "more"), [(16, ("-varied", "-voices", "-wide", "-ear")), (32, ("-varied", "-ear"))])
 def test_shipped_settings_go_on_from_each_other(rate: int, more: tuple[str, ...]) -> None:
     folder = Path(train.__file__).parents[1] / "configs"
     stages = [train.load(folder / f"dtln-{rate}k{part}.toml") for part in ("-base", "-tuned", *more, "")]
