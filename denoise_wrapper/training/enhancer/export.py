@@ -49,7 +49,7 @@ def encode_network(network: Enhancer, metadata: Mapping[str, Any], float16: bool
     else:
         raise ModelError(f"the engine runs bodies of kind {', '.join(KINDS)}; train one of these")
     sizes = sizes._replace(taps=network.taps, guided=network.is_guided)
-    notes = {**metadata, "guide": network.guide} if network.is_guided else metadata
+    notes = {**metadata, **network.notes}
     return encode_enhancer(sizes, dict([*weights, *shell_weights(network)]), notes, float16)
 
 

@@ -97,6 +97,11 @@ class Enhancer(nn.Module):
         """Samples by which the output of `forward` lags its input."""
         return BLOCK - HOP
 
+    @property
+    def notes(self) -> dict[str, str]:
+        """Metadata that each file of the network has: the name of its guide, if there is one."""
+        return {"guide": self.guide} if self.is_guided else {}
+
     def new_state(self, clips: int) -> EnhancerState:
         """The state before the first sample: all zeros."""
         device = self.window.device

@@ -93,8 +93,7 @@ def encode_onnx(network: Enhancer, metadata: Mapping[str, str]) -> bytes:
         )  # fmt: skip
     model = onnx.load_from_string(content.getvalue())
     model.producer_name, model.producer_version = "denoise_wrapper", ""
-    notes = {**metadata, "sample_rate": str(RATE), "hop": str(HOP), "delay": str(network.delay)}
-    notes |= {"guide": network.guide} if network.is_guided else {}
+    notes = {**metadata, "sample_rate": str(RATE), "hop": str(HOP), "delay": str(network.delay), **network.notes}
     onnx.helper.set_model_props(model, notes)
     onnx.checker.check_model(model, full_check=True)
     encoded: bytes = model.SerializeToString(deterministic=True)
