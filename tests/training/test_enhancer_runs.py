@@ -343,7 +343,8 @@ def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    config, other, large = (train.load(folder / f"{name}.toml") for name in ("enhancer-tiny", "enhancer-rows", "enhancer"))
+    names = ("enhancer-tiny", "enhancer-rows", "enhancer")
+    config, other, large = (train.load(folder / f"{name}.toml") for name in names)
     alone = replace(config.body, guide="")
     assert (config.budget, replace(alone, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
     check_budget(Enhancer(config.body).cost(), config.budget, is_guided=True)
