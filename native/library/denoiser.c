@@ -94,6 +94,16 @@ static denoise_status choose_isa(dn_model *model, char *message) {
                   wanted);
 }
 
+static const dn_shipped *find(const char *name) {
+    const dn_shipped *shipped = dn_shipped_model(0);
+    for (int32_t i = 1; shipped && strcmp(shipped->name, name) != 0; i++) shipped = dn_shipped_model(i);
+    return shipped;
+}
+
+static size_t size_of(const unsigned char *first, const unsigned char *end) {
+    return (size_t)((uintptr_t)end - (uintptr_t)first);
+}
+
 /* Finds the name that the metadata give for the guide, of size bytes; NULL if there is none. */
 static const char *guide_name(const dn_model *model, size_t *size) {
     static const char key[] = "\"guide\": \"";
@@ -109,27 +119,33 @@ static const char *guide_name(const dn_model *model, size_t *size) {
     return NULL;
 }
 
-/* Loads the model that is to guide another one, of those that are compiled in. */
+/* The bytes of the model of that name, if it is compiled in and has one file; else NULL. */
+static const void *compiled_in(const char *name, size_t *size) {
+    if (strcmp(name, denoise_model_name(0)) == 0) return dn_builtin_bytes(size);
+    const dn_shipped *shipped = find(name);
+    if (!shipped || shipped->second) return NULL;
+    *size = size_of(shipped->first, shipped->first_end);
+    return shipped->first;
+}
+
+static int can_guide(const dn_model *model) {
+    return dn_model_rate(model) == DN_RATE && dn_model_hop(model) == DN_FRAME && !dn_model_is_guided(model);
+}
+
+/* Loads the model that is to guide another one, of those that are compiled in; *guide is NULL if there is none. */
 static denoise_status load_guide(const dn_model *model, dn_model **guide, char *message) {
     char name[40] = "";
     size_t size = 0;
     const char *text = guide_name(model, &size);
     if (text && size < sizeof(name)) memcpy(name, text, size);
-    denoiser *opened = NULL;
-    denoise_status status = name[0] ? denoiser_open(name, &opened, NULL) : DENOISE_NO_MODEL;
-    if (status == DENOISE_NO_MEMORY) return dn_say(status, message, "no memory for the model");
-    if (opened && (opened->guide || dn_model_family(opened->model) == DN_DTLN)) {
-        denoiser_close(opened);
-        status = DENOISE_NO_MODEL;
-    }
-    if (status != DENOISE_OK) {
-        return dn_say(DENOISE_BAD_MODEL, message,
-                      "the model is a guided enhancer, and no model that is compiled in can guide it: it names '%s'",
-                      name);
-    }
-    *guide = opened->model;
-    dn_delete(opened);
-    return DENOISE_OK;
+    const void *bytes = compiled_in(name, &size);
+    dn_status loaded = bytes ? dn_model_load(bytes, size, guide, NULL) : DN_BAD_MODEL;
+    if (loaded == DN_OK && can_guide(*guide)) return choose_isa(*guide, message);
+    dn_model_destroy(*guide);
+    *guide = NULL;
+    if (loaded == DN_NO_MEMORY) return dn_say(DENOISE_NO_MEMORY, message, "no memory for the model");
+    return dn_say(DENOISE_BAD_MODEL, message,
+                  "the model is a guided enhancer, and no model that is compiled in can guide it: it names '%s'", name);
 }
 
 /* Makes a denoiser of what was loaded, which it owns; on failure it is gone. */
@@ -176,16 +192,6 @@ static denoise_status open_bytes(const void *first, size_t first_size, const voi
 denoise_status denoiser_open_memory(const void *first, size_t first_size, const void *second, size_t second_size,
                                     denoise_precision precision, denoiser **out, char *message) {
     return open_bytes(first, first_size, second, second_size, precision, "the model given as bytes", out, message);
-}
-
-static const dn_shipped *find(const char *name) {
-    const dn_shipped *shipped = dn_shipped_model(0);
-    for (int32_t i = 1; shipped && strcmp(shipped->name, name) != 0; i++) shipped = dn_shipped_model(i);
-    return shipped;
-}
-
-static size_t size_of(const unsigned char *first, const unsigned char *end) {
-    return (size_t)((uintptr_t)end - (uintptr_t)first);
 }
 
 static denoise_status no_such_model(const char *name, char *message) {
