@@ -30,8 +30,8 @@ AIMS = (
     Aim("C, a frame, v0.2's full size", f"C {networks.FULL}", "us", 50),
     Aim("C, a frame, the enhancer's size, AVX-512", f"C {networks.ENHANCER} avx512", "us", 50, 30),
     Aim("C, a frame, the enhancer's size, AVX2", f"C {networks.ENHANCER} avx2", "us", 70, 45),
-    Aim("C, a frame, the tiny enhancer's size, AVX-512", f"C {networks.TINY} avx512", "us", 20),
-    Aim("C, a frame, the tiny enhancer's size, AVX2", f"C {networks.TINY} avx2", "us", 30),
+    Aim("C, a frame, a tiny enhancer without its guide, AVX-512", f"C {networks.TINY} avx512", "us", 20),
+    Aim("C, a frame, a tiny enhancer without its guide, AVX2", f"C {networks.TINY} avx2", "us", 30),
     Aim(
         "DTLN 16 kHz, whole clips, floats, AVX2",
         "dtln dtln-16k, floats, AVX2, filter",

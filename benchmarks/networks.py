@@ -17,7 +17,7 @@ from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
 DEEPFILTERNET3 = "deepfilternet3"
-ENHANCER, TINY = "enhancer", "enhancer-tiny"
+ENHANCER, TINY = "enhancer", "enhancer-tiny without its guide"
 ENHANCERS = {  # sizes that are trained
     ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5),
     TINY: Sizes("rows", channels=16, width=16, rows=16, blocks=2, units=16, heads=2, convolutions=2),
