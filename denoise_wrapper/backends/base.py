@@ -6,7 +6,7 @@ import itertools
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -176,6 +176,14 @@ def check_block(block: Float32, channels: int, hop: int) -> int:
             f"a block of {channels} channel(s) is float32 ({channels}, n * {hop}), not {dtype} {block.shape}"
         )
     return samples // hop
+
+
+def check_blocks(channels: Iterable[int], blocks: Sequence[Float32], hop: int) -> int:
+    """Count the hops of blocks that have as many, each of so many channels: see `check_block`."""
+    frames = 0
+    for count, block in zip(channels, blocks, strict=True):
+        frames = check_block(block, count, hop)
+    return frames
 
 
 def refuse_bad_sample(block: Float32, loudest: float) -> None:

@@ -12,7 +12,15 @@ import numpy as np
 
 from denoise_wrapper._native import ffi, lib
 from denoise_wrapper.arguments import shown
-from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
+from denoise_wrapper.backends.base import (
+    Float32,
+    Loaded,
+    check_block,
+    check_blocks,
+    check_channels,
+    remember,
+    split_channels,
+)
 from denoise_wrapper.backends.native import FLOATS, check_status, known_instruction_sets, text
 from denoise_wrapper.errors import ConfigError, ModelError
 from denoise_wrapper.models.shipped import read_model_bytes
@@ -209,9 +217,7 @@ def process_states(
     states: Sequence[EngineState], blocks: Sequence[Float32], hop: int, min_gain: float
 ) -> list[tuple[Float32, Float32]]:
     """Clean a block of as many hops with each state of one model in one call into C."""
-    frames = 0
-    for state, each in zip(states, blocks, strict=True):
-        frames = check_block(each, state.channels, hop)
+    frames = check_blocks((state.channels for state in states), blocks, hop)
     return split_channels(blocks, *_run(together(states), np.concatenate(blocks), frames, min_gain))
 
 

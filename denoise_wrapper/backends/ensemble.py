@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from denoise_wrapper.backends.base import Float32, Loaded, check_block, check_channels, remember, split_channels
+from denoise_wrapper.backends.base import (
+    Float32,
+    Loaded,
+    check_block,
+    check_blocks,
+    check_channels,
+    remember,
+    split_channels,
+)
 from denoise_wrapper.backends.engine import EngineState, ModelSource, called, process_behind, together
 from denoise_wrapper.backends.enhancer import GuidedEnhancer
 from denoise_wrapper.errors import ModelError
@@ -72,13 +80,12 @@ class EnsembleBackend(Loaded):
         self, states: Sequence[EnsembleState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
         """Clean a block of as many hops with each state: see `base.Backend`."""
-        frames = 0
-        for state, block in zip(states, blocks, strict=True):
-            frames = check_block(block, state.channels, self.hop)
+        channels = [state.channels for state in states]
+        frames = check_blocks(channels, blocks, self.hop)
         held = np.concatenate([state.held for state in states])
         guides, enhancers = together([state.guide for state in states]), together([state.enhancer for state in states])
         answers = process_behind(guides, enhancers, np.concatenate(blocks), frames, held, min_gain)
-        for state, (part, _) in zip(states, split_channels(blocks, held, held), strict=True):
+        for state, part in zip(states, np.split(held, np.cumsum(channels)[:-1]), strict=True):
             state.held = part
         return split_channels(blocks, *answers)
 
