@@ -20,7 +20,7 @@ import soundfile
 import denoise_wrapper
 from denoise_wrapper import Denoiser
 
-BACKENDS = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "enhancer-tiny", "ensemble")
+BACKENDS = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "enhancer-tiny", "enhancer-live")
 THREADS = 4
 
 

@@ -40,6 +40,7 @@ from benchmarks.timing import all_cores, run_on
 
 SECTIONS: dict[str, Callable[[Options], Iterator[Table]]] = {
     "engine": engine.by_instruction_set,
+    "guided": engine.behind_their_guides,
     "stages": engine.stages,
     "live": live.live,
     "dtln": dtln.dtln,

@@ -14,8 +14,10 @@ from benchmarks.programs import AS_IN_THE_WHEEL, PLAINLY, QUICKLY, compiled, out
 from benchmarks.results import Cell, Table
 from benchmarks.signals import Float32, clip
 from benchmarks.timing import Times, processor_s, take_turns
+from denoise_wrapper.backends import backend_names
 from denoise_wrapper.backends.engine import EngineBackend
 from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.guided import GuidedBackend
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend, instruction_sets
 
@@ -24,7 +26,7 @@ PLAIN = "scalar"
 NO_COMPILER = "skipped: no C compiler (cc, or what CC names)"
 
 
-def time_in_c(backend: EngineBackend, block: Float32) -> float:
+def time_in_c(backend: EngineBackend | GuidedBackend, block: Float32) -> float:
     """Microseconds a frame of one call into C for all of block, (1, n * 480)."""
     state = backend.new_state(1)
     return 1e6 * processor_s(lambda: state.process(block)) * FRAME / block.shape[1]
@@ -54,6 +56,27 @@ def by_instruction_set(options: Options) -> Iterator[Table]:
                 actions[f"{name} -O2"] = functools.partial(_number_from, command)
         times = take_turns(actions, effort.rounds)
     yield _engine_table(backends, sets, times, plain is not None)
+
+
+def behind_their_guides(options: Options) -> Iterator[Table]:
+    """Microseconds a frame of the enhancers that are shipped with a guide, and of both together."""
+    sets, effort = instruction_sets(), options.effort
+    block = frames_of_clip(effort.frames).reshape(1, -1)
+    names = [name for name in networks.GUIDED if name in backend_names()]
+    actions = {
+        f"{name} {isa}": functools.partial(time_in_c, networks.behind_its_guide(name, isa), block)
+        for name in names
+        for isa in sets
+    }
+    times = take_turns(actions, effort.rounds)
+    yield Table(
+        "guided",
+        "Enhancers behind their guides, in C, microseconds of the processor for a frame of 10 ms",
+        ["backend", *sets],
+        [[name, *(times[f"{name} {isa}"].best for isa in sets)] for name in names],
+        "The best of the rounds, in one call for many frames: what the guide takes, and what the enhancer does.",
+        {f"C {key}": each.best for key, each in times.items()},
+    )
 
 
 def frames_of_clip(count: int) -> Float32:

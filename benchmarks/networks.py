@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from denoise_wrapper import backend_names
 from denoise_wrapper.backends.engine import EngineBackend, ModelSource
 from denoise_wrapper.backends.enhancer import EnhancerBackend
+from denoise_wrapper.backends.guided import GuidedBackend
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.models.enhancer import Sizes, encode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.records import FLOAT, INT8, INT32, MAP_NAMES, record
 
 CLASSIC, DEFAULT, FULL = "rnnoise-classic", "rnnoise", "v0.2 full size"
 DEEPFILTERNET3 = "deepfilternet3"
-ENHANCER, TINY = "enhancer", "enhancer-tiny without its guide"
+GUIDED = ENHANCER, TINY = "enhancer", "enhancer-tiny"
 ENHANCERS = {  # sizes that are trained
-    ENHANCER: Sizes("rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5),
-    TINY: Sizes("rows", channels=16, width=16, rows=16, blocks=2, units=16, heads=2, convolutions=2),
+    "enhancer, rows": Sizes(
+        "rows", channels=24, width=16, rows=24, blocks=2, units=32, heads=4, convolutions=2, taps=5
+    ),
+    "enhancer-tiny without its guide": Sizes("rows", 16, 16, 16, 2, 16, 2, convolutions=2, taps=4, guided=True),
     "enhancer, mixed": Sizes("mixed", channels=32, width=12, rows=32, blocks=3, units=48, heads=2),
     "enhancer, depthwise": Sizes("depthwise", 40, 16, 32, blocks=2, units=24, heads=1, convolutions=2),
 }
@@ -60,6 +63,13 @@ def make_backend(name: str, model: ModelSource | None, isa: str | None = None) -
     if isinstance(model, bytes) and is_enhancer(model):
         return EnhancerBackend(model, isa=isa)
     return RNNoiseBackend(model, name if model is None else DEFAULT, isa)
+
+
+def behind_its_guide(name: str, isa: str) -> GuidedBackend:
+    """A shipped enhancer and its guide, both on one instruction set."""
+    backend = GuidedBackend(EnhancerBackend(None, name, isa), name)
+    backend.guide = RNNoiseBackend(None, backend.guide.name, isa)
+    return backend
 
 
 def read_size(text: str) -> tuple[str, bytes]:

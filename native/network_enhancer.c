@@ -14,6 +14,12 @@ static const float most_tap = 4;          /* of either part of the weight of a l
 /* Parts of a channel's memory. */
 enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
 
+/* x within +-most; NaN gives -most. fminf and fmaxf are calls to compilers that keep the sign of a zero. */
+static float clamp(float x, float most) {
+    float above = x > -most ? x : -most;
+    return above < most ? above : most;
+}
+
 /* The peaks of the upper bands grow from bin 80 to bin 480 by one factor. */
 static double peak(int band) {
     return DN_LOW * pow((double)(DN_BINS - 1) / DN_LOW, band / (DN_UPPER - 1.0));
@@ -153,8 +159,7 @@ static void add_past(dn_spectrum *X, float (*turned)[2][DN_LOW], const float *an
     for (int tap = 1; tap < taps; tap++) {
         const float *re = turned[tap - 1][0], *im = turned[tap - 1][1], *weight = answers + 2 * tap;
         for (int i = 0; i < DN_LOW; i++, weight += columns) {
-            float along = share * fminf(fmaxf(weight[0], -most_tap), most_tap);
-            float across = share * fminf(fmaxf(weight[1], -most_tap), most_tap);
+            float along = share * clamp(weight[0], most_tap), across = share * clamp(weight[1], most_tap);
             X->re[i] += re[i] * along - im[i] * across;
             X->im[i] += im[i] * along + re[i] * across;
         }
@@ -185,9 +190,8 @@ static void add_guide(const dn_enhancer *net, const dn_kernels *k, dn_spectrum *
  * [columns]. */
 static void mask_low(dn_spectrum *X, const float *answers, int columns, float min_gain) {
     for (int i = 0; i < DN_LOW; i++, answers += columns) {
-        float re = fminf(fmaxf(answers[0], -DN_ROWS_MOST), DN_ROWS_MOST);
-        float im = fminf(fmaxf(answers[1], -DN_ROWS_MOST), DN_ROWS_MOST);
-        float power = re * re + im * im, shrink = fminf(most_mask / sqrtf(power + 1e-12f), 1);
+        float re = clamp(answers[0], DN_ROWS_MOST), im = clamp(answers[1], DN_ROWS_MOST);
+        float power = re * re + im * im, shrink = clamp(most_mask / sqrtf(power + 1e-12f), 1);
         float scale = (1 - min_gain) * power * (shrink * shrink * shrink), x_re = X->re[i], x_im = X->im[i];
         re = min_gain + scale * re;
         im *= scale;
@@ -245,7 +249,7 @@ static void analyse(const dn_enhancer *net, const dn_kernels *k, float *before, 
     float samples[DN_WINDOW];
     memcpy(samples, before, DN_FRAME * sizeof(*samples));
     for (int i = 0; i < DN_FRAME; i++) {
-        float x = fminf(fmaxf(in[i], -DN_LIMIT), DN_LIMIT);
+        float x = clamp(in[i], DN_LIMIT);
         samples[DN_FRAME + i] = fabsf(x) < FLT_MIN ? 0 : x; /* or it is kept */
     }
     memcpy(before, samples + DN_FRAME, DN_FRAME * sizeof(*samples));

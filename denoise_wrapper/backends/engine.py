@@ -182,8 +182,6 @@ def right_backend(model: Any) -> str:
     """Say whose a dn_model is, and which backend it is for, where it was given to another one."""
     family = lib.dn_model_family(model)
     if family == lib.DN_ENHANCER:
-        if lib.dn_model_is_guided(model):
-            return "a guided enhancer's; give it to the backend ensemble"
         return "an enhancer's; give it to the backend enhancer"
     if family == lib.DN_NARROW:
         return "one of the networks for 16 kHz; give it to the backend ulunas or gtcrn"

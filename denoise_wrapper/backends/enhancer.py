@@ -1,4 +1,4 @@
-"""The enhancer by the C engine in native/, alone and with a guide."""
+"""The enhancer by the C engine in native/."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from denoise_wrapper.backends.engine import (
     right_backend,
 )
 from denoise_wrapper.errors import FileError, ModelError
-from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, is_guided, weight_shapes
+from denoise_wrapper.models.enhancer import Sizes, decode_enhancer, is_enhancer, weight_shapes
 from denoise_wrapper.models.shipped import MODELS, read_model_bytes
 
 HEAD_BYTES = 1 << 16  # in which a file tells what it is
@@ -26,7 +26,8 @@ HEAD_BYTES = 1 << 16  # in which a file tells what it is
 class EnhancerBackend(EngineBackend):
     """An enhancer: full band, a mask for each bin; 48 kHz, 10 ms a hop, late by 480 samples.
 
-    Immutable, shared by threads and streams. min_gain is the original's share of what comes out, bin by bin.
+    Immutable, shared by threads and streams. min_gain is the original's share of what comes out, bin by bin. A guided
+    one is half of a `GuidedBackend`, whose states alone run it; `enhancer_backend` makes of a file what it is.
 
     model: path or bytes of a .dnnw that `train enhancer` or `convert` wrote; None for NAME.dnnw in models/.
     name: the backend's name. isa: as `RNNoiseBackend` has it.
@@ -35,7 +36,6 @@ class EnhancerBackend(EngineBackend):
     """
 
     kind = "enhancer"
-    is_guided = False  # or its models take a guide
 
     def __init__(self, model: ModelSource | None = None, name: str = "enhancer", isa: str | None = None) -> None:
         file = MODELS / f"{name}.dnnw" if model is None else model
@@ -45,9 +45,13 @@ class EnhancerBackend(EngineBackend):
 
     def check_family(self, model: ModelSource | None) -> None:
         """Raise ModelError for another's model."""
-        is_guided = bool(lib.dn_model_is_guided(self._model))
-        if lib.dn_model_family(self._model) != lib.DN_ENHANCER or is_guided != self.is_guided:
+        if lib.dn_model_family(self._model) != lib.DN_ENHANCER:
             raise ModelError(f"the model {called(model)} is {right_backend(self._model)}")
+
+    @property
+    def is_guided(self) -> bool:
+        """True of a network that sees a guide's answer, too; without one the signal is its own guide."""
+        return bool(lib.dn_model_is_guided(self._model))
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -60,22 +64,9 @@ class EnhancerBackend(EngineBackend):
         return sum(math.prod(shape) for shape in weight_shapes(self.sizes).values())
 
 
-class GuidedEnhancer(EnhancerBackend):
-    """An enhancer that sees what another denoiser makes of the signal: half of an ensemble, whose states alone run it.
-
-    Late by 480 samples more than its guide. model, name, isa: as `EnhancerBackend` has them.
-    """
-
-    is_guided = True
-
-
-def enhancer_kind(path: str | os.PathLike[str]) -> str | None:
-    """Name of the backend whose model a file is by how it begins, enhancer or ensemble; None for any other, and where
-    there is none."""
+def holds_enhancer(path: str | os.PathLike[str]) -> bool:
+    """True of a file that begins as an enhancer's does."""
     try:
-        head = read_model_bytes(path, HEAD_BYTES)
+        return is_enhancer(read_model_bytes(path, HEAD_BYTES))
     except FileError:
-        return None
-    if not is_enhancer(head):
-        return None
-    return "ensemble" if is_guided(head) else "enhancer"
+        return False

@@ -135,12 +135,12 @@ def describe_file(name: str) -> dict[str, Any]:
     """
     from denoise_wrapper.backends import load_backend
     from denoise_wrapper.backends.convert import RNNoiseBackend, fingerprint
-    from denoise_wrapper.backends.enhancer import enhancer_kind
+    from denoise_wrapper.backends.enhancer import holds_enhancer
     from denoise_wrapper.backends.narrow import narrow_kind
 
     backend: Any = load_backend(name) if is_backend(name) else None
-    if backend is None and (enhancer := enhancer_kind(name)):
-        backend = load_backend(enhancer, name)
+    if backend is None and holds_enhancer(name):
+        backend = load_backend("enhancer", name)
     if backend is None and (narrow := narrow_kind(name)):
         backend = load_backend(narrow, name)
     if backend is not None and not isinstance(backend, RNNoiseBackend):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from denoise_wrapper.backends import Backend, backend_names, known_names, load_backend
-from denoise_wrapper.backends.enhancer import enhancer_kind
+from denoise_wrapper.backends.enhancer import holds_enhancer
 from denoise_wrapper.backends.foreign import ForeignBackend, is_library
 from denoise_wrapper.backends.narrow import narrow_kind
 from denoise_wrapper.compare.comparison import AS_IT_CAME, NOISY, REFERENCE
@@ -232,7 +232,7 @@ def _find_backend(model: Any) -> str | Backend:
     if isinstance(model, str | os.PathLike) and not Path(model).is_dir() and Path(model).suffix.lower() != ".onnx":
         if is_library(model):
             return ForeignBackend(model)
-        return enhancer_kind(model) or "rnnoise"
+        return "enhancer" if holds_enhancer(model) else "rnnoise"
     first, *others = DTLN
     try:
         return load_backend(first, model)

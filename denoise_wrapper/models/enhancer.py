@@ -176,11 +176,6 @@ def is_enhancer(data: bytes) -> bool:
     return data.startswith(b"DNNw") and b"enhancer_sizes\0" in data
 
 
-def is_guided(data: bytes) -> bool:
-    """True for the beginning of an enhancer's file whose network is guided."""
-    return b"enhancer_guided\0" in data
-
-
 def decode_enhancer(data: bytes) -> tuple[Sizes, dict[str, Array]]:
     """The sizes and the weights, flat, of a file that the engine has loaded."""
     records = read_records(data)

@@ -5,7 +5,7 @@
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' ../denoise_wrapper/__init__.py)
 ABI = 1
 MODELS = ../denoise_wrapper/models
-LATER = $(wildcard $(patsubst %,$(MODELS)/%.dnnw,enhancer ensemble enhancer-tiny)) # behind those whose numbers users of the plugin have kept
+LATER = $(wildcard $(patsubst %,$(MODELS)/%.dnnw,enhancer enhancer-live enhancer-tiny)) # behind those whose numbers users of the plugin have kept
 SHIPPED ?= $(filter-out $(MODELS)/rnnoise.dnnw $(LATER),$(wildcard $(MODELS)/*.dnnw)) $(wildcard $(MODELS)/*_1.onnx) $(LATER)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib

@@ -31,7 +31,7 @@ from speech import speechlike
 
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper.backends import load_backend
-from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
+from denoise_wrapper.backends.enhancer import EnhancerBackend
 from denoise_wrapper.backends.native import FRAME
 from denoise_wrapper.backends.rnnoise import RNNoiseBackend
 from denoise_wrapper.cli import main as cli
@@ -51,10 +51,10 @@ SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many hea
 GUIDED_SIZES = {"guided": GUIDED, "guided without taps": ALONE_GUIDED, "guided, mixed": ALL_TAPS._replace(guided=True)}
 
 
-def make_backend(data: bytes, isa: str, cls: type[EnhancerBackend] = EnhancerBackend) -> EnhancerBackend:
+def make_backend(data: bytes, isa: str) -> EnhancerBackend:
     """The backend; the test is skipped where the processor lacks the set."""
     try:
-        return cls(data, isa=isa)
+        return EnhancerBackend(data, isa=isa)
     except ConfigError as error:
         pytest.skip(str(error))
 
@@ -140,7 +140,7 @@ def guiding() -> Float32:
 @pytest.mark.parametrize("name", GUIDED_SIZES)
 def test_a_guided_network_answers_as_its_formulas(name: str, min_gain: float, isa: str) -> None:
     data, guide = random_enhancer(GUIDED_SIZES[name]), guiding()
-    state = make_backend(data, isa, GuidedEnhancer).new_state(1)
+    state = make_backend(data, isa).new_state(1)
     cleaned, voice = state.process_guided(voiced()[None], guide[None], min_gain)
     network = reference_enhancer.Network(data)
     wanted, wanted_voice = network.process(voiced().astype(np.float64), min_gain, guide.astype(np.float64))
@@ -165,7 +165,7 @@ def test_each_weight_of_a_guided_network_matters() -> None:
 
 @pytest.mark.parametrize("name", GUIDED_SIZES)
 def test_guided_channels_and_hops_may_be_cut_anyhow(name: str) -> None:
-    backend = GuidedEnhancer(random_enhancer(GUIDED_SIZES[name]))
+    backend = EnhancerBackend(random_enhancer(GUIDED_SIZES[name]))
     audio, guide = (np.stack([part, -0.1 * part[::-1], np.roll(part, 777)]) for part in (voiced(), guiding()))
     whole, voice = backend.new_state(3).process_guided(audio, guide, 0.1)
     states = [backend.new_state(1) for _ in audio]
@@ -179,14 +179,14 @@ def test_guided_channels_and_hops_may_be_cut_anyhow(name: str) -> None:
 
 
 def test_a_signal_is_its_own_guide_where_there_is_none() -> None:
-    backend = GuidedEnhancer(random_enhancer(GUIDED))
+    backend = EnhancerBackend(random_enhancer(GUIDED))
     alone, _ = backend.new_state(1).process(voiced()[None])
     guided, _ = backend.new_state(1).process_guided(voiced()[None], voiced()[None], 0.0)
     np.testing.assert_array_equal(alone, guided)
 
 
 def test_what_a_guide_has_beyond_the_limit_is_cut_off_and_a_bad_sample_of_it_refused() -> None:
-    backend = GuidedEnhancer(random_enhancer(GUIDED))
+    backend = EnhancerBackend(random_enhancer(GUIDED))
     block = np.ascontiguousarray(voiced()[None, : 2 * FRAME])
     one, other = (
         backend.new_state(1).process_guided(block, np.full_like(block, level), 0.0)[0] for level in (1e6, 1e30)
@@ -200,11 +200,11 @@ def test_what_a_guide_has_beyond_the_limit_is_cut_off_and_a_bad_sample_of_it_ref
     np.testing.assert_array_equal(state.process(block)[0], backend.new_state(1).process(block)[0])
 
 
-def test_a_model_with_a_guide_and_one_without_are_not_taken_for_each_other() -> None:
-    with pytest.raises(ModelError, match="a guided enhancer's; give it to the backend ensemble"):
-        load_backend("enhancer", random_enhancer(GUIDED))
-    with pytest.raises(ModelError, match="an enhancer's; give it to the backend enhancer"):
-        load_backend("ensemble", random_enhancer(TAPPED))
+@pytest.mark.parametrize("name", ["enhancer", "enhancer-tiny", "enhancer-live"])
+def test_a_file_says_whether_it_is_guided(name: str) -> None:
+    guided, alone = random_enhancer(GUIDED, notes={"guide": "rnnoise-classic"}), random_enhancer(TAPPED)
+    assert load_backend(name, guided).delay == 480 + load_backend("rnnoise-classic").delay
+    assert load_backend(name, alone).delay == 480
 
 
 def test_silence_stays_silent() -> None:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the libraries a
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE, EXAMPLE = ROOT / "native", ROOT / "examples/c"
-SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "ensemble", "enhancer-tiny")
+SHIPPED = ("rnnoise", "rnnoise-classic", "dtln-16k", "dtln-32k", "enhancer", "enhancer-live", "enhancer-tiny")
 Needs = Callable[[str], str]
 TYPES = {"int16": 0, "int32": 1, "float32": 2, "float64": 3}
 

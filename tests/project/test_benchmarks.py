@@ -14,7 +14,7 @@ import pytest
 from benchmarks.against import NAMES, compare
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ["engine", "stages", "live", "dtln", "files", "streams", "start", "memory", "mixing", "peers"]
+SECTIONS = ["engine", "guided", "stages", "live", "dtln", "files", "streams", "start", "memory", "mixing", "peers"]
 # Columns of one measured figure less another, which may be anything when hardly anything was measured.
 DIFFERENCES = {"Python's share", "more", "resident"}
 

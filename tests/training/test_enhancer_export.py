@@ -25,7 +25,7 @@ from denoise_wrapper.training.enhancer.bodies.sizes import SIZES  # noqa: E402
 from denoise_wrapper.training.enhancer.config import BodyConfig  # noqa: E402
 from denoise_wrapper.training.enhancer.export import encode_network  # noqa: E402
 from denoise_wrapper.training.enhancer.network import Enhancer  # noqa: E402
-from denoise_wrapper.training.enhancer.publish import convert, load_network, read_network  # noqa: E402
+from denoise_wrapper.training.enhancer.publish import convert, read_network  # noqa: E402
 from denoise_wrapper.training.run.checkpoint import BEST, LAST, load_checkpoint, save_checkpoint  # noqa: E402
 
 SMALL = BodyConfig("mixed", channels=8, width=3, rows=8, recurrent_blocks=2, recurrent_width=8, heads=1)
@@ -40,7 +40,7 @@ BODIES = {
     "taps": replace(SIZES["rows", "enhancer"], taps=5),
     "small, taps": replace(SMALL, taps=2),
     "guided": replace(SIZES["rows", "enhancer"], taps=5, guide="rnnoise"),
-    "small, guided": replace(SMALL, guide="enhancer"),
+    "small, guided": replace(SMALL, guide="enhancer-live"),
     "rows, tiny": SIZES["rows", "enhancer-tiny"],
     "depthwise": SIZES["depthwise", "enhancer"],
     "depthwise, tiny": SIZES["depthwise", "enhancer-tiny"],
@@ -69,7 +69,7 @@ def test_the_engine_answers_as_torch(size: str) -> None:
     audio, guide = some_speech(1.5) + 0.02 * torch.randn(2, 1, 72000)
     with torch.no_grad():
         wanted, voice, _ = network(audio, network.new_state(1), guide)
-    backend = load_network(network, encode_network(network, {"name": size}))
+    backend = EnhancerBackend(encode_network(network, {"name": size}))
     cleaned, probability = backend.new_state(1).process_guided(audio.numpy(), guide.numpy(), 0.0)
     late = audio.numpy()[0, :-HOP]
     assert signal_to_difference_db(late, wanted.numpy()[0, HOP:]) < 15  # it has changed something

@@ -328,17 +328,24 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
 
 def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    common = ["enhancer-rows", "enhancer-muon", "enhancer-magnitudes"]
-    ways = (["enhancer"], ["ensemble-begun", "ensemble-phases", "ensemble"])
-    configs = [[train.load(folder / f"{name}.toml") for name in common + way] for way in ways]
-    for before, after in (pair for way in configs for pair in itertools.pairwise(way)):
+    names = ("rows", "muon", "magnitudes", "phases", "live")
+    configs = [train.load(folder / f"enhancer-{name}.toml") for name in names]
+    for before, after in itertools.pairwise(configs):
         assert after.train.start_from == before.work_dir / LAST
-        smaller = replace(after.body, taps=before.body.taps, guide=before.body.guide)  # it may have grown by these
+        smaller = replace(after.body, taps=before.body.taps)  # it may have grown by these
         assert (smaller, after.data) == (before.body, before.data)
         assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
         assert after.loss.perceptual > 0.0
-    for config in (way[-1] for way in configs):
-        check_budget(Enhancer(config.body).cost(), config.budget, bool(config.body.guide))
+    check_budget(Enhancer(after.body).cost(), after.budget)
+
+
+def test_the_guided_networks_differ_in_their_sizes_alone() -> None:
+    folder = Path(train.__file__).parents[1] / "configs"
+    config, tiny = (train.load(folder / f"{name}.toml") for name in ("enhancer", "enhancer-tiny"))
+    assert config.body == replace(SIZES["rows", "enhancer"], taps=5, heads=4, guide="rnnoise")
+    check_budget(Enhancer(config.body).cost(), config.budget, is_guided=True)
+    assert (config.loss, config.data) == (tiny.loss, tiny.data)
+    assert replace(config.mix, first_clip=0) == replace(tiny.mix, first_clip=0)
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:

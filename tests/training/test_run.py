@@ -248,7 +248,7 @@ def test_a_start_that_is_not_there_is_refused_with_the_names_that_are(
     assert cli.main(["train", kind, "-C", str(toml_file), "--pretrained", "no-such-model"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "no-such-model to start from" in said
-    assert "dtln-16k, dtln-32k, enhancer, enhancer-tiny, ensemble, rnnoise, rnnoise-classic" in said
+    assert "dtln-16k, dtln-32k, enhancer, enhancer-live, enhancer-tiny, rnnoise, rnnoise-classic" in said
 
 
 def test_frozen_parts_keep_their_weights_while_others_learn(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from denoise_wrapper.backends import backend_names, load_backend
-from denoise_wrapper.backends.ensemble import GUIDES
+from denoise_wrapper.backends.guided import GUIDES
 from denoise_wrapper.errors import ConfigError
 from denoise_wrapper.training.config import (
     BlendConfig,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from denoise_wrapper.atomic import atomic_path, make_folder
-from denoise_wrapper.backends.enhancer import EnhancerBackend, GuidedEnhancer
+from denoise_wrapper.backends.enhancer import EnhancerBackend
 from denoise_wrapper.errors import ConfigError, FileError
 from denoise_wrapper.training.config import build
 from denoise_wrapper.training.enhancer.config import BodyConfig, EnhancerConfig
@@ -81,12 +81,7 @@ def convert(
 
 def check_engine(network: Enhancer) -> None:
     """Raise ModelError if the engine cannot run a network of these sizes."""
-    load_network(network, encode_network(network, {"name": "untrained"}))
-
-
-def load_network(network: Enhancer, content: bytes) -> EnhancerBackend:
-    """The engine's backend of a model file of the network. Raises ModelError if it cannot run it."""
-    return (GuidedEnhancer if network.is_guided else EnhancerBackend)(content)
+    EnhancerBackend(encode_network(network, {"name": "untrained"}))
 
 
 def write_network(
@@ -94,7 +89,7 @@ def write_network(
 ) -> None:
     """Write a model file that the engine has loaded. Raises FileError or ModelError; then there is none."""
     content = encode_network(network, notes, float16)
-    load_network(network, content)
+    EnhancerBackend(content)
     with atomic_path(target, overwrite) as temporary:
         temporary.write_bytes(content)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from denoise_wrapper.backends.enhancer import enhancer_kind
+from denoise_wrapper.backends.enhancer import holds_enhancer
 from denoise_wrapper.compare.clips.clip import Clip
 from denoise_wrapper.errors import ConfigError, FileError, ModelError
 from denoise_wrapper.progress import tracked
@@ -154,7 +154,7 @@ def load_weights(path: Path, network: Enhancer) -> dict[str, Tensor]:
     It may have fewer taps, or no guide; the others then begin with weights of 0, which change nothing but that the
     guide has half of what comes out.
     """
-    if path.is_file() and enhancer_kind(path):
+    if path.is_file() and holds_enhancer(path):
         raise ConfigError(
             f"{path} is a file for the engine, with the norms in its weights; training goes on from a checkpoint: a "
             "run's folder, or weights/enhancer.pt of the repository"

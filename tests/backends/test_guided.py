@@ -32,13 +32,13 @@ def model_of(guide: str = "rnnoise", **sizes: Any) -> bytes:
 
 @pytest.fixture(params=["shipped", "of random weights"])
 def backend(request: pytest.FixtureRequest) -> Any:
-    return load_backend("ensemble", None if request.param == "shipped" else model_of())
+    return load_backend("enhancer", None if request.param == "shipped" else model_of())
 
 
 @pytest.mark.parametrize("limit_db", [None, 12.0])
-@pytest.mark.parametrize("guide", ["rnnoise", "rnnoise-classic", "enhancer"])
+@pytest.mark.parametrize("guide", ["rnnoise", "rnnoise-classic", "enhancer-live"])
 def test_the_enhancer_sees_the_signal_and_the_whole_answer_of_its_guide(guide: str, limit_db: float | None) -> None:
-    backend: Any = load_backend("ensemble", model_of(guide))
+    backend: Any = load_backend("enhancer", model_of(guide))
     audio = noise((50000, 2))
     whole = ((0, 0), (0, 960 - 50000 % 480))
     signals = (np.pad(part.T, whole) for part in (audio, Denoiser(guide).filter(audio, 48000)))
@@ -103,13 +103,15 @@ def test_loud_samples_are_refused_before_anything_has_changed(backend: Any) -> N
 
 def test_a_model_of_ones_own_takes_the_place_of_the_shipped_one() -> None:
     model = model_of(blocks=1)
-    backend: Any = load_backend("ensemble", model)
+    backend: Any = load_backend("enhancer", model)
     assert backend.data == model
     assert pickle.loads(pickle.dumps(backend)) is backend
     with pytest.raises(ModelError, match="give it to the backend rnnoise"):
-        load_backend("ensemble", MODELS / "rnnoise-classic.dnnw")
-    with pytest.raises(ModelError, match="names 'dtln-16k' as its guide; known are rnnoise, rnnoise-classic, enhancer"):
-        load_backend("ensemble", model_of("dtln-16k"))
+        load_backend("enhancer", MODELS / "rnnoise-classic.dnnw")
+    with pytest.raises(
+        ModelError, match="names 'dtln-16k' as its guide; known are rnnoise, rnnoise-classic, enhancer-live"
+    ):
+        load_backend("enhancer", model_of("dtln-16k"))
 
 
 def test_a_file_says_which_backend_it_is_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,20 +119,20 @@ def test_a_file_says_which_backend_it_is_for(tmp_path: Path, capsys: pytest.Capt
     path.write_bytes(model)
     audio = noise((9600,))
     opened = parse_candidate(str(path)).open()
-    np.testing.assert_array_equal(opened.filter(audio, 48000), Denoiser("ensemble", model=model).filter(audio, 48000))
+    np.testing.assert_array_equal(opened.filter(audio, 48000), Denoiser("enhancer", model=model).filter(audio, 48000))
     assert cli.main(["models", "info", str(path)]) == 0
     assert "guide" in capsys.readouterr().out
-    with pytest.raises(ModelError, match=r"mine\.dnnw is a guided enhancer's; give it to the backend ensemble"):
+    with pytest.raises(ModelError, match=r"mine\.dnnw is an enhancer's; give it to the backend enhancer"):
         load_backend("rnnoise", path)
 
 
 def test_a_pickle_is_refused_where_either_has_other_weights() -> None:
-    backend: Any = load_backend("ensemble")
-    assert restore_backend("ensemble", "ensemble", backend.digest, None, {}) is backend
-    with pytest.raises(ModelError, match="pickled with another model called ensemble"):
-        restore_backend("ensemble", "ensemble", "0" * 64, None, {})
+    backend: Any = load_backend("enhancer")
+    assert restore_backend("guided", "enhancer", backend.digest, None, {}) is backend
+    with pytest.raises(ModelError, match="pickled with another model called enhancer"):
+        restore_backend("guided", "enhancer", "0" * 64, None, {})
 
 
 def test_it_is_not_there_without_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(registry, "MODELS", tmp_path)
-    assert "ensemble" not in backend_names()
+    assert "enhancer" not in backend_names()

@@ -17,35 +17,45 @@ from denoise_wrapper.backends.base import (
     split_channels,
 )
 from denoise_wrapper.backends.engine import EngineState, ModelSource, called, process_behind, together
-from denoise_wrapper.backends.enhancer import GuidedEnhancer
+from denoise_wrapper.backends.enhancer import EnhancerBackend
 from denoise_wrapper.errors import ModelError
 
-GUIDES = ("rnnoise", "rnnoise-classic", "enhancer")
+GUIDES = ("rnnoise", "rnnoise-classic", "enhancer-live")
 
 
-class EnsembleBackend(Loaded):
+def enhancer_backend(model: ModelSource | None = None, name: str = "enhancer") -> EnhancerBackend | GuidedBackend:
+    """The backend of an enhancer, guided or not as its file says.
+
+    model: path or bytes of a .dnnw that `train enhancer` or `convert` wrote; None for NAME.dnnw in models/. name: the
+    backend's name. Raises FileError, ModelError or ConfigError.
+    """
+    enhancer = EnhancerBackend(model, name)
+    return GuidedBackend(enhancer, called(model)) if enhancer.is_guided else enhancer
+
+
+class GuidedBackend(Loaded):
     """A denoiser and an enhancer that it guides: full band, 48 kHz, hops of 10 ms, late by both (by 1440 samples).
 
     Immutable, shared by threads and streams. The enhancer sees the signal and the guide's answer, and chooses for each
     bin below 4 kHz and each band above how much of either there is in what comes out. min_gain is the original's share
     of that, bin by bin. The probability of speech is the mean of both.
 
-    model: path or bytes of a guided enhancer, as `train enhancer` writes it, which names its guide, one of GUIDES; None
-    for NAME.dnnw in models/.
-    name: the backend's name. Pickles as `EnhancerBackend` does. Raises FileError, ModelError or ConfigError.
+    enhancer: one whose model is guided, and names its guide, one of GUIDES. model: that model, as messages name it.
+    Pickles as `EnhancerBackend` does. Raises ModelError for another guide.
     """
 
-    kind = "ensemble"
+    kind = "guided"
+    title = "guided enhancer"
     has_vad = True
 
-    def __init__(self, model: ModelSource | None = None, name: str = "ensemble") -> None:
+    def __init__(self, enhancer: EnhancerBackend, model: str) -> None:
         from denoise_wrapper.backends import load_backend
 
-        self.name, self.shipped, self.options = name, model is None, {}
-        self.enhancer = GuidedEnhancer(model, name)
+        self.name, self.shipped, self.options = enhancer.name, enhancer.shipped, {}
+        self.enhancer = enhancer
         guide = self.metadata.get("guide")
         if guide not in GUIDES:
-            raise ModelError(f"the model {called(model)} names {guide!r} as its guide; known are {', '.join(GUIDES)}")
+            raise ModelError(f"the model {model} names {guide!r} as its guide; known are {', '.join(GUIDES)}")
         self.guide: Any = load_backend(guide)
         self.sample_rate: int = self.guide.sample_rate
         self.hop: int = self.guide.hop
@@ -72,12 +82,12 @@ class EnsembleBackend(Loaded):
         """Name, licence and origin of the enhancer's weights, and its guide."""
         return self.enhancer.metadata
 
-    def new_state(self, channels: int) -> EnsembleState:
+    def new_state(self, channels: int) -> GuidedState:
         """Memory for one signal of so many channels, from silence."""
-        return EnsembleState(self, channels)
+        return GuidedState(self, channels)
 
     def process_many(
-        self, states: Sequence[EnsembleState], blocks: Sequence[Float32], min_gain: float = 0.0
+        self, states: Sequence[GuidedState], blocks: Sequence[Float32], min_gain: float = 0.0
     ) -> list[tuple[Float32, Float32]]:
         """Clean a block of as many hops with each state: see `base.Backend`."""
         channels = [state.channels for state in states]
@@ -90,13 +100,13 @@ class EnsembleBackend(Loaded):
         return split_channels(blocks, *answers)
 
     def __repr__(self) -> str:
-        return f"<EnsembleBackend {self.name!r} of {self.guide} and {self.enhancer}>"
+        return f"<GuidedBackend {self.name!r} of {self.guide} and {self.enhancer}>"
 
 
-class EnsembleState:
+class GuidedState:
     """The memory of one signal: that of both, and as much of the signal as the guide is late by."""
 
-    def __init__(self, backend: EnsembleBackend, channels: int) -> None:
+    def __init__(self, backend: GuidedBackend, channels: int) -> None:
         self._backend, self.channels = backend, check_channels(channels)
         self.guide: EngineState = backend.guide.new_state(channels)
         self.enhancer = backend.enhancer.new_state(channels)
