@@ -30,7 +30,7 @@ METADATA_MAX = 1 << 20  # bytes, of which what is read takes many times as much
 
 _FLOAT32 = np.dtype(np.float32)
 # At hand, as each live hop needs them.
-_process, _empty, _from_buffer = lib.dn_process_guided, np.empty, ffi.from_buffer
+_process, _empty, _from_buffer = lib.dn_process, np.empty, ffi.from_buffer
 
 Buffer = bytes | bytearray | memoryview
 ModelSource = str | os.PathLike[str] | Buffer
@@ -135,12 +135,6 @@ class EngineState:
         """Clean whole hops: see `base.State`. The GIL is free during the one call into C."""
         frames = check_block(block, self.channels, self._hop)
         return _run(self.pointers, block, frames, min_gain)
-
-    def process_guided(self, block: Float32, guide: Float32, min_gain: float) -> tuple[Float32, Float32]:
-        """Clean whole hops by a guided model. guide: as block, what its guide has made of it, in time with it."""
-        check_block(guide, self.channels, self._hop)
-        frames = check_block(block, self.channels, self._hop)
-        return _run(self.pointers, block, frames, min_gain, guide)
 
     def reset(self) -> None:
         """Go back to silence, as fresh."""
@@ -255,18 +249,15 @@ def choose_isa(model: Any, isa: str | None) -> None:
         )
 
 
-def _run(
-    states: Any, block: Float32, frames: int, min_gain: float, guide: Float32 | None = None
-) -> tuple[Float32, Float32]:
+def _run(states: Any, block: Float32, frames: int, min_gain: float) -> tuple[Float32, Float32]:
     """(cleaned, voice) of a block whose rows are the channels of the states. The GIL is free during the call into C."""
     channels, samples = block.shape
     cleaned = _empty((channels, samples), _FLOAT32)
     voice = _empty((channels, frames), _FLOAT32)
     if frames == 0:
         return cleaned, voice
-    noisy_at, clean_at = _from_buffer(FLOATS, block), _from_buffer(FLOATS, cleaned)
-    guide_at = noisy_at if guide is None else _from_buffer(FLOATS, guide)
-    status = _process(states, channels, noisy_at, guide_at, clean_at, _from_buffer(FLOATS, voice), frames, min_gain)
+    noisy_at, clean_at, voice_at = (_from_buffer(FLOATS, array) for array in (block, cleaned, voice))
+    status = _process(states, channels, noisy_at, clean_at, voice_at, frames, min_gain)
     if status:
         check_status(status, block)
     return cleaned, voice

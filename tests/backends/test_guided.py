@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from enhancer_files import TAPPED, random_enhancer
+from guiding import process_guided
 
 from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper import backends as registry
@@ -44,7 +45,7 @@ def test_the_enhancer_sees_the_signal_and_the_whole_answer_of_its_guide(guide: s
     signals = (np.pad(part.T, whole) for part in (audio, Denoiser(guide).filter(audio, 48000)))
     padded, guiding = map(np.ascontiguousarray, signals)
     gain = 0.0 if limit_db is None else 10 ** (-limit_db / 20)
-    wanted, _ = backend.enhancer.new_state(2).process_guided(padded, guiding, gain)
+    wanted, _ = process_guided(backend.enhancer.new_state(2), padded, guiding, gain)
     ours = Denoiser(backend, atten_lim_db=limit_db).filter(audio, 48000)
     later = slice(4800, 48000)  # what the guide makes of the silence before a signal is not in its answer here
     np.testing.assert_allclose(ours[later], wanted.T[480:][later], atol=1e-6)
@@ -56,7 +57,7 @@ def test_its_probability_of_speech_is_the_mean_of_both(backend: Any) -> None:
     state, guide = backend.new_state(2), backend.guide.new_state(2)
     cleaned, voice = guide.process(block)
     late = np.pad(block, ((0, 0), (backend.guide.delay, 0)))[:, :4800]
-    _, other = backend.enhancer.new_state(2).process_guided(np.ascontiguousarray(late), cleaned, 0.0)
+    _, other = process_guided(backend.enhancer.new_state(2), np.ascontiguousarray(late), cleaned, 0.0)
     np.testing.assert_allclose(state.process(block)[1], 0.5 * (voice + other), atol=1e-6)
 
 

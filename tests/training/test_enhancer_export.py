@@ -12,6 +12,7 @@ from require import require
 torch = require("torch", reason="pip install 'denoise-wrapper[training]'")
 onnxruntime = require("onnxruntime", reason="pip install 'denoise-wrapper[onnx]'")
 from enhancers import small_config, some_speech  # noqa: E402
+from guiding import process_guided  # noqa: E402
 from recorded import signal_to_difference_db  # noqa: E402
 from training_runs import save_toml  # noqa: E402
 
@@ -70,7 +71,7 @@ def test_the_engine_answers_as_torch(size: str) -> None:
     with torch.no_grad():
         wanted, voice, _ = network(audio, network.new_state(1), guide)
     backend = EnhancerBackend(encode_network(network, {"name": size}))
-    cleaned, probability = backend.new_state(1).process_guided(audio.numpy(), guide.numpy(), 0.0)
+    cleaned, probability = process_guided(backend.new_state(1), audio.numpy(), guide.numpy(), 0.0)
     late = audio.numpy()[0, :-HOP]
     assert signal_to_difference_db(late, wanted.numpy()[0, HOP:]) < 15  # it has changed something
     assert signal_to_difference_db(wanted.numpy(), cleaned) >= 100
