@@ -18,7 +18,7 @@ FAMILIES = {
     "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
     "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
 }
-RECIPES = {"rnnoise": "rnnoise", "dtln": "dtln-16k", "enhancer": "enhancer-rows"}  # to begin with
+RECIPES = {"rnnoise": "rnnoise-own", "dtln": "dtln-16k-own", "enhancer": "enhancer"}  # that want no run before them
 CONFIGS = Path(__file__).resolve().parents[1] / "training/configs"
 
 
@@ -29,7 +29,7 @@ def add_train(verbs: Any) -> None:
         description="Trains a network of one of the families, from folders of audio to a model.",
         examples=(
             ("train --print-config", "which recipes come with the package"),
-            ("train --print-config rnnoise > mine.toml", "begin with one of them"),
+            ("train --print-config rnnoise-own > mine.toml", "begin with one of them"),
             ("train rnnoise -C mine.toml", "train as it says"),
         ),
     )

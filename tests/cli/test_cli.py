@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from denoise_wrapper import Denoiser
+from denoise_wrapper import Denoiser, backend_names
 from denoise_wrapper.backends.convert import read_model, write_model
 from denoise_wrapper.cli import main as cli
 from denoise_wrapper.cli.training import CONFIGS, RECIPES
@@ -467,6 +468,12 @@ def test_recipes_are_listed_and_printed_as_they_are(capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit):
             cli.main(["train", "--print-config", name])
         assert capsys.readouterr().out == shipped[name].read_text()
+
+
+@pytest.mark.parametrize("name", RECIPES.values())
+def test_a_recipe_to_begin_with_wants_no_run_before_it(name: str) -> None:
+    start = tomllib.loads((CONFIGS / f"{name}.toml").read_text())["train"].get("start_from")
+    assert start is None or start in backend_names()
 
 
 @pytest.mark.fault
