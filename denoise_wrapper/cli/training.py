@@ -18,7 +18,7 @@ FAMILIES = {
     "dtln": ("those of dtln-16k and dtln-32k", "denoise_wrapper.training.dtln.train"),
     "enhancer": ("a full-band network of bands that grow with frequency", "denoise_wrapper.training.enhancer.train"),
 }
-RECIPES = {"rnnoise": "rnnoise-own", "dtln": "dtln-16k-own", "enhancer": "enhancer"}  # that want no run before them
+RECIPES = {"rnnoise": "rnnoise-own", "dtln": "dtln-16k-own", "enhancer": "enhancer-own"}  # that want no run before them
 CONFIGS = Path(__file__).resolve().parents[1] / "training/configs"
 
 

@@ -328,29 +328,29 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
 
 def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    names = ("rows", "muon", "magnitudes", "phases", "live")
-    configs = [train.load(folder / f"enhancer-{name}.toml") for name in names]
-    for before, after in itertools.pairwise(configs):
+    common = ["enhancer-rows", "enhancer-muon", "enhancer-magnitudes"]
+    ways = (["enhancer-phases", "enhancer-live"], ["guided-begun", "guided-phases", "guided-waveform", "enhancer"])
+    configs = [[train.load(folder / f"{name}.toml") for name in common + way] for way in ways]
+    for before, after in (pair for way in configs for pair in itertools.pairwise(way)):
         assert after.train.start_from == before.work_dir / LAST
-        smaller = replace(after.body, taps=before.body.taps)  # it may have grown by these
+        smaller = replace(after.body, taps=before.body.taps, guide=before.body.guide)  # it may have grown by these
         assert (smaller, after.data) == (before.body, before.data)
         assert after.mix.first_clip >= before.mix.first_clip + before.train.steps * before.train.batch
         assert after.loss.perceptual > 0.0
-    check_budget(Enhancer(after.body).cost(), after.budget)
+    for config in (way[-1] for way in configs):
+        check_budget(Enhancer(config.body).cost(), config.budget, bool(config.body.guide))
 
 
-def test_the_guided_networks_differ_in_their_sizes_alone() -> None:
+def test_a_network_of_ones_own_is_as_the_shipped_one() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    config, tiny = (train.load(folder / f"{name}.toml") for name in ("enhancer", "enhancer-tiny"))
-    assert config.body == replace(SIZES["rows", "enhancer"], taps=5, heads=4, guide="rnnoise")
-    check_budget(Enhancer(config.body).cost(), config.budget, is_guided=True)
-    assert (config.loss, config.data) == (tiny.loss, tiny.data)
-    assert replace(config.mix, first_clip=0) == replace(tiny.mix, first_clip=0)
+    config, shipped = (train.load(folder / f"{name}.toml") for name in ("enhancer-own", "enhancer"))
+    assert config.body == shipped.body
+    assert config.train.start_from is None
 
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    names = ("enhancer-tiny", "enhancer-rows", "enhancer")
+    names = ("enhancer-tiny", "enhancer-rows", "enhancer-own")
     config, other, large = (train.load(folder / f"{name}.toml") for name in names)
     alone = replace(config.body, guide="")
     assert (config.budget, replace(alone, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
