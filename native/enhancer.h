@@ -39,9 +39,12 @@ static inline int dn_seen_features(const dn_body_sizes *s) {
 }
 
 /* Weights w[inputs][columns], and bias[columns], or [rows][columns] where bias_row is not 0, or NULL; columns is
- * rounded up to a multiple of 8 by zeros. */
+ * rounded up to a multiple of 8 by zeros. shorts[inputs / 2][columns]: the weights as map_shorts has them, in units of
+ * unit[columns], or NULL. */
 typedef struct {
     const float *w, *bias;
+    const int32_t *shorts;
+    const float *unit;
     int inputs, columns, bias_row;
 } dn_dense;
 

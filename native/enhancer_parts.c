@@ -2,8 +2,33 @@
 
 #include <string.h>
 
+static void run_shorts(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,
+                       int add) {
+    int32_t steps[DN_BODY_ROOM / 2]; /* all of x lies in a body's room or in its memory, which is no larger */
+    const dn_shorts map = {.x = steps,
+                           .x_row = x_row / 2,
+                           .x_step = 1,
+                           .w = d->shorts,
+                           .w_row = d->columns,
+                           .unit = d->unit,
+                           .size = k->step_shorts(steps, x, x_row, d->inputs, rows),
+                           .bias = d->bias,
+                           .bias_row = d->bias_row,
+                           .y = y,
+                           .y_row = y_row,
+                           .inputs = d->inputs / 2,
+                           .columns = d->columns,
+                           .rows = rows,
+                           .add = add};
+    k->map_shorts(&map);
+}
+
 void dn_dense_run(const dn_dense *d, const dn_kernels *k, const float *x, int x_row, float *y, int y_row, int rows,
                   int add) {
+    if (d->shorts && k->map_shorts) {
+        run_shorts(d, k, x, x_row, y, y_row, rows, add);
+        return;
+    }
     const dn_rows map = {.x = x,
                          .x_row = x_row,
                          .x_step = 1,
@@ -124,13 +149,17 @@ void dn_attention_run(const dn_attention *a, const dn_kernels *k) {
     }
 }
 
+/* Each answer reaches half over the one before and half over the next, and the outer quarters are cut off. */
 void dn_spread_answers(const float *answers, const float *bias, int stride, int width, float *hidden) {
     int rows = DN_ENHANCER_BANDS / stride, half = stride * width, cut = half / 2;
-    for (int band = 0, at = 0; band < DN_ENHANCER_BANDS; band++) {
-        for (int i = 0; i < width; i++) hidden[at++] = bias[i];
-    }
-    for (int row = 0; row < rows; row++, answers += 2 * half) {
-        int from = row ? 0 : cut, to = row + 1 < rows ? 2 * half : 2 * half - cut;
-        for (int i = from; i < to; i++) hidden[row * half - cut + i] += answers[i];
+    for (int row = 0; row <= rows; row++) { /* where the second half of the one before meets the first of this one */
+        const float *before = answers + (2 * row - 1) * half, *here = before + half;
+        int from = row ? 0 : cut, to = row < rows ? half : half - cut;
+        for (int at = from; at < to; at += width, hidden += width) {
+            for (int i = 0; i < width; i++) {
+                float sum = row ? bias[i] + before[at + i] : bias[i];
+                hidden[i] = row < rows ? sum + here[at + i] : sum;
+            }
+        }
     }
 }

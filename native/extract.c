@@ -4,6 +4,7 @@
 
 #include "family.h"
 #include "fpmode.h"
+#include "larger.h"
 #include "memory.h"
 
 struct dn_extractor {
@@ -48,7 +49,7 @@ static void wanted_gains(const float *energy, const float *clean_energy, int ban
     for (int b = 0; b < bands; b++) {
         int quiet = energy[b] < too_quiet && clean_energy[b] < too_quiet;
         float ratio = sqrtf((clean_energy[b] + floor) / (energy[b] + floor));
-        gains[b] = !loud || quiet ? unknown : fminf(ratio, 1);
+        gains[b] = !loud || quiet ? unknown : dn_smaller(ratio, 1);
     }
 }
 

@@ -3,13 +3,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "larger.h"
+
 /* level[bands] = log10 of the band energies, kept from falling more than 7 below the loudest so far or 1.5 a band. */
 static void follow_energy(const float *energy, float *level, int bands) {
     float loudest = -2, follow = -2;
     for (int b = 0; b < bands; b++) {
-        level[b] = fmaxf(fmaxf(loudest - 7, follow - 1.5f), log10f(0.01f + energy[b]));
-        loudest = fmaxf(loudest, level[b]);
-        follow = fmaxf(follow - 1.5f, level[b]);
+        level[b] = dn_larger(dn_larger(loudest - 7, follow - 1.5f), log10f(0.01f + energy[b]));
+        loudest = dn_larger(loudest, level[b]);
+        follow = dn_larger(follow - 1.5f, level[b]);
     }
 }
 
@@ -37,7 +39,7 @@ static float variability(dn_frontend *front, const dn_kernels *k) {
     for (int i = 0; i < DN_CEPSTRA; i++) {
         float nearest = 1e15f;
         for (int j = 0; j < DN_CEPSTRA; j++) {
-            if (j != i) nearest = fminf(nearest, front->distance[i][j]);
+            if (j != i) nearest = dn_smaller(nearest, front->distance[i][j]);
         }
         sum += nearest;
     }

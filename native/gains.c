@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "larger.h"
+
 /* Adds the spectrum of one pitch period ago, the more the more of a band is voice that its gain would not bring out,
  * then brings each band back to the energy that it had. keep: 0 to 1, the share of all this that is done. */
 static void pitch_filter(const dn_kernels *k, const dn_bands *bands, dn_frame *frame, const float *gain, float keep) {
@@ -10,7 +12,7 @@ static void pitch_filter(const dn_kernels *k, const dn_bands *bands, dn_frame *f
     for (int b = 0; b < bands->count; b++) {
         float coherence = frame->coherence[b], c2 = coherence * coherence, g2 = gain[b] * gain[b], strength = 1;
         if (coherence <= gain[b]) {
-            strength = sqrtf(fminf(fmaxf(c2 * (1 - g2) / (0.001f + g2 * (1 - c2)), 0), 1));
+            strength = sqrtf(dn_smaller(dn_larger(c2 * (1 - g2) / (0.001f + g2 * (1 - c2)), 0), 1));
         }
         values[b] = keep * strength * sqrtf(frame->energy[b] / (1e-8f + frame->pitch_energy[b]));
     }
@@ -27,11 +29,11 @@ static void pitch_filter(const dn_kernels *k, const dn_bands *bands, dn_frame *f
 void dn_apply_gains(const dn_kernels *k, const dn_bands *bands, dn_frame *frame, const float *network_gain,
                     float *last_gain, float min_gain) {
     float gain[DN_MAX_BANDS], bins[DN_BAND_BINS];
-    for (int b = 0; b < bands->count; b++) gain[b] = fminf(fmaxf(network_gain[b], 0), 1);
+    for (int b = 0; b < bands->count; b++) gain[b] = dn_smaller(dn_larger(network_gain[b], 0), 1);
     if (min_gain < 1) pitch_filter(k, bands, frame, gain, 1 - min_gain);
     for (int b = 0; b < bands->count; b++) {
-        last_gain[b] = fmaxf(gain[b], 0.6f * last_gain[b]); /* no faster than 44 dB in 100 ms */
-        gain[b] = fmaxf(last_gain[b], min_gain);
+        last_gain[b] = dn_larger(gain[b], 0.6f * last_gain[b]); /* no faster than 44 dB in 100 ms */
+        gain[b] = dn_larger(last_gain[b], min_gain);
     }
     dn_band_interpolate(k, bands, gain, bins);
     k->scale(&frame->X, bins, DN_BAND_BINS);
@@ -44,7 +46,7 @@ void dn_apply_gains(const dn_kernels *k, const dn_bands *bands, dn_frame *frame,
 void dn_let_fall(const dn_bands *bands, const float *energy, const float *next_energy, float *last_gain) {
     for (int b = 0; b < bands->count; b++) {
         float fall = (energy[b] + 1e-3f) / (next_energy[b] + 1e-3f);
-        last_gain[b] = fminf(last_gain[b] * fall, 1);
+        last_gain[b] = dn_smaller(last_gain[b] * fall, 1);
     }
 }
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "larger.h"
+
 /* ReLU is cut off far above what any trained network reaches, so that no weights can drive a GRU to infinity. */
 static const float relu_limit = 1e4f;
 
@@ -14,7 +16,7 @@ static void activate(const dn_kernels *k, dn_activation activation, float *v, in
     } else if (activation == DN_SIGMOID) {
         k->sigmoid(v, n);
     } else {
-        for (int i = 0; i < n; i++) v[i] = fminf(fmaxf(v[i], 0), relu_limit);
+        for (int i = 0; i < n; i++) v[i] = dn_smaller(dn_larger(v[i], 0), relu_limit);
     }
 }
 

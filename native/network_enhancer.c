@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "enhancer_parts.h"
+#include "larger.h"
 
 static const float floor_power = 1e-10f;  /* of a bin that counts as none */
 static const float floor_square = 1e-20f; /* of the square of a product of two bins */
@@ -14,10 +15,9 @@ static const float most_tap = 4;          /* of either part of the weight of a l
 /* Parts of a channel's memory. */
 enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
 
-/* x within +-most; NaN gives -most. fminf and fmaxf are calls to compilers that keep the sign of a zero. */
+/* x within +-most; NaN gives -most. */
 static float clamp(float x, float most) {
-    float above = x > -most ? x : -most;
-    return above < most ? above : most;
+    return dn_smaller(dn_larger(x, -most), most);
 }
 
 /* The peaks of the upper bands grow from bin 80 to bin 480 by one factor. */

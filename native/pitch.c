@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "larger.h"
+
 enum {
     HALF = DN_HISTORY / 2,  /* 864 samples of 24 kHz */
     TARGET = DN_WINDOW / 2, /* the newest 480 of them are matched with the past */
@@ -68,8 +70,8 @@ static const dn_best no_best = {{-1, -1}, {0, 1}};
 
 /* Correlation squared over energy; -1 for what does not correlate. */
 static float score(float correlation, float energy) {
-    float small = correlation * 1e-12f; /* keeps the square of a loud signal in range */
-    return correlation > 0 ? small * small / energy : -1;
+    float small = correlation * 1e-12f, value = small * small / energy; /* the square of a loud signal stays in range */
+    return correlation > 0 ? value : -1;
 }
 
 /* Keeps a candidate that is better than one of the two. */
@@ -86,8 +88,7 @@ static void offer(dn_best *best, float value, int lag) {
 
 /* Energy of n samples that begin one later than those of energy, which begin at y. */
 static float next_energy(float energy, const float *y, int n) {
-    float next = energy + (y[n] * y[n] - y[0] * y[0]);
-    return next > 1 ? next : 1;
+    return dn_larger(energy + (y[n] * y[n] - y[0] * y[0]), 1);
 }
 
 static void coarse_search(const dn_kernels *k, const float *y, int lag[2]) {
@@ -127,19 +128,22 @@ static int search(const dn_kernels *k, const float *y) {
     coarse_search(k, y, coarse);
     const float *target = y + MAX_LAG;
     float correlation[LAGS] = {0}, energy = 0;
+    int first = coarse[0] < coarse[1] ? coarse[0] : coarse[1], second = coarse[0] + coarse[1] - first;
     dn_best best = no_best;
-    for (int i = 0, last = -2; i < LAGS; i++) {
-        if (abs(i - 2 * coarse[0]) > 2 && abs(i - 2 * coarse[1]) > 2) continue;
-        if (last == i - 1) {
-            correlation[i] = k->dot(target, y + i, TARGET);
-            energy = next_energy(energy, y + last, TARGET);
-        } else {
-            match(k, target, MAX_LAG - i, &correlation[i], &energy);
-            energy += 1;
+    for (int part = 0, i = 0, last = -2; part < 2; part++) {
+        int middle = 2 * (part ? second : first), end = middle + 3 < LAGS ? middle + 3 : LAGS;
+        for (i = middle - 2 > i ? middle - 2 : i; i < end; i++) {
+            if (last == i - 1) {
+                correlation[i] = k->dot(target, y + i, TARGET);
+                energy = next_energy(energy, y + last, TARGET);
+            } else {
+                match(k, target, MAX_LAG - i, &correlation[i], &energy);
+                energy += 1;
+            }
+            last = i;
+            correlation[i] = dn_larger(correlation[i], -1);
+            offer(&best, score(correlation[i], energy), i);
         }
-        last = i;
-        correlation[i] = correlation[i] > -1 ? correlation[i] : -1;
-        offer(&best, score(correlation[i], energy), i);
     }
     int i = best.lag[0], offset = 0;
     if (i > 0 && i < LAGS - 1) offset = lean(correlation[i - 1], correlation[i], correlation[i + 1]);
@@ -174,8 +178,8 @@ static void remove_multiples(const dn_kernels *k, const float *y, int period, dn
         } else if (abs(shorter - before) <= 2 && 5 * n * n < longest) {
             continuity = 0.5f * pitch->gain;
         }
-        float threshold = shorter < 3 * MIN_LAG ? fmaxf(0.4f, 0.85f * longest_gain - continuity)
-                                                : fmaxf(0.3f, 0.7f * longest_gain - continuity);
+        float threshold = shorter < 3 * MIN_LAG ? dn_larger(0.85f * longest_gain - continuity, 0.4f)
+                                                : dn_larger(0.7f * longest_gain - continuity, 0.3f);
         if (shorter_gain > threshold) {
             best_xy = xy;
             best_yy = yy;
@@ -183,13 +187,13 @@ static void remove_multiples(const dn_kernels *k, const float *y, int period, dn
             gain = shorter_gain;
         }
     }
-    best_xy = fmaxf(0, best_xy);
+    best_xy = dn_larger(best_xy, 0);
     float peak_gain = best_yy <= best_xy ? 1 : best_xy / (best_yy + 1);
     float neighbours[3];
     for (int i = 0; i < 3; i++) neighbours[i] = k->dot(target, target - (lag + i - 1), TARGET);
     int fine = 2 * lag + lean(neighbours[0], neighbours[1], neighbours[2]);
     pitch->period = fine > DN_MIN_PERIOD ? fine : DN_MIN_PERIOD;
-    pitch->gain = fminf(peak_gain, gain);
+    pitch->gain = dn_smaller(peak_gain, gain);
 }
 
 void dn_pitch_search(const dn_kernels *k, const float *history, dn_pitch *pitch) {

@@ -7,6 +7,7 @@
 
 #include "fpmode.h"
 #include "gains.h"
+#include "larger.h"
 #include "memory.h"
 
 size_t dn_tail_size(const dn_model *model) {
@@ -102,7 +103,7 @@ static void process_frame(dn_state *const *states, int count, const float *in, c
     }
     if (loud) traits->run(model->network, model->kernels, loud, loud_features, loud_memory, loud_gain, loud_voice);
     for (int i = 0, l = 0; i < count; i++) {
-        voice[i] = gain_of[i] ? fminf(fmaxf(loud_voice[l++], 0), 1) : 0;
+        voice[i] = gain_of[i] ? dn_smaller(dn_larger(loud_voice[l++], 0), 1) : 0;
         finish_frame(states[i], gain_of[i], min_gain, out + (size_t)i * apart);
     }
 }
@@ -144,7 +145,7 @@ static int fit_together(dn_state *const *states, size_t channels) {
 
 /* The nearest number from 0 to 1; NaN is 0. */
 static float within_unit(float x) {
-    return x > 0 ? fminf(x, 1) : 0;
+    return x > 0 ? dn_smaller(x, 1) : 0;
 }
 
 static dn_status process(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,

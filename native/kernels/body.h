@@ -262,7 +262,11 @@ const dn_kernels DN_TABLE = {
     .band_spread = band_spread,
     .scale = scale,
     .add_scaled = add_scaled,
-    .map_rows = map_rows,
+    .map_rows = rows_map,
+#ifdef DN_HAS_SHORTS
+    .map_shorts = shorts_map,
+    .step_shorts = step_shorts,
+#endif
     .hard_swish = hard_swish,
     .blend = blend,
     .gru = gru,

@@ -113,18 +113,6 @@ static void map_steps(const dn_steps *m) {
     }
 }
 
-/* Greatest absolute value of x[n]. */
-static inline float greatest(const float *x, int n) {
-    v8 most = v8_set(0);
-    float all[8], found = 0;
-    int i = 0;
-    for (; i + 8 <= n; i += 8) most = v8_max(most, v8_max(v8_load(x + i), v8_sub(v8_set(0), v8_load(x + i))));
-    v8_store(all, most);
-    for (int lane = 0; lane < 8; lane++) found = all[lane] > found ? all[lane] : found;
-    for (; i < n; i++) found = fabsf(x[i]) > found ? fabsf(x[i]) : found;
-    return found;
-}
-
 static float step_rows(int8_t *steps, const float *x, int n) {
     const float most = greatest(x, n);
     int i = 0;

@@ -1,87 +1,141 @@
 /* The loops of networks whose values are rows of channels: matrices over the rows of a frame, memories, attention, and
- * what lies between spectra and bands. Included by body.h. DN_WIDE: the vec_*.h has a v16. Nothing is rounded to steps
- * here, so that products may be added as each processor does it quickest. */
+ * what lies between spectra and bands. Included by body.h. DN_WIDE: the vec_*.h has a v16; DN_HAS_SHORTS: it has pairs
+ * of integers. No decision hangs on a bit here, so that products may be added as each processor does it quickest. */
 
 #define DN_ONE_ROW(DO) DO(0)
 #define DN_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
 #define DN_EIGHT_ROWS(DO) DN_FOUR_ROWS(DO) DO(4) DO(5) DO(6) DO(7)
 
-#define DN_V v8
-#define DN_VECTOR 8
-#define DN_OF(op) v8_##op
-#define DN_TILED(part) v8_1_##part
-#define DN_EACH_ROW DN_ONE_ROW
-#include "kernels/body_tile.h"
-#undef DN_TILED
-#undef DN_EACH_ROW
-#define DN_TILED(part) v8_4_##part
-#define DN_EACH_ROW DN_FOUR_ROWS
-#include "kernels/body_tile.h"
-#undef DN_TILED
-#undef DN_EACH_ROW
-#define DN_TILED(part) v8_8_##part
-#define DN_EACH_ROW DN_EIGHT_ROWS
-#include "kernels/body_tile.h"
-#undef DN_TILED
-#undef DN_EACH_ROW
-#undef DN_OF
-#undef DN_VECTOR
-#undef DN_V
+/* What tiles of floats are made of, for a vector V. */
+#define DN_ROW_OPERATIONS(V)                                                                                           \
+    typedef V rows_##V;                                                                                                \
+    typedef int rows_##V##_unit; /* has none */                                                                        \
+    static inline int rows_##V##_unit_of(const dn_rows *m, int column) {                                               \
+        (void)m;                                                                                                       \
+        return column;                                                                                                 \
+    }                                                                                                                  \
+    static inline V rows_##V##_start(const dn_rows *m, int row, int column) {                                          \
+        return m->bias ? V##_load(m->bias + row * m->bias_row + column) : V##_set(0);                                  \
+    }                                                                                                                  \
+    static inline V rows_##V##_weights(const float *w) {                                                               \
+        return V##_load(w);                                                                                            \
+    }                                                                                                                  \
+    static inline V rows_##V##_input(float x) {                                                                        \
+        return V##_set(x);                                                                                             \
+    }                                                                                                                  \
+    static inline V rows_##V##_products(V in, V w, V sum) {                                                            \
+        return V##_muladd(in, w, sum);                                                                                 \
+    }                                                                                                                  \
+    static inline void rows_##V##_finish(const dn_rows *m, int row, int column, V sum, int unit) {                     \
+        float *y = m->y + row * m->y_row + column;                                                                     \
+        (void)unit;                                                                                                    \
+        if (m->add) sum = V##_add(V##_load(y), sum);                                                                   \
+        V##_store(y, V##_min(V##_max(sum, V##_set(-DN_ROWS_MOST)), V##_set(DN_ROWS_MOST)));                            \
+    }
 
+DN_ROW_OPERATIONS(v8)
 #ifdef DN_WIDE
-#define DN_V v16
-#define DN_VECTOR 16
-#define DN_OF(op) v16_##op
-#define DN_TILED(part) v16_8_##part
-#define DN_EACH_ROW DN_EIGHT_ROWS
-#include "kernels/body_tile.h"
-#undef DN_TILED
-#undef DN_EACH_ROW
-#undef DN_OF
-#undef DN_VECTOR
-#undef DN_V
+DN_ROW_OPERATIONS(v16)
 #endif
 
-static void map_rows(const dn_rows *m) {
-    int column = 0;
+#define DN_MAP dn_rows
+#define DN_NUMBER float
+#define DN_NAME(of) rows_##of
+#include "kernels/body_row_map.h"
+
+/* Greatest absolute value of x[n]. */
+static inline float greatest(const float *x, int n) {
+    v8 zero = v8_set(0), most;
+    float all[8], found = 0;
+    int i = 0;
 #ifdef DN_WIDE
-    int eights = m->rows - m->rows % 8;
-    for (; eights && column + 16 <= m->columns;) {
-        int two = column + 32 <= m->columns;
-        for (int row = 0; row < eights; row += 8) {
-            if (two) {
-                v16_8_two(m, row, column);
-            } else {
-                v16_8_one(m, row, column);
-            }
-        }
-        for (int row = eights; row < m->rows; row++) {
-            for (int part = 0; part < (two ? 32 : 16); part += 16) v8_1_two(m, row, column + part);
-        }
-        column += two ? 32 : 16;
+    v16 wide[4] = {v16_set(0), v16_set(0), v16_set(0), v16_set(0)};
+    for (; i + 64 <= n; i += 64) {
+        for (int j = 0; j < 4; j++) wide[j] = v16_max(wide[j], v16_abs(v16_load(x + i + 16 * j)));
     }
+    wide[0] = v16_max(v16_max(wide[0], wide[1]), v16_max(wide[2], wide[3]));
+    most = v8_max(v16_low(wide[0]), v16_high(wide[0]));
+#else
+    v8 four[4] = {zero, zero, zero, zero};
+    for (; i + 32 <= n; i += 32) {
+        for (int j = 0; j < 4; j++) {
+            v8 here = v8_load(x + i + 8 * j);
+            four[j] = v8_max(four[j], v8_max(here, v8_sub(zero, here)));
+        }
+    }
+    most = v8_max(v8_max(four[0], four[1]), v8_max(four[2], four[3]));
 #endif
-    int fours = m->rows - m->rows % 4;
-    for (; column < m->columns;) {
-        int two = column + 16 <= m->columns, row = 0;
-        for (; !two && row + 8 <= m->rows; row += 8) v8_8_one(m, row, column); /* as many sums as four rows of two */
-        for (; row < fours; row += 4) {
-            if (two) {
-                v8_4_two(m, row, column);
-            } else {
-                v8_4_one(m, row, column);
-            }
-        }
-        for (row = fours; row < m->rows; row++) {
-            if (two) {
-                v8_1_two(m, row, column);
-            } else {
-                v8_1_one(m, row, column);
-            }
-        }
-        column += two ? 16 : 8;
-    }
+    for (; i + 8 <= n; i += 8) most = v8_max(most, v8_max(v8_load(x + i), v8_sub(zero, v8_load(x + i))));
+    v8_store(all, most);
+    for (int lane = 0; lane < 8; lane++) found = all[lane] > found ? all[lane] : found;
+    for (; i < n; i++) found = fabsf(x[i]) > found ? fabsf(x[i]) : found;
+    return found;
 }
+
+#ifdef DN_HAS_SHORTS
+/* The same in pairs of integers of 16 bits, D of them being the sums of a V. */
+#define DN_SHORT_OPERATIONS(V, D)                                                                                      \
+    typedef D shorts_##V;                                                                                              \
+    typedef V shorts_##V##_unit;                                                                                       \
+    static inline V shorts_##V##_unit_of(const dn_shorts *m, int column) {                                             \
+        return V##_mul(V##_load(m->unit + column), V##_set(m->size));                                                  \
+    }                                                                                                                  \
+    static inline D shorts_##V##_start(const dn_shorts *m, int row, int column) {                                      \
+        (void)m, (void)row, (void)column;                                                                              \
+        return D##_zero();                                                                                             \
+    }                                                                                                                  \
+    static inline D shorts_##V##_weights(const int32_t *w) {                                                           \
+        return D##_load(w);                                                                                            \
+    }                                                                                                                  \
+    static inline D shorts_##V##_input(int32_t x) {                                                                    \
+        return D##_set(x);                                                                                             \
+    }                                                                                                                  \
+    static inline D shorts_##V##_products(D in, D w, D sum) {                                                          \
+        return D##_add_pairs(sum, in, w);                                                                              \
+    }                                                                                                                  \
+    static inline void shorts_##V##_finish(const dn_shorts *m, int row, int column, D sums, V unit) {                  \
+        float *y = m->y + row * m->y_row + column;                                                                     \
+        V sum = m->bias ? V##_load(m->bias + row * m->bias_row + column) : V##_set(0);                                 \
+        sum = V##_fma(unit, V##_from_##D(sums), sum);                                                                  \
+        if (m->add) sum = V##_add(V##_load(y), sum);                                                                   \
+        V##_store(y, V##_min(V##_max(sum, V##_set(-DN_ROWS_MOST)), V##_set(DN_ROWS_MOST)));                            \
+    }
+
+DN_SHORT_OPERATIONS(v8, dots8)
+#ifdef DN_WIDE
+DN_SHORT_OPERATIONS(v16, dots16)
+#endif
+
+#define DN_MAP dn_shorts
+#define DN_NUMBER int32_t
+#define DN_NAME(of) shorts_##of
+#include "kernels/body_row_map.h"
+
+static float step_shorts(int32_t *steps, const float *x, int x_row, int inputs, int rows) {
+    float most = 0;
+    if (x_row <= inputs) { /* they lie one behind the other, or one over the other */
+        inputs += (rows - 1) * x_row;
+        rows = 1;
+    }
+    for (int row = 0; row < rows; row++) {
+        float here = greatest(x + row * x_row, inputs);
+        most = here > most ? here : most;
+    }
+    const float whole = most < 1e-30f ? 0 : DN_SHORT_MOST / most;
+    for (int row = 0; row < rows; row++, x += x_row, steps += x_row / 2) {
+        int i = 0;
+        for (; i + 16 <= inputs; i += 16) round_16(steps + i / 2, x + i, whole);
+        if (i < inputs) {
+            float rest[16] = {0};
+            int32_t last[8];
+            memcpy(rest, x + i, (size_t)(inputs - i) * sizeof(*x));
+            round_16(last, rest, whole);
+            memcpy(steps + i / 2, last, (size_t)(inputs - i) / 2 * sizeof(*last));
+        }
+    }
+    return most < 1e-30f ? 0 : most / DN_SHORT_MOST;
+}
+#endif
 
 static void hard_swish(float *v, int n) {
     v8 zero = v8_set(0), three = v8_set(3), six = v8_set(6), sixth = v8_set(1.0f / 6.0f);

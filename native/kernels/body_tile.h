@@ -1,55 +1,49 @@
-/* A tile of products of rows with a matrix: DN_TILE_ROWS rows by two vectors of columns, and by one. Included by
- * body_rows.h for each vector, DN_V, and each number of rows; DN_EACH_ROW(DO) expands DO for each of them. The sums are
- * in variables of their own, as compilers leave arrays of them in memory. Each is its inputs' products added one after
- * the other, so that no result depends on the tiles that it is made by. */
+/* A tile of products of rows with a matrix: several rows by two vectors of columns, and by one. Included by
+ * body_row_map.h for each vector of sums, DN_V, and each number of rows; DN_EACH_ROW(DO) expands DO for each of them.
+ * DN_MAP is dn_rows and DN_NUMBER float, or dn_shorts and int32_t. The sums are in variables of their own, as compilers
+ * leave arrays of them in memory. Each is its inputs' products added one after the other, so that no result depends on
+ * the tiles that it is made by. */
 
-static inline void DN_TILED(store)(const dn_rows *m, float *y, DN_V sum) {
-    if (m->add) sum = DN_OF(add)(DN_OF(load)(y), sum);
-    DN_OF(store)(y, DN_OF(min)(DN_OF(max)(sum, DN_OF(set)(-DN_ROWS_MOST)), DN_OF(set)(DN_ROWS_MOST)));
-}
-
-static inline DN_V DN_TILED(bias)(const dn_rows *m, int row, int column) {
-    return m->bias ? DN_OF(load)(m->bias + row * m->bias_row + column) : DN_OF(set)(0);
-}
-
-static inline void DN_TILED(two)(const dn_rows *m, int row, int column) {
-    const float *w = m->w + column;
+static inline void DN_TILED(two)(const DN_MAP *m, int row, int column) {
+    const DN_NUMBER *w = m->w + column;
     int step = m->x_step, j = 0;
 #define DN_START(r)                                                                                                    \
-    const float *x##r = m->x + (row + r) * m->x_row;                                                                   \
-    DN_V a##r = DN_TILED(bias)(m, row + r, column);                                                                    \
-    DN_V b##r = DN_TILED(bias)(m, row + r, column + DN_VECTOR);
+    const DN_NUMBER *x##r = m->x + (row + r) * m->x_row;                                                               \
+    DN_V a##r = DN_OF(start)(m, row + r, column);                                                                      \
+    DN_V b##r = DN_OF(start)(m, row + r, column + DN_VECTOR);
 #define DN_STEP(r)                                                                                                     \
-    in = DN_OF(set)(x##r[j]);                                                                                          \
-    a##r = DN_OF(muladd)(in, w0, a##r);                                                                                \
-    b##r = DN_OF(muladd)(in, w1, b##r);
+    in = DN_OF(input)(x##r[j]);                                                                                        \
+    a##r = DN_OF(products)(in, w0, a##r);                                                                              \
+    b##r = DN_OF(products)(in, w1, b##r);
 #define DN_STORE(r)                                                                                                    \
-    DN_TILED(store)(m, m->y + (row + r) * m->y_row + column, a##r);                                                    \
-    DN_TILED(store)(m, m->y + (row + r) * m->y_row + column + DN_VECTOR, b##r);
+    DN_OF(finish)(m, row + r, column, a##r, unit0);                                                                    \
+    DN_OF(finish)(m, row + r, column + DN_VECTOR, b##r, unit1);
     DN_EACH_ROW(DN_START)
     for (int left = m->inputs; left > 0; left--, j += step, w += m->w_row) {
-        DN_V w0 = DN_OF(load)(w), w1 = DN_OF(load)(w + DN_VECTOR), in;
+        DN_V w0 = DN_OF(weights)(w), w1 = DN_OF(weights)(w + DN_VECTOR), in;
         DN_EACH_ROW(DN_STEP)
     }
+    const DN_OF(unit) unit0 = DN_OF(unit_of)(m, column), unit1 = DN_OF(unit_of)(m, column + DN_VECTOR);
     DN_EACH_ROW(DN_STORE)
 #undef DN_START
 #undef DN_STEP
 #undef DN_STORE
 }
 
-static inline void DN_TILED(one)(const dn_rows *m, int row, int column) {
-    const float *w = m->w + column;
+static inline void DN_TILED(one)(const DN_MAP *m, int row, int column) {
+    const DN_NUMBER *w = m->w + column;
     int step = m->x_step, j = 0;
 #define DN_START(r)                                                                                                    \
-    const float *x##r = m->x + (row + r) * m->x_row;                                                                   \
-    DN_V a##r = DN_TILED(bias)(m, row + r, column);
-#define DN_STEP(r) a##r = DN_OF(muladd)(DN_OF(set)(x##r[j]), w0, a##r);
-#define DN_STORE(r) DN_TILED(store)(m, m->y + (row + r) * m->y_row + column, a##r);
+    const DN_NUMBER *x##r = m->x + (row + r) * m->x_row;                                                               \
+    DN_V a##r = DN_OF(start)(m, row + r, column);
+#define DN_STEP(r) a##r = DN_OF(products)(DN_OF(input)(x##r[j]), w0, a##r);
+#define DN_STORE(r) DN_OF(finish)(m, row + r, column, a##r, unit0);
     DN_EACH_ROW(DN_START)
     for (int left = m->inputs; left > 0; left--, j += step, w += m->w_row) {
-        DN_V w0 = DN_OF(load)(w);
+        DN_V w0 = DN_OF(weights)(w);
         DN_EACH_ROW(DN_STEP)
     }
+    const DN_OF(unit) unit0 = DN_OF(unit_of)(m, column);
     DN_EACH_ROW(DN_STORE)
 #undef DN_START
 #undef DN_STEP

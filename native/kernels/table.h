@@ -31,6 +31,26 @@ typedef struct {
     int add;
 } dn_rows;
 
+/* The same in integers of 16 bits, whose sums are exact: size * unit[c] * the sum of x[r][j] * w[j][c], two j in each
+ * int32_t, x[rows][x_row] as step_shorts gives them, w[inputs][w_row]; the sum of |w| of a column is at most
+ * DN_COLUMN_MOST. inputs, x_step and the numbers that end in row are those of int32_t, but for y and the bias. */
+#define DN_SHORT_MOST 16383.0f
+#define DN_COLUMN_MOST 131000.0f /* times DN_SHORT_MOST fits 32 bits */
+typedef struct {
+    const int32_t *x;
+    int x_row, x_step; /* 1 */
+    const int32_t *w;
+    int w_row;
+    const float *unit;
+    float size;
+    const float *bias;
+    int bias_row;
+    float *y;
+    int y_row;
+    int inputs, columns, rows;
+    int add;
+} dn_shorts;
+
 /* A map of rows by a matrix in panels of 16 columns, w[columns / 16][inputs][16]: y[r][c] = bias[c], or what was in y
  * where add, plus the sum over j < inputs of x[r][j] * w[j][c], added one after the other. columns is a multiple of 16;
  * bias NULL: zeros. No bit of a row depends on the others. */
@@ -149,6 +169,12 @@ typedef struct dn_kernels {
     void (*add_scaled)(dn_spectrum *X, const float *g, const dn_spectrum *P, int n);
 
     void (*map_rows)(const dn_rows *map);
+
+    /* NULL where integers are not quicker. step_shorts: steps[row][i] = x[row][i], in units of the greatest |x| of all
+     * rows / DN_SHORT_MOST, rounded; x_row and inputs are even, and rows may overlap. Returns that unit; 0, and steps
+     * of 0, where none of x is beyond 1e-30. */
+    void (*map_shorts)(const dn_shorts *map);
+    float (*step_shorts)(int32_t *steps, const float *x, int x_row, int inputs, int rows);
 
     /* v[i] *= min(max(v[i] + 3, 0), 6) / 6, i < n, a multiple of 8. */
     void (*hard_swish)(float *v, int n);

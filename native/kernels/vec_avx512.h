@@ -5,6 +5,8 @@
 #include <immintrin.h>
 
 #define DN_DOT_PRODUCTS _mm256_dpbusd_epi32
+#define DN_DOT_PAIRS _mm256_dpwssd_epi32
+#define DN_OWN_ROUNDING
 #include "kernels/vec_avx2.h"
 
 #define DN_OWN_MATVEC
@@ -32,12 +34,20 @@ static inline v16 v16_add(v16 a, v16 b) {
     return _mm512_add_ps(a, b);
 }
 
+static inline v16 v16_mul(v16 a, v16 b) {
+    return _mm512_mul_ps(a, b);
+}
+
 static inline v16 v16_min(v16 a, v16 b) {
     return _mm512_min_ps(a, b);
 }
 
 static inline v16 v16_max(v16 a, v16 b) {
     return _mm512_max_ps(a, b);
+}
+
+static inline v16 v16_abs(v16 a) {
+    return _mm512_abs_ps(a);
 }
 
 static inline v16 v16_from_bytes(const int8_t *p) {
@@ -63,6 +73,11 @@ static inline v16 v16_fma(v16 a, v16 b, v16 c) {
 
 static inline v16 v16_muladd(v16 a, v16 b, v16 c) {
     return v16_fma(a, b, c);
+}
+
+static inline void round_16(int32_t *p, const float *x, float whole) {
+    __m512i rounded = _mm512_cvtps_epi32(v16_mul(v16_load(x), v16_set(whole)));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtsepi32_epi16(rounded));
 }
 
 static inline v8 v16_low(v16 a) {
@@ -95,6 +110,22 @@ static inline steps16 steps16_load(const int8_t *steps) {
 
 static inline dots16 dots16_zero(void) {
     return _mm512_setzero_si512();
+}
+
+static inline dots16 dots16_load(const int32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+
+static inline dots16 dots16_set(int32_t pair) {
+    return _mm512_set1_epi32(pair);
+}
+
+static inline dots16 dots16_add_pairs(dots16 sums, dots16 a, dots16 b) {
+    return _mm512_dpwssd_epi32(sums, a, b);
+}
+
+static inline v16 v16_from_dots16(dots16 a) {
+    return _mm512_cvtepi32_ps(a);
 }
 
 static inline dots16 dots16_add(dots16 sums, const int8_t *q, steps16 steps) {

@@ -107,6 +107,29 @@ static void take_mixed(dn_taker *t, const dn_body_sizes *s, dn_mixed *m) {
     m->last_bias = dn_take(t, "last", "bias", 1, s->width);
 }
 
+/* Most of a hop of a body of rows is spent on these. */
+static void take_all_shorts(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
+    dn_take_shorts(t, &body->first);
+    dn_take_shorts(t, &body->narrow);
+    dn_take_shorts(t, &body->widen);
+    dn_take_shorts(t, &body->last);
+    for (int i = 0; i < s->blocks; i++) {
+        dn_row_block *b = &body->block[i];
+        dn_take_shorts(t, &b->gru.input);
+        dn_take_shorts(t, &b->gru.recurrent);
+        dn_take_shorts(t, &b->gru.after);
+        dn_take_shorts(t, &b->queries);
+        dn_take_shorts(t, &b->after_attention);
+    }
+    for (int i = 0; i <= s->convolutions; i++) {
+        dn_take_shorts(t, &body->join[i]);
+        dn_take_shorts(t, &body->join_skip[i]);
+        if (i == s->convolutions) break;
+        dn_take_shorts(t, &body->encoder[i]);
+        dn_take_shorts(t, &body->decoder[i]);
+    }
+}
+
 static void take_row_block(dn_taker *t, const dn_body_sizes *s, int i, dn_row_block *b) {
     int units = s->units;
     static const char *const parts[3] = {"input", "recurrent", "after_gru"};
@@ -135,6 +158,7 @@ static void take_rows(dn_taker *t, const dn_body_sizes *s, dn_row_body *body) {
     }
     body->last = dn_take_alone(t, "last", channels, 2 * DN_GROUP * s->width);
     body->last_bias = dn_take(t, "last", "bias", 1, s->width);
+    take_all_shorts(t, s, body);
 }
 
 static dn_depthwise_block take_depthwise_block(dn_taker *t, const char *owner, int i, int inputs, int channels,

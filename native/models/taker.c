@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "hash.h"
+#include "larger.h"
 #include "memory.h"
 #include "models/message.h"
 
@@ -60,6 +61,35 @@ dn_dense dn_take_dense(dn_taker *t, const char *layer, int inputs, int columns, 
 dn_dense dn_take_alone(dn_taker *t, const char *layer, int inputs, int columns) {
     return (dn_dense){
         .w = dn_take(t, layer, "weights", inputs, columns), .inputs = inputs, .columns = dn_round_up_8(columns)};
+}
+
+/* Both rounded, the first in the lower half. */
+static int32_t pair_of(float first, float second) {
+    uint32_t low = (uint16_t)(int16_t)lrintf(first), high = (uint16_t)(int16_t)lrintf(second);
+    return (int32_t)(low | high << 16);
+}
+
+void dn_take_shorts(dn_taker *t, dn_dense *d) {
+    size_t columns = (size_t)d->columns, inputs = (size_t)d->inputs;
+    float *unit = t->room ? t->room + t->used : NULL;
+    t->used += columns + inputs / 2 * columns;
+    if (!unit || t->status != DN_OK) return;
+    int32_t *pairs = (int32_t *)(void *)(unit + columns);
+    for (size_t c = 0; c < columns; c++) {
+        float sum = 0, most = 0;
+        for (size_t j = 0; j < inputs; j++) {
+            float size = fabsf(d->w[j * columns + c]);
+            sum += size;
+            most = size > most ? size : most;
+        }
+        float whole = most > 1e-30f ? dn_smaller(DN_COLUMN_MOST / sum, 32767.0f / most) : 0;
+        unit[c] = whole > 0 ? 1 / whole : 0;
+        for (size_t j = 0; j < inputs; j += 2) {
+            pairs[j / 2 * columns + c] = pair_of(d->w[j * columns + c] * whole, d->w[(j + 1) * columns + c] * whole);
+        }
+    }
+    d->shorts = pairs;
+    d->unit = unit;
 }
 
 dn_part_name dn_name_of(const char *owner, int number, const char *part) {

@@ -28,6 +28,9 @@ dn_dense dn_take_dense(dn_taker *t, const char *layer, int inputs, int columns, 
 /* Takes a map without a bias. */
 dn_dense dn_take_alone(dn_taker *t, const char *layer, int inputs, int columns);
 
+/* Gives a map of an even number of inputs its weights as integers, too. */
+void dn_take_shorts(dn_taker *t, dn_dense *d);
+
 /* Name of a part of a block or of a path. */
 typedef struct {
     char text[DN_RECORD_NAME];

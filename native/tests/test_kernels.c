@@ -369,6 +369,72 @@ static void test_rows(const dn_kernels *k) {
     }
 }
 
+static int16_t short_at(const int32_t *pairs, int i) {
+    return (int16_t)((uint32_t)pairs[i / 2] >> (i % 2 ? 16 : 0));
+}
+
+static int32_t short_pair(int first, int second) {
+    return (int32_t)((uint32_t)(uint16_t)first | (uint32_t)(uint16_t)second << 16);
+}
+
+/* The same in integers: rows that overlap, touch and lie apart, the largest sums, and nothing but zeros. */
+static void test_shorts(const dn_kernels *k) {
+    enum { SPACE = 8000, INPUTS = 30, MOST_COLUMNS = 96 };
+    static const int shapes[][2] = {{1, 8}, {3, 24}, {8, 16}, {24, 96}, {32, 40}};
+    static float x[SPACE], unit[MOST_COLUMNS], bias[SPACE], before[SPACE], out[SPACE];
+    static int32_t steps[SPACE], w[INPUTS / 2 * MOST_COLUMNS];
+    CHECK(!k->map_shorts == !k->step_shorts);
+    if (!k->map_shorts) return;
+    for (size_t s = 0; s < sizeof(shapes) / sizeof(*shapes); s++) {
+        for (int variant = 0; variant < 12; variant++) {
+            static const int apart[] = {10, INPUTS, INPUTS + 8};
+            int rows = shapes[s][0], columns = shapes[s][1], x_row = apart[variant / 4], y_row = columns + 3;
+            int is_largest = variant == 11;
+            fill(x, SPACE);
+            fill(unit, MOST_COLUMNS);
+            fill(bias, SPACE);
+            fill(out, SPACE);
+            for (int i = 0; is_largest && i < SPACE; i++) x[i] = 3;
+            memcpy(before, out, sizeof(out));
+            for (int i = 0; i < INPUTS / 2 * columns; i++) {
+                int step = (int)DN_COLUMN_MOST / INPUTS;
+                w[i] = is_largest ? short_pair(step, step) : short_pair((i * 7919) % 8000 - 4000, (i * 104729) % 999);
+            }
+            float most = 0, size = k->step_shorts(steps, x, x_row, INPUTS, rows);
+            for (int i = 0; i < (rows - 1) * x_row + INPUTS; i++) {
+                if (i % x_row < INPUTS) most = fmaxf(most, fabsf(x[i]));
+            }
+            CHECK(fabsf(size - most / DN_SHORT_MOST) <= 1e-6f * size);
+            dn_shorts m = {steps, x_row / 2,  1,       w,    columns,         unit, size, NULL, 0, out,
+                           y_row, INPUTS / 2, columns, rows, variant % 4 == 3};
+            m.bias = variant % 4 ? bias : NULL;
+            m.bias_row = variant % 4 == 2 ? columns : 0;
+            k->map_shorts(&m);
+            for (int i = 0; i < rows * y_row; i++) {
+                int row = i / y_row, at = i % y_row, sum = 0;
+                double wanted = m.add || at >= columns ? (double)before[i] : 0;
+                if (at < columns && m.bias) wanted += (double)bias[row * m.bias_row + at];
+                for (int j = 0; at < columns && j < INPUTS; j++) {
+                    int step = short_at(steps + row * x_row / 2, j);
+                    CHECK(fabsf((float)step * size - x[row * x_row + j]) <= 0.51f * size);
+                    sum += step * short_at(w + j / 2 * columns + at, j % 2);
+                }
+                if (at < columns) wanted += (double)unit[at] * (double)size * (double)sum;
+                CHECK(fabs(wanted - (double)out[i]) <= 1e-6 * (1 + fabs(wanted)));
+            }
+        }
+    }
+    memset(x, 0, sizeof(x));
+    CHECK(k->step_shorts(steps, x, INPUTS, INPUTS, 3) == 0 && steps[0] == 0 && steps[3 * INPUTS / 2 - 1] == 0);
+    x[40] = 1e6f;
+    w[0] = short_pair(30000, 30000);
+    unit[0] = 1e4f;
+    dn_shorts loud = {steps, INPUTS / 2, 1, w, 8, unit, k->step_shorts(steps, x + 40, 2, 2, 1), NULL, 0,
+                      out,   8,          1, 8, 1, 0};
+    k->map_shorts(&loud);
+    CHECK(out[0] == DN_ROWS_MOST);
+}
+
 static void test_rows_one_by_one(const dn_kernels *k) {
     enum { UNITS = 24, ROWS = 8, PLACES = 40, COLUMNS = 24 };
     static float gates[2 * UNITS * ROWS], from_x[3 * UNITS * ROWS], from_h[3 * UNITS * ROWS];
@@ -785,6 +851,7 @@ int main(int argc, char **argv) {
         test_dct(k, &tables->bands, 1);
         test_dct(k, &v02->bands, 32.0 / 22);
         test_rows(k);
+        test_shorts(k);
         test_rows_one_by_one(k);
         test_panels(k);
         test_cells(k);

@@ -50,6 +50,12 @@ SIZES = {"full": FULL, "tiny": TINY, "small": SMALL, "single": SINGLE, "many hea
 
 
 GUIDED_SIZES = {"guided": GUIDED, "guided without taps": ALONE_GUIDED, "guided, mixed": ALL_TAPS._replace(guided=True)}
+ROUNDED = ("avx2", "avx512")  # sets that multiply rows in integers of 16 bits
+
+
+def least_db(data: bytes, isa: str, by_floats: float) -> float:
+    """How near the engine is to the formulas at least: the signal over the difference."""
+    return 70 if isa in ROUNDED and decode_enhancer(data)[0].kind == "rows" else by_floats
 
 
 def make_backend(data: bytes, isa: str) -> EnhancerBackend:
@@ -86,8 +92,8 @@ def test_the_engine_answers_as_the_formulas(name: str, isa: str) -> None:
     wanted, wanted_voice = by_formulas(name)
     apart_db = signal_to_difference_db(wanted, cleaned[0])
     print(f"{name}, {isa}: {apart_db:.1f} dB, voice within {abs(voice[0] - wanted_voice).max():.1e}")
-    assert apart_db >= 105
-    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-5)
+    assert apart_db >= least_db(random_enhancer(SIZES[name]), isa, 105)
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -116,8 +122,8 @@ def test_the_shipped_model_answers_as_its_formulas(isa: str) -> None:
     data = SHIPPED.read_bytes()
     cleaned, voice = make_backend(data, isa).new_state(1).process(voiced()[None])
     wanted, wanted_voice = reference_enhancer.Network(data).process(voiced().astype(np.float64))
-    assert signal_to_difference_db(wanted, cleaned[0]) >= 80
-    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-4)
+    assert signal_to_difference_db(wanted, cleaned[0]) >= least_db(data, isa, 110)
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-3 if isa in ROUNDED else 1e-5)
 
 
 @pytest.mark.parametrize("min_gain", [0.25, 1.0])
@@ -145,8 +151,8 @@ def test_a_guided_network_answers_as_its_formulas(name: str, min_gain: float, is
     cleaned, voice = process_guided(state, voiced()[None], guide[None], min_gain)
     network = reference_enhancer.Network(data)
     wanted, wanted_voice = network.process(voiced().astype(np.float64), min_gain, guide.astype(np.float64))
-    assert signal_to_difference_db(wanted, cleaned[0]) >= 100
-    np.testing.assert_allclose(voice[0], wanted_voice, atol=1e-5)
+    assert signal_to_difference_db(wanted, cleaned[0]) >= least_db(data, isa, 100)
+    np.testing.assert_allclose(voice[0], wanted_voice, atol=2e-5)
     other, _ = reference_enhancer.Network(data).process(voiced().astype(np.float64), min_gain)
     assert signal_to_difference_db(other, wanted) < 30 or min_gain == 1
 

@@ -70,7 +70,7 @@ def test_the_engine_answers_as_torch(size: str) -> None:
     audio, guide = some_speech(1.5) + 0.02 * torch.randn(2, 1, 72000)
     with torch.no_grad():
         wanted, voice, _ = network(audio, network.new_state(1), guide)
-    backend = EnhancerBackend(encode_network(network, {"name": size}))
+    backend = EnhancerBackend(encode_network(network, {"name": size}), isa="scalar")  # in floats throughout
     cleaned, probability = process_guided(backend.new_state(1), audio.numpy(), guide.numpy(), 0.0)
     late = audio.numpy()[0, :-HOP]
     assert signal_to_difference_db(late, wanted.numpy()[0, HOP:]) < 15  # it has changed something
@@ -123,7 +123,7 @@ def test_the_engine_answers_as_torch_with_weights_that_have_learned(tmp_path: Pa
     body = SIZES[kind, "enhancer-tiny"]  # type: ignore[index]
     config = replace(small_config(tmp_path, steps=20, evaluate_every=20), name="mine", body=body)
     assert train.main(config) == 0
-    backend, audio = EnhancerBackend(config.work_dir / "mine.dnnw"), some_speech(0.5)
+    backend, audio = EnhancerBackend(config.work_dir / "mine.dnnw", isa="scalar"), some_speech(0.5)
     with torch.no_grad():
         wanted = read_network(config.work_dir / BEST).denoise(audio).numpy()[0]
     cleaned = Denoiser(backend).filter(audio.numpy()[0], 48000)
