@@ -330,8 +330,9 @@ def test_settings_of_the_bodies_differ_in_nothing_else_and_are_within_the_budget
 def test_the_recipes_go_on_from_each_other_with_the_same_network_and_other_clips() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
     common = ["enhancer-rows", "enhancer-muon", "enhancer-magnitudes"]
-    ways = (["enhancer-phases", "enhancer-live"], ["guided-begun", "guided-phases", "guided-waveform", "enhancer"])
-    configs = [[train.load(folder / f"{name}.toml") for name in common + way] for way in ways]
+    guided = ["guided-begun", "guided-phases", "guided-waveform", "guided-steady", "enhancer"]
+    ways = ([*common, "enhancer-phases", "enhancer-live"], common + guided, ["tiny-begun", "enhancer-tiny"])
+    configs = [[train.load(folder / f"{name}.toml") for name in way] for way in ways]
     for before, after in (pair for way in configs for pair in itertools.pairwise(way)):
         assert after.train.start_from == before.work_dir / LAST
         smaller = replace(after.body, taps=before.body.taps, guide=before.body.guide)  # it may have grown by these
@@ -351,7 +352,7 @@ def test_a_network_of_ones_own_is_as_the_shipped_one() -> None:
 
 def test_settings_of_the_tiny_network_fill_its_budget_and_mix_as_the_others() -> None:
     folder = Path(train.__file__).parents[1] / "configs"
-    names = ("enhancer-tiny", "enhancer-rows", "enhancer-own")
+    names = ("tiny-begun", "enhancer-rows", "enhancer-own")
     config, other, large = (train.load(folder / f"{name}.toml") for name in names)
     alone = replace(config.body, guide="")
     assert (config.budget, replace(alone, taps=1)) == ("enhancer-tiny", SIZES["rows", "enhancer-tiny"])
