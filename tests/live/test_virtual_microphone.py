@@ -74,7 +74,12 @@ def heard(sound: SoundServer, process: subprocess.Popen[str]) -> list[str]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     names = {each["index"]: each["name"] for each in sound.listed("sources")}
     outputs = sound.listed("source-outputs")
-    return [names[each["source"]] for each in outputs if each["properties"].get("application.process.id") in children]
+    # what is being moved is at no source for a moment
+    return [
+        names.get(each["source"], "")
+        for each in outputs
+        if each["properties"].get("application.process.id") in children
+    ]
 
 
 def late(heard: Any, played: Any) -> int:
