@@ -153,11 +153,11 @@ void dn_attention_run(const dn_attention *a, const dn_kernels *k) {
 void dn_spread_answers(const float *answers, const float *bias, int stride, int width, float *hidden) {
     int rows = DN_ENHANCER_BANDS / stride, half = stride * width, cut = half / 2;
     for (int row = 0; row <= rows; row++) { /* where the second half of the one before meets the first of this one */
-        const float *before = answers + (2 * row - 1) * half, *here = before + half;
+        const float *here = answers + 2 * row * half, *before = row ? here - half : NULL;
         int from = row ? 0 : cut, to = row < rows ? half : half - cut;
         for (int at = from; at < to; at += width, hidden += width) {
             for (int i = 0; i < width; i++) {
-                float sum = row ? bias[i] + before[at + i] : bias[i];
+                float sum = before ? bias[i] + before[at + i] : bias[i];
                 hidden[i] = row < rows ? sum + here[at + i] : sum;
             }
         }

@@ -12,7 +12,7 @@ static void pitch_filter(const dn_kernels *k, const dn_bands *bands, dn_frame *f
     for (int b = 0; b < bands->count; b++) {
         float coherence = frame->coherence[b], c2 = coherence * coherence, g2 = gain[b] * gain[b], strength = 1;
         if (coherence <= gain[b]) {
-            strength = sqrtf(dn_smaller(dn_larger(c2 * (1 - g2) / (0.001f + g2 * (1 - c2)), 0), 1));
+            strength = sqrtf(dn_within(c2 * (1 - g2) / (0.001f + g2 * (1 - c2)), 0, 1));
         }
         values[b] = keep * strength * sqrtf(frame->energy[b] / (1e-8f + frame->pitch_energy[b]));
     }
@@ -29,7 +29,7 @@ static void pitch_filter(const dn_kernels *k, const dn_bands *bands, dn_frame *f
 void dn_apply_gains(const dn_kernels *k, const dn_bands *bands, dn_frame *frame, const float *network_gain,
                     float *last_gain, float min_gain) {
     float gain[DN_MAX_BANDS], bins[DN_BAND_BINS];
-    for (int b = 0; b < bands->count; b++) gain[b] = dn_smaller(dn_larger(network_gain[b], 0), 1);
+    for (int b = 0; b < bands->count; b++) gain[b] = dn_within(network_gain[b], 0, 1);
     if (min_gain < 1) pitch_filter(k, bands, frame, gain, 1 - min_gain);
     for (int b = 0; b < bands->count; b++) {
         last_gain[b] = dn_larger(gain[b], 0.6f * last_gain[b]); /* no faster than 44 dB in 100 ms */

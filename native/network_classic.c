@@ -16,7 +16,7 @@ static void activate(const dn_kernels *k, dn_activation activation, float *v, in
     } else if (activation == DN_SIGMOID) {
         k->sigmoid(v, n);
     } else {
-        for (int i = 0; i < n; i++) v[i] = dn_smaller(dn_larger(v[i], 0), relu_limit);
+        for (int i = 0; i < n; i++) v[i] = dn_within(v[i], 0, relu_limit);
     }
 }
 

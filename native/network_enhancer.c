@@ -17,7 +17,7 @@ enum { RECENT = 0, PENDING = DN_FRAME, BODY = 2 * DN_FRAME };
 
 /* x within +-most; NaN gives -most. */
 static float clamp(float x, float most) {
-    return dn_smaller(dn_larger(x, -most), most);
+    return dn_within(x, -most, most);
 }
 
 /* The peaks of the upper bands grow from bin 80 to bin 480 by one factor. */

@@ -103,7 +103,7 @@ static void process_frame(dn_state *const *states, int count, const float *in, c
     }
     if (loud) traits->run(model->network, model->kernels, loud, loud_features, loud_memory, loud_gain, loud_voice);
     for (int i = 0, l = 0; i < count; i++) {
-        voice[i] = gain_of[i] ? dn_smaller(dn_larger(loud_voice[l++], 0), 1) : 0;
+        voice[i] = gain_of[i] ? dn_within(loud_voice[l++], 0, 1) : 0;
         finish_frame(states[i], gain_of[i], min_gain, out + (size_t)i * apart);
     }
 }
@@ -143,18 +143,13 @@ static int fit_together(dn_state *const *states, size_t channels) {
     return good;
 }
 
-/* The nearest number from 0 to 1; NaN is 0. */
-static float within_unit(float x) {
-    return x > 0 ? dn_smaller(x, 1) : 0;
-}
-
 static dn_status process(dn_state *const *states, size_t channels, const float *in, const float *guide, float *out,
                          float *voice, size_t frames, float min_gain) {
     const size_t hop = channels ? (size_t)dn_model_hop(states[0]->model) : 0, samples = frames * hop;
     if (!dn_usable(in, channels * samples, DN_LIMIT)) return DN_NOT_FINITE;
     if (guide != in && !dn_usable(guide, channels * samples, FLT_MAX)) return DN_NOT_FINITE;
     if (!fit_together(states, channels)) return DN_BAD_STATES;
-    min_gain = within_unit(min_gain);
+    min_gain = dn_within(min_gain, 0, 1);
     if (!channels) return DN_OK;
     const dn_model *model = states[0]->model;
     step_frame *step = step_of(model);
@@ -198,7 +193,7 @@ static dn_status process_behind(dn_state *const *guides, dn_state *const *states
     if (!fit_behind(guide, model)) return DN_BAD_STATES;
     if (!dn_usable(in, channels * samples, DN_LIMIT)) return DN_NOT_FINITE;
     if (!fit_together(guides, channels) || !fit_together(states, channels)) return DN_BAD_STATES;
-    min_gain = within_unit(min_gain);
+    min_gain = dn_within(min_gain, 0, 1);
     step_frame *step = step_of(guide);
     const size_t most = (size_t)guide->network->batch, late = (size_t)dn_model_delay(guide);
     for (size_t c = 0; c < channels; c += most) {

@@ -6,6 +6,21 @@
 #define DN_FOUR_ROWS(DO) DO(0) DO(1) DO(2) DO(3)
 #define DN_EIGHT_ROWS(DO) DN_FOUR_ROWS(DO) DO(4) DO(5) DO(6) DO(7)
 
+/* What tiles begin and end with, for a vector V: the bias of a place, or 0; y set to sum or raised by it, and bound. */
+#define DN_TILE_OPERATIONS(V)                                                                                          \
+    static inline V V##_bias(const float *bias, int place) {                                                           \
+        return bias ? V##_load(bias + place) : V##_set(0);                                                             \
+    }                                                                                                                  \
+    static inline void V##_put(float *y, int add, V sum) {                                                             \
+        if (add) sum = V##_add(V##_load(y), sum);                                                                      \
+        V##_store(y, V##_min(V##_max(sum, V##_set(-DN_ROWS_MOST)), V##_set(DN_ROWS_MOST)));                            \
+    }
+
+DN_TILE_OPERATIONS(v8)
+#ifdef DN_WIDE
+DN_TILE_OPERATIONS(v16)
+#endif
+
 /* What tiles of floats are made of, for a vector V. */
 #define DN_ROW_OPERATIONS(V)                                                                                           \
     typedef V rows_##V;                                                                                                \
@@ -15,7 +30,7 @@
         return column;                                                                                                 \
     }                                                                                                                  \
     static inline V rows_##V##_start(const dn_rows *m, int row, int column) {                                          \
-        return m->bias ? V##_load(m->bias + row * m->bias_row + column) : V##_set(0);                                  \
+        return V##_bias(m->bias, row * m->bias_row + column);                                                          \
     }                                                                                                                  \
     static inline V rows_##V##_weights(const float *w) {                                                               \
         return V##_load(w);                                                                                            \
@@ -27,10 +42,8 @@
         return V##_muladd(in, w, sum);                                                                                 \
     }                                                                                                                  \
     static inline void rows_##V##_finish(const dn_rows *m, int row, int column, V sum, int unit) {                     \
-        float *y = m->y + row * m->y_row + column;                                                                     \
         (void)unit;                                                                                                    \
-        if (m->add) sum = V##_add(V##_load(y), sum);                                                                   \
-        V##_store(y, V##_min(V##_max(sum, V##_set(-DN_ROWS_MOST)), V##_set(DN_ROWS_MOST)));                            \
+        V##_put(m->y + row * m->y_row + column, m->add, sum);                                                          \
     }
 
 DN_ROW_OPERATIONS(v8)
@@ -94,11 +107,8 @@ static inline float greatest(const float *x, int n) {
         return D##_add_pairs(sum, in, w);                                                                              \
     }                                                                                                                  \
     static inline void shorts_##V##_finish(const dn_shorts *m, int row, int column, D sums, V unit) {                  \
-        float *y = m->y + row * m->y_row + column;                                                                     \
-        V sum = m->bias ? V##_load(m->bias + row * m->bias_row + column) : V##_set(0);                                 \
-        sum = V##_fma(unit, V##_from_##D(sums), sum);                                                                  \
-        if (m->add) sum = V##_add(V##_load(y), sum);                                                                   \
-        V##_store(y, V##_min(V##_max(sum, V##_set(-DN_ROWS_MOST)), V##_set(DN_ROWS_MOST)));                            \
+        V sum = V##_fma(unit, V##_from_##D(sums), V##_bias(m->bias, row * m->bias_row + column));                      \
+        V##_put(m->y + row * m->y_row + column, m->add, sum);                                                          \
     }
 
 DN_SHORT_OPERATIONS(v8, dots8)

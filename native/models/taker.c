@@ -80,7 +80,7 @@ void dn_take_shorts(dn_taker *t, dn_dense *d) {
         for (size_t j = 0; j < inputs; j++) {
             float size = fabsf(d->w[j * columns + c]);
             sum += size;
-            most = size > most ? size : most;
+            most = dn_larger(size, most);
         }
         float whole = most > 1e-30f ? dn_smaller(DN_COLUMN_MOST / sum, 32767.0f / most) : 0;
         unit[c] = whole > 0 ? 1 / whole : 0;
